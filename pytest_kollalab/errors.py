@@ -1,0 +1,69 @@
+"""Errors that a user can act on: what happened, why, and what to do now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class KollalabError(Exception):
+    """An error with a brief (what), details (why), a hint (what now) and maybe a log file.
+
+    `str()` gives the whole message over several lines; `brief` alone fits one line.
+    """
+
+    def __init__(
+        self, brief: str, *, details: str = "", hint: str = "", log: Path | None = None
+    ) -> None:
+        super().__init__(brief)
+        self.brief = brief
+        self.details = details.rstrip()
+        self.hint = hint
+        self.log = log
+
+    def __str__(self) -> str:
+        lines = [self.brief]
+        if self.details:
+            lines += [f"  {line}" for line in self.details.splitlines()]
+        if self.log is not None:
+            lines.append(f"  log: {self.log}")
+        if self.hint:
+            lines.append(f"  what now: {self.hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments are lost by the default pickling that pytest-xdist relies on.
+        return (_rebuild, (type(self), self.brief, self.details, self.hint, self.log))
+
+
+def _rebuild(
+    kind: type[KollalabError], brief: str, details: str, hint: str, log: Path | None
+) -> KollalabError:
+    return kind(brief, details=details, hint=hint, log=log)
+
+
+class ConfigError(KollalabError):
+    """The configuration or an option does not make sense."""
+
+
+class HostError(KollalabError):
+    """The host lacks something that the lab needs."""
+
+
+class CommandError(KollalabError):
+    """A command failed."""
+
+
+class StageError(KollalabError):
+    """A stage could not be built."""
+
+
+class StateError(KollalabError):
+    """A record on disk cannot be used."""
+
+
+class BusyError(KollalabError):
+    """Somebody else holds the lab."""
+
+
+class WaitError(KollalabError):
+    """What was waited for did not come, or cannot come any more."""

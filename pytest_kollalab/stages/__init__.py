@@ -1,0 +1,1 @@
+"""The stages of a lab: tools, images, nodes, cloud."""
