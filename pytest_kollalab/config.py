@@ -1,0 +1,170 @@
+"""The configuration: Config says what the lab is (hashed), Options how this run behaves (never)."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.errors import ConfigError
+
+STAGES = ("tools", "images", "nodes", "cloud")
+PROVIDERS = ("auto", "docker", "libvirt")
+KEEP = ("never", "failed", "always")
+FILE = "kollalab.toml"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+
+
+@dataclass(frozen=True)
+class NodesConfig:
+    """What the two nodes are."""
+
+    suite: str = "trixie"
+
+
+@dataclass(frozen=True)
+class ImagesConfig:
+    """What the Kolla images are."""
+
+    mode: str = "build"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the lab is. Every field enters the keys of the stages that depend on it.
+
+    `features` are deployed in addition to those that the selected tests ask for. `globals` are
+    Kolla-Ansible variables and `config` maps a path below Kolla's custom configuration folder to
+    a file's text; both win over what the provider and the features say.
+    """
+
+    release: str = "2026.1"
+    features: tuple[str, ...] = ()
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    nodes: NodesConfig = field(default_factory=NodesConfig)
+    globals: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this run behaves. Nothing here enters a key.
+
+    `mirror` is the Debian mirror that images and nodes are made from; `threads` is how many Kolla
+    images are built at once (0: one per core).
+    """
+
+    name: str = "lab"
+    provider: str = "auto"
+    keep: str = "never"
+    fresh: tuple[str, ...] = ()
+    until: str = "cloud"
+    mirror: str = "http://deb.debian.org/debian"
+    threads: int = 0
+
+
+def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
+    """Read a `kollalab.toml`: the Config, and what its `[run]` table says of the Options.
+
+    Without a path the packaged defaults are the whole configuration. Raises ConfigError with
+    the nearest known key for a key that nobody knows, and for broken TOML.
+    """
+    if path is None:
+        return Config(), {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"there is no configuration file {path}", hint="check --kollalab-config"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} is not valid TOML", details=str(error), hint="mend the line that it names"
+        ) from error
+    run = table.pop("run", {})
+    if not isinstance(run, dict):
+        raise ConfigError(f"{path}: run must be a table", hint="write it as [run]")
+    config = _fill(Config, table, str(path), "")
+    known = [f.name for f in dataclasses.fields(Options)]
+    for key in run:
+        _check_known(key, known, str(path), "run.")
+    _fill(Options, run, str(path), "run.")
+    return config, run
+
+
+def options(*layers: Mapping[str, Any]) -> Options:
+    """Make Options from layers, later ones win; a value of None says nothing.
+
+    Raises ConfigError for a value that is not one of those allowed.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update({key: value for key, value in layer.items() if value is not None})
+    made = _fill(Options, merged, "options", "")
+    _check_choice("provider", made.provider, PROVIDERS)
+    _check_choice("keep", made.keep, KEEP)
+    _check_choice("until", made.until, STAGES)
+    for stage in made.fresh:
+        _check_choice("fresh", stage, STAGES)
+    if not NAME.fullmatch(made.name):
+        raise ConfigError(
+            f"{made.name!r} cannot be the name of a lab",
+            details="it becomes part of host-wide resource names",
+            hint="use a lower-case letter, then up to 19 lower-case letters, digits, hyphens",
+        )
+    return made
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """Say which known word was probably meant, or list them all."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
+
+
+def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{what}: {value!r} is not known", hint=nearest(value, known))
+
+
+def _check_known(key: str, known: list[str], where: str, prefix: str) -> None:
+    if key not in known:
+        raise ConfigError(f"{where}: unknown key {prefix}{key}", hint=nearest(key, known))
+
+
+def _fill(kind: type[Any], table: Mapping[str, Any], where: str, prefix: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        _check_known(key, known, where, prefix)
+        values[key] = _convert(hints[key], value, where, f"{prefix}{key}")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return _fill(typing.cast("type[Any]", hint), value, where, f"{name}.")
+    origin = typing.get_origin(hint)
+    if origin is tuple and isinstance(value, list | tuple):
+        if all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif origin is not None and origin is not types.UnionType and isinstance(value, Mapping):
+        return dict(value)
+    elif hint is str and isinstance(value, str):
+        return value
+    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    raise ConfigError(
+        f"{where}: {name} has the wrong type",
+        details=f"it is {value!r}, a {type(value).__name__}",
+        hint=f"write a {'list of strings' if origin is tuple else wanted.lower()}",
+    )
