@@ -107,7 +107,7 @@ def options(*layers: Mapping[str, Any]) -> Options:
     merged: dict[str, Any] = {}
     for layer in layers:
         merged.update({key: value for key, value in layer.items() if value is not None})
-    made = _fill(Options, merged, "options", "")
+    made: Options = _fill(Options, merged, "options", "")
     _check_choice("provider", made.provider, PROVIDERS)
     _check_choice("keep", made.keep, KEEP)
     _check_choice("until", made.until, STAGES)
@@ -158,9 +158,7 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
             return tuple(value)
     elif origin is not None and origin is not types.UnionType and isinstance(value, Mapping):
         return dict(value)
-    elif hint is str and isinstance(value, str):
-        return value
-    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
+    elif hint in (str, int) and type(value) is hint:
         return value
     wanted = getattr(hint, "__name__", str(hint))
     raise ConfigError(

@@ -93,12 +93,12 @@ class Lease:
         mine = self._handle is not None
         try:
             # Our own shared hold would get in the way of the exclusive try: convert it instead.
+            # A conversion that fails may drop the old hold, so it is taken again either way.
             handle = self._handle if self._handle is not None else probe
-            if not _try(handle, fcntl.LOCK_EX):
-                return True
+            alone = _try(handle, fcntl.LOCK_EX)
             if mine:
                 fcntl.flock(handle, fcntl.LOCK_SH)
-            return False
+            return not alone
         finally:
             os.close(probe)
 

@@ -95,9 +95,7 @@ def run(
         process.kill()
         process.wait()
         raise
-    result = Result(
-        tuple(words), process.returncode, stdout, stderr, time.monotonic() - started
-    )
+    result = Result(tuple(words), process.returncode, stdout, stderr, time.monotonic() - started)
     log.debug("%s ended with %d after %.1f s", words[0], result.returncode, result.seconds)
     if check and result.returncode != 0:
         said = mask((stderr or stdout).strip(), hidden)

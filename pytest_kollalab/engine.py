@@ -1,0 +1,375 @@
+"""The engine: decides per stage between reuse and build, and builds transactionally."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab import lock, state
+from pytest_kollalab.errors import KollalabError, StageError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.state import Record, Tag
+
+Json = Any
+REUSE = "reuse"
+BUILD = "build"
+SHOWN_CHANGES = 3
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage is given to build or to destroy itself.
+
+    `made` maps each needed stage to what it made. `undo` runs, last in first out, when the build
+    fails: push each undo right after its step. `folder` is the stage's own place for state files
+    (0700) and `log` the file that a user is pointed to. `say` shows a line of progress.
+    """
+
+    key: str
+    tag: Tag
+    made: Mapping[str, Mapping[str, Json]]
+    folder: Path
+    log: Path
+    undo: ExitStack = field(default_factory=ExitStack)
+    say: Callable[[str], None] = print
+    resumes: bool = False
+
+
+class Stage:
+    """One stage of a lab; the kinds of stages override what they need.
+
+    A `shared` stage lives in the cache and serves every lab; its key says all about it. Any other
+    belongs to one lab. Building a stage that `consumes` another uses that one up: it must be
+    fresh. A `resumable` stage can go on where a failed build stopped; any other is removed first.
+    `version` is bumped when the code that builds changes its meaning.
+    """
+
+    name: str = ""
+    needs: tuple[str, ...] = ()
+    consumes: tuple[str, ...] = ()
+    shared: bool = False
+    resumable: bool = False
+    version: int = 1
+
+    def inputs(self) -> Json:
+        """What enters the key: JSON, pure; no times, paths, host names or passwords."""
+        raise NotImplementedError
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        """Whether what was built from the recorded inputs can serve the wanted ones."""
+        return state.canonical(recorded) == state.canonical(wanted)
+
+    def gone(self, record: Record) -> str | None:
+        """Why what the record lists is no longer there; None when it is. Cheap."""
+        raise NotImplementedError
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Build the stage and return what it made, as JSON."""
+        raise NotImplementedError
+
+    def destroy(self, work: Work) -> None:
+        """Remove everything that carries the lab's tag of this stage; idempotent."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Step:
+    """What will happen to a stage, and why."""
+
+    stage: str
+    action: str
+    reason: str
+    key: str
+    resumes: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.stage:<7} {self.action:<6} {self.key}  {self.reason}"
+
+
+class Engine:
+    """Runs stages for one lab, in their order; knows nothing of what they are."""
+
+    def __init__(
+        self,
+        lab: str,
+        stages: Sequence[Stage],
+        paths: Paths,
+        *,
+        fresh: Sequence[str] = (),
+        run_id: str | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.lab = lab
+        self.stages = {stage.name: stage for stage in stages}
+        self.paths = paths
+        self.run_id = run_id or new_run_id()
+        self.say = say
+        self._fresh = set(fresh)
+        self._broken: KollalabError | None = None
+        self._ready: dict[str, Mapping[str, Json]] = {}
+
+    def plan(self, until: str | None = None) -> list[Step]:
+        """Say for each stage, in order, whether it is reused or built, and why."""
+        steps: dict[str, Step] = {}
+        for stage in self._upto(until):
+            steps[stage.name] = self._decide(stage, steps)
+        for stage in self._upto(until):
+            step = steps[stage.name]
+            record = self.record(stage.name)
+            if step.action != BUILD or step.resumes or record is None:
+                continue
+            for name in stage.consumes:
+                if steps[name].action == REUSE and self._used_by(record, name):
+                    steps[name] = Step(
+                        name,
+                        BUILD,
+                        f"{stage.name} is built anew and needs it fresh",
+                        steps[name].key,
+                    )
+        return list(steps.values())
+
+    def ensure(self, name: str) -> Mapping[str, Json]:
+        """Have the stage, and all that it builds on, and return what it made.
+
+        The first failure is kept: later calls raise it again in one line, at once.
+        """
+        if self._broken is not None:
+            raise StageError(f"the lab is broken: {self._broken.brief}", log=self._broken.log)
+        if name in self._ready:
+            return self._ready[name]
+        try:
+            for step in self.plan(name):
+                if step.action == BUILD:
+                    self._build(step.stage, name)
+        except KollalabError as error:
+            self._broken = error
+            raise
+        self._ready[name] = self._made_by(name)
+        return self._ready[name]
+
+    def destroy(self) -> None:
+        """Remove what belongs to the lab, last stage first; the shared stages stay."""
+        self._ready.clear()
+        with self.locked("destroy the lab"):
+            for stage in reversed(self.stages.values()):
+                if not stage.shared:
+                    self._remove(stage)
+
+    def record(self, name: str) -> Record | None:
+        """The record of a stage, or None."""
+        return state.load(self._record_path(self.stages[name]))
+
+    def log_path(self, name: str) -> Path:
+        """The log file of a stage."""
+        root = self.paths.cache if self.stages[name].shared else self.paths.lab(self.lab)
+        return root / "logs" / f"{name}.log"
+
+    @contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Hold the lab's lock."""
+        path = self.paths.state / "labs" / f"{self.lab}.lock"
+        with lock.exclusive(path, what, waiting=lambda text: self.say(f"{self.lab}: {text}")):
+            yield
+
+    def _upto(self, until: str | None) -> list[Stage]:
+        if until is None:
+            return list(self.stages.values())
+        wanted: set[str] = set()
+        todo = [until]
+        while todo:
+            name = todo.pop()
+            if name not in wanted:
+                wanted.add(name)
+                todo += self.stages[name].needs
+        return [stage for stage in self.stages.values() if stage.name in wanted]
+
+    def _decide(self, stage: Stage, steps: Mapping[str, Step]) -> Step:
+        inputs = stage.inputs()
+        needed_keys = {name: steps[name].key for name in stage.needs}
+        key = state.digest(stage.name, stage.version, inputs, needed_keys)
+        record = state.load(self._record_path(stage, key))
+        if record is None:
+            return Step(stage.name, BUILD, self._why_new(stage, inputs), key)
+        if stage.name in self._fresh and record.run != self.run_id:
+            return Step(stage.name, BUILD, "asked for", key)
+        needs = {name: self._identity(name, steps) for name in stage.needs}
+        same = record.key == key or (
+            stage.serves(record.inputs, inputs) and self._needs_serve(stage, record, steps)
+        )
+        if not same:
+            found = list(state.changes(record.inputs, inputs)) or ["what it builds on changed"]
+            more = f" and {len(found) - SHOWN_CHANGES} more" if len(found) > SHOWN_CHANGES else ""
+            return Step(stage.name, BUILD, ", ".join(found[:SHOWN_CHANGES]) + more, key)
+        rebuilt = [
+            name
+            for name in stage.needs
+            if steps[name].action == BUILD and not self.stages[name].shared
+        ] or [name for name in stage.needs if record.needs.get(name) != needs[name]]
+        if rebuilt:
+            return Step(stage.name, BUILD, f"{rebuilt[0]} is rebuilt", key)
+        if record.status != state.READY:
+            stopped = f"it failed: {record.error}" if record.error else "an earlier run was stopped"
+            resumes = stage.resumable and record.status != state.DESTROYING
+            goes_on = "; goes on where that stopped" if resumes else ""
+            return Step(stage.name, BUILD, f"{stopped}{goes_on}", key, resumes)
+        reason = stage.gone(record)
+        if reason is not None:
+            return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
+        return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
+
+    def _needs_serve(self, stage: Stage, record: Record, steps: Mapping[str, Step]) -> bool:
+        return all(record.needs.get(n) == self._identity(n, steps) for n in stage.needs)
+
+    def _why_new(self, stage: Stage, inputs: Json) -> str:
+        if not stage.shared:
+            return "not built yet"
+        others = sorted(
+            self._record_path(stage, "x").parent.glob("*.json"), key=lambda p: p.stat().st_mtime
+        )
+        last = state.load(others[-1]) if others else None
+        if last is None:
+            return "not built yet"
+        found = list(state.changes(last.inputs, inputs)) or ["what it builds on changed"]
+        return ", ".join(found[:SHOWN_CHANGES])
+
+    def _identity(self, name: str, steps: Mapping[str, Step]) -> str:
+        """What a dependant remembers of a stage: content for shared ones, the run for others."""
+        if self.stages[name].shared:
+            return steps[name].key
+        record = self.record(name)
+        return record.run if record is not None else ""
+
+    def _used_by(self, record: Record, name: str) -> bool:
+        needed = self.record(name)
+        return needed is not None and record.needs.get(name) == needed.run
+
+    def _build(self, name: str, until: str) -> None:
+        stage = self.stages[name]
+        with self.locked(f"build {name}"), self._shared_lock(stage):
+            # Whoever held the lock before may have built it meanwhile.
+            steps = {step.stage: step for step in self.plan(until)}
+            step = steps[name]
+            if step.action != BUILD:
+                return
+            self.say(f"{name}: build ({step.reason})")
+            if not step.resumes and (not stage.shared or self.record(name) is not None):
+                self._remove(stage)
+            self._create(stage, step, steps)
+
+    def _create(self, stage: Stage, step: Step, steps: Mapping[str, Step]) -> None:
+        path = self._record_path(stage, step.key)
+        started = time.monotonic()
+        record = Record(
+            stage=stage.name,
+            key=step.key,
+            run=self.run_id,
+            status=state.CREATING,
+            inputs=stage.inputs(),
+            created=_now(),
+            needs={name: self._identity(name, steps) for name in stage.needs},
+        )
+        state.save(path, record)
+        work = self._work(stage, step.key, resumes=step.resumes)
+        made = None
+        try:
+            with ExitStack() as undo:
+                made = stage.create(dataclasses.replace(work, undo=undo))
+                undo.pop_all()
+        except BaseException as error:
+            brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
+            state.save(path, record.with_status(state.FAILED, error=brief))
+            self._remember(stage.name, step, time.monotonic() - started, "failed")
+            raise
+        seconds = round(time.monotonic() - started, 1)
+        state.save(path, record.with_status(state.READY, made=made, seconds=seconds))
+        self._remember(stage.name, step, seconds, "built")
+        self.say(f"{stage.name}: built in {seconds:.0f} s")
+
+    def _remove(self, stage: Stage) -> None:
+        path = self._record_path(stage)
+        record = state.load(path)
+        if record is not None:
+            state.save(path, record.with_status(state.DESTROYING))
+        stage.destroy(self._work(stage, record.key if record is not None else ""))
+        path.unlink(missing_ok=True)
+
+    def _work(self, stage: Stage, key: str, *, resumes: bool = False) -> Work:
+        folder = self._folder(stage)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log = self.log_path(stage.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        made = {name: self._made_by(name) for name in stage.needs}
+        return Work(
+            key=key,
+            tag=Tag(self.lab, stage.name, key, self.run_id),
+            made=made,
+            folder=folder,
+            log=log,
+            resumes=resumes,
+            say=lambda text: self.say(f"{stage.name}: {text}"),
+        )
+
+    def _made_by(self, name: str) -> Mapping[str, Json]:
+        record = self.record(name)
+        return record.made if record is not None else {}
+
+    def _folder(self, stage: Stage) -> Path:
+        if stage.shared:
+            return self.paths.cache / "stages" / stage.name
+        return self.paths.lab(self.lab) / stage.name
+
+    def _record_path(self, stage: Stage, key: str | None = None) -> Path:
+        if not stage.shared:
+            return self.paths.lab(self.lab) / f"{stage.name}.json"
+        if key is None:
+            key = self._shared_key(stage)
+        return self._folder(stage) / "records" / f"{key}.json"
+
+    def _shared_key(self, stage: Stage) -> str:
+        needed = {name: self._shared_key(self.stages[name]) for name in stage.needs}
+        return state.digest(stage.name, stage.version, stage.inputs(), needed)
+
+    @contextmanager
+    def _shared_lock(self, stage: Stage) -> Iterator[None]:
+        if not stage.shared:
+            yield
+            return
+        path = self.paths.cache / "stages" / f"{stage.name}.lock"
+        with lock.exclusive(
+            path,
+            f"build {stage.name} for {self.lab}",
+            waiting=lambda text: self.say(f"{stage.name}: {text}"),
+        ):
+            yield
+
+    def _remember(self, name: str, step: Step, seconds: float, outcome: str) -> None:
+        line = {
+            "lab": self.lab,
+            "stage": name,
+            "key": step.key,
+            "reason": step.reason,
+            "seconds": round(seconds, 1),
+            "outcome": outcome,
+            "time": _now(),
+        }
+        path = self.paths.state / "history.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def new_run_id() -> str:
+    """A name for one run of the program."""
+    return uuid.uuid4().hex[:8]
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
