@@ -1,0 +1,3 @@
+"""The tests in tests/plugin run pytest inside pytest."""
+
+pytest_plugins = ["pytester"]
