@@ -1,0 +1,106 @@
+"""Features: what a capability adds to a lab, and which of them a lab has."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.config import nearest
+from pytest_kollalab.errors import ConfigError
+
+CORE = "core"
+BUILT_IN = (CORE, "compute", "sfc")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What a capability adds to a lab.
+
+    `control_images` and `compute_images` are Kolla image names by the node that runs them.
+    `globals` are Kolla-Ansible variables; lists of several features are joined. `config` maps a
+    path below Kolla's custom configuration folder to a file's text. `playbooks` run after the
+    deploy, against the lab's inventory. `services` are the types that must be in the catalogue,
+    `extensions` the network API's extensions, and `containers` maps a node group (control or
+    compute) to the containers that must run there.
+    """
+
+    name: str
+    requires: tuple[str, ...] = ()
+    control_images: tuple[str, ...] = ()
+    compute_images: tuple[str, ...] = ()
+    globals: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
+    playbooks: tuple[Path, ...] = ()
+    services: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every Kolla image of the feature, once."""
+        return tuple(dict.fromkeys((*self.control_images, *self.compute_images)))
+
+
+class Registry:
+    """The features that can be asked for: the built-in ones, and those that others add."""
+
+    def __init__(self) -> None:
+        self._added: dict[str, Feature] = {}
+
+    def add(self, feature: Feature) -> None:
+        """Make a feature known. Raises ConfigError when its name is taken."""
+        if feature.name in self.names():
+            raise ConfigError(
+                f"there are two features named {feature.name!r}",
+                hint="give the one that is not part of this package another name",
+            )
+        self._added[feature.name] = feature
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all known features."""
+        return (*BUILT_IN, *self._added)
+
+    def get(self, name: str) -> Feature:
+        """The feature of that name. Raises ConfigError with the nearest name."""
+        if name in self._added:
+            return self._added[name]
+        if name not in BUILT_IN:
+            raise ConfigError(f"there is no feature {name!r}", hint=nearest(name, self.names()))
+        module = importlib.import_module(f"{__name__}.{name}.feature")
+        found = module.FEATURE
+        assert isinstance(found, Feature)
+        return found
+
+    def resolve(self, wanted: Iterable[str]) -> tuple[Feature, ...]:
+        """The features asked for and all that they require, `core` first, each once.
+
+        The order does not depend on the order of asking. Raises ConfigError for unknown names.
+        """
+        found: dict[str, Feature] = {}
+        for name in (CORE, *sorted(set(wanted))):
+            self._visit(name, found)
+        return tuple(found.values())
+
+    def _visit(self, name: str, found: dict[str, Feature]) -> None:
+        if name in found:
+            return
+        feature = self.get(name)
+        for required in feature.requires:
+            self._visit(required, found)
+        found[name] = feature
+
+
+REGISTRY = Registry()
+
+
+def resolve(wanted: Iterable[str]) -> tuple[Feature, ...]:
+    """The features asked for and all that they require, from the one registry."""
+    return REGISTRY.resolve(wanted)
+
+
+def images(features: Iterable[Feature]) -> tuple[str, ...]:
+    """Every Kolla image that the features need, once, sorted."""
+    return tuple(sorted({name for feature in features for name in feature.images}))

@@ -1,0 +1,1 @@
+"""Servers: Nova, Glance and Placement."""

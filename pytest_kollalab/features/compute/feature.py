@@ -1,0 +1,38 @@
+"""The feature `compute`: real servers with Nova, their images with Glance."""
+
+from __future__ import annotations
+
+from pytest_kollalab.features import Feature
+
+FEATURE = Feature(
+    name="compute",
+    requires=("core",),
+    control_images=(
+        "glance-api",
+        "nova-api",
+        "nova-conductor",
+        "nova-scheduler",
+        "placement-api",
+    ),
+    compute_images=("nova-compute", "nova-libvirt"),
+    globals={
+        "enable_glance": True,
+        "enable_nova": True,
+        "enable_placement": True,
+        # Nobody looks at a console, and nothing migrates: no image for either.
+        "enable_nova_ssh": False,
+        "nova_console": "none",
+    },
+    services=("compute", "image", "placement"),
+    containers={
+        "control": (
+            "glance_api",
+            "nova_api",
+            "nova_conductor",
+            "nova_metadata",
+            "nova_scheduler",
+            "placement_api",
+        ),
+        "compute": ("nova_compute", "nova_libvirt"),
+    },
+)

@@ -1,0 +1,1 @@
+"""Identity and network: what every lab has."""

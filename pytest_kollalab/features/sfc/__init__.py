@@ -1,0 +1,1 @@
+"""Service function chaining: networking-sfc in Neutron."""

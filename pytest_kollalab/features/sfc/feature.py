@@ -1,0 +1,12 @@
+"""The feature `sfc`: port chains, driven by networking-sfc's Open vSwitch driver."""
+
+from __future__ import annotations
+
+from pytest_kollalab.features import Feature
+
+FEATURE = Feature(
+    name="sfc",
+    requires=("core",),
+    globals={"enable_neutron_sfc": True},
+    extensions=("sfc", "flow_classifier"),
+)
