@@ -1,0 +1,116 @@
+"""The fixtures: the stages of a lab, and what scenarios talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kollalab.errors import KollalabError
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+    from testinfra.host import Host
+
+    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.server import Compute
+    from pytest_kollalab.sdn.sfc import Sfc
+    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.ssh import Ssh
+
+lab_key = pytest.StashKey["Lab"]()
+
+# Using one of these fixtures asks for the feature; a marker does the same for any test.
+FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": ("sfc",)}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the lab: its name, its addresses by network, and the ways to look into it."""
+
+    name: str
+    addresses: Mapping[str, str]
+    ssh: Ssh
+
+    @cached_property
+    def host(self) -> Host:
+        """The node as a testinfra host."""
+        import testinfra
+
+        return testinfra.get_host(f"ssh://{self.name}?ssh_config={self.ssh.config}")
+
+
+def ensure(lab: Lab, stage: str) -> Mapping[str, Any]:
+    """Have a stage for a test; a failure is shown as its message, without a traceback."""
+    from pytest_kollalab.config import STAGES
+
+    if STAGES.index(stage) > STAGES.index(lab.options.until):
+        pytest.skip(f"needs stage {stage}; this session stops after {lab.options.until}")
+    try:
+        return lab.ensure(stage)
+    except KollalabError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def kollalab(pytestconfig: pytest.Config) -> Lab:
+    """The lab of this session. Override it to bring up a lab in another way."""
+    from pytest_kollalab.plugin import make_lab, used_key
+
+    pytestconfig.stash[used_key] = True
+    return make_lab(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def kolla_images(kollalab: Lab) -> Mapping[str, Any]:
+    """The Kolla images of the lab: `namespace`, `tag` and the list `images`."""
+    return ensure(kollalab, "images")
+
+
+@pytest.fixture(scope="session")
+def lab_nodes(kollalab: Lab, kolla_images: Mapping[str, Any]) -> Mapping[str, Node]:
+    """The nodes by name, up and reachable: `lab_nodes["controller-1"].host` is testinfra's."""
+    made = ensure(kollalab, "nodes")
+    ssh = kollalab.ssh()
+    return {name: Node(name, addresses, ssh) for name, addresses in made["nodes"].items()}
+
+
+@pytest.fixture(scope="session")
+def openstack_cloud(kollalab: Lab, lab_nodes: Mapping[str, Node]) -> Iterator[Connection]:
+    """The deployed, healthy cloud as an openstacksdk connection of its administrator."""
+    ensure(kollalab, "cloud")
+    connection = kollalab.connect()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def tenant(
+    openstack_cloud: Connection, kollalab: Lab, request: pytest.FixtureRequest
+) -> Iterator[Tenant]:
+    """A project of the module's own; everything made in it is removed, last first."""
+    from pytest_kollalab.sdn.tenant import Tenant
+
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    with Tenant(openstack_cloud, name, kollalab.ssh()) as tenant:
+        yield tenant
+
+
+@pytest.fixture(scope="module")
+def sfc(tenant: Tenant) -> Iterator[Sfc]:
+    """Service function chaining in the module's project; asks for the feature `sfc`."""
+    from pytest_kollalab.sdn.sfc import Sfc
+
+    with Sfc(tenant) as sfc:
+        yield sfc
+
+
+@pytest.fixture(scope="session")
+def compute(openstack_cloud: Connection, kollalab: Lab) -> Compute:
+    """Guest image and flavor for servers; asks for the feature `compute`."""
+    from pytest_kollalab.sdn.server import Compute
+
+    return Compute(openstack_cloud, kollalab.paths, kollalab.options)

@@ -1,0 +1,226 @@
+"""The pytest plugin: options, features that the selected tests ask for, keep policy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kollalab import config as configuration
+from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.fixtures import (
+    FIXTURE_FEATURES,
+    compute,
+    kolla_images,
+    kollalab,
+    lab_key,
+    lab_nodes,
+    openstack_cloud,
+    sfc,
+    tenant,
+)
+
+if TYPE_CHECKING:
+    from pytest_kollalab.lab import Lab
+
+__all__ = [
+    "compute",
+    "kolla_images",
+    "kollalab",
+    "lab_nodes",
+    "openstack_cloud",
+    "sfc",
+    "tenant",
+]
+
+features_key = pytest.StashKey[tuple[str, ...]]()
+settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options]]()
+used_key = pytest.StashKey[bool]()
+
+MARKER = "kollalab_feature"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kollalab", "OpenStack lab")
+
+    def add(name: str, help: str, **kwargs: Any) -> None:
+        group.addoption(f"--kollalab-{name}", dest=f"kollalab_{name}", help=help, **kwargs)
+        if kwargs.get("action") != "store_true":
+            kind = "args" if kwargs.get("action") == "append" else "string"
+            parser.addini(f"kollalab_{name}", help, type=kind, default=None)  # type: ignore[arg-type]
+
+    add("config", "configuration file (default: kollalab.toml beside the tests)", metavar="FILE")
+    add("name", "name of the lab (default: lab)", metavar="NAME")
+    add("provider", "where nodes come from", choices=configuration.PROVIDERS)
+    add("keep", "keep the lab after the session (default: never)", choices=configuration.KEEP)
+    add(
+        "fresh",
+        "build this stage even if it could be reused (may be given more than once)",
+        action="append",
+        metavar="STAGE",
+    )
+    add("until", "stop after this stage; tests that need more are skipped", metavar="STAGE")
+    add("plan", "say what each stage would do and why, then stop", action="store_true")
+    add("destroy", "remove the lab, then stop", action="store_true")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", f"{MARKER}(name, ...): features that the lab must have for this test"
+    )
+    config.addinivalue_line("markers", "smoke: one test or two per feature, quick on a ready lab")
+    try:
+        config.stash[settings_key] = _settings(config)
+    except KollalabError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if not config.option.kollalab_destroy:
+        return None
+    lab = make_lab(config)
+    try:
+        lab.destroy()
+    except KollalabError as error:
+        raise pytest.UsageError(str(error)) from None
+    say(config, f"kollalab: lab {lab.name} is gone")
+    return 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # trylast, but -k and -m deselect in this hook too: the final say is at collection_finish.
+    config.stash[features_key] = wanted_features(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    wanted = wanted_features(session.items)
+    session.config.stash[features_key] = wanted
+    if wanted:
+        from pytest_kollalab.features import resolve
+
+        try:
+            resolve(wanted)
+        except KollalabError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    if not session.config.option.kollalab_plan:
+        return None
+    try:
+        for step in make_lab(session.config).plan():
+            say(session.config, str(step))
+    except KollalabError as error:
+        raise pytest.UsageError(str(error)) from None
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    try:
+        yield
+    finally:
+        _finish(session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    output = getattr(node, "workeroutput", {})
+    if output.get("kollalab_used"):
+        node.config.stash[used_key] = True
+
+
+def wanted_features(items: Iterable[pytest.Item]) -> tuple[str, ...]:
+    """The features that tests ask for, by their markers and by the fixtures they use."""
+    wanted: set[str] = set()
+    for item in items:
+        for mark in item.iter_markers(MARKER):
+            wanted.update(str(name) for name in mark.args)
+        for fixture in getattr(item, "fixturenames", ()):
+            wanted.update(FIXTURE_FEATURES.get(fixture, ()))
+    return tuple(sorted(wanted))
+
+
+def make_lab(config: pytest.Config) -> Lab:
+    """The lab of this session; touches nothing yet."""
+    from pytest_kollalab.lab import Lab
+
+    if lab_key not in config.stash:
+        settings, options = config.stash[settings_key]
+        config.stash[lab_key] = Lab(
+            settings,
+            options,
+            features=config.stash.get(features_key, ()),
+            run_id=getattr(config, "workerinput", {}).get("testrunuid", None),
+            say=lambda text: say(config, text),
+        )
+    return config.stash[lab_key]
+
+
+def say(config: pytest.Config, text: str) -> None:
+    """Show a line to the user now, whatever pytest captures."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None:
+        return
+    if capture is None:
+        reporter.write_line(text)
+        return
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.write_line(text)
+
+
+def _settings(config: pytest.Config) -> tuple[configuration.Config, configuration.Options]:
+    def value(name: str) -> Any:
+        given = getattr(config.option, f"kollalab_{name}")
+        return given if given is not None else (config.getini(f"kollalab_{name}") or None)
+
+    settings, run = configuration.read(_config_file(config, value("config")))
+    names = ("name", "provider", "keep", "fresh", "until")
+    return settings, configuration.options(run, {name: value(name) for name in names})
+
+
+def _config_file(config: pytest.Config, given: str | None) -> Path | None:
+    if given is not None:
+        return Path(config.invocation_params.dir, given)
+    root = config.rootpath.resolve()
+    for argument in config.args:
+        folder = Path(config.invocation_params.dir, str(argument).split("::")[0]).resolve()
+        for each in (folder, *folder.parents):
+            if (each / configuration.FILE).is_file():
+                return each / configuration.FILE
+            if each == root:
+                break
+    return None
+
+
+def _finish(session: pytest.Session) -> None:
+    config = session.config
+    lab = config.stash.get(lab_key, None)
+    used = lab is not None and config.stash.get(used_key, False)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["kollalab_used"] = used
+        if lab is not None:
+            lab.lease.release()
+        return
+    if not config.stash.get(used_key, False):
+        return
+    lab = make_lab(config)
+    keep = lab.options.keep
+    if keep == "always" or (keep == "failed" and session.testsfailed):
+        say(
+            config,
+            f"kollalab: lab {lab.name} is kept; remove it with: kollalab down"
+            + (f" --name {lab.name}" if lab.name != configuration.Options.name else ""),
+        )
+        lab.lease.release()
+        return
+    try:
+        say(config, f"kollalab: removing lab {lab.name}")
+        lab.destroy()
+    except KollalabError as error:
+        say(config, f"kollalab: {error}")
