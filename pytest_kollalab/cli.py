@@ -60,7 +60,7 @@ def feature_option(function: Callable[..., None]) -> Callable[..., None]:
         "--feature",
         "features",
         multiple=True,
-        help=f"Feature of the cloud, may be given more than once.  [default: {' '.join(DEFAULT_FEATURES)}]",
+        help=f"Feature of the cloud; may be repeated.  [default: {' '.join(DEFAULT_FEATURES)}]",
     )(function)
 
 

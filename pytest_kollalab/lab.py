@@ -60,7 +60,8 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers import choose
 
-        return choose(self.options, self.paths)
+        options = self.options
+        return choose(options.provider, self.config.nodes, options.mirror, self.paths)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:

@@ -153,7 +153,7 @@ def make_lab(config: pytest.Config) -> Lab:
         config.stash[lab_key] = Lab(
             settings,
             options,
-            features=config.stash.get(features_key, ()),
+            features=config.stash.get(features_key, ()) or (),
             run_id=getattr(config, "workerinput", {}).get("testrunuid", None),
             say=lambda text: say(config, text),
         )
