@@ -27,6 +27,15 @@ lab_key = pytest.StashKey["Lab"]()
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": ("sfc",)}
 
 
+class LabFailure(pytest.fail.Exception):
+    """A stage could not be had: the whole message for the first test, `brief` for the others."""
+
+    def __init__(self, error: KollalabError) -> None:
+        super().__init__(str(error), pytrace=False)
+        self.brief = f"the lab is broken: {error.brief}"
+        self.explained = False
+
+
 @dataclass(frozen=True)
 class Node:
     """A node of the lab: its name, its addresses by network, and the ways to look into it."""
@@ -52,7 +61,7 @@ def ensure(lab: Lab, stage: str) -> Mapping[str, Any]:
     try:
         return lab.ensure(stage)
     except KollalabError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise LabFailure(error) from None
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pytest_kollalab import config as configuration
 from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
+    LabFailure,
     compute,
     kolla_images,
     kollalab,
@@ -131,6 +132,18 @@ def pytest_testnodedown(node: Any) -> None:
     output = getattr(node, "workeroutput", {})
     if output.get("kollalab_used"):
         node.config.stash[used_key] = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    failure = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(failure, LabFailure):
+        # pytest raises the one failure of a session fixture again for every test that uses it.
+        if failure.explained:
+            report.longrepr = failure.brief
+        failure.explained = True
+    return report
 
 
 def wanted_features(items: Iterable[pytest.Item]) -> tuple[str, ...]:
