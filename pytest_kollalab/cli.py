@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from pytest_kollalab import __version__
 from pytest_kollalab import config as configuration
 from pytest_kollalab.errors import ConfigError, KollalabError
 from pytest_kollalab.lab import Lab
+from pytest_kollalab.run import become
 
 DEFAULT_FEATURES = ("compute", "sfc")
 EXIT_FAILED = 1
@@ -122,7 +122,7 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
             f"there is no node {node!r}", hint=configuration.nearest(node, list(nodes))
         )
     # The terminal belongs to ssh from here on, so this process becomes it.
-    os.execvp("ssh", [*access.argv(node), *command])
+    become([*access.argv(node), *command])
 
 
 def _lab(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from pytest_kollalab.errors import CommandError, HostError
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MASK = "********"
 TAIL = 20
+END_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,26 +76,25 @@ def run(
             hint="run ./bootstrap, or install the package that has it",
         ) from error
     data = input.encode() if isinstance(input, str) else input
-    try:
-        if streaming:
-            stdout = _stream(process, data, timeout, log_file, on_line, hidden, pasteable)
-            stderr = ""
-        else:
-            out, err = process.communicate(data, timeout=timeout)
-            stdout, stderr = out.decode(errors="replace"), err.decode(errors="replace")
-    except subprocess.TimeoutExpired as error:
-        process.kill()
-        process.wait()
-        raise CommandError(
-            f"{words[0]} did not end within {timeout:.0f} s",
-            details=f"$ {pasteable}",
-            log=log_file,
-        ) from error
-    except BaseException:
-        # Ctrl-C or a failing callback: no command outlives the call that started it.
-        process.kill()
-        process.wait()
-        raise
+    with process:
+        try:
+            if streaming:
+                stdout = _stream(process, data, timeout, log_file, on_line, hidden, pasteable)
+                stderr = ""
+            else:
+                out, err = process.communicate(data, timeout=timeout)
+                stdout, stderr = out.decode(errors="replace"), err.decode(errors="replace")
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            raise CommandError(
+                f"{words[0]} did not end within {timeout:.0f} s",
+                details=f"$ {pasteable}",
+                log=log_file,
+            ) from error
+        except BaseException:
+            # Ctrl-C or a failing callback: no command outlives the call that started it.
+            _end(process)
+            raise
     result = Result(tuple(words), process.returncode, stdout, stderr, time.monotonic() - started)
     log.debug("%s ended with %d after %.1f s", words[0], result.returncode, result.seconds)
     if check and result.returncode != 0:
@@ -105,6 +105,32 @@ def run(
             log=log_file,
         )
     return result
+
+
+def become(argv: Sequence[str | Path]) -> NoReturn:
+    """Replace this process by a command that gets the terminal for itself.
+
+    Raises HostError when the program is not installed.
+    """
+    words = [str(word) for word in argv]
+    log.debug("$ %s", shlex.join(words))
+    try:
+        os.execvp(words[0], words)
+    except FileNotFoundError as error:
+        raise HostError(
+            f"{words[0]} is not installed",
+            hint="run ./bootstrap, or install the package that has it",
+        ) from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # Politely first: a program that mounted something wants to take it away again.
+    process.terminate()
+    try:
+        process.wait(END_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

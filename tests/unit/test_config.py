@@ -1,0 +1,106 @@
+"""Configuration: defaults, layers, and messages for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab.config import Config, Options, nearest, options, read
+from pytest_kollalab.errors import ConfigError
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "kollalab.toml"
+    path.write_text(text)
+    return path
+
+
+def test_no_file_means_the_packaged_defaults() -> None:
+    assert read(None) == (Config(), {})
+
+
+def test_a_file_fills_config_and_options(tmp_path: Path) -> None:
+    text = """
+        release = "2026.1"
+        features = ["sfc"]
+        [nodes]
+        suite = "forky"
+        [globals]
+        neutron_dns_domain = "lab."
+        [run]
+        keep = "failed"
+    """
+    config, run = read(written(tmp_path, text))
+    assert config.features == ("sfc",)
+    assert config.nodes.suite == "forky"
+    assert config.globals == {"neutron_dns_domain": "lab."}
+    assert run == {"keep": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        ("relase = '2026.1'", "relase", "release"),
+        ("[nodes]\nsuit = 'trixie'", "nodes.suit", "suite"),
+        ("[run]\nkep = 'never'", "run.kep", "keep"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, key: str, meant: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    assert f"unknown key {key}" in caught.value.brief
+    assert str(path) in caught.value.brief
+    assert repr(meant) in caught.value.hint
+
+
+def test_broken_toml_names_file_and_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "release = \n")
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    assert str(path) in caught.value.brief
+    assert "line 1" in caught.value.details
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "text", ["release = 2026.1", "features = 'sfc'", "features = [1]", "run = 1", "nodes = 'x'"]
+)
+def test_a_wrong_type_is_said(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError):
+        read(written(tmp_path, text))
+
+
+def test_later_layers_win_and_none_says_nothing() -> None:
+    made = options({"keep": "failed", "name": "a"}, {"keep": "always", "name": None})
+    assert (made.keep, made.name, made.provider) == ("always", "a", Options().provider)
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint"),
+    [
+        ({"keep": "alway"}, "'always'"),
+        ({"provider": "dokcer"}, "'docker'"),
+        ({"until": "node"}, "'nodes'"),
+        ({"fresh": ("cluod",)}, "'cloud'"),
+    ],
+)
+def test_an_unknown_choice_names_the_nearest(layer: dict[str, object], hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        options(layer)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "Lab", "-a", "a b", "a" * 21, "ä", "a/b"])
+def test_a_name_must_fit_into_resource_names(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be the name of a lab"):
+        options({"name": name})
+
+
+def test_nearest_lists_all_when_nothing_is_near() -> None:
+    assert nearest("zzz", ["b", "a"]) == "known: a, b"

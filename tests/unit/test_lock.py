@@ -1,0 +1,87 @@
+"""Locks and leases between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab.errors import BusyError
+from pytest_kollalab.lock import Lease, exclusive, holder
+
+HOLD = """
+import sys
+from pathlib import Path
+from pytest_kollalab.lock import Lease, exclusive
+path = Path(sys.argv[2])
+if sys.argv[1] == "lock":
+    with exclusive(path, "build images"):
+        print("held", flush=True)
+        sys.stdin.read()
+else:
+    lease = Lease(path)
+    lease.take()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def other_process(kind: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, kind, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_held_lock_names_its_holder(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lock"
+    told: list[str] = []
+    with other_process("lock", path) as other:
+        with (
+            pytest.raises(BusyError) as caught,
+            exclusive(path, "x", timeout=0.3, waiting=told.append),
+        ):
+            pass
+        assert f"process {other.pid} (build images" in caught.value.details
+        assert len(told) == 1
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lock"
+    with other_process("lock", path) as other:
+        other.kill()
+        other.wait()
+        with exclusive(path, "y", timeout=5):
+            assert "(y, since" in holder(path)
+
+
+def test_a_holder_that_left_no_name_is_another_process(tmp_path: Path) -> None:
+    assert holder(tmp_path / "none") == "another process"
+
+
+def test_a_lease_is_shared_only_while_another_process_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lease"
+    mine = Lease(path)
+    assert not mine.is_shared()
+    mine.take()
+    mine.take()
+    assert not mine.is_shared()
+    with other_process("lease", path):
+        assert mine.is_shared()
+        mine.release()
+        assert mine.is_shared()
+        mine.take()
+    assert not mine.is_shared()
+    mine.release()
