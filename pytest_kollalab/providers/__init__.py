@@ -1,0 +1,112 @@
+"""The provider: where the nodes of a lab come from, as one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_kollalab.config import NodesConfig, Options
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.state import Tag
+
+CONTROLLER = "controller-1"
+COMPUTE = "compute-1"
+NODES = (CONTROLLER, COMPUTE)
+NETWORKS = ("provisioning", "management", "external", "tunnel")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something the host lacks, and how to mend it."""
+
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """The SSH host key of a node; both parts are the text of OpenSSH's key files."""
+
+    private: str
+    public: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registry a lab pulls its images from: the image that serves, and the store."""
+
+    image: str
+    root: Path
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a provider is asked to make. `authorized_key` is a line for authorized_keys."""
+
+    tag: Tag
+    nodes: NodesConfig
+    authorized_key: str
+    host_keys: Mapping[str, HostKey]
+    registry: Registry | None
+    log: Path
+    say: Callable[[str], None]
+
+
+class Provider(Protocol):
+    """What every provider can do. `slowness` scales the deadlines of whoever waits for nodes."""
+
+    name: str
+    slowness: float
+
+    def problems(self) -> list[Problem]:
+        """What the host lacks."""
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        """What enters the key of the nodes; pure."""
+
+    def prepare(self, nodes: NodesConfig, log: Path) -> None:
+        """Make what all labs share, such as the image of a node; idempotent and locked."""
+
+    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
+        """Make networks and nodes and start them.
+
+        Returns `provider`, `nodes` (node -> network -> address), `interfaces` (network -> name in
+        the node), `networks` (network -> cidr, gateway, mtu) and `registry` (host:port or "").
+        """
+
+    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+        """Why what create() returned is not there any more; None when it is. Cheap."""
+
+    def destroy(self, lab: str) -> None:
+        """Remove everything that carries the lab's tag; idempotent."""
+
+    def stopped(self, lab: str, node: str) -> str | None:
+        """Why a node does not run; None while it does. Cheap."""
+
+    def last_words(self, lab: str, node: str) -> str:
+        """The end of what a node said, for an error message."""
+
+    def globals(self) -> dict[str, Any]:
+        """What Kolla-Ansible must know about such nodes: variables of the whole cloud."""
+
+    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """What Kolla-Ansible must know about each node: node -> variables."""
+
+
+def choose(options: Options, paths: Paths) -> Provider:
+    """Return the provider that the options name; `auto` is docker, which needs no KVM.
+
+    Raises ConfigError for a provider that is not there.
+    """
+    if options.provider in ("auto", "docker"):
+        from pytest_kollalab.providers.docker import DockerProvider
+
+        return DockerProvider(options.mirror, paths)
+    raise ConfigError(
+        f"there is no {options.provider} provider in this version",
+        hint="use the docker provider, or leave the choice to us with auto",
+    )

@@ -1,0 +1,104 @@
+"""Addresses of a lab: subnets that collide with nothing the host can reach."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, ip_network
+
+from pytest_kollalab.errors import HostError
+from pytest_kollalab.providers import NETWORKS, NODES
+from pytest_kollalab.run import run
+
+REGISTRY_HOST = 2
+FIRST_NODE_HOST = 11
+# Whole packets of 1500 bytes travel the tunnels with room for VXLAN, MPLS and VLAN headers.
+MTU = {"provisioning": 1500, "management": 1500, "external": 1500, "tunnel": 1600}
+BLOCK_PREFIX = 22
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """One network of a lab."""
+
+    cidr: IPv4Network
+    mtu: int
+
+    @property
+    def gateway(self) -> IPv4Address:
+        return self.cidr[1]
+
+    @property
+    def registry(self) -> IPv4Address:
+        return self.cidr[REGISTRY_HOST]
+
+    def node(self, name: str) -> IPv4Address:
+        return self.cidr[FIRST_NODE_HOST + NODES.index(name)]
+
+
+def subnets(block: IPv4Network) -> dict[str, Subnet]:
+    """Cut a block into the networks of a lab, one /24 each."""
+    cut = block.subnets(new_prefix=24)
+    return {name: Subnet(cidr, MTU[name]) for name, cidr in zip(NETWORKS, cut, strict=True)}
+
+
+def candidates(lab: str) -> Iterator[IPv4Network]:
+    """Blocks in the order in which a lab would like them.
+
+    The name decides where the order starts, so that a lab keeps its addresses when it is rebuilt
+    and two labs seldom want the same ones.
+    """
+    tens = [IPv4Network(f"10.{second}.0.0/{BLOCK_PREFIX}") for second in range(64, 255)]
+    start = zlib.crc32(lab.encode()) % len(tens)
+    yield from tens[start:] + tens[:start]
+    for second in range(31, 15, -1):
+        for third in range(0, 256, 4):
+            yield IPv4Network(f"172.{second}.{third}.0/{BLOCK_PREFIX}")
+
+
+def pick(lab: str, taken: Iterable[IPv4Network]) -> IPv4Network:
+    """Return the first block that overlaps nothing that is taken."""
+    used = list(taken)
+    for block in candidates(lab):
+        if not any(block.overlaps(other) for other in used):
+            return block
+    raise HostError(
+        "no free address range for the lab's networks",
+        details=f"the host routes or uses: {', '.join(sorted(map(str, set(used))))}",
+        hint="remove unused docker networks or routes (`docker network ls`, `ip route`)",
+    )
+
+
+def in_routes(text: str) -> Iterator[IPv4Network]:
+    """The destinations in the output of `ip -j -4 route show table all`."""
+    for route in json.loads(text or "[]"):
+        destination = route.get("dst", "default")
+        if destination != "default":
+            yield IPv4Network(destination, strict=False)
+
+
+def in_links(text: str) -> Iterator[IPv4Network]:
+    """The subnets in the output of `ip -j -4 address`."""
+    for link in json.loads(text or "[]"):
+        for address in link.get("addr_info", []):
+            yield IPv4Network(f"{address['local']}/{address['prefixlen']}", strict=False)
+
+
+def in_docker(networks: Iterable[dict[str, object]]) -> Iterator[IPv4Network]:
+    """The subnets of networks as docker's API lists them; also of those without an interface."""
+    for network in networks:
+        ipam = network.get("IPAM")
+        configs = ipam.get("Config") if isinstance(ipam, dict) else None
+        for config in configs or []:
+            found = ip_network(config["Subnet"], strict=False) if "Subnet" in config else None
+            if isinstance(found, IPv4Network):
+                yield found
+
+
+def in_use() -> list[IPv4Network]:
+    """What the host routes and what its interfaces have."""
+    routes = run(["ip", "-j", "-4", "route", "show", "table", "all"]).stdout
+    links = run(["ip", "-j", "-4", "address"]).stdout
+    return [*in_routes(routes), *in_links(links)]

@@ -1,0 +1,343 @@
+"""The docker provider: nodes that are systemd containers on networks of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.config import NodesConfig
+from pytest_kollalab.errors import HostError, StageError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import (
+    NETWORKS,
+    NODES,
+    Problem,
+    Spec,
+    addresses,
+    capabilities,
+    docker_globals,
+    docker_node_image,
+    docker_spec,
+)
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.docker_spec import REGISTRY, REGISTRY_PORT, resource_name
+from pytest_kollalab.state import digest
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+MEMORY = 7 * 2**30
+DISK = 25 * 2**30
+STAGE = "nodes"
+
+
+class DockerProvider:
+    """Nodes as containers of the docker daemon that the environment names."""
+
+    name = "docker"
+    slowness = 1.0
+
+    def __init__(self, mirror: str, paths: Paths) -> None:
+        self.mirror = mirror
+        self.paths = paths
+
+    @cached_property
+    def client(self) -> DockerClient:
+        """The daemon. Raises HostError when it cannot be used."""
+        import docker
+        from docker.errors import DockerException
+
+        try:
+            client = docker.from_env(timeout=120)
+            client.ping()
+        except DockerException as error:
+            denied = "Permission denied" in str(error)
+            raise HostError(
+                "docker cannot be used",
+                details=str(error),
+                hint="run as root, or as a member of the group docker"
+                if denied
+                else "run ./bootstrap: it installs docker and starts its daemon",
+            ) from error
+        return client
+
+    def problems(self) -> list[Problem]:
+        """What the host lacks, every problem at once."""
+        try:
+            info = self.client.info()
+        except HostError as error:
+            return [Problem(f"{error.brief}: {error.details}", error.hint)]
+        found = []
+        if info["MemTotal"] < MEMORY:
+            found.append(
+                Problem(
+                    f"{info['MemTotal'] / 2**30:.1f} GiB of memory; "
+                    f"a lab needs {MEMORY / 2**30:.0f}",
+                    "use a host with more memory",
+                )
+            )
+        root = Path(info["DockerRootDir"])
+        if root.is_dir() and (free := shutil.disk_usage(root).free) < DISK:
+            found.append(
+                Problem(
+                    f"{free / 2**30:.0f} GiB free below {root}; "
+                    f"images and nodes need {DISK / 2**30:.0f}",
+                    "make room: `docker image prune`, or move docker's data-root",
+                )
+            )
+        if not Path("/sys/class/misc/tun").exists():
+            found.append(
+                Problem(
+                    "the kernel has no tun device, which Open vSwitch's userspace datapath needs",
+                    "modprobe tun",
+                )
+            )
+        if shutil.which("mmdebstrap") is None:
+            found.append(Problem("mmdebstrap is not installed", "run ./bootstrap"))
+        return found
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        """The image and every file that a node is given."""
+        return {
+            "image": docker_node_image.spec(nodes.suite),
+            "files": digest(docker_spec.packaged_files()),
+            "dockerd": docker_spec.dockerd_config(""),
+            "mtu": addresses.MTU,
+        }
+
+    def prepare(self, nodes: NodesConfig, log: Path) -> None:
+        """Have the node image."""
+        docker_node_image.ensure_image(self.client, nodes.suite, self.mirror, self.paths.cache, log)
+
+    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
+        """Make networks, then both nodes and the registry at once."""
+        self.prepare(spec.nodes, spec.log)
+        self._check_names(spec.tag.lab)
+        # By tag and not by object: whatever step fails, all of it goes, in the right order.
+        undo.callback(self.destroy, spec.tag.lab)
+        subnets = self._make_networks(spec)
+        with ThreadPoolExecutor() as pool:
+            jobs = [pool.submit(self._make_node, spec, node, subnets) for node in NODES]
+            if spec.registry is not None:
+                jobs.append(pool.submit(self._make_registry, spec, subnets))
+            jobs.append(pool.submit(self._switch_offload_off, spec))
+        for job in jobs:
+            job.result()
+        return {
+            "provider": self.name,
+            "nodes": {
+                node: {network: str(subnets[network].node(node)) for network in NETWORKS}
+                for node in NODES
+            },
+            "interfaces": docker_globals.INTERFACES,
+            "networks": {
+                network: {
+                    "cidr": str(subnet.cidr),
+                    "gateway": str(subnet.gateway),
+                    "mtu": subnet.mtu,
+                }
+                for network, subnet in subnets.items()
+            },
+            "registry": f"{subnets['provisioning'].registry}:{REGISTRY_PORT}"
+            if spec.registry is not None
+            else "",
+        }
+
+    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+        """Name what is missing or does not run."""
+        wanted = list(made["nodes"]) + ([REGISTRY] if made["registry"] else [])
+        running = {
+            container["Names"][0].lstrip("/")
+            for container in self.client.api.containers(filters=_ours(lab))
+        }
+        networks = {network["Name"] for network in self.client.api.networks(filters=_ours(lab))}
+        for thing in wanted:
+            if resource_name(lab, thing) not in running:
+                return f"{thing} does not run"
+        for network in made["networks"]:
+            if resource_name(lab, network) not in networks:
+                return f"the network {network} is not there"
+        return None
+
+    def destroy(self, lab: str) -> None:
+        """Remove containers at once and side by side, then volumes and networks."""
+        from docker.errors import NotFound
+
+        api = self.client.api
+
+        def remove(container: str) -> None:
+            with suppress(NotFound):
+                api.remove_container(container, force=True, v=True)
+
+        containers = [c["Id"] for c in api.containers(all=True, filters=_ours(lab))]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(remove, containers))
+        for volume in api.volumes(filters=_ours(lab))["Volumes"] or []:
+            api.remove_volume(volume["Name"], force=True)
+        for network in api.networks(filters=_ours(lab)):
+            api.remove_network(network["Id"])
+
+    def stopped(self, lab: str, node: str) -> str | None:
+        """Ask for the state of the container."""
+        from docker.errors import NotFound
+
+        try:
+            found = self.client.api.inspect_container(resource_name(lab, node))["State"]
+        except NotFound:
+            return f"{node} is not there"
+        return None if found["Running"] else f"{node} ended with exit code {found['ExitCode']}"
+
+    def last_words(self, lab: str, node: str) -> str:
+        """What the node printed and the warnings of its journal."""
+        from docker.errors import APIError, NotFound
+
+        try:
+            container = self.client.containers.get(resource_name(lab, node))
+            logs: Any = container.logs(tail=20)
+            said: str = logs.decode(errors="replace")
+            if container.status != "running":
+                return said
+            journal = "systemctl --failed --no-legend; journalctl -b -p warning -n 20 --no-pager"
+            output: Any = container.exec_run(["sh", "-c", journal]).output
+        except (APIError, NotFound) as error:
+            return str(error)
+        return f"{said}\n{output.decode(errors='replace')}"
+
+    def globals(self) -> dict[str, Any]:
+        """Kolla variables of a cloud on such nodes."""
+        return docker_globals.kolla_globals(capabilities.missing_here())
+
+    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Kolla variables of each node."""
+        return docker_globals.host_vars(made)
+
+    def _check_names(self, lab: str) -> None:
+        """Refuse to go on when a name is taken by something without our tag."""
+        api = self.client.api
+        names = {n.lstrip("/") for c in api.containers(all=True) for n in c["Names"]}
+        names |= {network["Name"] for network in api.networks()}
+        names |= {volume["Name"] for volume in api.volumes()["Volumes"] or []}
+        wanted = [*NETWORKS, *NODES, *(f"{node}-docker" for node in NODES), REGISTRY]
+        taken = sorted(names & {resource_name(lab, thing) for thing in wanted})
+        if taken:
+            raise StageError(
+                f"{taken[0]} exists already and is not ours",
+                details=f"names that are taken, without the label of lab {lab}: {', '.join(taken)}",
+                hint="remove or rename them with docker, or give the lab another --kollalab-name",
+            )
+
+    def _make_networks(self, spec: Spec) -> dict[str, Subnet]:
+        from docker.errors import APIError
+
+        taken = addresses.in_use()
+        taken += addresses.in_docker(self.client.api.networks())
+        while True:
+            block = addresses.pick(spec.tag.lab, taken)
+            subnets = addresses.subnets(block)
+            try:
+                self._make_network_set(spec, subnets)
+            except APIError as error:
+                if "overlap" not in str(error):
+                    raise _failed("networks", error) from error
+                # Another lab took the block between our look and our call.
+                taken.append(block)
+            else:
+                return subnets
+
+    def _make_network_set(self, spec: Spec, subnets: Mapping[str, Subnet]) -> None:
+        api = self.client.api
+        made: list[str] = []
+        try:
+            for network, subnet in subnets.items():
+                body = docker_spec.network_config(spec.tag.lab, network, subnet, spec.tag.labels())
+                made.append(api.create_network(**body)["Id"])
+        except BaseException:
+            for network in made:
+                api.remove_network(network)
+            raise
+
+    def _make_node(self, spec: Spec, node: str, subnets: Mapping[str, Subnet]) -> None:
+        from docker.errors import APIError
+
+        lab, labels = spec.tag.lab, spec.tag.labels()
+        api: Any = self.client.api
+        body = docker_spec.node_config(
+            lab,
+            node,
+            docker_node_image.reference(spec.nodes.suite),
+            subnets,
+            labels,
+            capabilities.missing_here(),
+        )
+        contents = docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
+        try:
+            api.create_volume(resource_name(lab, f"{node}-docker"), labels=labels)
+            container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
+            api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))
+            for network in NETWORKS[1:]:
+                api.connect_container_to_network(
+                    container,
+                    resource_name(lab, network),
+                    ipv4_address=str(subnets[network].node(node)),
+                )
+            api.start(container)
+        except APIError as error:
+            raise _failed(node, error) from error
+
+    def _make_registry(self, spec: Spec, subnets: Mapping[str, Subnet]) -> None:
+        from docker.errors import APIError
+
+        assert spec.registry is not None
+        lab = spec.tag.lab
+        api: Any = self.client.api
+        body = docker_spec.registry_config(
+            lab, spec.registry.image, str(spec.registry.root), subnets, spec.tag.labels()
+        )
+        try:
+            container = api.create_container_from_config(body, resource_name(lab, REGISTRY))
+            api.start(container["Id"])
+        except APIError as error:
+            raise _failed(REGISTRY, error) from error
+
+    def _switch_offload_off(self, spec: Spec) -> None:
+        """Have the host fill in checksums towards the networks that Open vSwitch reads raw.
+
+        Userspace OVS sees packets of the host before their checksums are complete, and the
+        other end drops them: ping works, TCP does not. Done in a container on the host's
+        network, so that it works on a remote daemon too.
+        """
+        from docker.errors import ContainerError
+
+        bridges = [docker_spec.bridge_name(spec.tag.lab, n) for n in ("external", "tunnel")]
+        script = "; ".join(f"ethtool -K {bridge} tx off" for bridge in bridges)
+        try:
+            self.client.containers.run(
+                docker_node_image.reference(spec.nodes.suite),
+                ["sh", "-ec", script],
+                cap_add=["NET_ADMIN"],
+                labels=spec.tag.labels(),
+                network_mode="host",
+                remove=True,
+            )
+        except ContainerError as error:
+            raise StageError(
+                "checksum offload of the lab's bridges could not be switched off",
+                details=str(error),
+            ) from error
+
+
+def _ours(lab: str) -> dict[str, list[str]]:
+    return {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}
+
+
+def _failed(thing: str, error: Exception) -> StageError:
+    return StageError(
+        f"docker could not make {thing}",
+        details=str(error),
+        hint="see the daemon's own log, then run again: what was made so far is removed",
+    )

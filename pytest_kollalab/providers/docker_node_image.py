@@ -1,0 +1,146 @@
+"""The node image: a Debian with systemd, sshd and docker, made by mmdebstrap, known by its spec."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import lock
+from pytest_kollalab.errors import CommandError, StageError
+from pytest_kollalab.run import run
+from pytest_kollalab.state import digest
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+REPOSITORY = "kollalab/node"
+VERSION = 1
+EXTRA_CAS = Path("/usr/local/share/ca-certificates")
+PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "docker-cli",
+    "docker.io",
+    "ethtool",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "ncat",
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-dbus",
+    "python3-docker",
+    "python3-requests",
+    "socat",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+    "tcpdump",
+    "traceroute",
+    "tzdata",
+)
+# Units that have no business in a container or wake up in the middle of a test.
+MASKED = (
+    "apt-daily-upgrade.timer",
+    "apt-daily.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "getty.target",
+    "systemd-modules-load.service",
+)
+
+
+def spec(suite: str) -> dict[str, Any]:
+    """What the image is made from, as JSON; without the host's own certificate authorities."""
+    return {
+        "version": VERSION,
+        "suite": suite,
+        "packages": list(PACKAGES),
+        "masked": list(MASKED),
+    }
+
+
+def extra_cas() -> list[Path]:
+    """The certificate authorities that the host's administrator added."""
+    return sorted(EXTRA_CAS.rglob("*.crt")) if EXTRA_CAS.is_dir() else []
+
+
+def reference(suite: str) -> str:
+    """The name of the image: repository and tag."""
+    cas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in extra_cas()]
+    return f"{REPOSITORY}:{digest(spec(suite), cas)}"
+
+
+def exists(client: DockerClient, suite: str) -> bool:
+    """Whether docker has the image."""
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(reference(suite))
+    except ImageNotFound:
+        return False
+    return True
+
+
+def ensure_image(client: DockerClient, suite: str, mirror: str, cache: Path, log: Path) -> str:
+    """Have the image and return its name; several callers at once build it once.
+
+    `mirror` is a Debian mirror; progress goes to the file `log`. Raises StageError when
+    mmdebstrap fails.
+    """
+    name = reference(suite)
+    if exists(client, suite):
+        return name
+    with lock.exclusive(cache / "node-image.lock", "build the node image"):
+        if exists(client, suite):
+            return name
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="node-image-") as folder:
+            tar = Path(folder) / "rootfs.tar"
+            try:
+                run(mmdebstrap(suite, mirror, tar, extra_cas()), log_file=log)
+                run(["docker", "import", tar, name], log_file=log)
+            except CommandError as error:
+                raise StageError(
+                    "the image of the nodes could not be built",
+                    details=error.details,
+                    hint=f"is the Debian mirror {mirror} reachable? "
+                    "Another one is named with `mirror` under [run] in kollalab.toml",
+                    log=log,
+                ) from error
+    return name
+
+
+def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[str]:
+    """The command that makes the root file system as a tar."""
+    argv = [
+        "mmdebstrap",
+        "--variant=essential",
+        "--format=tar",
+        f"--include={','.join(PACKAGES)}",
+        '--aptopt=APT::Install-Recommends "false"',
+        '--aptopt=Acquire::Languages "none"',
+        "--dpkgopt=force-unsafe-io",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+    ]
+    for path in cas:
+        argv.append(f"--customize-hook=copy-in {path} {EXTRA_CAS}")
+    if cas:
+        argv.append('--customize-hook=chroot "$1" update-ca-certificates')
+    argv += [
+        f'--customize-hook=chroot "$1" systemctl mask {" ".join(MASKED)}',
+        # Every lab brings keys of its own.
+        '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',
+        '--customize-hook=mkdir -p "$1"/lib/modules "$1"/etc/kolla',
+        suite,
+        str(target),
+        f"deb {mirror} {suite} main",
+        f"deb {mirror} {suite}-updates main",
+        f"deb {mirror}-security {suite}-security main",
+    ]
+    return argv

@@ -1,0 +1,122 @@
+"""The nodes stage: two nodes and their networks, reachable over SSH, with systemd running."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pytest_kollalab import ssh
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.errors import CommandError, StageError, WaitError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import NODES, HostKey, Provider, Registry, Spec
+from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.state import Record
+from pytest_kollalab.wait import NotYet, until
+
+BOOT_TIMEOUT = 60.0
+
+
+class NodesStage(Stage):
+    """Makes the nodes through a provider and waits until they answer."""
+
+    name = "nodes"
+    needs = ("images",)
+
+    def __init__(
+        self, config: Config, options: Options, paths: Paths, *, provider: Provider
+    ) -> None:
+        self.config = config
+        self.lab = options.name
+        self.paths = paths
+        self.provider = provider
+
+    def inputs(self) -> Json:
+        """What the provider makes nodes from."""
+        return {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+
+    def gone(self, record: Record) -> str | None:
+        """Ask the provider, and look for the key."""
+        if not Path(record.made["ssh_key"]).is_file():
+            return "the lab's SSH key is not there"
+        return self.provider.gone(self.lab, record.made)
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Make keys, nodes and the ssh_config, then wait for both nodes side by side."""
+        key, config = work.folder / "id_ed25519", work.folder / "ssh_config"
+        work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
+        ssh.make_key(key, f"kollalab {work.tag.lab}")
+        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in NODES}
+        spec = Spec(
+            tag=work.tag,
+            nodes=self.config.nodes,
+            authorized_key=key.with_suffix(".pub").read_text(encoding="utf-8"),
+            host_keys=host_keys,
+            registry=_registry(work.made["images"]),
+            log=work.log,
+            say=work.say,
+        )
+        made = self.provider.create(spec, work.undo)
+        ssh.write_config(
+            config,
+            addresses={node: found["provisioning"] for node, found in made["nodes"].items()},
+            key=key,
+            host_keys={node: host_key.public for node, host_key in host_keys.items()},
+            connection=work.tag.run,
+        )
+        work.undo.callback(ssh.close, config)
+        with ThreadPoolExecutor() as pool:
+            jobs = {node: pool.submit(self._wait, Ssh(config), node) for node in NODES}
+        for node, job in jobs.items():
+            try:
+                job.result()
+            except WaitError as error:
+                raise StageError(
+                    f"{node} did not come up",
+                    details=f"{error.details}\n{self.provider.last_words(work.tag.lab, node)}",
+                    hint="the lines above say what stopped it; then run again",
+                    log=work.log,
+                ) from error
+        return {**made, "ssh_config": str(config), "ssh_key": str(key)}
+
+    def destroy(self, work: Work) -> None:
+        """Close connections, remove what the provider made, forget the keys."""
+        ssh.close(work.folder / "ssh_config")
+        self.provider.destroy(work.tag.lab)
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+    def _wait(self, connection: Ssh, node: str) -> None:
+        command = ["systemctl", "is-system-running"]
+
+        def running() -> bool | NotYet:
+            try:
+                result = connection.run(node, command, check=False, timeout=10)
+            except CommandError as error:
+                return NotYet(error.brief)
+            said = result.stdout.strip() or result.stderr.strip()
+            return True if said == "running" else NotYet(said)
+
+        until(
+            f"{node} is running",
+            running,
+            timeout=BOOT_TIMEOUT * self.provider.slowness,
+            interval=0.2,
+            hopeless=lambda: self.provider.stopped(self.lab, node),
+        )
+
+
+def _host_key(path: Path) -> HostKey:
+    ssh.make_key(path, path.name)
+    return HostKey(
+        private=path.read_text(encoding="utf-8"),
+        public=path.with_name(f"{path.name}.pub").read_text(encoding="utf-8"),
+    )
+
+
+def _registry(images: Mapping[str, Json]) -> Registry | None:
+    if "registry_image" not in images:
+        return None
+    return Registry(images["registry_image"], Path(images["registry_root"]))
