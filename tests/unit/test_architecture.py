@@ -1,4 +1,4 @@
-"""The cut of the code is the one of docs/design.md: imports go down its list, one place starts processes."""
+"""The cut of the code is the one of docs/design.md: imports go down its list."""
 
 from __future__ import annotations
 

@@ -1,0 +1,265 @@
+"""The engine: reasons to build, write-ahead records, what happens after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_kollalab import state
+from pytest_kollalab.engine import BUILD, REUSE, Engine, Stage, Work
+from pytest_kollalab.errors import KollalabError, StageError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.state import Record
+
+
+class Plain(Stage):
+    """A stage that keeps its doings in a list."""
+
+    def __init__(self, name: str, *needs: str, shared: bool = False, **inputs: Any) -> None:
+        self.name = name
+        self.needs = needs
+        self.shared = shared
+        self.given = inputs
+        self.lost: str | None = None
+        self.done: list[str] = []
+        self.on_create: Callable[[Work], None] = lambda work: None
+
+    def inputs(self) -> Any:
+        return self.given
+
+    def gone(self, record: Record) -> str | None:
+        return self.lost
+
+    def create(self, work: Work) -> dict[str, Any]:
+        self.done.append("create")
+        self.on_create(work)
+        return {"by": work.tag.run, "on": {name: made["by"] for name, made in work.made.items()}}
+
+    def destroy(self, work: Work) -> None:
+        self.done.append("destroy")
+
+
+class Bench:
+    """Four stages as a lab has them, and engines over them: one for each run of the program."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = Paths(cache=root / "cache", state=root / "state")
+        self.tools = Plain("tools", shared=True, version="1")
+        self.images = Plain("images", "tools", shared=True, base="a")
+        self.images.resumable = True
+        self.nodes = Plain("nodes", "images", suite="trixie")
+        self.cloud = Plain("cloud", "tools", "nodes", globals={"debug": False})
+        self.cloud.consumes = ("nodes",)
+        self.said: list[str] = []
+
+    def run(self, name: str = "r", **options: Any) -> Engine:
+        stages = (self.tools, self.images, self.nodes, self.cloud)
+        return Engine("lab", stages, self.paths, run_id=name, say=self.said.append, **options)
+
+    def reasons(self, engine: Engine) -> dict[str, str]:
+        return {step.stage: step.reason for step in engine.plan() if step.action == BUILD}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_planning_writes_nothing(bench: Bench, tmp_path: Path) -> None:
+    assert [step.action for step in bench.run().plan()] == [BUILD] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_built_is_reused_by_the_next_run(bench: Bench) -> None:
+    made = bench.run("r1").ensure("cloud")
+    assert made["on"] == {"tools": "r1", "nodes": "r1"}
+    again = bench.run("r2")
+    assert {step.action for step in again.plan()} == {REUSE}
+    assert again.ensure("cloud") == made
+    assert bench.cloud.done.count("create") == 1
+
+
+def test_only_what_a_stage_needs_is_built(bench: Bench) -> None:
+    bench.run().ensure("images")
+    assert bench.nodes.done == []
+    assert [step.stage for step in bench.run().plan("images")] == ["tools", "images"]
+
+
+def test_a_changed_input_is_named(bench: Bench) -> None:
+    bench.run().ensure("cloud")
+    bench.cloud.given = {"globals": {"debug": True}}
+    assert bench.reasons(bench.run())["cloud"] == "globals.debug changed from false to true"
+
+
+def test_a_changed_input_of_a_shared_stage_is_named_and_builds_what_needs_it(bench: Bench) -> None:
+    bench.run().ensure("cloud")
+    bench.images.given = {"base": "b"}
+    reasons = bench.reasons(bench.run())
+    assert reasons["images"] == 'base changed from "a" to "b"'
+    assert set(reasons) == {"images", "nodes", "cloud"}
+
+
+def test_going_back_to_old_inputs_finds_the_old_shared_build(bench: Bench) -> None:
+    bench.run().ensure("images")
+    bench.images.given = {"base": "b"}
+    bench.run().ensure("images")
+    bench.images.given = {"base": "a"}
+    assert bench.reasons(bench.run()).keys() == {"nodes", "cloud"}
+
+
+def test_what_is_gone_from_the_host_is_built_again(bench: Bench) -> None:
+    bench.run().ensure("cloud")
+    bench.nodes.lost = "container controller-1 is gone"
+    reasons = bench.reasons(bench.run())
+    assert reasons == {
+        "nodes": "container controller-1 is gone",
+        "cloud": "nodes is rebuilt",
+    }
+
+
+def test_a_stage_asked_for_fresh_is_built_once_in_a_run(bench: Bench) -> None:
+    bench.run("r1").ensure("cloud")
+    engine = bench.run("r2", fresh=("cloud",))
+    assert bench.reasons(engine)["cloud"] == "asked for"
+    engine.ensure("cloud")
+    assert bench.reasons(engine) == {}
+
+
+def test_a_cloud_that_is_built_anew_gets_fresh_nodes(bench: Bench) -> None:
+    bench.run().ensure("cloud")
+    bench.cloud.given = {"globals": {"debug": True}}
+    assert "needs it fresh" in bench.reasons(bench.run())["nodes"]
+
+
+def test_a_cloud_on_nodes_that_were_never_used_takes_them(bench: Bench) -> None:
+    bench.run().ensure("nodes")
+    assert bench.reasons(bench.run()).keys() == {"cloud"}
+
+
+def test_the_record_is_there_before_anything_is_made(bench: Bench) -> None:
+    seen: list[Record | None] = []
+    engine = bench.run()
+    bench.nodes.on_create = lambda work: seen.append(engine.record("nodes"))
+    engine.ensure("nodes")
+    assert seen[0] is not None
+    assert seen[0].status == state.CREATING
+
+
+def test_a_failure_undoes_its_steps_last_first_and_is_remembered(bench: Bench) -> None:
+    undone: list[str] = []
+
+    def fail(work: Work) -> None:
+        work.undo.callback(undone.append, "first")
+        work.undo.callback(undone.append, "second")
+        raise StageError("no room")
+
+    bench.nodes.on_create = fail
+    engine = bench.run()
+    with pytest.raises(StageError, match="no room"):
+        engine.ensure("nodes")
+    assert undone == ["second", "first"]
+    record = engine.record("nodes")
+    assert record is not None
+    assert (record.status, record.error) == (state.FAILED, "no room")
+    assert bench.reasons(bench.run())["nodes"] == "it failed: no room"
+
+
+def test_a_success_undoes_nothing(bench: Bench) -> None:
+    undone: list[str] = []
+
+    def succeed(work: Work) -> None:
+        work.undo.callback(undone.append, "x")
+
+    bench.nodes.on_create = succeed
+    bench.run().ensure("nodes")
+    assert undone == []
+
+
+def test_a_broken_lab_fails_fast(bench: Bench) -> None:
+    def fail(work: Work) -> None:
+        raise StageError("no room", details="much to read")
+
+    bench.nodes.on_create = fail
+    engine = bench.run()
+    with pytest.raises(KollalabError):
+        engine.ensure("cloud")
+    with pytest.raises(KollalabError, match="no room") as caught:
+        engine.ensure("cloud")
+    assert "\n" not in str(caught.value)
+    assert bench.nodes.done.count("create") == 1
+
+
+def test_the_next_run_goes_on_from_the_last_good_stage(bench: Bench) -> None:
+    def fail(work: Work) -> None:
+        raise StageError("no room")
+
+    bench.nodes.on_create = fail
+    with pytest.raises(StageError):
+        bench.run("r1").ensure("cloud")
+    bench.nodes.on_create = lambda work: None
+    bench.run("r2").ensure("cloud")
+    assert bench.images.done.count("create") == 1
+    # What the first try may have left is removed before the second.
+    assert bench.nodes.done == ["destroy", "create", "destroy", "create"]
+
+
+def test_ctrl_c_is_a_failure_too(bench: Bench) -> None:
+    def interrupt(work: Work) -> None:
+        raise KeyboardInterrupt
+
+    bench.nodes.on_create = interrupt
+    engine = bench.run()
+    with pytest.raises(KeyboardInterrupt):
+        engine.ensure("nodes")
+    record = engine.record("nodes")
+    assert record is not None
+    assert record.status == state.FAILED
+
+
+def test_a_resumable_stage_goes_on_where_it_stopped(bench: Bench) -> None:
+    resumed: list[bool] = []
+
+    def stop(work: Work) -> None:
+        resumed.append(work.resumes)
+        if not work.resumes:
+            raise StageError("image 7 of 25 failed")
+
+    bench.images.on_create = stop
+    with pytest.raises(StageError):
+        bench.run("r1").ensure("images")
+    bench.run("r2").ensure("images")
+    assert resumed == [False, True]
+    assert "destroy" not in bench.images.done
+
+
+def test_destroy_removes_the_lab_last_stage_first_and_keeps_the_cache(bench: Bench) -> None:
+    engine = bench.run()
+    engine.ensure("cloud")
+    order: list[str] = []
+    bench.nodes.destroy = lambda work: order.append("nodes")  # type: ignore[method-assign]
+    bench.cloud.destroy = lambda work: order.append("cloud")  # type: ignore[method-assign]
+    engine.destroy()
+    assert order == ["cloud", "nodes"]
+    assert bench.images.done == ["create"]
+    assert bench.reasons(bench.run()).keys() == {"nodes", "cloud"}
+
+
+def test_destroying_what_was_never_there_is_fine(bench: Bench) -> None:
+    bench.run().destroy()
+    assert bench.nodes.done == ["destroy"]
+
+
+def test_builds_are_told_with_their_reason_and_written_into_the_history(bench: Bench) -> None:
+    bench.run().ensure("tools")
+    assert bench.said[0] == "tools: build (not built yet)"
+    history = (bench.paths.state / "history.jsonl").read_text()
+    assert '"outcome": "built"' in history
+
+
+def test_the_folder_of_a_lab_is_private(bench: Bench) -> None:
+    bench.run().ensure("nodes")
+    folder = bench.paths.lab("lab")
+    assert (folder / "nodes").stat().st_mode & 0o077 == 0
