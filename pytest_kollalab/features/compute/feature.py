@@ -9,12 +9,12 @@ FEATURE = Feature(
     requires=("core",),
     control_images=(
         "glance-api",
-        "nova-api",
-        "nova-conductor",
-        "nova-scheduler",
         "placement-api",
+        "nova-api",
+        "nova-scheduler",
+        "nova-conductor",
     ),
-    compute_images=("nova-compute", "nova-libvirt"),
+    compute_images=("nova-libvirt", "nova-compute"),
     globals={
         "enable_glance": True,
         "enable_nova": True,

@@ -1,0 +1,48 @@
+"""clouds.yaml: how a user and openstacksdk reach the cloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab import state
+
+REGION = "RegionOne"
+KEYSTONE_PORT = 5000
+
+
+def auth_url(controller: str) -> str:
+    """Keystone's address on the controller with this management address."""
+    return f"http://{controller}:{KEYSTONE_PORT}"
+
+
+def cloud_name(lab: str) -> str:
+    """The name of a lab's cloud in its clouds.yaml."""
+    return f"kollalab-{lab}"
+
+
+def document(cloud: str, url: str, password: str) -> dict[str, Any]:
+    """The contents of clouds.yaml with the administrator of the project `admin`."""
+    return {
+        "clouds": {
+            cloud: {
+                "auth": {
+                    "auth_url": url,
+                    "username": "admin",
+                    "password": password,
+                    "project_name": "admin",
+                    "user_domain_name": "Default",
+                    "project_domain_name": "Default",
+                },
+                "region_name": REGION,
+                "identity_api_version": 3,
+            }
+        }
+    }
+
+
+def write(path: Path, contents: dict[str, Any]) -> None:
+    """Write the file, for its owner only."""
+    import yaml
+
+    state.write(path, yaml.safe_dump(contents, sort_keys=False), 0o600)

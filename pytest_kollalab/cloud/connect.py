@@ -1,0 +1,27 @@
+"""The connection to a lab's cloud with openstacksdk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+
+def connect(made: Mapping[str, Any]) -> Connection:
+    """A connection as administrator, from what the stage `cloud` made.
+
+    Only the lab's own clouds.yaml is read: neither OS_ variables nor the user's files count.
+    """
+    import openstack.config
+    import openstack.connection
+
+    loader = openstack.config.OpenStackConfig(
+        config_files=[made["clouds_yaml"]],
+        secure_files=[],
+        vendor_files=[],
+        load_envvars=False,
+    )
+    region = loader.get_one(cloud=made["cloud"])
+    return openstack.connection.Connection(config=region)

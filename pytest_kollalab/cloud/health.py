@@ -1,0 +1,191 @@
+"""The health gate: a cloud is ready when everything that should run runs, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import wait
+from pytest_kollalab.cloud import inventory
+from pytest_kollalab.errors import StageError, WaitError
+from pytest_kollalab.features import Feature
+from pytest_kollalab.wait import NotYet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openstack.connection import Connection
+
+    from pytest_kollalab.ssh import Ssh
+
+# The first round of docker's own health checks comes 30 s after a container's start.
+DEADLINE = 240.0
+INTERVAL = 2.0
+REQUEST_TIMEOUT = 20
+SHOWN = 6
+
+NETWORK_AGENTS = {
+    "control": ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent"),
+    "compute": ("Open vSwitch agent",),
+}
+COMPUTE_SERVICES = {
+    "control": ("nova-conductor", "nova-scheduler"),
+    "compute": ("nova-compute",),
+}
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a node as `docker ps` tells; `status` is docker's sentence."""
+
+    name: str
+    state: str
+    status: str
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with it; None when it runs and is healthy, or has no health check."""
+        if self.state != "running":
+            return f"{self.name} is {self.state}"
+        if "(unhealthy)" in self.status:
+            return f"{self.name} is unhealthy"
+        if "(health: starting)" in self.status:
+            return f"{self.name} has not been checked yet"
+        return None
+
+
+PS = ("docker", "ps", "--all", "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
+
+
+def parse_ps(text: str) -> list[Container]:
+    """The containers in the output of PS."""
+    rows = (line.split("\t") for line in text.splitlines() if line.strip())
+    return [Container(name, state, status) for name, state, status in rows]
+
+
+def expected_containers(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:
+    """The containers that the features want, per node."""
+    members = inventory.groups(nodes)
+    wanted: dict[str, set[str]] = {node: set() for node in nodes}
+    for feature in features:
+        for group, names in feature.containers.items():
+            for node in members[group]:
+                wanted[node].update(names)
+    return {node: sorted(names) for node, names in wanted.items()}
+
+
+def container_troubles(
+    found: Mapping[str, Sequence[Container]], wanted: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """What is wrong with the containers, a line each."""
+    for node, names in wanted.items():
+        there = {container.name for container in found[node]}
+        yield from (f"{node}: {name} is missing" for name in names if name not in there)
+        for container in found[node]:
+            if container.trouble is not None:
+                yield f"{node}: {container.trouble}"
+
+
+def wanted_pairs(kinds: Mapping[str, Sequence[str]], nodes: Sequence[str]) -> set[tuple[str, str]]:
+    """Pairs of kind and node that must be alive."""
+    members = inventory.groups(nodes)
+    return {
+        (kind, node) for group, names in kinds.items() for node in members[group] for kind in names
+    }
+
+
+def alive_troubles(
+    found: Mapping[tuple[str, str], bool], wanted: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """Which of the wanted kinds on hosts are missing, and which of the found ones are down."""
+    for kind, host in sorted(wanted):
+        if (kind, host) not in found:
+            yield f"{host}: {kind} is not registered"
+    for (kind, host), alive in sorted(found.items()):
+        if not alive:
+            yield f"{host}: {kind} is down"
+
+
+def wait_until_healthy(
+    features: Sequence[Feature],
+    nodes: Sequence[str],
+    ssh: Ssh,
+    connection: Connection,
+    *,
+    slowness: float,
+    log: Path,
+) -> None:
+    """Return when all is healthy. Raises StageError with what was still wrong at the end."""
+
+    def probe() -> bool | NotYet:
+        troubles = [
+            *_containers(features, nodes, ssh),
+            *_api(features, nodes, connection),
+        ]
+        if not troubles:
+            return True
+        more = f"\nand {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
+        return NotYet("\n".join(troubles[:SHOWN]) + more)
+
+    try:
+        wait.until("the cloud is healthy", probe, timeout=DEADLINE * slowness, interval=INTERVAL)
+    except WaitError as error:
+        raise StageError(
+            "the cloud was deployed but did not become healthy",
+            details=error.details,
+            hint="look at the logs below /var/log/kolla on the nodes; the next run checks again",
+            log=log,
+        ) from error
+
+
+def _containers(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iterator[str]:
+    found = {node: parse_ps(ssh.run(node, PS).stdout) for node in nodes}
+    yield from container_troubles(found, expected_containers(features, nodes))
+
+
+def _api(features: Sequence[Feature], nodes: Sequence[str], connection: Connection) -> list[str]:
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    try:
+        return list(_api_troubles(features, nodes, connection))
+    except (ClientException, SDKException) as error:
+        return [f"the API does not answer: {str(error).splitlines()[0]}"]
+
+
+def _api_troubles(
+    features: Sequence[Feature], nodes: Sequence[str], connection: Connection
+) -> Iterator[str]:
+    services = {name for feature in features for name in feature.services}
+    yield from _endpoint_troubles(services, connection)
+    agents: dict[tuple[str, str], bool] = {
+        (agent.agent_type, agent.host): bool(agent.is_alive)
+        for agent in connection.network.agents()
+    }
+    yield from alive_troubles(agents, wanted_pairs(NETWORK_AGENTS, nodes))
+    wanted = {name for feature in features for name in feature.extensions}
+    loaded = {extension.alias for extension in connection.network.extensions()} if wanted else set()
+    yield from (f"the network API has no extension {name}" for name in sorted(wanted - loaded))
+    if "compute" in services:
+        running: dict[tuple[str, str], bool] = {
+            (service.binary, service.host): service.state == "up"
+            for service in connection.compute.services()
+        }
+        yield from alive_troubles(running, wanted_pairs(COMPUTE_SERVICES, nodes))
+
+
+def _endpoint_troubles(services: Iterable[str], connection: Connection) -> Iterator[str]:
+    catalogue: dict[str, Any] = {
+        entry["type"]: entry["endpoints"] for entry in connection.service_catalog
+    }
+    for service in sorted(services):
+        endpoints = catalogue.get(service, [])
+        if not endpoints:
+            yield f"{service}: no endpoint in the catalogue"
+        for url in dict.fromkeys(endpoint["url"] for endpoint in endpoints):
+            answer = connection.session.get(
+                url, raise_exc=False, timeout=REQUEST_TIMEOUT, redirect=False
+            )
+            if answer.status_code >= 400:
+                yield f"{service}: {url} answers {answer.status_code}"

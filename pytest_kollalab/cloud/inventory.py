@@ -1,0 +1,44 @@
+"""The inventory: Kolla-Ansible's own multinode file with this lab's nodes in its first groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# The only groups that the stock file wants edited; all others are made of these. `deployment` is
+# left empty: with the controlling host in the inventory every play would gather its facts too.
+CONTROL_GROUPS = ("control", "network")
+COMPUTE_GROUPS = ("compute",)
+EMPTY_GROUPS = ("monitoring", "storage", "deployment")
+
+_GROUP = re.compile(r"\[(?P<name>[^\]:]+)\]\s*")
+_SECTION = re.compile(r"\[[^\]]+\]\s*")
+
+
+def groups(nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Which nodes are in which of the first groups."""
+    control = tuple(name for name in nodes if name.startswith("controller-"))
+    compute = tuple(name for name in nodes if name.startswith("compute-"))
+    return {
+        **dict.fromkeys(CONTROL_GROUPS, control),
+        **dict.fromkeys(COMPUTE_GROUPS, compute),
+        **dict.fromkeys(EMPTY_GROUPS, ()),
+    }
+
+
+def render(stock: str, nodes: Sequence[str]) -> str:
+    """The stock inventory's text with the members of its first groups replaced by these nodes."""
+    members = groups(nodes)
+    lines: list[str] = []
+    replaced = False
+    for line in stock.splitlines():
+        section = _SECTION.fullmatch(line)
+        if section is not None:
+            group = _GROUP.fullmatch(line)
+            replaced = group is not None and group["name"] in members
+            lines.append(line)
+            if group is not None and replaced:
+                lines += [*members[group["name"]], ""]
+        elif not replaced:
+            lines.append(line)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,206 @@
+"""The stage `cloud`: OpenStack on the nodes, deployed by Kolla-Ansible and seen healthy."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import state
+from pytest_kollalab.cloud import clouds_yaml, deploy, inventory, passwords, pull
+from pytest_kollalab.cloud import globals as kolla
+from pytest_kollalab.cloud.connect import connect
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.features import Feature
+from pytest_kollalab.state import Record
+
+if TYPE_CHECKING:
+    from pytest_kollalab.paths import Paths
+    from pytest_kollalab.providers import Provider
+
+CONTROLLER = "controller-1"
+
+
+class CloudStage(Stage):
+    """Deploys the features of a lab onto its nodes."""
+
+    name = "cloud"
+    needs = ("tools", "images", "nodes")
+    # What a deploy leaves on a node nothing takes away again but a new node.
+    consumes = ("nodes",)
+    resumable = True
+    version = 1
+
+    def __init__(
+        self,
+        config: Config,
+        options: Options,
+        paths: Paths,
+        *,
+        features: Sequence[Feature],
+        provider: Provider,
+    ) -> None:
+        self.config = config
+        self.options = options
+        self.paths = paths
+        self.features = tuple(features)
+        self.provider = provider
+
+    def inputs(self) -> Json:
+        merged = self._globals()
+        return {
+            "features": [feature.name for feature in self.features],
+            "globals": merged,
+            "config": self._config(merged),
+            "release": self.config.release,
+        }
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        """A cloud with more features serves; all else must be the same.
+
+        The recorded features' own part of globals and configuration is put aside by rendering
+        what is wanted anew with those features.
+        """
+        if state.canonical(recorded) == state.canonical(wanted):
+            return True
+        there, asked = set(recorded.get("features", ())), set(wanted["features"])
+        if not asked < there:
+            return False
+        return state.canonical(recorded) == state.canonical(self._with_features(there).inputs())
+
+    def gone(self, record: Record) -> str | None:
+        """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""
+        for name in ("clouds_yaml", "etc"):
+            if not Path(record.made[name]).exists():
+                return f"{record.made[name]} is gone"
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Configure, deploy, wait until healthy."""
+        from pytest_kollalab.ssh import Ssh
+
+        started = time.monotonic()
+        images, nodes = work.made["images"], work.made["nodes"]
+        names = list(nodes["nodes"])
+        pull.check_built(self.features, images["images"])
+        ssh = Ssh(Path(nodes["ssh_config"]))
+        prefix = f"{nodes['registry']}/{images['namespace']}"
+        wanted = {
+            node: [f"{prefix}/{name}:{images['tag']}" for name in needed]
+            for node, needed in pull.images_by_node(self.features, names).items()
+        }
+        with pull.Pull(ssh, wanted) as pulling:
+            site = self._prepare(work)
+            self._play(work, site, "prechecks", "precheck", ["site.yml"])
+            pulling.check()
+            self._play(work, site, "deploy", "deploy", ["site.yml", "post-deploy.yml"])
+        made = self._describe(work, site)
+        self._wait(work, made, ssh, names)
+        work.say(f"healthy after {time.monotonic() - started:.0f} s")
+        return made
+
+    def destroy(self, work: Work) -> None:
+        """Remove the cloud's files; what runs on the nodes goes with the nodes."""
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+    def _with_features(self, names: set[str]) -> CloudStage:
+        from pytest_kollalab.features import resolve
+
+        return CloudStage(
+            self.config,
+            self.options,
+            self.paths,
+            features=resolve(names),
+            provider=self.provider,
+        )
+
+    def _globals(self) -> dict[str, Any]:
+        return kolla.merge_globals(self.features, self.provider.globals(), self.config.globals)
+
+    def _config(self, merged: kolla.Globals) -> dict[str, str]:
+        return kolla.merge_config(
+            self.features, {}, self.config.config, userspace=kolla.is_userspace(merged)
+        )
+
+    def _prepare(self, work: Work) -> deploy.Site:
+        etc = work.folder / "etc"
+        venv = Path(work.made["tools"]["venv"])
+        site = deploy.Site(venv=venv, etc=etc, folder=work.folder)
+        secrets = etc / "passwords.yml"
+        etc.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with ThreadPoolExecutor(1) as aside:
+            # Generating keys takes seconds; the files are written meanwhile.
+            generated = aside.submit(passwords.generate, venv, secrets)
+            self._write_files(work, site)
+            generated.result()
+        shutil.rmtree(work.folder / "facts", ignore_errors=True)
+        return dataclasses.replace(site, secrets=passwords.secrets(passwords.read(secrets)))
+
+    def _write_files(self, work: Work, site: deploy.Site) -> None:
+        import yaml
+
+        nodes = work.made["nodes"]
+        merged = self._globals()
+        # The user's word is the last one, even on addresses.
+        values = {**merged, **kolla.site_globals(work.made, CONTROLLER), **self.config.globals}
+        state.write(site.etc / "globals.yml", yaml.safe_dump(values))
+        shutil.rmtree(site.etc / "config", ignore_errors=True)
+        for path, text in self._config(merged).items():
+            state.write(site.etc / "config" / path, text)
+        stock = (site.playbooks / "inventory" / "multinode").read_text(encoding="utf-8")
+        state.write(site.inventory / "hosts", inventory.render(stock, list(nodes["nodes"])))
+        for node, variables in self.provider.host_vars(nodes).items():
+            state.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
+        state.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
+
+    def _play(
+        self, work: Work, site: deploy.Site, name: str, action: str, playbooks: list[str]
+    ) -> None:
+        started = time.monotonic()
+        progress = deploy.play(
+            site,
+            name,
+            playbooks,
+            extra={"kolla_action": action},
+            log=work.log,
+            say=work.say,
+            what=name,
+        )
+        work.say(f"{name}: {progress.tasks} tasks in {time.monotonic() - started:.0f} s")
+
+    def _describe(self, work: Work, site: deploy.Site) -> dict[str, Json]:
+        lab = work.tag.lab
+        cloud = clouds_yaml.cloud_name(lab)
+        url = clouds_yaml.auth_url(work.made["nodes"]["nodes"][CONTROLLER]["management"])
+        password = str(passwords.read(site.etc / "passwords.yml")["keystone_admin_password"])
+        path = work.folder / "clouds.yaml"
+        clouds_yaml.write(path, clouds_yaml.document(cloud, url, password))
+        return {
+            "clouds_yaml": str(path),
+            "cloud": cloud,
+            "auth_url": url,
+            "features": [feature.name for feature in self.features],
+            "etc": str(site.etc),
+        }
+
+    def _wait(self, work: Work, made: dict[str, Json], ssh: Any, names: list[str]) -> None:
+        from pytest_kollalab.cloud import health
+
+        work.say("waiting until all is healthy")
+        connection = connect(made)
+        try:
+            health.wait_until_healthy(
+                self.features,
+                names,
+                ssh,
+                connection,
+                slowness=self.provider.slowness,
+                log=work.log,
+            )
+        finally:
+            connection.close()

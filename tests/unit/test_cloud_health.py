@@ -1,0 +1,104 @@
+"""The health gate and the images of nodes: what counts as trouble, pure parts."""
+
+import pytest
+
+from pytest_kollalab.cloud import clouds_yaml, passwords, pull
+from pytest_kollalab.cloud.health import (
+    NETWORK_AGENTS,
+    Container,
+    alive_troubles,
+    container_troubles,
+    expected_containers,
+    parse_ps,
+    wanted_pairs,
+)
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.features import resolve
+
+NODES = ("controller-1", "compute-1")
+
+
+def test_parse_ps() -> None:
+    text = "nova_api\trunning\tUp 2 minutes (healthy)\ncron\texited\tExited (1) 3 seconds ago\n"
+    assert parse_ps(text) == [
+        Container("nova_api", "running", "Up 2 minutes (healthy)"),
+        Container("cron", "exited", "Exited (1) 3 seconds ago"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "trouble"),
+    [
+        ("running", "Up 2 minutes", None),
+        ("running", "Up 2 minutes (healthy)", None),
+        ("running", "Up 2 minutes (unhealthy)", "c is unhealthy"),
+        ("running", "Up 2 seconds (health: starting)", "c has not been checked yet"),
+        ("restarting", "Restarting (1) 2 seconds ago", "c is restarting"),
+    ],
+)
+def test_trouble_of_a_container(state: str, status: str, trouble: str | None) -> None:
+    assert Container("c", state, status).trouble == trouble
+
+
+def test_missing_and_sick_containers() -> None:
+    found = {"n": [Container("a", "running", "Up"), Container("x", "exited", "Exited")]}
+    troubles = list(container_troubles(found, {"n": ["a", "b"]}))
+    assert troubles == ["n: b is missing", "n: x is exited"]
+
+
+def test_expected_containers_follow_features() -> None:
+    sfc = expected_containers(resolve(["sfc"]), NODES)
+    assert "neutron_server" in sfc["controller-1"]
+    assert not [name for name in sfc["controller-1"] if name.startswith("nova")]
+    compute = expected_containers(resolve(["compute"]), NODES)
+    assert "nova_compute" in compute["compute-1"]
+    assert "nova_compute" not in compute["controller-1"]
+
+
+def test_agents_that_are_missing_or_down() -> None:
+    wanted = wanted_pairs(NETWORK_AGENTS, NODES)
+    assert ("Open vSwitch agent", "compute-1") in wanted
+    found = dict.fromkeys(wanted, True)
+    assert list(alive_troubles(found, wanted)) == []
+    found[("L3 agent", "controller-1")] = False
+    del found[("Open vSwitch agent", "compute-1")]
+    assert list(alive_troubles(found, wanted)) == [
+        "compute-1: Open vSwitch agent is not registered",
+        "controller-1: L3 agent is down",
+    ]
+
+
+def test_images_by_node() -> None:
+    found = pull.images_by_node(resolve(["compute"]), NODES)
+    assert "nova-compute" in found["compute-1"]
+    assert "nova-compute" not in found["controller-1"]
+    assert "mariadb-server" not in found["compute-1"]
+    assert found["controller-1"][0] == "kolla-toolbox"
+
+
+def test_features_need_their_images() -> None:
+    features = resolve(["compute"])
+    built = [name for feature in features for name in feature.images]
+    pull.check_built(features, built)
+    with pytest.raises(StageError, match="compute needs images that were not built") as error:
+        pull.check_built(features, [name for name in built if name != "nova-api"])
+    assert error.value.details == "nova-api"
+
+
+def test_clouds_yaml() -> None:
+    document = clouds_yaml.document("kollalab-x", clouds_yaml.auth_url("10.9.1.11"), "secret")
+    auth = document["clouds"]["kollalab-x"]["auth"]
+    assert auth["auth_url"] == "http://10.9.1.11:5000"
+    assert auth["project_name"] == "admin"
+
+
+def test_secrets_are_all_texts_of_some_length() -> None:
+    found = passwords.secrets(
+        {
+            "a": "0123456789",
+            "key": {"private": "-----BEGIN KEY-----\nabcdefghij\n-----END KEY-----\n"},
+            "short": "abc",
+            "none": None,
+        }
+    )
+    assert found == ("0123456789", "abcdefghij")

@@ -1,0 +1,106 @@
+"""Ansible's events: progress lines, failures with their message, seconds per task."""
+
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.cloud import deploy
+from pytest_kollalab.cloud.events import Failure, Progress, Timing, message, totals
+
+
+def event(kind: str, second: int = 0, **data: Any) -> dict[str, Any]:
+    return {
+        "event": kind,
+        "created": f"2026-01-01T10:{second // 60:02d}:{second % 60:02d}+00:00",
+        "event_data": data,
+    }
+
+
+def read(*events: dict[str, Any]) -> tuple[Progress, list[str]]:
+    progress = Progress()
+    lines = [line for line in map(progress.read, events) if line is not None]
+    return progress, lines
+
+
+def test_a_line_per_play_that_does_something() -> None:
+    progress, lines = read(
+        event("playbook_on_play_start", 0, name="Gather facts"),
+        event("playbook_on_task_start", 1, task="Gather", role=""),
+        event("playbook_on_play_start", 5, name="Apply role aodh"),
+        event("playbook_on_play_start", 5, name="Apply role mariadb"),
+        event("playbook_on_task_start", 65, task="one", role="mariadb"),
+        event("playbook_on_handler_task_start", 66, task="two", role="mariadb"),
+        event("playbook_on_stats", 70),
+    )
+    assert lines == [
+        "Gather facts (1 tasks so far, 0:01)",
+        "Apply role mariadb (2 tasks so far, 1:05)",
+    ]
+    assert progress.tasks == 3
+    assert progress.timings == [
+        Timing("Gather facts", "", "Gather", 4.0),
+        Timing("Apply role mariadb", "mariadb", "one", 1.0),
+        Timing("Apply role mariadb", "mariadb", "two", 4.0),
+    ]
+
+
+def test_failure_shows_host_task_and_message() -> None:
+    progress, _ = read(
+        event("runner_on_failed", host="h", task="t", role="nova", res={"msg": "no such port"})
+    )
+    assert progress.failures == [Failure("h", "t", "nova", "no such port")]
+    assert str(progress.failures[0]) == "h: nova : t\n  no such port"
+
+
+def test_ignored_failures_do_not_count() -> None:
+    progress, _ = read(event("runner_on_failed", host="h", task="t", ignore_errors=True))
+    assert progress.failures == []
+
+
+def test_a_loop_shows_what_its_items_said() -> None:
+    progress, _ = read(
+        event("runner_item_on_failed", host="h", task="t", task_uuid="1", res={"msg": "bad a"}),
+        event("runner_item_on_failed", host="x", task="t", task_uuid="1", res={"msg": "bad x"}),
+        event("runner_item_on_failed", host="h", task="t", task_uuid="1", res={"msg": "bad a"}),
+        event(
+            "runner_on_failed",
+            host="h",
+            task="t",
+            task_uuid="1",
+            res={"msg": "One or more items failed"},
+        ),
+    )
+    assert progress.failures[0].message == "bad a"
+
+
+def test_long_messages_keep_first_and_last_lines() -> None:
+    text = "\n".join(f"line {number}" for number in range(20))
+    progress, _ = read(event("runner_on_unreachable", host="h", task="t", res={"msg": text}))
+    assert progress.failures[0].message == "line 0\nline 17\nline 18\nline 19"
+
+
+def test_standard_phrases_give_way() -> None:
+    assert message({"msg": "non-zero return code", "stderr": "no space"}) == "no space"
+    assert message({"msg": "non-zero return code", "stdout": "said"}) == "said"
+    assert message({}) == "no message"
+
+
+def test_totals_are_sorted() -> None:
+    timings = [Timing("p", "a", "t", 1.0), Timing("p", "b", "t", 5.0), Timing("p", "a", "u", 1.5)]
+    assert totals(timings, "role") == [("b", 5.0, 1), ("a", 2.5, 2)]
+
+
+def test_arguments_name_files_and_no_password() -> None:
+    words = deploy.arguments(Path("/lab/etc"), {"kolla_action": "deploy"}, ["nova", "neutron"])
+    assert words == [
+        *("-e", "@/lab/etc/globals.yml"),
+        *("-e", "@/lab/etc/passwords.yml"),
+        *("-e", "kolla_action=deploy"),
+        *("-e", "CONFIG_DIR=/lab/etc"),
+        *("--tags", "nova,neutron"),
+    ]
+
+
+def test_ansible_cfg_reaches_the_nodes_by_the_labs_own_ssh_config() -> None:
+    text = deploy.ansible_cfg(Path("/lab/ssh_config"))
+    assert "ssh_args = -F /lab/ssh_config" in text
+    assert "pipelining = True" in text

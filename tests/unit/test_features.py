@@ -1,0 +1,46 @@
+"""Features: which a lab has, and what they need."""
+
+import pytest
+
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.features import BUILT_IN, Feature, Registry, images, resolve
+
+
+def names(*wanted: str) -> list[str]:
+    return [feature.name for feature in resolve(wanted)]
+
+
+def test_every_lab_has_core() -> None:
+    assert names() == ["core"]
+
+
+def test_order_of_asking_does_not_matter() -> None:
+    assert names("sfc", "compute") == names("compute", "sfc") == ["core", "compute", "sfc"]
+
+
+def test_unknown_feature_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="no feature 'compte'") as error:
+        resolve(["compte"])
+    assert "'compute'" in error.value.hint
+
+
+def test_sfc_alone_needs_no_image_of_nova() -> None:
+    found = images(resolve(["sfc"]))
+    assert "neutron-server" in found
+    assert not [name for name in found if name.startswith(("nova", "glance", "placement"))]
+
+
+def test_every_built_in_names_itself() -> None:
+    assert {feature.name for feature in resolve(BUILT_IN)} == set(BUILT_IN)
+
+
+def test_added_feature_brings_what_it_requires() -> None:
+    registry = Registry()
+    registry.add(Feature("balancer", requires=("compute",)))
+    found = [feature.name for feature in registry.resolve(["balancer"])]
+    assert found == ["core", "compute", "balancer"]
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(ConfigError, match="two features named 'sfc'"):
+        Registry().add(Feature("sfc"))

@@ -1,0 +1,111 @@
+"""Globals and custom configuration: layers, joined lists, clashes."""
+
+from typing import Any
+
+import pytest
+
+from pytest_kollalab.cloud import globals as kolla
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.features import Feature, resolve
+
+ROUTER = {"name": "router"}
+SFC = {"name": "sfc"}
+VPN = {"name": "bgpvpn"}
+
+
+def test_sfc_alone_deploys_no_nova() -> None:
+    merged = kolla.merge_globals(resolve(["sfc"]), {}, {})
+    assert merged["enable_neutron_sfc"] is True
+    assert not merged["enable_nova"]
+    assert not merged["enable_glance"]
+    assert not merged["enable_placement"]
+
+
+def test_compute_deploys_nova() -> None:
+    merged = kolla.merge_globals(resolve(["compute"]), {}, {})
+    assert merged["enable_nova"] is True
+    assert not merged.get("enable_neutron_sfc", False)
+
+
+def test_later_layers_win() -> None:
+    feature = Feature("f", globals={"a": 1, "b": 1, "c": 1})
+    merged = kolla.merge_globals([feature], {"b": 2, "c": 2}, {"c": 3})
+    assert (merged["a"], merged["b"], merged["c"]) == (1, 2, 3)
+
+
+def test_lists_of_features_are_joined_once() -> None:
+    features = [
+        Feature("sfc", globals={"plugins": [ROUTER, SFC]}),
+        Feature("vpn", globals={"plugins": [ROUTER, VPN]}),
+    ]
+    assert kolla.merge_globals(features, {}, {})["plugins"] == [ROUTER, SFC, VPN]
+    assert features[0].globals["plugins"] == [ROUTER, SFC]
+
+
+def test_a_list_of_the_user_replaces() -> None:
+    features = [Feature("sfc", globals={"plugins": [ROUTER]})]
+    assert kolla.merge_globals(features, {}, {"plugins": [VPN]})["plugins"] == [VPN]
+
+
+def test_clash_of_features_names_both() -> None:
+    features = [Feature("one", globals={"mtu": 1500}), Feature("two", globals={"mtu": 9000})]
+    with pytest.raises(ConfigError, match="one and two do not agree") as error:
+        kolla.merge_globals(features, {}, {})
+    assert "1500" in error.value.details
+    assert "9000" in error.value.details
+
+
+def config(
+    *features: Feature, user: dict[str, str] | None = None, userspace: bool = False
+) -> dict[str, str]:
+    return kolla.merge_config(features, {}, user or {}, userspace=userspace)
+
+
+def test_userspace_switches_the_firewall_off() -> None:
+    path = "neutron/openvswitch_agent.ini"
+    assert path not in config()
+    assert "firewall_driver = noop" in config(userspace=True)[path]
+    assert kolla.is_userspace({"ovs_datapath": "netdev"})
+
+
+def test_ini_files_are_merged_by_option() -> None:
+    feature = Feature("f", config={"neutron.conf": "[quotas]\nport = 10\nrouter = 10\n"})
+    merged = config(feature, user={"neutron.conf": "[quotas]\nport = -1\n"})["neutron.conf"]
+    assert merged == "[quotas]\nport = -1\nrouter = 10\n"
+
+
+def test_other_files_are_replaced() -> None:
+    feature = Feature("f", config={"policy.yaml": "a: b\nlist:\n- 1\n"})
+    assert config(feature, user={"policy.yaml": "c: d\n- 2\n"})["policy.yaml"] == "c: d\n- 2\n"
+
+
+def test_features_may_share_an_ini_file() -> None:
+    one = Feature("one", config={"a.conf": "[x]\na = 1\n"})
+    two = Feature("two", config={"a.conf": "[x]\nb = 2\n"})
+    assert config(one, two)["a.conf"] == "[x]\na = 1\nb = 2\n"
+
+
+def test_features_that_disagree_on_an_option() -> None:
+    one = Feature("one", config={"a.conf": "[x]\na = 1\n"})
+    two = Feature("two", config={"a.conf": "[x]\na = 2\n"})
+    with pytest.raises(ConfigError, match=r"one and two do not agree on a.conf: \[x\] a"):
+        config(one, two)
+
+
+def test_site_globals_come_from_what_was_made() -> None:
+    made: dict[str, dict[str, Any]] = {
+        "images": {"namespace": "kolla", "tag": "abc"},
+        "nodes": {
+            "nodes": {"controller-1": {"management": "10.9.1.11"}},
+            "interfaces": {"management": "mgmt0", "external": "ext0"},
+            "registry": "10.9.0.2:4000",
+        },
+    }
+    assert kolla.site_globals(made) == {
+        "docker_registry": "10.9.0.2:4000",
+        "docker_namespace": "kolla",
+        "openstack_tag": "abc",
+        "network_interface": "mgmt0",
+        "neutron_external_interface": "ext0",
+        "kolla_internal_vip_address": "10.9.1.11",
+    }

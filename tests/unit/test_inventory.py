@@ -1,0 +1,60 @@
+"""The inventory: the stock file with our nodes in its first groups."""
+
+from pytest_kollalab.cloud import inventory
+
+NODES = ("controller-1", "compute-1")
+STOCK = """\
+# These groups are to be modified.
+[control]
+# must be resolvable
+control01
+control02
+
+[network]
+network01
+
+[compute]
+compute01
+
+[monitoring]
+monitoring01
+
+[storage]
+storage01
+
+[deployment]
+localhost       ansible_connection=local
+
+[baremetal:children]
+control
+network
+compute
+
+[deployment:vars]
+x=1
+"""
+
+
+def test_first_groups_hold_our_nodes_and_nothing_else() -> None:
+    text = inventory.render(STOCK, NODES)
+    assert "[control]\ncontroller-1\n\n[network]\ncontroller-1\n\n[compute]\ncompute-1\n" in text
+    assert "[monitoring]\n\n[storage]\n\n[deployment]\n\n[baremetal:children]" in text
+    for gone in ("control01", "network01", "compute01", "monitoring01", "storage01", "localhost"):
+        assert gone not in text
+
+
+def test_other_groups_stay_as_they_are() -> None:
+    text = inventory.render(STOCK, NODES)
+    assert "[baremetal:children]\ncontrol\nnetwork\ncompute\n" in text
+    assert "[deployment:vars]\nx=1\n" in text
+
+
+def test_groups_of_nodes() -> None:
+    assert inventory.groups(NODES) == {
+        "control": ("controller-1",),
+        "network": ("controller-1",),
+        "compute": ("compute-1",),
+        "monitoring": (),
+        "storage": (),
+        "deployment": (),
+    }
