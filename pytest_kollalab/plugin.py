@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     def add(name: str, help: str, **kwargs: Any) -> None:
         group.addoption(f"--kollalab-{name}", dest=f"kollalab_{name}", help=help, **kwargs)
-        if kwargs.get("action") != "store_true":
-            kind = "args" if kwargs.get("action") == "append" else "string"
-            parser.addini(f"kollalab_{name}", help, type=kind, default=None)  # type: ignore[arg-type]
+        kind = {"store_true": "bool", "append": "args"}.get(kwargs.get("action", ""), "string")
+        parser.addini(f"kollalab_{name}", help, type=kind, default=None)  # type: ignore[arg-type]
 
     add("config", "configuration file (default: kollalab.toml beside the tests)", metavar="FILE")
     add("name", "name of the lab (default: lab)", metavar="NAME")
@@ -79,14 +79,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    if not config.option.kollalab_destroy:
+    if not _is_asked(config, "destroy"):
         return None
-    lab = make_lab(config)
+    # pytest has not been configured yet: neither is there a terminal reporter to speak through.
     try:
+        config.stash[settings_key] = _settings(config)
+        lab = make_lab(config)
         lab.destroy()
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
-    say(config, f"kollalab: lab {lab.name} is gone")
+    sys.stdout.write(f"kollalab: lab {lab.name} is gone\n")
     return 0
 
 
@@ -109,7 +111,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    if not session.config.option.kollalab_plan:
+    if not _is_asked(session.config, "plan"):
         return None
     try:
         for step in make_lab(session.config).plan():
@@ -185,6 +187,10 @@ def say(config: pytest.Config, text: str) -> None:
     with capture.global_and_fixture_disabled():
         reporter.ensure_newline()
         reporter.write_line(text)
+
+
+def _is_asked(config: pytest.Config, name: str) -> bool:
+    return bool(config.getoption(f"kollalab_{name}") or config.getini(f"kollalab_{name}"))
 
 
 def _settings(config: pytest.Config) -> tuple[configuration.Config, configuration.Options]:

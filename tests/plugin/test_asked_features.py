@@ -1,0 +1,79 @@
+"""What the selected tests ask for is what the lab gets: by marker and by fixture."""
+
+from __future__ import annotations
+
+import pytest
+
+SHOW = """
+from pytest_kollalab.plugin import features_key
+
+def pytest_collection_finish(session):
+    print("\\nfeatures:", session.config.stash[features_key])
+"""
+
+TESTS = """
+import pytest
+
+def test_plain(tenant):
+    pass
+
+@pytest.mark.kollalab_feature("sfc")
+def test_marked():
+    pass
+
+def test_by_fixture(compute):
+    pass
+
+@pytest.fixture
+def guest(compute):
+    pass
+
+def test_by_fixture_of_fixture(guest):
+    pass
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(SHOW)
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+@pytest.mark.parametrize(
+    ("selection", "features"),
+    [
+        ([], "('compute', 'sfc')"),
+        (["-k", "test_plain"], "()"),
+        (["-k", "marked"], "('sfc',)"),
+        (["-k", "test_by_fixture_of"], "('compute',)"),
+        (["-m", "kollalab_feature"], "('sfc',)"),
+        (["--deselect", "test_asked_features.py::test_marked"], "*"),
+    ],
+)
+def test_features_come_from_the_selected_tests(
+    project: pytest.Pytester, selection: list[str], features: str
+) -> None:
+    result = project.runpytest_subprocess("--collect-only", "-s", *selection)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines([f"features: {features}"])
+
+
+def test_an_unknown_feature_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.kollalab_feature("sfx")
+        def test_marked():
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*sfx*", "*'sfc'*"])
+
+
+def test_the_markers_are_registered(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--markers")
+    result.stdout.fnmatch_lines(["*kollalab_feature(name*", "*smoke:*"])
