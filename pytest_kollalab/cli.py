@@ -33,7 +33,9 @@ def main(verbose: bool) -> None:
             logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
+def verb(
+    function: Callable[..., None], settings: dict[str, Any] | None = None
+) -> Callable[..., None]:
     """A command with the options that every verb takes, and errors shown as messages."""
 
     @click.option("--name", help="Name of the lab.  [default: lab]")
@@ -51,7 +53,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             click.echo("stopped; `kollalab down` removes what is there", err=True)
             sys.exit(EXIT_INTERRUPTED)
 
-    return main.command()(wrapped)
+    return main.command(context_settings=settings)(wrapped)
 
 
 def feature_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -109,7 +111,10 @@ def show(**given: Any) -> None:
     _show(_lab((), **given))
 
 
-@verb
+# What follows the node belongs to the command there, options too.
+@functools.partial(
+    verb, settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @click.argument("node")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:

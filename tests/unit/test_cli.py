@@ -1,0 +1,124 @@
+"""The command line: verbs, their common options, mistakes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pytest_kollalab import cli, state
+from pytest_kollalab.state import READY, Record
+
+VERBS = ("up", "down", "plan", "show", "ssh")
+
+
+@pytest.fixture
+def kollalab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, with cache and state of the test's own and no configuration file about."""
+    monkeypatch.setenv("KOLLALAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KOLLALAB_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(cli.main, arguments)
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> None:
+    """A record of two nodes."""
+    made = {
+        "nodes": {name: {"management": "10.0.0.1"} for name in ("controller-1", "compute-1")},
+        "ssh_config": "/some/ssh_config",
+    }
+    record = Record("nodes", "k", "r", READY, inputs={}, made=made)
+    state.save(tmp_path / "state" / "labs" / "lab" / "nodes.json", record)
+
+
+def test_help_lists_every_verb(kollalab: Callable[..., Result]) -> None:
+    text = kollalab("--help").output
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_name_config_and_provider(
+    kollalab: Callable[..., Result], verb: str
+) -> None:
+    text = kollalab(verb, "--help").output
+    for option in ("--name", "--config", "--provider"):
+        assert option in text
+
+
+def test_showing_no_lab_says_how_to_make_one(kollalab: Callable[..., Result]) -> None:
+    result = kollalab("show")
+    assert result.exit_code == 0
+    assert "kollalab up" in result.output
+
+
+@pytest.mark.usefixtures("nodes")
+def test_show_lists_the_nodes(kollalab: Callable[..., Result]) -> None:
+    text = kollalab("show").output
+    assert "controller-1" in text
+    assert "management 10.0.0.1" in text
+    assert READY in text
+
+
+def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None:
+    result = kollalab("ssh", "controller-1")
+    assert result.exit_code == cli.EXIT_FAILED
+    assert "has no nodes" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_ssh_to_an_unknown_node_names_the_nearest(kollalab: Callable[..., Result]) -> None:
+    result = kollalab("ssh", "controler-1")
+    assert result.exit_code == cli.EXIT_FAILED
+    assert "did you mean 'controller-1'?" in result.output
+
+
+@pytest.mark.usefixtures("nodes")
+def test_ssh_leaves_the_options_of_the_command_alone(
+    kollalab: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(cli, "become", became.append)
+    result = kollalab("ssh", "--name", "lab", "controller-1", "docker", "ps", "-a", "--name", "x")
+    assert result.exit_code == 0, result.output
+    (argv,) = became
+    assert argv[0] == "ssh"
+    assert "/some/ssh_config" in argv
+    assert argv[-6:] == ["controller-1", "docker", "ps", "-a", "--name", "x"]
+
+
+@pytest.mark.parametrize("verb", ["up", "plan", "show", "down"])
+def test_a_broken_configuration_is_a_message(
+    kollalab: Callable[..., Result], tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "kollalab.toml").write_text("relase = '2026.1'\n")
+    result = kollalab(verb)
+    assert result.exit_code == cli.EXIT_FAILED
+    assert "unknown key relase" in result.output
+    assert "'release'" in result.output
+
+
+def test_a_file_in_scenarios_is_found_and_one_that_is_named_wins(
+    kollalab: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "kollalab.toml").write_text("[run]\nname = 'fromfile'\n")
+    assert "no lab fromfile" in kollalab("show").output
+    (tmp_path / "mine.toml").write_text("[run]\nname = 'mine'\n")
+    assert "no lab mine" in kollalab("show", "--config", "mine.toml").output
+    assert "no lab other" in kollalab("show", "--name", "other").output
+
+
+def test_down_of_nothing_is_fine_without_docker(
+    kollalab: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = kollalab("down")
+    assert "Traceback" not in result.output
+    assert not isinstance(result.exception, ImportError)
