@@ -1,0 +1,1 @@
+"""Measurements: how long the stages of a lab take."""
