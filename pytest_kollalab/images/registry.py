@@ -1,0 +1,147 @@
+"""The registry: its image, its store in the cache, and how images get into it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.errors import CommandError, StageError
+from pytest_kollalab.images import LABELS, NAMESPACE
+from pytest_kollalab.run import run
+from pytest_kollalab.state import digest
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+REPOSITORY = "kollalab/registry"
+# Where the store is mounted in a container of the image; read-only is enough to serve it.
+STORE = "/var/lib/docker-registry"
+PORT = 4000
+PUSHED = "pushed "
+
+
+def describe(base: str) -> list[str]:
+    """What the registry's image is made from, as JSON."""
+    return [base, *(path.read_text(encoding="utf-8") for path in _files())]
+
+
+def reference(base: str) -> str:
+    """The name of the registry's image."""
+    return f"{REPOSITORY}:{digest(describe(base))}"
+
+
+def exists(client: DockerClient, image: str) -> bool:
+    """Whether docker has an image."""
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def ensure_image(client: DockerClient, base: str, log: Path) -> str:
+    """Have the registry's image, on the same base as all others, and return its name."""
+    from docker.errors import APIError, BuildError
+
+    name = reference(base)
+    if exists(client, name):
+        return name
+    lines: list[str] = []
+    try:
+        _, output = client.images.build(
+            path=str(_files()[0].parent),
+            tag=name,
+            buildargs={"BASE": base},
+            labels=LABELS,
+            # As kolla-build does it: the mirror is reached just as from the host.
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+        )
+        lines = [str(part.get("stream", "")) for part in output if isinstance(part, dict)]
+    except (APIError, BuildError) as error:
+        if isinstance(error, BuildError):
+            lines = [str(part.get("stream", "")) for part in error.build_log]
+        raise StageError(
+            "the image of the registry could not be built",
+            details="".join(lines[-20:]) or str(error),
+            hint="is the Debian mirror reachable?",
+            log=log,
+        ) from error
+    finally:
+        with log.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+    return name
+
+
+def stored(store: Path, tag: str, names: Iterable[str]) -> list[str]:
+    """Those of the images that the store has under the tag."""
+    return [name for name in names if (_tag(store, name, tag) / "current" / "link").is_file()]
+
+
+def forget(store: Path, tag: str) -> None:
+    """Take the tag from every image of the store; what it named stays until it is collected."""
+    for folder in _repositories(store).glob(f"*/_manifests/tags/{tag}"):
+        shutil.rmtree(folder)
+
+
+def push(
+    image: str, store: Path, references: Sequence[str], log: Path, say: Callable[[str], None]
+) -> None:
+    """Copy images that docker has into the store; `image` is the registry's.
+
+    A throw-away container without a network serves the store to itself, so that no setting of
+    the host's docker is changed and no port is opened. Layers that the store has are not copied
+    again. Raises StageError when an image cannot be copied.
+    """
+    if not references:
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    done = 0
+
+    def follow(line: str) -> None:
+        nonlocal done
+        if line.startswith(PUSHED):
+            done += 1
+            say(f"{line.removeprefix(PUSHED)}: in the registry ({done} of {len(references)})")
+
+    with tempfile.TemporaryDirectory(dir=store.parent, prefix="push-") as spool:
+        archive = Path(spool) / "images.tar"
+        name = f"kollalab-{Path(spool).name}"
+        try:
+            # One archive: layers that images share are read and written once.
+            run(["docker", "save", "--output", archive, *references], log_file=log)
+            argv = ["docker", "run", "--rm", "--init", "--network", "none", "--name", name]
+            argv += [f"--label={key}={value}" for key, value in LABELS.items()]
+            argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool:ro"]
+            argv += [image, "push", "/spool/images.tar", *references]
+            run(argv, log_file=log, on_line=follow)
+        except CommandError as error:
+            raise StageError(
+                "the images could not be copied into the registry's store",
+                details=error.details,
+                hint=f"is there room in {store.parent}?",
+                log=log,
+            ) from error
+        finally:
+            # Ctrl-C ends the client, not always the container.
+            run(["docker", "rm", "--force", "--volumes", name], check=False)
+
+
+def _repositories(store: Path) -> Path:
+    return store / "docker" / "registry" / "v2" / "repositories" / NAMESPACE
+
+
+def _tag(store: Path, name: str, tag: str) -> Path:
+    return _repositories(store) / name / "_manifests" / "tags" / tag
+
+
+def _files() -> list[Path]:
+    folder = Path(str(resources.files("pytest_kollalab.images"))) / "registry_image"
+    return sorted(folder.iterdir())

@@ -1,0 +1,159 @@
+"""The images stage: the Kolla images that the features need, in the registry's store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kollalab import features, pypi, releases
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.errors import HostError
+from pytest_kollalab.images import NAMESPACE, base, build, registry, render, sources
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.state import Record, write
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+class ImagesStage(Stage):
+    """Builds images with kolla-build and copies them into the store.
+
+    The key and the tag are those of all images of the built-in features, whichever of them this
+    lab has, so that labs share the images; `names` are the ones that must be there.
+    """
+
+    name = "images"
+    needs = ("tools",)
+    shared = True
+    resumable = True
+    version = 1
+
+    def __init__(
+        self, config: Config, options: Options, paths: Paths, *, names: Sequence[str]
+    ) -> None:
+        self.release = releases.get(config.release)
+        self.names = sorted(names)
+        self.mirror = options.mirror
+        self.threads = options.threads
+        self.cache = paths.cache / "images"
+        self.store = paths.cache / "registry"
+
+    def inputs(self) -> Json:
+        """The recipe; which images are needed is no part of it."""
+        return render.recipe(self.release)
+
+    def gone(self, record: Record) -> str | None:
+        """Look into the store for the images, and ask docker for the registry's image."""
+        made = record.made
+        present = registry.stored(Path(made["registry_root"]), made["tag"], self.names)
+        missing = [name for name in self.names if name not in present]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            return f"{missing[0]}{more} not in the registry"
+        if not registry.exists(_docker(), made["registry_image"]):
+            return f"docker does not have {made['registry_image']}"
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Build what the store lacks; what docker has of it is not built again."""
+        client = _docker()
+        venv = Path(work.made["tools"]["venv"])
+        python = venv / "bin" / "python"
+        work.say("the base image")
+        extra = pypi.configured(python).files()
+        base_image = base.ensure(
+            client, self.release.suite, self.mirror, extra, self.cache, work.log
+        )
+        registry_image = registry.ensure_image(client, base_image, work.log)
+        rendered = render.render(self.release, venv, self._universe(), self._rendered(), work.log)
+        tag = rendered.tag
+        missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
+        unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
+        if unbuilt:
+            self._build(work, venv, rendered, unbuilt, client)
+        registry.push(
+            registry_image, self.store, [_reference(n, tag) for n in missing], work.log, work.say
+        )
+        return {
+            "registry_root": str(self.store),
+            "registry_image": registry_image,
+            "namespace": NAMESPACE,
+            "tag": tag,
+            "images": registry.stored(self.store, tag, sorted({*self.names, *rendered.parents})),
+            "base_image": base_image,
+        }
+
+    def destroy(self, work: Work) -> None:
+        """Remove the images of this recipe from docker and from the store, and forget their tag."""
+        known = render.recall(self.release, self._universe(), self._rendered())
+        if known is None:
+            return
+        client = _docker()
+        registry.forget(self.store, known.tag)
+        # Children first: docker keeps an image that another one is built on.
+        for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
+            if registry.exists(client, _reference(name, known.tag)):
+                client.images.remove(_reference(name, known.tag), force=True)
+        render.forget(self.release, self._universe(), self._rendered())
+        work.say(f"the images with tag {known.tag} are removed")
+
+    def _build(
+        self,
+        work: Work,
+        venv: Path,
+        rendered: render.Rendered,
+        names: Sequence[str],
+        client: DockerClient,
+    ) -> None:
+        folder = self.cache / "sources"
+        work.say("the sources")
+        sources.download(self.release.sources, venv / "bin" / "python", folder, work.log)
+        collections = sources.unpack_collections(self.release.sources, folder)
+        place = self.cache / "build" / rendered.tag
+        conf = place / "kolla-build.conf"
+        text = render.configuration(
+            self.release,
+            tag=rendered.tag,
+            base_tag=base.tag(self.release.suite),
+            docker_dirs=[
+                render.lay_macros(self.release, venv, place / "macros"),
+                self.release.data / "overlay",
+            ],
+            sources=folder,
+            collections=collections,
+            extra={"threads": str(self.threads or os.cpu_count() or 1)},
+        )
+        write(conf, text)
+        all_names = render.with_parents(names, rendered.parents)
+        total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
+        logs = work.log.parent / "images" / rendered.tag
+        build.build(venv, conf, names, total, logs, place / "work", work.log, work.say)
+
+    def _universe(self) -> list[str]:
+        built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
+        return sorted({*features.images(built_in), *self.names})
+
+    def _rendered(self) -> Path:
+        return self.cache / "rendered"
+
+
+def _reference(name: str, tag: str) -> str:
+    return f"{NAMESPACE}/{name}:{tag}"
+
+
+def _docker() -> DockerClient:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        return docker.from_env(timeout=600)
+    except DockerException as error:
+        raise HostError(
+            "docker does not answer",
+            details=str(error),
+            hint="start its daemon: ./bootstrap, or `systemctl start docker`",
+        ) from error

@@ -1,0 +1,74 @@
+"""The tools stage: a virtual environment with kolla, kolla-ansible and Ansible for one release."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+from pytest_kollalab import pypi, releases
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.errors import CommandError, StageError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.run import run
+from pytest_kollalab.state import Record
+
+PROGRAMS = ("ansible-playbook", "kolla-ansible", "kolla-build", "python")
+
+
+class ToolsStage(Stage):
+    """Installs what the release's `tools.txt` pins."""
+
+    name = "tools"
+    shared = True
+    version = 1
+
+    def __init__(self, config: Config, _options: Options, paths: Paths) -> None:
+        self.release = releases.get(config.release)
+        self.root = paths.cache / "tools"
+
+    def inputs(self) -> Json:
+        """The release, its pins and the Python that runs them."""
+        pins = (self.release.data / "tools.txt").read_bytes()
+        return {
+            "release": self.release.name,
+            "pins": hashlib.sha256(pins).hexdigest(),
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        }
+
+    def gone(self, record: Record) -> str | None:
+        """Look for the programs; a Python that was removed leaves a dangling link."""
+        folder = Path(record.made["venv"]) / "bin"
+        missing = [name for name in PROGRAMS if not (folder / name).exists()]
+        return f"{missing[0]} is not in {folder}" if missing else None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Make the virtual environment in place: its scripts name it by path."""
+        venv = self.root / work.key
+        shutil.rmtree(venv, ignore_errors=True)
+        work.undo.callback(shutil.rmtree, venv, ignore_errors=True)
+        python = venv / "bin" / "python"
+        pins = self.release.data / "tools.txt"
+        try:
+            run([sys.executable, "-m", "venv", venv], log_file=work.log)
+            run([python, "-m", "pip", "install", "--quiet", pypi.UV], log_file=work.log)
+            run(
+                [venv / "bin" / "uv", "pip", "install", "--python", python, "-r", pins],
+                env=pypi.configured(python).environment() | {"UV_PYTHON_DOWNLOADS": "never"},
+                log_file=work.log,
+            )
+        except CommandError as error:
+            raise StageError(
+                f"the tools of release {self.release.name} could not be installed",
+                details=error.details,
+                hint="is the package index reachable? pip's settings on this host are used for it",
+                log=work.log,
+            ) from error
+        return {"venv": str(venv)}
+
+    def destroy(self, work: Work) -> None:
+        """Remove the virtual environment."""
+        if work.key:
+            shutil.rmtree(self.root / work.key, ignore_errors=True)
