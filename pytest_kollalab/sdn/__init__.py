@@ -1,0 +1,1 @@
+"""The vocabulary of scenarios: tenants, probes, servers, flows, service chains."""

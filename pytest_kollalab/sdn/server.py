@@ -1,0 +1,224 @@
+"""A server: a real Nova instance of the guest image, and what it takes to boot one."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import shlex
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import wait
+from pytest_kollalab.errors import ConfigError, WaitError
+from pytest_kollalab.guest.image import USER, guest_image
+from pytest_kollalab.run import Result, run
+from pytest_kollalab.sdn.namespace import Namespace
+from pytest_kollalab.wait import NotYet
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+    from pytest_kollalab.config import Options
+    from pytest_kollalab.paths import Paths
+    from pytest_kollalab.sdn.network import Network
+    from pytest_kollalab.sdn.probe import Probe
+    from pytest_kollalab.sdn.tenant import Tenant
+
+GUEST = "kollalab-guest"
+MEMORY_MB = 128
+READY = "guest: ready"
+CONSOLE_LINES = 40
+
+
+class Compute:
+    """The image and the flavor that servers are made of; brought into the cloud if not there."""
+
+    def __init__(self, cloud: Connection, paths: Paths, options: Options) -> None:
+        path = guest_image(paths.cache, mirror=options.mirror)
+        self.image_id = self._image(cloud, path.stem, str(path))
+        self.flavor_id = self._flavor(cloud)
+
+    def _image(self, cloud: Connection, key: str, path: str) -> str:
+        name = f"{GUEST}-{key}"
+        found = cloud.image.find_image(name)
+        if found is None or found.status != "active":
+            found = cloud.image.create_image(
+                name,
+                filename=path,
+                disk_format="raw",
+                container_format="bare",
+                visibility="public",
+                wait=True,
+                tags=[GUEST],
+            )
+        return str(found.id)
+
+    def _flavor(self, cloud: Connection) -> str:
+        found = cloud.compute.find_flavor(GUEST)
+        if found is None:
+            found = cloud.compute.create_flavor(name=GUEST, ram=MEMORY_MB, vcpus=1, disk=1)
+        return str(found.id)
+
+
+class Server:
+    """A booted server; `ip` is its address on its network, `floating_ip` the one from outside."""
+
+    def __init__(self, tenant: Tenant, network: Network, id: str, name: str, ip: str) -> None:
+        self.tenant = tenant
+        self.network = network
+        self.id = id
+        self.name = name
+        self.ip = ip
+        self.floating_ip: str | None = None
+        self.seconds_to_ready = 0.0
+        self._outside: Probe | None = None
+
+    def __repr__(self) -> str:
+        return f"Server({self.name}, {self.ip})"
+
+    def console(self, lines: int = CONSOLE_LINES) -> str:
+        """The last lines of the console log."""
+        answer = self.tenant.cloud.compute.get_server_console_output(self.id, length=lines)
+        return str(answer["output"])
+
+    def await_ready(self, timeout: float = 180) -> None:
+        """Wait until the guest says on its console that it has booted and has its metadata."""
+
+        def look() -> bool | NotYet:
+            said = self.console()
+            return READY in said or NotYet(f"its console says:\n{said}")
+
+        wait.until(f"server {self.name} to boot", look, timeout=timeout * self.tenant.patience)
+
+    def give_floating_ip(self) -> str:
+        """An address on the external network, and a host out there that uses it."""
+        api = self.tenant.cloud.network
+        port = next(iter(api.ports(device_id=self.id)))
+        made = api.create_ip(floating_network_id=self.tenant.external.id, port_id=port.id)
+        self.floating_ip = str(made.floating_ip_address)
+        self._outside = self.tenant.outside()
+        self._outside.reaches(self.floating_ip, within=60 * self.tenant.patience)
+        return self.floating_ip
+
+    def ssh(self, argv: Sequence[str], *, via: Probe | None = None, check: bool = True) -> Result:
+        """Run a command in the server: from a probe, from outside, or where its DHCP server is.
+
+        From outside when the server has a floating IP. Raises CommandError when it fails.
+        """
+        target = self.ip
+        if via is not None:
+            namespace = via.namespace
+        elif self._outside is not None and self.floating_ip is not None:
+            namespace, target = self._outside.namespace, self.floating_ip
+        else:
+            namespace = dhcp_namespace(self.tenant, self.network)
+        return run(ssh_argv(self.tenant, namespace, target, argv), check=check, timeout=60)
+
+
+def boot(
+    tenant: Tenant,
+    network: Network,
+    node: str,
+    *,
+    name: str | None = None,
+    user_data: str | None = None,
+    ready: bool = True,
+) -> Server:
+    """Boot a server on a node and wait until it is ACTIVE and, unless told not to, booted.
+
+    Raises WaitError with the end of the console log, ConfigError without image and flavor.
+    """
+    name = name or f"server-{secrets.token_hex(2)}"
+    cloud = tenant.cloud
+    image, flavor = _find_guest(cloud)
+    started = time.monotonic()
+    options: dict[str, Any] = {"user_data": encode(user_data)} if user_data else {}
+    # Naming the host is for administrators, so this one call is made as one, in the project.
+    made = tenant.admin_inside.compute.create_server(
+        name=f"{tenant.name}-{name}",
+        image_id=image,
+        flavor_id=flavor,
+        networks=[{"port": _port(tenant, network, name)}],
+        key_name=tenant.keypair,
+        availability_zone=f"nova:{node}",
+        **options,
+    )
+
+    def look() -> Any:
+        nonlocal made
+        made = cloud.compute.get_server(made.id)
+        return made if made.status == "ACTIVE" else NotYet(f"{made.status}, {made.task_state}")
+
+    def hopeless() -> str | None:
+        fault = (made.fault or {}).get("message", "no reason given")
+        return f"it is in ERROR: {fault}" if made.status == "ERROR" else None
+
+    try:
+        wait.until(
+            f"server {name} to be ACTIVE", look, timeout=120 * tenant.patience, hopeless=hopeless
+        )
+    except WaitError as error:
+        raise WaitError(error.brief, details=error.details, hint=_hint(node)) from error
+    address = next(iter(made.addresses.values()))[0]["addr"]
+    server = Server(tenant, network, made.id, name, address)
+    if ready:
+        server.await_ready()
+    server.seconds_to_ready = time.monotonic() - started
+    return server
+
+
+def encode(text: str) -> str:
+    """User data as the API wants it."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def ssh_argv(tenant: Tenant, namespace: Namespace, target: str, argv: Sequence[str]) -> list[str]:
+    """The call of ssh that reaches a server through a namespace on a node.
+
+    The key never leaves this host: only the connection goes through the node.
+    """
+    hop = namespace.ssh.argv(
+        namespace.node, ["ip", "netns", "exec", namespace.name, "socat", "-", f"TCP:{target}:22"]
+    )
+    settings = {
+        "ProxyCommand": shlex.join(hop).replace("%", "%%"),
+        "IdentityFile": str(tenant.key),
+        "IdentitiesOnly": "yes",
+        # A server lives for a test and makes its host key when it boots.
+        "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": "/dev/null",
+        "GlobalKnownHostsFile": "/dev/null",
+        "BatchMode": "yes",
+        "ConnectTimeout": "20",
+        "LogLevel": "ERROR",
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-F", "none", *options, f"{USER}@{target}", shlex.join(argv)]
+
+
+def dhcp_namespace(tenant: Tenant, network: Network) -> Namespace:
+    """Where the DHCP server of a network runs: a place from which its servers can be reached."""
+    from pytest_kollalab.sdn.tenant import CONTROLLER
+
+    return Namespace(tenant.ssh, CONTROLLER, f"qdhcp-{network.id}")
+
+
+def _port(tenant: Tenant, network: Network, name: str) -> str:
+    made = tenant.cloud.network.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
+    return str(made.id)
+
+
+def _find_guest(cloud: Connection) -> tuple[str, str]:
+    image = next(iter(cloud.image.images(tag=GUEST, status="active", sort="created_at:desc")), None)
+    flavor = cloud.compute.find_flavor(GUEST)
+    if image is None or flavor is None:
+        raise ConfigError(
+            "there is no guest image in the cloud",
+            hint="let the test ask for the fixture `compute`",
+        )
+    return image.id, flavor.id
+
+
+def _hint(node: str) -> str:
+    return f"look at /var/log/kolla/nova on {node}: kollalab logs, or kollalab ssh {node}"

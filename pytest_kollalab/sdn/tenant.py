@@ -1,0 +1,302 @@
+"""A tenant: a project of its own in the cloud, and everything that a scenario makes in it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tempfile
+from contextlib import ExitStack
+from functools import cached_property
+from ipaddress import IPv4Network
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_kollalab import wait
+from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.sdn import leftovers
+from pytest_kollalab.sdn.namespace import Namespace
+from pytest_kollalab.sdn.network import Network, Port, Router
+from pytest_kollalab.sdn.probe import Probe
+from pytest_kollalab.wait import NotYet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from openstack.connection import Connection
+
+    from pytest_kollalab.sdn.server import Server
+    from pytest_kollalab.ssh import Ssh
+
+EXTERNAL = "external"
+PHYSICAL_NETWORK = "physnet1"
+CONTROLLER = "controller-1"
+COMPUTE = "compute-1"
+SLUG = re.compile(r"[^a-z0-9]+")
+
+
+class Tenant:
+    """A project with a user; everything made in it is removed when its block ends, last first.
+
+    `admin` is the administrator's connection, `cloud` the one of the project's own user, `ssh`
+    reaches the nodes. `external_cidr` is the network behind br-ex on the controller; its first
+    address is its gateway, addresses for routers and floating IPs are taken from its upper half.
+    `patience` multiplies every deadline, for slow nodes.
+    """
+
+    def __init__(
+        self,
+        admin: Connection,
+        name: str,
+        ssh: Ssh,
+        *,
+        external_cidr: str = "203.0.113.0/24",
+        patience: float = 1.0,
+    ) -> None:
+        self.admin = admin
+        self.ssh = ssh
+        self.name = f"{SLUG.sub('-', name.lower()).strip('-')}-{secrets.token_hex(2)}"
+        self.external_cidr = external_cidr
+        self.patience = patience
+        self._undo = ExitStack()
+        self._password = secrets.token_urlsafe(16)
+        self._networks = 0
+
+    def __repr__(self) -> str:
+        return f"Tenant({self.name})"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            identity: Any = self.admin.identity
+            self.project = identity.create_project(name=self.name, domain_id="default")
+            undo.callback(identity.delete_project, self.project, ignore_missing=True)
+            self.user = identity.create_user(
+                name=self.name, password=self._password, domain_id="default"
+            )
+            undo.callback(identity.delete_user, self.user, ignore_missing=True)
+            member = identity.find_role("member", ignore_missing=False)
+            identity.assign_project_role_to_user(self.project, self.user, member)
+            undo.callback(self._sweep)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove everything, also what is left when one removal fails. Raises KollalabError."""
+        self._undo.close()
+
+    @property
+    def undo(self) -> ExitStack:
+        """Where a new word of the vocabulary pushes the removal of what it made."""
+        return self._undo
+
+    @cached_property
+    def cloud(self) -> Connection:
+        """The connection of the project's own user."""
+        connection = self.admin.connect_as(
+            username=self.name,
+            password=self._password,
+            project_name=self.name,
+            user_domain_name="Default",
+            project_domain_name="Default",
+        )
+        self._undo.callback(connection.close)
+        return connection
+
+    @cached_property
+    def admin_inside(self) -> Connection:
+        """An administrator's connection within the project, for what only they may ask for."""
+        identity: Any = self.admin.identity
+        role = identity.find_role("admin", ignore_missing=False)
+        identity.assign_project_role_to_user(self.project, self.admin.current_user_id, role)
+        connection = self.admin.connect_as_project(self.project)
+        self._undo.callback(connection.close)
+        return connection
+
+    def network(
+        self, name: str = "net", cidr: str | None = None, *, gateway: bool = True, dhcp: bool = True
+    ) -> Network:
+        """A network with one subnet; without a `cidr` it gets the next free one of the tenant."""
+        self._networks += 1
+        api = self.cloud.network
+        full = f"{self.name}-{name}"
+        made = api.create_network(name=full)
+        subnet = api.create_subnet(
+            name=full,
+            network_id=made.id,
+            ip_version=4,
+            cidr=cidr or f"10.{200 + self._networks // 250}.{self._networks % 250}.0/24",
+            enable_dhcp=dhcp,
+            **({} if gateway else {"gateway_ip": None}),
+        )
+        return Network(made.id, full, subnet.id, subnet.cidr, subnet.gateway_ip, int(made.mtu))
+
+    def router(self, *networks: Network, external: bool = False) -> Router:
+        """A router between networks, with a way out to the external network if wanted."""
+        api = self.cloud.network
+        name = f"{self.name}-router-{secrets.token_hex(2)}"
+        gateway = {"external_gateway_info": {"network_id": self.external.id}} if external else {}
+        made = api.create_router(name=name, **gateway)
+        for network in networks:
+            api.add_interface_to_router(made, subnet=network.subnet_id)
+        info = made.external_gateway_info
+        outside = info["external_fixed_ips"][0]["ip_address"] if info else None
+        return Router(made.id, name, outside)
+
+    @cached_property
+    def external(self) -> Network:
+        """The network behind br-ex; made once for all tenants of the lab, and left there."""
+        api = self.admin.network
+        found = api.find_network(EXTERNAL)
+        if found is None:
+            found = api.create_network(
+                name=EXTERNAL,
+                is_router_external=True,
+                provider_network_type="flat",
+                provider_physical_network=PHYSICAL_NETWORK,
+            )
+        subnet = next(iter(api.subnets(network_id=found.id)), None)
+        if subnet is None:
+            net = IPv4Network(self.external_cidr)
+            pool = {"start": str(net[net.num_addresses // 2]), "end": str(net[-2])}
+            subnet = api.create_subnet(
+                name=EXTERNAL,
+                network_id=found.id,
+                ip_version=4,
+                cidr=self.external_cidr,
+                gateway_ip=str(net[1]),
+                enable_dhcp=False,
+                allocation_pools=[pool],
+            )
+        return Network(
+            found.id, EXTERNAL, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu)
+        )
+
+    def port(self, network: Network, node: str, name: str, *, device: str | None = None) -> Port:
+        """A port bound to a node, without port security. Ports of one `device` belong together."""
+        api = self.admin.network
+        made = api.create_port(
+            name=f"{self.name}-{name}",
+            project_id=self.project.id,
+            network_id=network.id,
+            device_owner="compute:probe",
+            device_id=device or f"{self.name}-{name}",
+            binding_host_id=node,
+            is_port_security_enabled=False,
+        )
+        return Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+
+    def probe(self, network: Network, node: str = COMPUTE, *, name: str | None = None) -> Probe:
+        """A probe on a node, plugged into a new port of the network and ready to talk."""
+        name = name or f"probe-{secrets.token_hex(2)}"
+        port = self.port(network, node, name)
+        namespace = self.namespace(node, name, [port])
+        self._plug(namespace, network, port)
+        self.await_active(port)
+        return Probe(name, network, namespace, [port])
+
+    def outside(self) -> Probe:
+        """A host on the external network: what a user of floating IPs is. On the controller."""
+        api = self.admin.network
+        name = f"outside-{secrets.token_hex(2)}"
+        # Not bound and not plugged by Neutron: the port only keeps the address ours.
+        made = api.create_port(
+            name=f"{self.name}-{name}",
+            project_id=self.project.id,
+            network_id=self.external.id,
+            device_owner="kollalab:outside",
+        )
+        port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+        namespace = self.namespace(CONTROLLER, name, [port])
+        namespace.plug(
+            port.device,
+            bridge="br-ex",
+            mac=port.mac,
+            mtu=self.external.mtu,
+            address=f"{port.ip}/{self.external.prefix}",
+        )
+        return Probe(name, self.external, namespace, [port])
+
+    def server(self, network: Network, node: str = COMPUTE, **options: Any) -> Server:
+        """A Nova server that has booted; the fixture `compute` must have been asked for."""
+        from pytest_kollalab.sdn.server import boot
+
+        return boot(self, network, node, **options)
+
+    def namespace(self, node: str, name: str, ports: Sequence[Port]) -> Namespace:
+        """A namespace on a node that goes with the tenant; plugging makes it."""
+        namespace = Namespace(self.ssh, node, f"kl-{self.name}-{name}")
+        self._undo.callback(namespace.remove, [port.device for port in ports])
+        return namespace
+
+    def await_active(self, *ports: Port) -> None:
+        """Wait until Neutron says that ports work. Raises WaitError."""
+        for port in ports:
+
+            def look(port: Port = port) -> bool | NotYet:
+                status = self.admin.network.get_port(port.id).status
+                return status == "ACTIVE" or NotYet(f"status {status}")
+
+            wait.until(f"port {port.device} to be ACTIVE", look, timeout=60 * self.patience)
+
+    @cached_property
+    def key(self) -> Path:
+        """The private SSH key of the tenant's servers, on this host, for as long as the tenant."""
+        from pytest_kollalab.run import run
+
+        folder = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="kollalab-")))
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", folder / "key"])
+        return folder / "key"
+
+    @cached_property
+    def keypair(self) -> str:
+        """The name of the key in Nova, and open doors in the project's default security group."""
+        public = self.key.with_suffix(".pub").read_text(encoding="utf-8").strip()
+        self.admin_inside.compute.create_keypair(name=self.name, public_key=public)
+        self._undo.callback(
+            self.admin_inside.compute.delete_keypair, self.name, ignore_missing=True
+        )
+        api = self.cloud.network
+        group = next(iter(api.security_groups(name="default", project_id=self.project.id)))
+        for protocol in ("icmp", "tcp", "udp"):
+            api.create_security_group_rule(
+                security_group_id=group.id,
+                direction="ingress",
+                ethertype="IPv4",
+                protocol=protocol,
+                remote_ip_prefix="0.0.0.0/0",
+            )
+        return self.name
+
+    def _plug(self, namespace: Namespace, network: Network, port: Port) -> None:
+        namespace.plug(
+            port.device,
+            bridge="br-int",
+            mac=port.mac,
+            mtu=network.mtu,
+            address=f"{port.ip}/{network.prefix}",
+            gateway=network.gateway,
+            port=port.id,
+        )
+
+    def plug(self, namespace: Namespace, network: Network, ports: Sequence[Port]) -> None:
+        """Plug ports of one network into a namespace and wait until they work."""
+        for port in ports:
+            self._plug(namespace, network, port)
+        self.await_active(*ports)
+
+    def _sweep(self) -> None:
+        failures = leftovers.sweep(self.admin, self.project.id)
+        if failures:
+            raise KollalabError(
+                f"project {self.name} could not be emptied",
+                details="\n".join(failures),
+                hint="look at the log of neutron-server, or remove the lab: kollalab down",
+            )
