@@ -168,7 +168,7 @@ def make_lab(config: pytest.Config) -> Lab:
         config.stash[lab_key] = Lab(
             settings,
             options,
-            features=config.stash.get(features_key, ()) or (),
+            features=config.stash[features_key] if features_key in config.stash else (),
             run_id=getattr(config, "workerinput", {}).get("testrunuid", None),
             say=lambda text: say(config, text),
         )
