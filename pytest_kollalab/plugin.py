@@ -165,10 +165,11 @@ def make_lab(config: pytest.Config) -> Lab:
 
     if lab_key not in config.stash:
         settings, options = config.stash[settings_key]
+        features: tuple[str, ...] = config.stash.get(features_key, ())
         config.stash[lab_key] = Lab(
             settings,
             options,
-            features=config.stash[features_key] if features_key in config.stash else (),
+            features=features,
             run_id=getattr(config, "workerinput", {}).get("testrunuid", None),
             say=lambda text: say(config, text),
         )
