@@ -27,17 +27,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Site:
-    """Where a lab's deploy lives: tools, inputs and the folder for its own files."""
+    """Where a lab's deploy lives: tools, playbooks, inputs and the folder for its own files."""
 
     venv: Path
+    playbooks: Path
     etc: Path
     folder: Path
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    @property
-    def playbooks(self) -> Path:
-        """Kolla-Ansible's folder of playbooks and roles."""
-        return self.venv / "share" / "kolla-ansible" / "ansible"
 
     @property
     def inventory(self) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import state
-from pytest_kollalab.cloud import clouds_yaml, deploy, inventory, passwords, pull
+from pytest_kollalab.cloud import clouds_yaml, deploy, inventory, passwords, playbooks, pull
 from pytest_kollalab.cloud import globals as kolla
 from pytest_kollalab.cloud.connect import connect
 from pytest_kollalab.config import Config, Options
@@ -130,7 +130,9 @@ class CloudStage(Stage):
     def _prepare(self, work: Work) -> deploy.Site:
         etc = work.folder / "etc"
         venv = Path(work.made["tools"]["venv"])
-        site = deploy.Site(venv=venv, etc=etc, folder=work.folder)
+        stock = venv / "share" / "kolla-ansible" / "ansible"
+        mirrored = playbooks.mirror(stock, work.folder / "playbooks")
+        site = deploy.Site(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
         secrets = etc / "passwords.yml"
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as aside:
@@ -159,13 +161,13 @@ class CloudStage(Stage):
         state.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
 
     def _play(
-        self, work: Work, site: deploy.Site, name: str, action: str, playbooks: list[str]
+        self, work: Work, site: deploy.Site, name: str, action: str, files: list[str]
     ) -> None:
         started = time.monotonic()
         progress = deploy.play(
             site,
             name,
-            playbooks,
+            files,
             extra={"kolla_action": action},
             log=work.log,
             say=work.say,
