@@ -60,8 +60,7 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers import choose
 
-        options = self.options
-        return choose(options.provider, self.config.nodes, options.mirror, self.paths)
+        return choose(self.options, self.paths)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
