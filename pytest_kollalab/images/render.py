@@ -52,6 +52,11 @@ def files(release: Release) -> list[Path]:
     return sorted([*found, release.data / "tools.txt"])
 
 
+def own_images(release: Release) -> list[str]:
+    """The images that the overlay adds to Kolla's or replaces."""
+    return sorted(path.parent.name for path in (release.data / "overlay").rglob("Dockerfile.j2"))
+
+
 def configuration(
     release: Release,
     *,

@@ -134,8 +134,9 @@ class ImagesStage(Stage):
         build.build(venv, conf, names, total, logs, place / "work", work.log, work.say)
 
     def _universe(self) -> list[str]:
+        """What the tag is made from: independent of what this lab needs."""
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
-        return sorted({*features.images(built_in), *self.names})
+        return sorted({*features.images(built_in), *render.own_images(self.release)})
 
     def _rendered(self) -> Path:
         return self.cache / "rendered"

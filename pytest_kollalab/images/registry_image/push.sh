@@ -8,7 +8,7 @@ docker-registry serve /etc/docker/registry/config.yml >/tmp/registry.log 2>&1 &
 registry=$!
 trap 'kill $registry' EXIT
 tries=0
-until skopeo list-tags --tls-verify=false docker://127.0.0.1:4000/none 2>&1 | grep -q 'name unknown'
+while skopeo list-tags --tls-verify=false docker://127.0.0.1:4000/none 2>&1 | grep -q refused
 do
     tries=$((tries + 1))
     if [ $tries -gt 50 ]; then

@@ -1,0 +1,181 @@
+"""Tools and images for real: kolla-build of two small images, reuse, a failure, the registry."""
+
+from __future__ import annotations
+
+import http.server
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from pytest_kollalab import releases
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import BUILD, REUSE, Engine
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.images import registry
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.releases import Release
+from pytest_kollalab.run import run
+from pytest_kollalab.stages.images import ImagesStage
+from pytest_kollalab.stages.tools import ToolsStage
+
+pytestmark = pytest.mark.xdist_group("images")
+
+TINY = """\
+FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
+{% block labels %}{% endblock %}
+RUN echo tiny > /tiny
+"""
+# Fails until somebody listens on the port: images are built on the host's network.
+PATIENT = """\
+FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
+{% block labels %}{% endblock %}
+RUN echo about to ask && curl --retry 0 http://127.0.0.1:@PORT@/
+"""
+
+
+@dataclass(frozen=True)
+class Testing(Release):
+    """The newest release with small images of our own, under a tag of its own."""
+
+    folder: Path = Path()
+
+    @property
+    def data(self) -> Path:
+        return self.folder
+
+
+class Site:
+    """A cache, a state and an engine for the images named."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(cache=folder / "cache", state=folder / "state")
+        self.said: list[str] = []
+
+    def engine(self, *names: str, fresh: tuple[str, ...] = ()) -> Engine:
+        given = (Config(release="test"), Options(name="images"), self.paths)
+        stages = (ToolsStage(*given), ImagesStage(*given, names=names))
+        return Engine("images", stages, self.paths, fresh=fresh, say=self.said.append)
+
+    def actions(self, *names: str) -> dict[str, str]:
+        return {step.stage: step.action for step in self.engine(*names).plan()}
+
+
+@pytest.fixture(scope="module")
+def client() -> docker.DockerClient:
+    return docker.from_env()
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+        return number
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("images")
+    newest = list(releases.RELEASES.values())[-1]
+    data = folder / "recipe"
+    shutil.copytree(newest.data, data)
+    for name, text in {"tiny": TINY, "patient": PATIENT.replace("@PORT@", str(port))}.items():
+        (data / "overlay" / name).mkdir(parents=True)
+        (data / "overlay" / name / "Dockerfile.j2").write_text(text)
+    fields = {name: getattr(newest, name) for name in ("suite", "python", "as_of", "disabled")}
+    wheels = tuple(source for source in newest.sources if source.wheel)
+    releases.RELEASES["test"] = Testing(name="test", sources=wheels, folder=data, **fields)
+    made = Site(folder)
+    try:
+        yield made
+    finally:
+        engine = made.engine("tiny")
+        engine._remove(engine.stages["images"])
+        del releases.RELEASES["test"]
+
+
+@pytest.fixture(scope="module")
+def built(site: Site) -> dict[str, Any]:
+    return dict(site.engine("tiny").ensure("images"))
+
+
+def test_the_tools_are_there(site: Site, built: dict[str, Any]) -> None:
+    record = site.engine("tiny").record("tools")
+    assert record is not None
+    found = run([Path(record.made["venv"]) / "bin" / "kolla-build", "--version"]).stdout
+    assert found.strip()
+
+
+def test_only_what_is_needed_was_built(
+    site: Site, built: dict[str, Any], client: docker.DockerClient
+) -> None:
+    assert built["images"] == ["tiny"]
+    names = {tag for image in client.images.list() for tag in image.tags}
+    ours = {name for name in names if name.endswith(f":{built['tag']}")}
+    assert ours == {f"kolla/base:{built['tag']}", f"kolla/tiny:{built['tag']}"}
+    assert any("tiny: built in" in line and "(2 of 2)" in line for line in site.said)
+
+
+def test_the_second_call_reuses(site: Site, built: dict[str, Any]) -> None:
+    assert site.actions("tiny") == {"tools": REUSE, "images": REUSE}
+    site.said.clear()
+    assert dict(site.engine("tiny").ensure("images")) == built
+    assert site.said == []
+
+
+def test_the_registry_serves_a_store_that_it_cannot_write(built: dict[str, Any]) -> None:
+    name = "kollalab-test-registry"
+    image, tag = built["registry_image"], built["tag"]
+    mount = f"{built['registry_root']}:{registry.STORE}:ro"
+    try:
+        run(["docker", "run", "--detach", "--name", name, "--volume", mount, image])
+        pull = f"skopeo copy --src-tls-verify=false docker://127.0.0.1:4000/kolla/tiny:{tag}"
+        script = f"for i in 1 2 3 4 5; do {pull} dir:/pulled && exit; sleep 1; done; exit 1"
+        network = f"container:{name}"
+        run(["docker", "run", "--rm", "--network", network, image, "sh", "-c", script])
+    finally:
+        run(["docker", "rm", "--force", "--volumes", name], check=False)
+
+
+def test_an_image_gone_from_the_store_is_noticed_and_not_built_again(
+    site: Site, built: dict[str, Any], client: docker.DockerClient
+) -> None:
+    before = client.images.get(f"kolla/tiny:{built['tag']}").id
+    registry.forget(Path(built["registry_root"]), built["tag"])
+    steps = {step.stage: step for step in site.engine("tiny").plan()}
+    assert steps["images"].action == BUILD
+    assert "tiny not in the registry" in steps["images"].reason
+    assert dict(site.engine("tiny").ensure("images")) == built
+    assert client.images.get(f"kolla/tiny:{built['tag']}").id == before
+
+
+def test_a_build_that_failed_tells_why_and_goes_on(
+    site: Site, built: dict[str, Any], client: docker.DockerClient, port: int
+) -> None:
+    with pytest.raises(StageError) as caught:
+        site.engine("patient").ensure("images")
+    error = caught.value
+    assert error.brief == "image patient could not be built"
+    assert "about to ask" in error.details
+    assert error.log is not None
+    assert error.log.is_file()
+
+    found = site.engine("patient").record("images")
+    assert found is not None
+    assert found.status == "failed"
+
+    handler = http.server.SimpleHTTPRequestHandler
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site.said.clear()
+        made = site.engine("patient").ensure("images")
+        server.shutdown()
+    assert "patient" in made["images"]
+    assert not any("base: building" in line for line in site.said)
