@@ -1,0 +1,128 @@
+"""The lab: planning is pure, verbs on what is not there are messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab import state
+from pytest_kollalab.config import STAGES, Config, Options
+from pytest_kollalab.engine import BUILD
+from pytest_kollalab.errors import BusyError, ConfigError, KollalabError, StageError
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.lock import Lease
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.state import FAILED, READY, Record
+
+
+@pytest.fixture(autouse=True)
+def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+
+
+def lab(paths: Paths, *features: str, config: Config | None = None, **options: object) -> Lab:
+    return Lab(config, Options(**options), features=features, paths=paths)  # type: ignore[arg-type]
+
+
+def keys(lab: Lab) -> dict[str, str]:
+    return {step.stage: step.key for step in lab.plan()}
+
+
+def test_a_plan_without_docker_and_caches_builds_all_and_touches_nothing(
+    paths: Paths, tmp_path: Path
+) -> None:
+    steps = lab(paths, "compute", "sfc").plan()
+    assert [step.stage for step in steps] == list(STAGES)
+    assert {step.action for step in steps} == {BUILD}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_stops_where_it_is_told_to(paths: Paths) -> None:
+    assert [step.stage for step in lab(paths, until="images").plan()] == ["tools", "images"]
+
+
+def test_keys_are_the_same_on_every_host_and_for_every_way_to_run(
+    paths: Paths, tmp_path: Path
+) -> None:
+    elsewhere = Paths(cache=tmp_path / "a", state=tmp_path / "b")
+    assert keys(lab(paths, "sfc")) == keys(lab(elsewhere, "sfc", name="other", keep="always"))
+
+
+def test_features_change_the_cloud_and_not_the_tools(paths: Paths) -> None:
+    one, two = keys(lab(paths, "sfc")), keys(lab(paths, "sfc", "compute"))
+    assert one["tools"] == two["tools"]
+    assert one["nodes"] == two["nodes"]
+    assert one["cloud"] != two["cloud"]
+
+
+def test_a_kolla_variable_of_the_user_changes_the_cloud_alone(paths: Paths) -> None:
+    one = keys(lab(paths, "sfc"))
+    two = keys(lab(paths, "sfc", config=Config(globals={"neutron_dns_domain": "lab."})))
+    assert {stage for stage in STAGES if one[stage] != two[stage]} == {"cloud"}
+
+
+def test_features_are_asked_for_once_each(paths: Paths) -> None:
+    asked = lab(paths, "sfc", "sfc", config=Config(features=("compute", "sfc")))
+    assert asked.feature_names == ("compute", "sfc")
+
+
+def test_an_unknown_release_names_those_that_are_known(paths: Paths) -> None:
+    with pytest.raises(ConfigError) as caught:
+        lab(paths, config=Config(release="2026.2")).plan()
+    assert "2026.2" in caught.value.brief
+    assert "2026.1" in str(caught.value)
+
+
+def test_an_unknown_feature_names_the_nearest(paths: Paths) -> None:
+    with pytest.raises(ConfigError) as caught:
+        lab(paths, "sfx").plan()
+    assert "'sfc'" in caught.value.hint
+
+
+def test_a_stage_beyond_until_is_refused(paths: Paths) -> None:
+    with pytest.raises(StageError, match="lies beyond images"):
+        lab(paths, until="images").ensure("cloud")
+
+
+def test_a_host_without_docker_is_told_what_to_do_before_anything_is_built(paths: Paths) -> None:
+    with pytest.raises(KollalabError) as caught:
+        lab(paths).up()
+    assert "docker" in str(caught.value)
+    assert "bootstrap" in caught.value.hint
+    assert not (paths.cache / "tools").exists()
+
+
+def test_no_record_is_no_lab(paths: Paths) -> None:
+    assert not lab(paths).exists()
+    assert lab(paths).records() == {}
+
+
+@pytest.mark.parametrize("status", [FAILED, state.CREATING])
+def test_nodes_that_are_not_ready_take_no_ssh(paths: Paths, status: str) -> None:
+    record = Record("nodes", "k", "r", status, inputs={})
+    state.save(paths.lab("lab") / "nodes.json", record)
+    assert lab(paths).exists()
+    with pytest.raises(StageError, match="has no nodes"):
+        lab(paths).ssh()
+
+
+def test_ready_nodes_take_ssh(paths: Paths) -> None:
+    record = Record("nodes", "k", "r", READY, inputs={}, made={"ssh_config": "/x/ssh_config"})
+    state.save(paths.lab("lab") / "nodes.json", record)
+    assert "/x/ssh_config" in lab(paths).ssh().argv("controller-1", ["true"])
+
+
+def test_a_lab_in_use_is_not_destroyed(paths: Paths) -> None:
+    other = Lease(paths.state / "labs" / "lab.lease")
+    other.take()
+    try:
+        with pytest.raises(BusyError, match="in use"):
+            lab(paths).destroy()
+    finally:
+        other.release()
