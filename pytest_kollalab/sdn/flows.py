@@ -67,10 +67,15 @@ class Flow:
         return hash((self.table, self.priority, frozenset(self.match.items()), self.actions))
 
     def __str__(self) -> str:
+        return f"{self.rule} ({self.packets} packets)"
+
+    @property
+    def rule(self) -> str:
+        """The flow as text, without what it counted."""
         matched = ",".join(k if v == "" else f"{k}={v}" for k, v in sorted(self.match.items()))
         return (
             f"table={self.table},priority={self.priority},{matched or '*'} "
-            f"actions={','.join(self.actions)} ({self.packets} packets)"
+            f"actions={','.join(self.actions)}"
         )
 
     def does(self, action: str) -> bool:
@@ -167,8 +172,14 @@ class Flows(Sequence[Flow]):
         return Flows(flow for flow in self._flows if flow not in known)
 
 
-def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int") -> Flows:
-    """The flows of a bridge on a node; ports have their names."""
+def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) -> Flows:
+    """The flows of a bridge on a node; ports have their names.
+
+    Counters lag behind by up to half a second. With `settled` all that went through before the
+    call is counted.
+    """
+    if settled:
+        ssh.run(node, ["docker", "exec", VSWITCHD, "ovs-appctl", "revalidator/wait"])
     return parse_flows(_ofctl(ssh, node, "--names", "dump-flows", bridge))
 
 

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,10 +51,20 @@ class Function(Probe):
         self.egress = egress
 
 
+@dataclass
+class Counts:
+    """Packets that a chain's flows counted: at its source, to each function, and on from it."""
+
+    classified: int = 0
+    delivered: dict[Function, int] = field(default_factory=dict)
+    passed_on: dict[Function, int] = field(default_factory=dict)
+
+
 class Chain:
     """A port chain from one port to another through functions, in order.
 
-    `seconds` is what the API calls took. Made by `Sfc.chain`.
+    Made by `Sfc.chain`. As a context it is deleted, and gone from the dataplane, when the block
+    ends.
     """
 
     def __init__(
@@ -78,6 +89,19 @@ class Chain:
     def __repr__(self) -> str:
         names = ["|".join(f.name for f in group) for group in self.through]
         return f"Chain({' -> '.join([self.src.name, *names, self.dst.name])})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.delete()
+        if error is None:
+            self.wait_gone()
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -159,6 +183,20 @@ class Chain:
         everything = bridge_flows(self.tenant.ssh, node)
         return Flows(flow for flow in everything if self._is_ours(flow))
 
+    @contextmanager
+    def counting(self) -> Iterator[Counts]:
+        """Count what the chain's flows see during the block; the numbers are there at its end."""
+        counts = Counts()
+        before = {node: self._settled(node) for node in self.nodes}
+        yield counts
+        grown = {node: self._settled(node).since(before[node]) for node in self.nodes}
+        counts.classified = _classifying(grown[self.src.node], self.src.device).packets
+        for function in self.functions:
+            here = grown[function.node]
+            arrived = here.where("mpls", table=INGRESS, dl_dst=function.ingress.mac)
+            counts.delivered[function] = arrived.packets
+            counts.passed_on[function] = _classifying(here, function.egress.device).packets
+
     def missing(self) -> list[str]:
         """The flows that should be there and are not, in words."""
         seen = {node: bridge_flows(self.tenant.ssh, node) for node in self.nodes}
@@ -176,6 +214,10 @@ class Chain:
                 if not _classifying(here, function.egress.device):
                     missing.append(f"{function.name} goes on, on {function.node}")
         return missing
+
+    def _settled(self, node: str) -> Flows:
+        everything = bridge_flows(self.tenant.ssh, node, settled=True)
+        return Flows(flow for flow in everything if self._is_ours(flow))
 
     def _is_ours(self, flow: Any) -> bool:
         labels = {str(self.label(step)) for step in range(len(self.through) + 1)}

@@ -1,0 +1,60 @@
+"""The control plane: agents and services are alive, endpoints answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+AGENTS = {
+    ("Open vSwitch agent", "controller-1"),
+    ("Open vSwitch agent", "compute-1"),
+    ("DHCP agent", "controller-1"),
+    ("L3 agent", "controller-1"),
+    ("Metadata agent", "controller-1"),
+}
+SERVICES = {
+    ("nova-conductor", "controller-1"),
+    ("nova-scheduler", "controller-1"),
+    ("nova-compute", "compute-1"),
+}
+
+
+@pytest.mark.smoke
+def test_every_network_agent_is_alive(openstack_cloud: Connection) -> None:
+    agents = list(openstack_cloud.network.agents())
+    assert {(agent.agent_type, agent.host) for agent in agents} == AGENTS
+    assert not [agent for agent in agents if not (agent.is_alive and agent.is_admin_state_up)]
+
+
+@pytest.mark.kollalab_feature("compute")
+def test_every_compute_service_is_up(openstack_cloud: Connection) -> None:
+    services = list(openstack_cloud.compute.services())
+    assert {(service.binary, service.host) for service in services} == SERVICES
+    assert not [s for s in services if s.state != "up" or s.status != "enabled"]
+
+
+@pytest.mark.kollalab_feature("compute")
+def test_the_hypervisor_is_known(openstack_cloud: Connection) -> None:
+    (hypervisor,) = openstack_cloud.compute.hypervisors(details=True)
+    assert (hypervisor.name, hypervisor.state) == ("compute-1", "up")
+
+
+def test_every_endpoint_answers(openstack_cloud: Connection) -> None:
+    urls = {
+        endpoint["url"]
+        for service in openstack_cloud.service_catalog
+        for endpoint in service["endpoints"]
+    }
+    assert urls
+    answers = {url: openstack_cloud.session.get(url, raise_exc=False) for url in sorted(urls)}
+    assert not [f"{url}: {a.status_code}" for url, a in answers.items() if a.status_code >= 400]
+
+
+@pytest.mark.kollalab_feature("sfc")
+def test_the_network_api_knows_chains(openstack_cloud: Connection) -> None:
+    loaded = {extension.alias for extension in openstack_cloud.network.extensions()}
+    assert {"sfc", "flow_classifier"} <= loaded

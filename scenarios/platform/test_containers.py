@@ -1,0 +1,62 @@
+"""The nodes after a deploy: every container healthy, no failed unit, quiet logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.cloud import health, logs
+from pytest_kollalab.cloud.logs import Allowance
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+    from pytest_kollalab.fixtures import Node
+    from pytest_kollalab.lab import Lab
+
+NODES = ("controller-1", "compute-1")
+
+ALLOWED: tuple[Allowance, ...] = ()
+
+
+@pytest.fixture
+def node(
+    request: pytest.FixtureRequest, openstack_cloud: Connection, lab_nodes: Mapping[str, Node]
+) -> Node:
+    """A node of the deployed cloud."""
+    return lab_nodes[request.param]
+
+
+every_node = pytest.mark.parametrize("node", NODES, indirect=True)
+
+
+@pytest.mark.smoke
+@every_node
+def test_every_container_is_running_and_healthy(node: Node, kollalab: Lab) -> None:
+    found = health.parse_ps(node.host.check_output("docker ps --all --format '%s'", health.PS[-1]))
+    wanted = health.expected_containers(kollalab.features, NODES)[node.name]
+    assert {container.name for container in found} >= set(wanted)
+    assert not [container.trouble for container in found if container.trouble]
+
+
+@every_node
+def test_no_container_was_restarted_by_docker(node: Node) -> None:
+    names = node.host.check_output("docker ps --all --quiet").split()
+    counts = node.host.check_output(
+        f"docker inspect --format '{{{{.Name}}}} {{{{.RestartCount}}}}' {' '.join(names)}"
+    )
+    assert not [line for line in counts.splitlines() if not line.endswith(" 0")]
+
+
+@every_node
+def test_no_unit_has_failed(node: Node) -> None:
+    failed = node.host.check_output("systemctl list-units --state=failed --no-legend --plain")
+    assert failed == ""
+
+
+@every_node
+def test_logs_are_quiet(node: Node) -> None:
+    found = logs.troubles(node.ssh, node.name, ALLOWED)
+    assert not found, logs.summary(found)
