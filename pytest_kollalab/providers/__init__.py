@@ -16,6 +16,7 @@ from pytest_kollalab.state import Tag
 CONTROLLER = "controller-1"
 COMPUTE = "compute-1"
 NODES = (CONTROLLER, COMPUTE)
+REGISTRY = "registry"
 NETWORKS = ("provisioning", "management", "external", "tunnel")
 
 
@@ -68,8 +69,11 @@ class Provider(Protocol):
     def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
         """What enters the key of the nodes; pure."""
 
-    def prepare(self, nodes: NodesConfig, log: Path) -> None:
-        """Make what all labs share, such as the image of a node; idempotent and locked."""
+    def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
+        """Make what all labs share, such as the image of a node; idempotent and locked.
+
+        It needs no other stage, so that it may run beside one.
+        """
 
     def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
         """Make networks and nodes and start them.
@@ -84,11 +88,11 @@ class Provider(Protocol):
     def destroy(self, lab: str) -> None:
         """Remove everything that carries the lab's tag; idempotent."""
 
-    def stopped(self, lab: str, node: str) -> str | None:
-        """Why a node does not run; None while it does. Cheap."""
+    def stopped(self, lab: str, thing: str) -> str | None:
+        """Why a node or the registry does not run; None while it does. Cheap."""
 
-    def last_words(self, lab: str, node: str) -> str:
-        """The end of what a node said, for an error message."""
+    def last_words(self, lab: str, thing: str) -> str:
+        """The end of what a node or the registry said, for an error message."""
 
     def globals(self) -> dict[str, Any]:
         """What Kolla-Ansible must know about such nodes: variables of the whole cloud."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +17,28 @@ from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import (
     NETWORKS,
     NODES,
+    REGISTRY,
     Problem,
     Spec,
     addresses,
     capabilities,
     docker_globals,
+    docker_networks,
     docker_node_image,
     docker_spec,
 )
 from pytest_kollalab.providers.addresses import Subnet
-from pytest_kollalab.providers.docker_spec import REGISTRY, REGISTRY_PORT, resource_name
+from pytest_kollalab.providers.docker_networks import cannot_make
+from pytest_kollalab.providers.docker_spec import REGISTRY_PORT, resource_name
 from pytest_kollalab.state import digest
+from pytest_kollalab.wait import until
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 MEMORY = 7 * 2**30
 DISK = 25 * 2**30
+REMOVE_TIMEOUT = 30.0
 STAGE = "nodes"
 
 
@@ -110,22 +116,27 @@ class DockerProvider:
             "mtu": addresses.MTU,
         }
 
-    def prepare(self, nodes: NodesConfig, log: Path) -> None:
+    def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
         """Have the node image."""
-        docker_node_image.ensure_image(self.client, nodes.suite, self.mirror, self.paths.cache, log)
+        docker_node_image.ensure_image(
+            self.client, nodes.suite, self.mirror, self.paths.cache, log, say
+        )
 
     def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
         """Make networks, then both nodes and the registry at once."""
-        self.prepare(spec.nodes, spec.log)
+        self.prepare(spec.nodes, spec.log, spec.say)
         self._check_names(spec.tag.lab)
         # By tag and not by object: whatever step fails, all of it goes, in the right order.
         undo.callback(self.destroy, spec.tag.lab)
-        subnets = self._make_networks(spec)
+        subnets = docker_networks.make(self.client, spec.tag)
         with ThreadPoolExecutor() as pool:
             jobs = [pool.submit(self._make_node, spec, node, subnets) for node in NODES]
             if spec.registry is not None:
                 jobs.append(pool.submit(self._make_registry, spec, subnets))
-            jobs.append(pool.submit(self._switch_offload_off, spec))
+            image = docker_node_image.reference(spec.nodes.suite)
+            jobs.append(
+                pool.submit(docker_networks.fill_in_checksums, self.client, spec.tag, image)
+            )
         for job in jobs:
             job.result()
         return {
@@ -166,41 +177,43 @@ class DockerProvider:
 
     def destroy(self, lab: str) -> None:
         """Remove containers at once and side by side, then volumes and networks."""
-        from docker.errors import NotFound
+        from docker.errors import APIError
 
         api = self.client.api
-
-        def remove(container: str) -> None:
-            with suppress(NotFound):
-                api.remove_container(container, force=True, v=True)
-
         containers = [c["Id"] for c in api.containers(all=True, filters=_ours(lab))]
         with ThreadPoolExecutor() as pool:
-            list(pool.map(remove, containers))
-        for volume in api.volumes(filters=_ours(lab))["Volumes"] or []:
-            api.remove_volume(volume["Name"], force=True)
-        for network in api.networks(filters=_ours(lab)):
-            api.remove_network(network["Id"])
+            list(pool.map(self._remove_container, containers))
+        try:
+            for volume in api.volumes(filters=_ours(lab))["Volumes"] or []:
+                api.remove_volume(volume["Name"], force=True)
+            for network in api.networks(filters=_ours(lab)):
+                api.remove_network(network["Id"])
+        except APIError as error:
+            raise StageError(
+                f"something of lab {lab} is in use and cannot be removed",
+                details=str(error.explanation),
+                hint="stop or disconnect the container that uses it, then run again",
+            ) from error
 
-    def stopped(self, lab: str, node: str) -> str | None:
+    def stopped(self, lab: str, thing: str) -> str | None:
         """Ask for the state of the container."""
         from docker.errors import NotFound
 
         try:
-            found = self.client.api.inspect_container(resource_name(lab, node))["State"]
+            found = self.client.api.inspect_container(resource_name(lab, thing))["State"]
         except NotFound:
-            return f"{node} is not there"
-        return None if found["Running"] else f"{node} ended with exit code {found['ExitCode']}"
+            return f"{thing} is not there"
+        return None if found["Running"] else f"{thing} ended with exit code {found['ExitCode']}"
 
-    def last_words(self, lab: str, node: str) -> str:
-        """What the node printed and the warnings of its journal."""
+    def last_words(self, lab: str, thing: str) -> str:
+        """What it printed and, of a node that runs, what failed and the warnings of its journal."""
         from docker.errors import APIError, NotFound
 
         try:
-            container = self.client.containers.get(resource_name(lab, node))
+            container = self.client.containers.get(resource_name(lab, thing))
             logs: Any = container.logs(tail=20)
             said: str = logs.decode(errors="replace")
-            if container.status != "running":
+            if container.status != "running" or thing == REGISTRY:
                 return said
             journal = "systemctl --failed --no-legend; journalctl -b -p warning -n 20 --no-pager"
             output: Any = container.exec_run(["sh", "-c", journal]).output
@@ -216,6 +229,23 @@ class DockerProvider:
         """Kolla variables of each node."""
         return docker_globals.host_vars(made)
 
+    def _remove_container(self, container: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        def removed() -> bool:
+            try:
+                self.client.api.remove_container(container, force=True, v=True)
+            except NotFound:
+                return True
+            except APIError as error:
+                # Somebody else, an earlier run perhaps, is removing it: until it is gone.
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
+
+        until(f"the container {container[:12]} is removed", removed, timeout=REMOVE_TIMEOUT)
+
     def _check_names(self, lab: str) -> None:
         """Refuse to go on when a name is taken by something without our tag."""
         api = self.client.api
@@ -230,36 +260,6 @@ class DockerProvider:
                 details=f"names that are taken, without the label of lab {lab}: {', '.join(taken)}",
                 hint="remove or rename them with docker, or give the lab another --kollalab-name",
             )
-
-    def _make_networks(self, spec: Spec) -> dict[str, Subnet]:
-        from docker.errors import APIError
-
-        taken = addresses.in_use()
-        taken += addresses.in_docker(self.client.api.networks())
-        while True:
-            block = addresses.pick(spec.tag.lab, taken)
-            subnets = addresses.subnets(block)
-            try:
-                self._make_network_set(spec, subnets)
-            except APIError as error:
-                if "overlap" not in str(error):
-                    raise _failed("networks", error) from error
-                # Another lab took the block between our look and our call.
-                taken.append(block)
-            else:
-                return subnets
-
-    def _make_network_set(self, spec: Spec, subnets: Mapping[str, Subnet]) -> None:
-        api = self.client.api
-        made: list[str] = []
-        try:
-            for network, subnet in subnets.items():
-                body = docker_spec.network_config(spec.tag.lab, network, subnet, spec.tag.labels())
-                made.append(api.create_network(**body)["Id"])
-        except BaseException:
-            for network in made:
-                api.remove_network(network)
-            raise
 
     def _make_node(self, spec: Spec, node: str, subnets: Mapping[str, Subnet]) -> None:
         from docker.errors import APIError
@@ -287,7 +287,7 @@ class DockerProvider:
                 )
             api.start(container)
         except APIError as error:
-            raise _failed(node, error) from error
+            raise cannot_make(node, error) from error
 
     def _make_registry(self, spec: Spec, subnets: Mapping[str, Subnet]) -> None:
         from docker.errors import APIError
@@ -302,42 +302,8 @@ class DockerProvider:
             container = api.create_container_from_config(body, resource_name(lab, REGISTRY))
             api.start(container["Id"])
         except APIError as error:
-            raise _failed(REGISTRY, error) from error
-
-    def _switch_offload_off(self, spec: Spec) -> None:
-        """Have the host fill in checksums towards the networks that Open vSwitch reads raw.
-
-        Userspace OVS sees packets of the host before their checksums are complete, and the
-        other end drops them: ping works, TCP does not. Done in a container on the host's
-        network, so that it works on a remote daemon too.
-        """
-        from docker.errors import ContainerError
-
-        bridges = [docker_spec.bridge_name(spec.tag.lab, n) for n in ("external", "tunnel")]
-        script = "; ".join(f"ethtool -K {bridge} tx off" for bridge in bridges)
-        try:
-            self.client.containers.run(
-                docker_node_image.reference(spec.nodes.suite),
-                ["sh", "-ec", script],
-                cap_add=["NET_ADMIN"],
-                labels=spec.tag.labels(),
-                network_mode="host",
-                remove=True,
-            )
-        except ContainerError as error:
-            raise StageError(
-                "checksum offload of the lab's bridges could not be switched off",
-                details=str(error),
-            ) from error
+            raise cannot_make(REGISTRY, error) from error
 
 
 def _ours(lab: str) -> dict[str, list[str]]:
     return {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}
-
-
-def _failed(thing: str, error: Exception) -> StageError:
-    return StageError(
-        f"docker could not make {thing}",
-        details=str(error),
-        hint="see the daemon's own log, then run again: what was made so far is removed",
-    )

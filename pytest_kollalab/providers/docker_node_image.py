@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 REPOSITORY = "kollalab/node"
+LABEL = "kollalab.stage=nodes"
 VERSION = 1
 EXTRA_CAS = Path("/usr/local/share/ca-certificates")
 PACKAGES = (
+    "apt",
     "ca-certificates",
     "dbus",
     "docker-cli",
@@ -85,7 +88,14 @@ def exists(client: DockerClient, suite: str) -> bool:
     return True
 
 
-def ensure_image(client: DockerClient, suite: str, mirror: str, cache: Path, log: Path) -> str:
+def ensure_image(
+    client: DockerClient,
+    suite: str,
+    mirror: str,
+    cache: Path,
+    log: Path,
+    say: Callable[[str], None],
+) -> str:
     """Have the image and return its name; several callers at once build it once.
 
     `mirror` is a Debian mirror; progress goes to the file `log`. Raises StageError when
@@ -94,15 +104,17 @@ def ensure_image(client: DockerClient, suite: str, mirror: str, cache: Path, log
     name = reference(suite)
     if exists(client, suite):
         return name
-    with lock.exclusive(cache / "node-image.lock", "build the node image"):
+    with lock.exclusive(cache / "node-image.lock", "build the node image", waiting=say):
         if exists(client, suite):
             return name
+        say("the node image")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix="node-image-") as folder:
             tar = Path(folder) / "rootfs.tar"
             try:
                 run(mmdebstrap(suite, mirror, tar, extra_cas()), log_file=log)
-                run(["docker", "import", tar, name], log_file=log)
+                label = f"--change=LABEL {LABEL}"
+                run(["docker", "import", label, tar, name], log_file=log)
             except CommandError as error:
                 raise StageError(
                     "the image of the nodes could not be built",
@@ -132,6 +144,7 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
         argv.append(f"--customize-hook=copy-in {path} {EXTRA_CAS}")
     if cas:
         argv.append('--customize-hook=chroot "$1" update-ca-certificates')
+    mirror = mirror.rstrip("/")
     argv += [
         f'--customize-hook=chroot "$1" systemctl mask {" ".join(MASKED)}',
         # Every lab brings keys of its own.
@@ -141,6 +154,7 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
         str(target),
         f"deb {mirror} {suite} main",
         f"deb {mirror} {suite}-updates main",
+        # Security updates live beside the mirror's `debian`.
         f"deb {mirror}-security {suite}-security main",
     ]
     return argv

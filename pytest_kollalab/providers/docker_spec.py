@@ -10,12 +10,11 @@ from collections.abc import Collection, Mapping
 from importlib.resources import files
 from typing import Any
 
-from pytest_kollalab.providers import NETWORKS, NODES, HostKey
+from pytest_kollalab.providers import NETWORKS, NODES, REGISTRY, HostKey
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_globals import INTERFACES, UNDERLAY_BRIDGE
 from pytest_kollalab.state import digest
 
-REGISTRY = "registry"
 REGISTRY_PORT = 4000
 FIRST_PROCESS = "/usr/local/lib/kollalab/first-process"
 # Packaged files: name -> where they go on the node.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +12,15 @@ from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import CommandError, StageError, WaitError
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import NODES, HostKey, Provider, Registry, Spec
+from pytest_kollalab.providers import (
+    CONTROLLER,
+    NODES,
+    REGISTRY,
+    HostKey,
+    Provider,
+    Registry,
+    Spec,
+)
 from pytest_kollalab.ssh import Ssh
 from pytest_kollalab.state import Record
 from pytest_kollalab.wait import NotYet, until
@@ -68,18 +76,7 @@ class NodesStage(Stage):
             connection=work.tag.run,
         )
         work.undo.callback(ssh.close, config)
-        with ThreadPoolExecutor() as pool:
-            jobs = {node: pool.submit(self._wait, Ssh(config), node) for node in NODES}
-        for node, job in jobs.items():
-            try:
-                job.result()
-            except WaitError as error:
-                raise StageError(
-                    f"{node} did not come up",
-                    details=f"{error.details}\n{self.provider.last_words(work.tag.lab, node)}",
-                    hint="the lines above say what stopped it; then run again",
-                    log=work.log,
-                ) from error
+        self._wait_for_all(work, Ssh(config), made["registry"])
         return {**made, "ssh_config": str(config), "ssh_key": str(key)}
 
     def destroy(self, work: Work) -> None:
@@ -88,24 +85,58 @@ class NodesStage(Stage):
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
 
-    def _wait(self, connection: Ssh, node: str) -> None:
-        command = ["systemctl", "is-system-running"]
-
-        def running() -> bool | NotYet:
+    def _wait_for_all(self, work: Work, connection: Ssh, registry: str) -> None:
+        with ThreadPoolExecutor() as pool:
+            jobs = {node: pool.submit(self._wait_for_node, connection, node) for node in NODES}
+            if registry:
+                jobs[REGISTRY] = pool.submit(self._wait_for_registry, connection, registry)
+        for thing, job in jobs.items():
             try:
-                result = connection.run(node, command, check=False, timeout=10)
-            except CommandError as error:
-                return NotYet(error.brief)
-            said = result.stdout.strip() or result.stderr.strip()
+                job.result()
+            except WaitError as error:
+                words = self.provider.last_words(self.lab, thing)
+                with work.log.open("a", encoding="utf-8") as log:
+                    log.write(f"{thing}: {error}\n{words}\n")
+                raise StageError(
+                    f"{thing} did not come up",
+                    details=f"{error.details}\n{words}",
+                    hint="mend what the lines above complain about, then run again",
+                    log=work.log,
+                ) from error
+
+    def _wait_for_node(self, connection: Ssh, node: str) -> None:
+        def running() -> bool | NotYet:
+            _, said = _ask(connection, node, ["systemctl", "is-system-running"])
             return True if said == "running" else NotYet(said)
 
+        self._wait_for(node, "is running", running)
+
+    def _wait_for_registry(self, connection: Ssh, registry: str) -> None:
+        host, port = registry.split(":")
+
+        def answers() -> bool | NotYet:
+            # From a node, because that is who pulls.
+            code, said = _ask(connection, CONTROLLER, ["ncat", "-z", "-w", "2", host, port])
+            return True if code == 0 else NotYet(said)
+
+        self._wait_for(REGISTRY, "answers", answers)
+
+    def _wait_for(self, thing: str, what: str, probe: Callable[[], bool | NotYet]) -> None:
         until(
-            f"{node} is running",
-            running,
+            f"{thing} {what}",
+            probe,
             timeout=BOOT_TIMEOUT * self.provider.slowness,
             interval=0.2,
-            hopeless=lambda: self.provider.stopped(self.lab, node),
+            hopeless=lambda: self.provider.stopped(self.lab, thing),
         )
+
+
+def _ask(connection: Ssh, node: str, command: Sequence[str]) -> tuple[int, str]:
+    try:
+        result = connection.run(node, command, check=False, timeout=10)
+    except CommandError as error:
+        return -1, error.brief
+    return result.returncode, result.stdout.strip() or result.stderr.strip()
 
 
 def _host_key(path: Path) -> HostKey:

@@ -1,0 +1,82 @@
+"""The networks of docker nodes: made at free addresses, with checksums that survive them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.providers import addresses, docker_spec
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.state import Tag
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def make(client: DockerClient, tag: Tag) -> dict[str, Subnet]:
+    """Make the networks of a lab and return where they are."""
+    from docker.errors import APIError
+
+    taken = addresses.in_use()
+    taken += addresses.in_docker(client.api.networks())
+    while True:
+        block = addresses.pick(tag.lab, taken)
+        subnets = addresses.subnets(block)
+        try:
+            _make_all(client, tag, subnets)
+        except APIError as error:
+            if "overlap" not in str(error):
+                raise cannot_make("networks", error) from error
+            # Another lab took the block between our look and our call.
+            taken.append(block)
+        else:
+            return subnets
+
+
+def fill_in_checksums(client: DockerClient, tag: Tag, image: str) -> None:
+    """Have the host finish checksums towards the networks that Open vSwitch reads raw.
+
+    Userspace OVS sees packets of the host before their checksums are complete, and the other end
+    drops them: ping works, TCP does not. Done in a container of the node `image` on the host's
+    network, so that it works on a remote daemon too.
+    """
+    from docker.errors import ContainerError
+
+    bridges = [docker_spec.bridge_name(tag.lab, network) for network in ("external", "tunnel")]
+    script = "; ".join(f"ethtool -K {bridge} tx off" for bridge in bridges)
+    try:
+        client.containers.run(
+            image,
+            ["sh", "-ec", script],
+            cap_add=["NET_ADMIN"],
+            labels=tag.labels(),
+            network_mode="host",
+            remove=True,
+        )
+    except ContainerError as error:
+        raise StageError(
+            "checksum offload of the lab's bridges could not be switched off",
+            details=str(error),
+        ) from error
+
+
+def cannot_make(thing: str, error: Exception) -> StageError:
+    """What to say when docker refuses."""
+    return StageError(
+        f"docker could not make {thing}",
+        details=str(error),
+        hint="see the daemon's own log, then run again: what was made so far is removed",
+    )
+
+
+def _make_all(client: DockerClient, tag: Tag, subnets: Mapping[str, Subnet]) -> None:
+    made: list[str] = []
+    try:
+        for network, subnet in subnets.items():
+            body = docker_spec.network_config(tag.lab, network, subnet, tag.labels())
+            made.append(client.api.create_network(**body)["Id"])
+    except BaseException:
+        for network in made:
+            client.api.remove_network(network)
+        raise

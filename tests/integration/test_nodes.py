@@ -1,0 +1,200 @@
+"""Nodes on real docker: they come up with systemd, survive a restart, and leave nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Work
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.providers import NODES, docker_spec
+from pytest_kollalab.providers.docker import DockerProvider
+from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.stages.nodes import NodesStage
+from pytest_kollalab.state import Tag
+from pytest_kollalab.wait import NotYet, until
+
+pytestmark = pytest.mark.xdist_group("docker-nodes")
+LAB = "itest-nodes"
+
+
+class Built:
+    """A lab that has nothing but nodes."""
+
+    def __init__(self, folder: Path, lab: str = LAB) -> None:
+        options = Options(name=lab)
+        paths = Paths(cache=default_paths().cache, state=folder)
+        self.lab = lab
+        self.provider = DockerProvider(options.mirror, paths)
+        self.stage = NodesStage(Config(), options, paths, provider=self.provider)
+        self.folder = folder
+        self.made: Mapping[str, Any] = {}
+
+    def work(self, undo: ExitStack | None = None) -> Work:
+        folder = self.folder / "nodes"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return Work(
+            key="key",
+            tag=Tag(self.lab, "nodes", "key", self.folder.name),
+            made={"images": {}},
+            folder=folder,
+            log=self.folder / "nodes.log",
+            undo=undo or ExitStack(),
+        )
+
+    def create(self) -> None:
+        with ExitStack() as undo:
+            self.made = self.stage.create(self.work(undo))
+            undo.pop_all()
+
+    def destroy(self) -> None:
+        self.stage.destroy(self.work())
+
+    def run(self, node: str, script: str) -> str:
+        ssh = Ssh(Path(self.made["ssh_config"]))
+        return ssh.run(node, ["sh", "-c", script], timeout=60).stdout.strip()
+
+
+def left(lab: str) -> list[str]:
+    """Everything of a lab that docker still has."""
+    client = docker.from_env()
+    only: Any = {"label": f"kollalab.lab={lab}"}
+    return [
+        *(str(container.name) for container in client.containers.list(all=True, filters=only)),
+        *(str(network.name) for network in client.networks.list(filters=only)),
+        *(str(volume.name) for volume in client.volumes.list(filters=only)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    built = Built(tmp_path_factory.mktemp("nodes"))
+    built.destroy()
+    built.create()
+    yield built
+    built.destroy()
+    built.destroy()
+    assert left(LAB) == []
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_systemd_runs_the_node(nodes: Built, node: str) -> None:
+    assert nodes.run(node, "systemctl is-system-running; hostname; cat /proc/1/comm") == (
+        f"running\n{node}\nsystemd"
+    )
+
+
+def test_interfaces_are_named_after_their_networks(nodes: Built) -> None:
+    links = nodes.run("controller-1", "ip -o -4 address show scope global")
+    found = {line.split()[1]: line.split()[3].split("/")[0] for line in links.splitlines()}
+    addresses = nodes.made["nodes"]["controller-1"]
+    assert found == {"prov0": addresses["provisioning"], "mgmt0": addresses["management"]}
+    assert nodes.run("controller-1", "cat /sys/class/net/tun0/mtu /sys/class/net/ext0/mtu") == (
+        "1600\n1500"
+    )
+
+
+def test_nodes_know_each_other_by_one_address(nodes: Built) -> None:
+    for node in NODES:
+        address = nodes.made["nodes"][node]["management"]
+        assert nodes.run("controller-1", f"getent ahostsv4 {node} | cut -d' ' -f1 | sort -u") == (
+            address
+        )
+    nodes.run("controller-1", "ping -c 1 -W 2 compute-1")
+
+
+def test_a_node_runs_privileged_containers(nodes: Built) -> None:
+    archive = "tar -ch /usr/bin/true $(ldd /usr/bin/true | grep -o '/[^ ]*')"
+    nodes.run("compute-1", f"{archive} 2>/dev/null | docker import - local/true >/dev/null")
+    nodes.run("compute-1", "docker run --rm --privileged --network host local/true /usr/bin/true")
+    nodes.run("compute-1", "docker rmi local/true >/dev/null")
+
+
+def test_the_tun_device_can_be_opened(nodes: Built) -> None:
+    assert nodes.run(
+        "compute-1", "ip tuntap add dev t0 mode tap && ip -o link show t0 | wc -l"
+    ) == ("1")
+    nodes.run("compute-1", "ip link delete t0")
+
+
+def test_the_underlay_address_follows_its_bridge(nodes: Built) -> None:
+    address = nodes.made["nodes"]["compute-1"]["tunnel"]
+    for _ in range(2):
+        # A plain tap stands for what every start of ovs-vswitchd makes anew.
+        nodes.run("compute-1", "ip tuntap add dev br-phy mode tap")
+        shown = "ip -o -4 address show dev br-phy"
+
+        def addressed(command: str = shown) -> bool | NotYet:
+            said = nodes.run("compute-1", command)
+            return True if address in said else NotYet(said)
+
+        until("br-phy has its address", addressed, timeout=5, interval=0.1)
+        nodes.run("compute-1", "ip link delete br-phy")
+
+
+def test_the_host_fills_in_checksums(nodes: Built) -> None:
+    bridge = docker_spec.bridge_name(LAB, "external")
+    script = f"ethtool -k {bridge} | grep tx-checksumming"
+    output = docker.from_env().containers.run(
+        _image(nodes), ["sh", "-c", script], network_mode="host", remove=True
+    )
+    assert output.decode().split() == ["tx-checksumming:", "off"]
+
+
+def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
+    client = docker.from_env()
+    container = client.containers.get(docker_spec.resource_name(LAB, "compute-1"))
+    container.kill()
+    assert nodes.provider.gone(LAB, nodes.made) == "compute-1 does not run"
+    container.start()
+    nodes.stage._wait_for_node(Ssh(Path(nodes.made["ssh_config"])), "compute-1")
+    assert nodes.provider.gone(LAB, nodes.made) is None
+    test_interfaces_are_named_after_their_networks(nodes)
+    test_nodes_know_each_other_by_one_address(nodes)
+    assert nodes.run("compute-1", "stat -c %t:%T /dev/net/tun; ls /run/netns | wc -l") == "a:c8\n0"
+
+
+def test_a_node_that_does_not_come_up_says_why_and_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = docker_spec.packaged_files() | {
+        "first-process": "#!/bin/sh\necho no such planet >&2\nexit 7\n"
+    }
+    monkeypatch.setattr(docker_spec, "packaged_files", lambda: broken)
+    built = Built(tmp_path, "itest-broken")
+    with pytest.raises(StageError, match="did not come up") as caught:
+        built.create()
+    assert "no such planet" in caught.value.details
+    assert "exit code 7" in caught.value.details
+    assert left("itest-broken") == []
+    assert not (tmp_path / "nodes").exists()
+
+
+def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None:
+    name = docker_spec.resource_name("itest-foreign", "tunnel")
+    foreign = docker.from_env().volumes.create("kollalab-itest-foreign-compute-1-docker")
+    network = docker.from_env().networks.create(name, driver="bridge", internal=True)
+    try:
+        built = Built(tmp_path, "itest-foreign")
+        built.destroy()
+        with pytest.raises(StageError, match="not ours") as caught:
+            built.create()
+        assert name in caught.value.details
+        network.reload()
+        foreign.reload()
+    finally:
+        network.remove()
+        foreign.remove()
+    assert left("itest-foreign") == []
+
+
+def _image(nodes: Built) -> str:
+    container = docker.from_env().containers.get(docker_spec.resource_name(LAB, "compute-1"))
+    return str(container.attrs["Config"]["Image"])

@@ -1,0 +1,169 @@
+"""The docker provider's plain data: capabilities, bodies of calls, files of a node."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab.config import Options
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import (
+    NETWORKS,
+    NODES,
+    HostKey,
+    addresses,
+    capabilities,
+    choose,
+    docker_globals,
+    docker_node_image,
+    docker_spec,
+)
+
+SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
+LABELS = {"kollalab.lab": "lab", "kollalab.stage": "nodes"}
+ALL = "CapBnd:\t000001ffffffffff\n"
+NO_SYS_RESOURCE = "Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t0000000000000000\n"
+
+
+def files_of(node: str) -> dict[str, tuple[str, int]]:
+    return docker_spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", HostKey("private", "pub"))
+
+
+def test_missing_capabilities_are_named() -> None:
+    assert capabilities.missing(ALL) == ()
+    assert capabilities.missing(NO_SYS_RESOURCE) == ("SYS_RESOURCE",)
+    assert len(capabilities.missing("CapBnd:\t0\n")) == len(capabilities.NAMES)
+
+
+def test_capabilities_are_in_the_order_of_their_bits() -> None:
+    assert capabilities.NAMES[12] == "NET_ADMIN"
+    assert capabilities.NAMES[21] == "SYS_ADMIN"
+    assert capabilities.NAMES[40] == "CHECKPOINT_RESTORE"
+
+
+def test_a_node_asks_for_what_the_host_has() -> None:
+    body = docker_spec.node_config("lab", "compute-1", "image", SUBNETS, LABELS, ["SYS_RESOURCE"])
+    host = body["HostConfig"]
+    assert "Privileged" not in host
+    assert (host["CapAdd"], host["CapDrop"]) == (["ALL"], ["SYS_RESOURCE"])
+    assert host["CgroupnsMode"] == "private"
+    assert body["Labels"]["kollalab.lab"] == "lab"
+    assert body["Hostname"] == "compute-1"
+    assert host["Mounts"][0]["Source"] == "kollalab-lab-compute-1-docker"
+    endpoint = body["NetworkingConfig"]["EndpointsConfig"]["kollalab-lab-provisioning"]
+    assert endpoint["IPAMConfig"]["IPv4Address"] == "10.64.0.12"
+
+
+def test_the_registry_only_reads_its_store() -> None:
+    body = docker_spec.registry_config("lab", "image", "/store", SUBNETS, LABELS)
+    [mount] = body["HostConfig"]["Mounts"]
+    assert mount["Source"] == "/store"
+    assert mount["ReadOnly"]
+    assert "PortBindings" not in body["HostConfig"]
+    endpoint = body["NetworkingConfig"]["EndpointsConfig"]["kollalab-lab-provisioning"]
+    assert endpoint["IPAMConfig"]["IPv4Address"] == "10.64.0.2"
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_names_of_bridges_fit_the_kernel(network: str) -> None:
+    name = docker_spec.bridge_name("a-very-long-lab-name", network)
+    assert len(name) <= 15
+    assert name != docker_spec.bridge_name("another-lab", network)
+
+
+def test_bridges_of_a_lab_differ() -> None:
+    assert len({docker_spec.bridge_name("lab", network) for network in NETWORKS}) == len(NETWORKS)
+
+
+def test_each_name_has_one_address_in_the_hosts_file() -> None:
+    lines = [line.split() for line in docker_spec.hosts_file(SUBNETS).splitlines()]
+    addresses_of = {name: [line[0] for line in lines if name in line] for name in NODES}
+    assert addresses_of == {"controller-1": ["10.64.1.11"], "compute-1": ["10.64.1.12"]}
+
+
+def test_open_vswitch_gets_its_interfaces_without_an_address() -> None:
+    lines = docker_spec.interfaces_file("controller-1", SUBNETS).splitlines()
+    assert lines == [
+        "prov0 10.64.0.11 keep",
+        "mgmt0 10.64.1.11 keep",
+        "ext0 10.64.2.11 flush",
+        "tun0 10.64.3.11 flush",
+    ]
+
+
+def test_a_node_pulls_from_the_registry_of_its_lab() -> None:
+    text, _ = files_of("compute-1")["/etc/docker/daemon.json"]
+    assert json.loads(text)["insecure-registries"] == ["10.64.0.2:4000"]
+
+
+def test_scripts_can_be_executed_and_keys_are_private() -> None:
+    found = files_of("compute-1")
+    assert found[docker_spec.FIRST_PROCESS][1] == 0o755
+    assert found["/usr/local/lib/kollalab/underlay"][1] == 0o755
+    assert found["/etc/ssh/ssh_host_ed25519_key"][1] == 0o600
+    assert found["/etc/systemd/system/kollalab-underlay.service"][1] == 0o644
+
+
+def test_nodes_do_not_share_an_identity() -> None:
+    ids = {files_of(node)["/etc/machine-id"][0] for node in NODES}
+    assert len(ids) == len(NODES)
+
+
+def test_the_archive_holds_files_and_links() -> None:
+    data = docker_spec.archive({"/etc/x": ("text", 0o640)}, {"/etc/link": "/etc/x"})
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        members = {member.name: member for member in tar.getmembers()}
+        content = tar.extractfile("etc/x")
+        assert content is not None
+        assert content.read() == b"text"
+    assert members["etc/x"].mode == 0o640
+    assert members["etc/link"].linkname == "/etc/x"
+    assert members["root/.ssh"].mode == 0o700
+    assert all(member.uid == 0 for member in members.values())
+
+
+def test_limits_are_left_alone_only_where_they_cannot_be_raised() -> None:
+    full = docker_globals.kolla_globals([])
+    lacking = docker_globals.kolla_globals(["SYS_RESOURCE"])
+    assert set(lacking) - set(full) == {
+        "default_container_dimensions",
+        "nova_libvirt_dimensions",
+        "qemu_max_files",
+        "qemu_max_processes",
+    }
+    assert full["ovs_datapath"] == "netdev"
+    assert full["modules"] == []
+
+
+def test_each_node_is_told_its_tunnel_address() -> None:
+    made = {"nodes": {"compute-1": {"tunnel": "10.64.3.12", "management": "10.64.1.12"}}}
+    assert docker_globals.host_vars(made) == {
+        "compute-1": {"tunnel_interface_address": "10.64.3.12"}
+    }
+
+
+def test_the_image_is_made_from_the_mirror_with_the_hosts_authorities() -> None:
+    cas = [Path("/usr/local/share/ca-certificates/own.crt")]
+    argv = docker_node_image.mmdebstrap("trixie", "http://mirror/debian/", Path("/t.tar"), cas)
+    assert "deb http://mirror/debian trixie main" in argv
+    assert "deb http://mirror/debian-security trixie-security main" in argv
+    assert any("update-ca-certificates" in word for word in argv)
+    plain = docker_node_image.mmdebstrap("trixie", "http://mirror/debian", Path("/t.tar"), [])
+    assert not any("update-ca-certificates" in word for word in plain)
+
+
+def test_the_spec_of_the_image_knows_the_suite() -> None:
+    assert docker_node_image.spec("trixie") != docker_node_image.spec("bookworm")
+
+
+def test_auto_is_docker_and_libvirt_is_refused(tmp_path: Path) -> None:
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    assert choose(Options(), paths).name == "docker"
+    with pytest.raises(ConfigError, match="libvirt"):
+        choose(Options(provider="libvirt"), paths)
