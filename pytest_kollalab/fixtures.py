@@ -27,7 +27,8 @@ lab_key = pytest.StashKey["Lab"]()
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": ("sfc",)}
 
 
-class LabFailure(pytest.fail.Exception):
+# pytest offers this class as an attribute of a function only, which mypy does not take for a class.
+class LabFailure(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """A stage could not be had: the whole message for the first test, `brief` for the others."""
 
     def __init__(self, error: KollalabError) -> None:
