@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,10 @@ used_key = pytest.StashKey[bool]()
 
 MARKER = "kollalab_feature"
 
+# openstacksdk 4.22 warns of what its own modules do on every call: a project that turns warnings
+# into errors could not use it. By module and not by category, which would have to be imported.
+SDK_WARNINGS = r"ignore::Warning:openstack\..*"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kollalab", "OpenStack lab")
@@ -71,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARKER}(name, ...): features that the lab must have for this test"
     )
+    config.addinivalue_line("filterwarnings", SDK_WARNINGS)
     config.addinivalue_line("markers", "smoke: one test or two per feature, quick on a ready lab")
     try:
         config.stash[settings_key] = _settings(config)
@@ -182,12 +188,12 @@ def say(config: pytest.Config, text: str) -> None:
     capture = config.pluginmanager.getplugin("capturemanager")
     if reporter is None:
         return
-    if capture is None:
-        reporter.write_line(text)
-        return
-    with capture.global_and_fixture_disabled():
+    shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
+    with shown:
         reporter.ensure_newline()
         reporter.write_line(text)
+        # Into a pipe nothing would be seen until the stage is over.
+        reporter.flush()
 
 
 def _is_asked(config: pytest.Config, name: str) -> bool:
