@@ -176,18 +176,25 @@ class DockerProvider:
         return None
 
     def destroy(self, lab: str) -> None:
-        """Remove containers at once and side by side, then volumes and networks."""
+        """Remove containers without asking them, then volumes and networks, all side by side."""
         from docker.errors import APIError
 
         api = self.client.api
         containers = [c["Id"] for c in api.containers(all=True, filters=_ours(lab))]
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._remove_container, containers))
+            # Volumes take as long as the files in them, networks as long as the kernel.
+            jobs = [
+                pool.submit(api.remove_volume, volume["Name"], force=True)
+                for volume in api.volumes(filters=_ours(lab))["Volumes"] or []
+            ]
+            jobs += [
+                pool.submit(api.remove_network, network["Id"])
+                for network in api.networks(filters=_ours(lab))
+            ]
         try:
-            for volume in api.volumes(filters=_ours(lab))["Volumes"] or []:
-                api.remove_volume(volume["Name"], force=True)
-            for network in api.networks(filters=_ours(lab)):
-                api.remove_network(network["Id"])
+            for job in jobs:
+                job.result()
         except APIError as error:
             raise StageError(
                 f"something of lab {lab} is in use and cannot be removed",
