@@ -18,7 +18,7 @@ from pytest_kollalab.errors import StageError
 from pytest_kollalab.run import MASK
 
 SHOWN_FAILURES = 3
-# What ansible-runner itself and the callback may take to notice a cancel, in seconds.
+# What ansible-runner may take to notice that it should stop, in seconds.
 POLL = 1
 # Results that are larger are of no use to a reader, and every event passes through a file.
 LARGEST_RESULT = 20_000
@@ -64,57 +64,79 @@ retries = 2
 """
 
 
-def arguments(etc: Path, extra: Mapping[str, str], tags: Sequence[str] = ()) -> list[str]:
-    """What follows `ansible-playbook` besides inventory and playbooks, as kolla-ansible says it."""
-    words = ["-e", f"@{etc / 'globals.yml'}", "-e", f"@{etc / 'passwords.yml'}"]
-    for name, value in extra.items():
-        words += ["-e", f"{name}={value}"]
-    words += ["-e", f"CONFIG_DIR={etc}"]
-    if tags:
-        words += ["--tags", ",".join(tags)]
-    return words
+@dataclass(frozen=True)
+class Run:
+    """One call of ansible-playbook: which playbooks, which action of Kolla-Ansible, which tags.
+
+    `name` is for files; the text of a run is for people.
+    """
+
+    name: str
+    action: str
+    playbooks: tuple[str, ...] = ("site.yml",)
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"the deploy of {', '.join(self.tags)}" if self.tags else self.name
+
+
+def arguments(site: Site, run: Run) -> list[str]:
+    """What follows `ansible-playbook`, as the kolla-ansible command composes it."""
+    words = ["-i", str(site.inventory)]
+    words += ["-e", f"@{site.etc / 'globals.yml'}", "-e", f"@{site.etc / 'passwords.yml'}"]
+    words += ["-e", f"kolla_action={run.action}", "-e", f"CONFIG_DIR={site.etc}"]
+    if run.tags:
+        words += ["--tags", ",".join(run.tags)]
+    if run.skip_tags:
+        words += ["--skip-tags", ",".join(run.skip_tags)]
+    return [*words, *(str(site.playbooks / name) for name in run.playbooks)]
 
 
 def play(
     site: Site,
-    name: str,
-    playbooks: Sequence[str],
+    run: Run,
+    progress: Progress,
     *,
-    extra: Mapping[str, str],
-    tags: Sequence[str] = (),
     log: Path,
     say: Callable[[str], None],
-    what: str,
-) -> Progress:
-    """Run playbooks to their end. `name` is for files, `what` for people ("the deploy").
+    stop: threading.Event | None = None,
+) -> None:
+    """Run playbooks to their end, reading their events into `progress`.
 
-    Progress goes to `say`, everything that Ansible prints to `log`, seconds per task to
-    `<name>-tasks.json` in the site's folder. Raises StageError with host, task and message of
-    what failed. Ctrl-C ends Ansible before it leaves here.
+    Everything that Ansible prints goes to `log`, without secrets. `stop` ends the run early when
+    it is set. Raises StageError with host, task and message of what failed. Whatever exception
+    leaves here, Ansible has ended before.
     """
-    progress = Progress()
-    run = _Run(progress, say)
-    private = site.folder / "runner" / name
+    private = site.folder / "runner" / run.name
     shutil.rmtree(private, ignore_errors=True)
     private.mkdir(parents=True, mode=0o700)
-    words = arguments(site.etc, extra, tags)
-    with log.open("a", encoding="utf-8") as sink:
-        sink.write(f"# {what}: ansible-playbook {' '.join([*words, *playbooks])}\n")
-        run.sink = _Redacted(sink, site.secrets)
-        try:
-            status = run.go(site, private, words, playbooks)
-        finally:
-            _save_timings(site.folder / f"{name}-tasks.json", progress)
-            shutil.rmtree(private, ignore_errors=True)
+    words = arguments(site, run)
+    try:
+        with log.open("w", encoding="utf-8") as sink:
+            sink.write(f"$ ansible-playbook {shlex.join(words)}\n")
+            reader = _Reader(progress, _Redacted(sink, site.secrets), say)
+            status = _go(site, private, words, reader, stop or threading.Event())
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
     if status != "successful":
         raise StageError(
-            f"{what} failed",
+            f"{run} failed",
             details="\n".join(str(f) for f in progress.failures[:SHOWN_FAILURES])
-            or f"ansible-playbook ended as {status}: {run.last}",
-            hint="read the log; the next run goes on from here",
+            or f"ansible-playbook ended as {status}: {reader.last}",
+            hint="the log tells more; the next run goes on from here",
             log=log,
         )
-    return progress
+
+
+def save_timings(path: Path, runs: Mapping[str, Progress]) -> None:
+    """Write the seconds of every task of these runs, as JSON for who wants to know."""
+    rows = [
+        {"run": name, **asdict(timing)}
+        for name, progress in runs.items()
+        for timing in progress.timings
+    ]
+    state.write(path, json.dumps(rows) + "\n")
 
 
 class _Redacted:
@@ -132,53 +154,53 @@ class _Redacted:
         self._sink.flush()
 
 
-class _Run:
-    """One run of ansible-runner, in a thread so that Ctrl-C reaches us and not it."""
+class _Reader:
+    """Takes the events of one run: into the log, into the progress, a line to the user."""
 
-    def __init__(self, progress: Progress, say: Callable[[str], None]) -> None:
-        self.progress = progress
-        self.sink: _Redacted | None = None
+    def __init__(self, progress: Progress, sink: _Redacted, say: Callable[[str], None]) -> None:
         self.last = ""
+        self._progress = progress
+        self._sink = sink
         self._say = say
-        self._cancelled = threading.Event()
 
-    def go(self, site: Site, private: Path, words: list[str], playbooks: Sequence[str]) -> str:
-        import ansible_runner
-
-        folder = site.playbooks
-        binary = site.venv / "bin" / "ansible-playbook"
-        line = [*words, "-i", str(site.inventory), *(str(folder / name) for name in playbooks)]
-        thread, runner = ansible_runner.run_async(
-            private_data_dir=str(private),
-            ident="run",
-            binary=str(binary),
-            cmdline=shlex.join(line),
-            project_dir=str(folder),
-            fact_cache=str(site.folder / "facts"),
-            envvars=_environment(site),
-            settings={"pexpect_timeout": POLL, "suppress_output_file": True},
-            quiet=True,
-            event_handler=self._on_event,
-            cancel_callback=self._cancelled.is_set,
-        )
-        try:
-            while thread.is_alive():
-                thread.join(0.2)
-        except BaseException:
-            self._cancelled.set()
-            thread.join()
-            raise
-        return str(runner.status)
-
-    def _on_event(self, event: dict[str, Any]) -> bool:
-        text = event.get("stdout") or ""
-        if text and self.sink is not None:
-            self.last = _COLOUR.sub("", text).strip() or self.last
-            self.sink.write(f"{_COLOUR.sub('', text)}\n")
-        line = self.progress.read(event)
+    def __call__(self, event: dict[str, Any]) -> bool:
+        text = _COLOUR.sub("", event.get("stdout") or "")
+        if text:
+            self.last = text.strip() or self.last
+            self._sink.write(f"{text}\n")
+        line = self._progress.read(event)
         if line is not None:
             self._say(line)
-        return False  # keeps no file of the event
+        return False  # ansible-runner keeps no file of the event
+
+
+def _go(
+    site: Site, private: Path, words: Sequence[str], reader: _Reader, stop: threading.Event
+) -> str:
+    import ansible_runner
+
+    # In a thread of its own, so that Ctrl-C reaches us and not the reading of its output.
+    thread, runner = ansible_runner.run_async(
+        private_data_dir=str(private),
+        ident="run",
+        binary=str(site.venv / "bin" / "ansible-playbook"),
+        cmdline=shlex.join(words),
+        project_dir=str(site.playbooks),
+        fact_cache=str(site.folder / "facts"),
+        envvars=_environment(site),
+        settings={"pexpect_timeout": POLL, "suppress_output_file": True},
+        quiet=True,
+        event_handler=reader,
+        cancel_callback=stop.is_set,
+    )
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+    except BaseException:
+        stop.set()
+        thread.join()
+        raise
+    return str(runner.status)
 
 
 def _environment(site: Site) -> dict[str, str]:
@@ -200,7 +222,3 @@ def _collections(venv: Path) -> Path:
     if not found:
         raise StageError(f"{venv} is no virtual environment", hint="kollalab up --fresh tools")
     return found[0]
-
-
-def _save_timings(path: Path, progress: Progress) -> None:
-    state.write(path, json.dumps([asdict(timing) for timing in progress.timings]) + "\n")

@@ -30,26 +30,34 @@ class Failure:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a task kept the run busy, over all its hosts, in seconds."""
+    """How long a task kept its run busy, over all hosts; seconds, and when it began."""
 
     play: str
     role: str
     task: str
     seconds: float
+    began: float = 0.0
+
+
+class Tally:
+    """How far runs that belong together have come: `tasks` begun, `began` in Unix time."""
+
+    def __init__(self) -> None:
+        self.tasks = 0
+        self.began: float | None = None
 
 
 class Progress:
     """Reads the events of one run in their order.
 
-    `tasks` counts the tasks begun, `failures` holds those that ended the run, `timings` the wall
-    time of each task. Feed every event to `read`; it returns a line worth showing, or None.
+    `failures` holds the tasks that ended the run, `timings` the wall time of each task. Feed
+    every event to `read`; it returns a line worth showing, or None. A `tally` may be shared.
     """
 
-    def __init__(self) -> None:
-        self.tasks = 0
+    def __init__(self, tally: Tally | None = None) -> None:
+        self.tally = tally or Tally()
         self.failures: list[Failure] = []
         self.timings: list[Timing] = []
-        self._began: float | None = None
         self._play = ""
         self._shown_play = ""
         self._task: tuple[str, str, str, float] | None = None
@@ -60,19 +68,20 @@ class Progress:
         kind = event.get("event", "")
         data = event.get("event_data") or {}
         at = _seconds(event.get("created", ""))
-        if self._began is None:
-            self._began = at
+        if self.tally.began is None and at:
+            self.tally.began = at
         if kind == "playbook_on_play_start":
             self._finish(at)
             self._play = data.get("name") or data.get("play") or ""
         elif kind in _STARTS:
             self._finish(at)
-            self.tasks += 1
+            self.tally.tasks += 1
             self._task = (self._play, data.get("role", ""), data.get("task", ""), at)
             # A play none of whose hosts match starts no task: it is not worth a line.
             if self._play != self._shown_play:
                 self._shown_play = self._play
-                return f"{self._play} ({self.tasks} tasks so far, {_clock(at - self._began)})"
+                elapsed = _clock(at - (self.tally.began or at))
+                return f"{self._play} ({self.tally.tasks} tasks so far, {elapsed})"
         elif kind == "playbook_on_stats":
             self._finish(at)
         elif kind == "runner_item_on_failed":
@@ -95,7 +104,8 @@ class Progress:
     def _finish(self, at: float) -> None:
         if self._task is not None:
             play, role, task, began = self._task
-            self.timings.append(Timing(play, role, task, round(at - began, 2)))
+            start = began - (self.tally.began or began)
+            self.timings.append(Timing(play, role, task, round(at - began, 2), round(start, 2)))
             self._task = None
 
 

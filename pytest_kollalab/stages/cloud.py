@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import state
-from pytest_kollalab.cloud import clouds_yaml, deploy, inventory, passwords, playbooks, pull
+from pytest_kollalab.cloud import (
+    clouds_yaml,
+    deploy,
+    inventory,
+    passwords,
+    playbooks,
+    pull,
+    strands,
+)
 from pytest_kollalab.cloud import globals as kolla
 from pytest_kollalab.cloud.connect import connect
+from pytest_kollalab.cloud.deploy import Run
+from pytest_kollalab.cloud.events import Progress, Tally
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.features import Feature
@@ -24,6 +36,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
 
 CONTROLLER = "controller-1"
+
+Play = Callable[..., None]
 
 
 class CloudStage(Stage):
@@ -96,9 +110,9 @@ class CloudStage(Stage):
         }
         with pull.Pull(ssh, wanted) as pulling:
             site = self._prepare(work)
-            self._play(work, site, "prechecks", "precheck", ["site.yml"])
+            self._precheck(work, site)
             pulling.check()
-            self._play(work, site, "deploy", "deploy", ["site.yml", "post-deploy.yml"])
+            self._deploy(work, site)
         made = self._describe(work, site)
         self._wait(work, made, ssh, names)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
@@ -160,20 +174,39 @@ class CloudStage(Stage):
             state.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
         state.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
 
-    def _play(
-        self, work: Work, site: deploy.Site, name: str, action: str, files: list[str]
-    ) -> None:
+    def _precheck(self, work: Work, site: deploy.Site) -> None:
+        with self._timed(work, site, "prechecks") as play:
+            play(Run("prechecks", "precheck"))
+
+    def _deploy(self, work: Work, site: deploy.Site) -> None:
+        parts = strands.plan(self._globals())
+        with self._timed(work, site, "deploy") as play:
+            strands.weave(
+                parts,
+                lambda strand, stop: play(
+                    Run(f"deploy-{strand.name}", "deploy", tags=strand.tags), stop
+                ),
+            )
+            # What no strand deploys, and the files for the user, come last.
+            skipped = strands.tags(parts)
+            play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
+
+    @contextmanager
+    def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:
+        tally = Tally()
+        seen: dict[str, Progress] = {}
         started = time.monotonic()
-        progress = deploy.play(
-            site,
-            name,
-            files,
-            extra={"kolla_action": action},
-            log=work.log,
-            say=work.say,
-            what=name,
-        )
-        work.say(f"{name}: {progress.tasks} tasks in {time.monotonic() - started:.0f} s")
+
+        def play(run: Run, stop: threading.Event | None = None) -> None:
+            seen[run.name] = Progress(tally)
+            log = work.log.with_name(f"{work.log.stem}-{run.name}.log")
+            deploy.play(site, run, seen[run.name], log=log, say=work.say, stop=stop)
+
+        try:
+            yield play
+        finally:
+            deploy.save_timings(work.folder / f"{what}-tasks.json", seen)
+        work.say(f"{what}: {tally.tasks} tasks in {time.monotonic() - started:.0f} s")
 
     def _describe(self, work: Work, site: deploy.Site) -> dict[str, Json]:
         lab = work.tag.lab

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.cloud import deploy
-from pytest_kollalab.cloud.events import Failure, Progress, Timing, message, totals
+from pytest_kollalab.cloud.events import Failure, Progress, Tally, Timing, message, totals
 
 
 def event(kind: str, second: int = 0, **data: Any) -> dict[str, Any]:
@@ -35,11 +35,11 @@ def test_a_line_per_play_that_does_something() -> None:
         "Gather facts (1 tasks so far, 0:01)",
         "Apply role mariadb (2 tasks so far, 1:05)",
     ]
-    assert progress.tasks == 3
+    assert progress.tally.tasks == 3
     assert progress.timings == [
-        Timing("Gather facts", "", "Gather", 4.0),
-        Timing("Apply role mariadb", "mariadb", "one", 1.0),
-        Timing("Apply role mariadb", "mariadb", "two", 4.0),
+        Timing("Gather facts", "", "Gather", 4.0, 1.0),
+        Timing("Apply role mariadb", "mariadb", "one", 1.0, 65.0),
+        Timing("Apply role mariadb", "mariadb", "two", 4.0, 66.0),
     ]
 
 
@@ -89,15 +89,32 @@ def test_totals_are_sorted() -> None:
     assert totals(timings, "role") == [("b", 5.0, 1), ("a", 2.5, 2)]
 
 
+SITE = deploy.Site(
+    venv=Path("/venv"), playbooks=Path("/lab/playbooks"), etc=Path("/lab/etc"), folder=Path("/lab")
+)
+
+
 def test_arguments_name_files_and_no_password() -> None:
-    words = deploy.arguments(Path("/lab/etc"), {"kolla_action": "deploy"}, ["nova", "neutron"])
-    assert words == [
+    run = deploy.Run("deploy-compute", "deploy", tags=("nova", "glance"))
+    assert deploy.arguments(SITE, run) == [
+        *("-i", "/lab/etc/inventory"),
         *("-e", "@/lab/etc/globals.yml"),
         *("-e", "@/lab/etc/passwords.yml"),
         *("-e", "kolla_action=deploy"),
         *("-e", "CONFIG_DIR=/lab/etc"),
-        *("--tags", "nova,neutron"),
+        *("--tags", "nova,glance"),
+        "/lab/playbooks/site.yml",
     ]
+    assert str(run) == "the deploy of nova, glance"
+
+
+def test_two_runs_share_a_tally() -> None:
+    tally = Tally()
+    one, two = Progress(tally), Progress(tally)
+    one.read(event("playbook_on_task_start", 1, task="t"))
+    two.read(event("playbook_on_play_start", 2, name="p"))
+    line = two.read(event("playbook_on_task_start", 3, task="t"))
+    assert line == "p (2 tasks so far, 0:02)"
 
 
 def test_ansible_cfg_reaches_the_nodes_by_the_labs_own_ssh_config() -> None:
