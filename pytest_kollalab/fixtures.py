@@ -105,7 +105,14 @@ def tenant(
     from pytest_kollalab.sdn.tenant import Tenant
 
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
-    with Tenant(openstack_cloud, name, kollalab.ssh()) as tenant:
+    external = ensure(kollalab, "nodes")["networks"]["external"]["cidr"]
+    with Tenant(
+        openstack_cloud,
+        name,
+        kollalab.ssh(),
+        external_cidr=external,
+        patience=kollalab.provider.slowness,
+    ) as tenant:
         yield tenant
 
 

@@ -98,12 +98,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return 0
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # trylast, but -k and -m deselect in this hook too: the final say is at collection_finish.
-    config.stash[features_key] = wanted_features(items)
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = wanted_features(session.items)
     session.config.stash[features_key] = wanted
