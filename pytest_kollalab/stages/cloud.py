@@ -99,6 +99,7 @@ class CloudStage(Stage):
         from pytest_kollalab.ssh import Ssh
 
         started = time.monotonic()
+        work = _logged(work)
         images, nodes = work.made["images"], work.made["nodes"]
         names = list(nodes["nodes"])
         pull.check_built(self.features, images["images"])
@@ -239,3 +240,14 @@ class CloudStage(Stage):
             )
         finally:
             connection.close()
+
+
+def _logged(work: Work) -> Work:
+    """The work with its lines of progress in its log as well: Ansible's output has its own."""
+
+    def say(text: str) -> None:
+        with work.log.open("a", encoding="utf-8") as log:
+            log.write(f"{text}\n")
+        work.say(text)
+
+    return dataclasses.replace(work, say=say)

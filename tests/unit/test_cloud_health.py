@@ -11,6 +11,7 @@ from pytest_kollalab.cloud.health import (
     expected_containers,
     parse_ps,
     wanted_pairs,
+    with_passed,
 )
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.features import resolve
@@ -32,12 +33,21 @@ def test_parse_ps() -> None:
         ("running", "Up 2 minutes", None),
         ("running", "Up 2 minutes (healthy)", None),
         ("running", "Up 2 minutes (unhealthy)", "c is unhealthy"),
-        ("running", "Up 2 seconds (health: starting)", "c has not been checked yet"),
+        ("running", "Up 2 seconds (health: starting)", "c does not pass its health check yet"),
         ("restarting", "Restarting (1) 2 seconds ago", "c is restarting"),
     ],
 )
 def test_trouble_of_a_container(state: str, status: str, trouble: str | None) -> None:
     assert Container("c", state, status).trouble == trouble
+
+
+def test_a_passed_check_counts_before_dockers_own() -> None:
+    starting = "Up 2 seconds (health: starting)"
+    found = [Container("a", "running", starting), Container("b", "running", starting)]
+    assert [c.trouble for c in with_passed(found, ["a"])] == [
+        None,
+        "b does not pass its health check yet",
+    ]
 
 
 def test_missing_and_sick_containers() -> None:
