@@ -98,6 +98,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return 0
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = wanted_features(session.items)
     session.config.stash[features_key] = wanted
