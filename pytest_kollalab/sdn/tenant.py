@@ -244,7 +244,7 @@ class Tenant:
                 status = self.admin.network.get_port(port.id).status
                 return status == "ACTIVE" or NotYet(f"status {status}")
 
-            wait.until(f"port {port.device} to be ACTIVE", look, timeout=60 * self.patience)
+            wait.until(f"port {port.device} to be ACTIVE", look, timeout=180 * self.patience)
 
     @cached_property
     def key(self) -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def network(tenant: Tenant) -> Network:
-    return tenant.network("data")
+    return tenant.network("data", dhcp=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_many_packets_arrive_whole(here: Probe, there: Probe) -> None:
 def test_another_network_is_apart_until_a_router_joins_them(
     tenant: Tenant, network: Network, here: Probe
 ) -> None:
-    other = tenant.network("other")
+    other = tenant.network("other", dhcp=False)
     stranger = tenant.probe(other, "compute-1", name="stranger")
     assert not here.ping(stranger, 1)
     tenant.router(network, other)

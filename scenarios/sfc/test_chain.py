@@ -17,7 +17,7 @@ PINGS = 5
 
 @pytest.fixture(scope="module")
 def network(tenant: Tenant) -> Network:
-    return tenant.network("chained")
+    return tenant.network("chained", dhcp=False)
 
 
 @pytest.fixture(scope="module")
