@@ -15,6 +15,8 @@ from pytest_kollalab.run import run
 from pytest_kollalab.state import digest
 
 COLLECTIONS = "ansible_collections"
+# The one image that has Ansible in it.
+TOOLBOX = "kolla-toolbox"
 
 
 def download(sources: Sequence[Source], python: Path, folder: Path, log: Path) -> None:
@@ -55,6 +57,18 @@ def download(sources: Sequence[Source], python: Path, folder: Path, log: Path) -
             )
 
 
+def needed(sources: Iterable[Source], images: Iterable[str]) -> list[Source]:
+    """Those of the sources that the images, parents included, are built from."""
+    names = set(images)
+    return [
+        source
+        for source in sources
+        if (source.wheel and TOOLBOX in names)
+        or source.section in names
+        or any(source.section.startswith(f"{name}-plugin-") for name in names)
+    ]
+
+
 def is_whole(source: Source, folder: Path) -> bool:
     """Whether the file is there and has the pinned hash."""
     path = folder / source.filename
@@ -84,11 +98,14 @@ def batches(sources: Iterable[Source]) -> list[list[Source]]:
 
 
 def unpack_collections(sources: Sequence[Source], folder: Path) -> Path:
-    """Take the named Ansible collections out of their wheels; returns the folder with them."""
+    """Take the named Ansible collections out of their wheels; returns the folder with them.
+
+    Without a wheel among the sources, the folder is not made.
+    """
     wheels = [source for source in sources if source.wheel]
     name = digest([[source.sha256, *source.collections] for source in wheels])
     target = folder / f"collections-{name}" / "collections"
-    if target.is_dir():
+    if target.is_dir() or not wheels:
         return target
     with tempfile.TemporaryDirectory(dir=folder, prefix="collections-") as temporary:
         unpacked = Path(temporary) / "collections"

@@ -110,9 +110,11 @@ class ImagesStage(Stage):
         client: DockerClient,
     ) -> None:
         folder = self.cache / "sources"
+        all_names = render.with_parents(names, rendered.parents)
+        needed = sources.needed(self.release.sources, all_names)
         work.say("the sources")
-        sources.download(self.release.sources, venv / "bin" / "python", folder, work.log)
-        collections = sources.unpack_collections(self.release.sources, folder)
+        sources.download(needed, venv / "bin" / "python", folder, work.log)
+        collections = sources.unpack_collections(needed, folder)
         place = self.cache / "build" / rendered.tag
         conf = place / "kolla-build.conf"
         text = render.configuration(
@@ -128,7 +130,6 @@ class ImagesStage(Stage):
             extra={"threads": str(self.threads or os.cpu_count() or 1)},
         )
         write(conf, text)
-        all_names = render.with_parents(names, rendered.parents)
         total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
         logs = work.log.parent / "images" / rendered.tag
         build.build(venv, conf, names, total, logs, place / "work", work.log, work.say)

@@ -29,6 +29,14 @@ def test_pip_is_asked_for_one_kind_and_one_version_at_a_time() -> None:
     assert sources.batches([SDIST, WHEEL, another, OLDER]) == [[SDIST, another], [WHEEL], [OLDER]]
 
 
+def test_only_what_an_image_is_built_from_is_downloaded() -> None:
+    nova = Source("nova", "33.0.2", "00" * 32, section="nova-base")
+    every = [SDIST, WHEEL, nova]
+    assert sources.needed(every, ["base", "neutron-base", "neutron-server"]) == [SDIST]
+    assert sources.needed(every, ["base", "kolla-toolbox"]) == [WHEEL]
+    assert sources.needed(every, ["base", "cron"]) == []
+
+
 def test_pip_checks_the_hash() -> None:
     assert sources.requirement(SDIST) == f"networking-sfc==22.0.0 --hash=sha256:{'ab' * 32}\n"
 
