@@ -29,7 +29,7 @@ from pytest_kollalab.providers import (
 )
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_networks import cannot_make
-from pytest_kollalab.providers.docker_spec import REGISTRY_PORT, resource_name
+from pytest_kollalab.providers.docker_spec import resource_name
 from pytest_kollalab.state import digest
 from pytest_kollalab.wait import until
 
@@ -154,9 +154,7 @@ class DockerProvider:
                 }
                 for network, subnet in subnets.items()
             },
-            "registry": f"{subnets['provisioning'].registry}:{REGISTRY_PORT}"
-            if spec.registry is not None
-            else "",
+            "registry": docker_spec.registry_address(subnets) if spec.registry is not None else "",
         }
 
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import lock
 from pytest_kollalab.errors import CommandError, StageError
+from pytest_kollalab.images import base
 from pytest_kollalab.run import run
 from pytest_kollalab.state import digest
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 REPOSITORY = "kollalab/node"
 LABEL = "kollalab.stage=nodes"
 VERSION = 1
-EXTRA_CAS = Path("/usr/local/share/ca-certificates")
 PACKAGES = (
     "apt",
     "ca-certificates",
@@ -66,14 +66,9 @@ def spec(suite: str) -> dict[str, Any]:
     }
 
 
-def extra_cas() -> list[Path]:
-    """The certificate authorities that the host's administrator added."""
-    return sorted(EXTRA_CAS.rglob("*.crt")) if EXTRA_CAS.is_dir() else []
-
-
 def reference(suite: str) -> str:
     """The name of the image: repository and tag."""
-    cas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in extra_cas()]
+    cas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in base.extra_cas()]
     return f"{REPOSITORY}:{digest(spec(suite), cas)}"
 
 
@@ -112,7 +107,7 @@ def ensure_image(
         with tempfile.TemporaryDirectory(dir=cache, prefix="node-image-") as folder:
             tar = Path(folder) / "rootfs.tar"
             try:
-                run(mmdebstrap(suite, mirror, tar, extra_cas()), log_file=log)
+                run(mmdebstrap(suite, mirror, tar, base.extra_cas()), log_file=log)
                 label = f"--change=LABEL {LABEL}"
                 run(["docker", "import", label, tar, name], log_file=log)
             except CommandError as error:
@@ -135,16 +130,12 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
         f"--include={','.join(PACKAGES)}",
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
-        "--dpkgopt=force-unsafe-io",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
+        *(f"--dpkgopt={option}" for option in base.DPKG_OPTIONS),
     ]
     for path in cas:
-        argv.append(f"--customize-hook=copy-in {path} {EXTRA_CAS}")
+        argv.append(f"--customize-hook=copy-in {path} {base.EXTRA_CAS}")
     if cas:
         argv.append('--customize-hook=chroot "$1" update-ca-certificates')
-    mirror = mirror.rstrip("/")
     argv += [
         f'--customize-hook=chroot "$1" systemctl mask {" ".join(MASKED)}',
         # Every lab brings keys of its own.
@@ -152,9 +143,6 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
         '--customize-hook=mkdir -p "$1"/lib/modules "$1"/etc/kolla',
         suite,
         str(target),
-        f"deb {mirror} {suite} main",
-        f"deb {mirror} {suite}-updates main",
-        # Security updates live beside the mirror's `debian`.
-        f"deb {mirror}-security {suite}-security main",
+        *base.apt_sources(suite, mirror),
     ]
     return argv

@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping
 from importlib.resources import files
 from typing import Any
 
+from pytest_kollalab.images import registry
 from pytest_kollalab.providers import NETWORKS, NODES, REGISTRY, HostKey
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_globals import INTERFACES, UNDERLAY_BRIDGE
 from pytest_kollalab.state import digest
 
-REGISTRY_PORT = 4000
 FIRST_PROCESS = "/usr/local/lib/kollalab/first-process"
 # Packaged files: name -> where they go on the node.
 PACKAGED = {
@@ -31,6 +31,11 @@ WANTED = "/etc/systemd/system/multi-user.target.wants"
 def resource_name(lab: str, thing: str) -> str:
     """The name of a container, network or volume."""
     return f"kollalab-{lab}-{thing}"
+
+
+def registry_address(subnets: Mapping[str, Subnet]) -> str:
+    """Where nodes find the lab's registry: host:port."""
+    return f"{subnets['provisioning'].registry}:{registry.PORT}"
 
 
 def bridge_name(lab: str, network: str) -> str:
@@ -130,7 +135,7 @@ def registry_config(
                 {
                     "Type": "bind",
                     "Source": root,
-                    "Target": "/var/lib/docker-registry",
+                    "Target": registry.STORE,
                     "ReadOnly": True,
                 }
             ],
@@ -175,14 +180,14 @@ def node_env(node: str, subnets: Mapping[str, Subnet]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def dockerd_config(registry: str) -> dict[str, Any]:
+def dockerd_config(insecure: str) -> dict[str, Any]:
     """daemon.json of the docker daemon inside a node; Kolla only uses the host's network."""
     return {
         "bridge": "none",
         "iptables": False,
         "ip6tables": False,
         "ip-forward": False,
-        "insecure-registries": [registry],
+        "insecure-registries": [insecure],
         "max-concurrent-downloads": 6,
         "log-opts": {"max-file": "2", "max-size": "20m"},
     }
@@ -192,7 +197,7 @@ def node_files(
     node: str, subnets: Mapping[str, Subnet], authorized_key: str, host_key: HostKey
 ) -> dict[str, tuple[str, int]]:
     """Every file that is put into a node before its first start: path -> text and mode."""
-    registry = f"{subnets['provisioning'].registry}:{REGISTRY_PORT}"
+    insecure = registry_address(subnets)
     texts = packaged_files()
     found = {
         path: (texts[name], 0o755 if texts[name].startswith("#!") else 0o644)
@@ -203,7 +208,7 @@ def node_files(
         "/etc/kollalab/interfaces": (interfaces_file(node, subnets), 0o644),
         "/etc/kollalab/node.env": (node_env(node, subnets), 0o644),
         "/etc/machine-id": (uuid.uuid4().hex + "\n", 0o444),
-        "/etc/docker/daemon.json": (json.dumps(dockerd_config(registry), indent=2), 0o644),
+        "/etc/docker/daemon.json": (json.dumps(dockerd_config(insecure), indent=2), 0o644),
         "/etc/ssh/ssh_host_ed25519_key": (host_key.private, 0o600),
         "/etc/ssh/ssh_host_ed25519_key.pub": (host_key.public, 0o644),
         "/root/.ssh/authorized_keys": (authorized_key, 0o600),

@@ -25,7 +25,7 @@ from pytest_kollalab.ssh import Ssh
 from pytest_kollalab.state import Record
 from pytest_kollalab.wait import NotYet, until
 
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 120.0
 
 
 class NodesStage(Stage):
