@@ -14,7 +14,8 @@ FOLDER = "/var/log/kolla"
 TELLTALE = r"CRITICAL|Traceback \(most recent call last\)|[Oo]ut of memory|oom-kill|SIGKILL"
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \d+ [A-Z]+ \S+ (?:\[[^]]*\] ?)?")
 # Lines of a traceback below its head: file, source, marker, or blank.
-BODY = re.compile(r"^\s+|^$|^During handling|^The above exception|^Traceback ")
+BODY = re.compile(r"^\s+|^$|^Traceback ")
+CHAINED = re.compile(r"^During handling of the above|^The above exception was")
 CONTEXT = 2
 
 
@@ -83,8 +84,14 @@ def summary(found: Iterable[Trouble], most: int = 10) -> str:
 
 
 def _end_of_traceback(lines: Sequence[str], head: int) -> int:
-    """The number of the line that says which exception it was."""
+    """The number of the line that says which exception it was; the last one of a chain."""
+    end = None
     for at in range(head + 1, len(lines)):
-        if not BODY.match(PREFIX.sub("", lines[at])):
-            return at
-    return len(lines) - 1
+        said = PREFIX.sub("", lines[at])
+        if CHAINED.match(said):
+            end = None
+        elif end is not None and said.strip():
+            break
+        elif end is None and not BODY.match(said):
+            end = at
+    return end if end is not None else len(lines) - 1

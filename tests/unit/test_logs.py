@@ -43,3 +43,27 @@ def test_a_quiet_log() -> None:
 def test_a_long_list_is_cut() -> None:
     found = find_troubles("compute-1", "x.log", LOG) * 10
     assert summary(found, most=3).endswith("and 17 more\n")
+
+
+CHAIN = """\
+Exception in thread Thread-7 (synced_send):
+Traceback (most recent call last):
+  File "/a/client.py", line 88, in wrapper
+    return func(*args)
+           ^^^^^^^^^^^
+keystoneauth1.exceptions.http.Unauthorized: The request needs authentication.
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/usr/lib/python3.13/threading.py", line 1043, in _bootstrap_inner
+    self.run()
+neutron_lib.exceptions.placement.PlacementClientError: Placement Client Error (4xx)
+
+[pid: 29|app: 0|req: 125/125] GET /v2.0/ports
+"""
+
+
+def test_a_chain_of_exceptions_is_one_trouble_and_tells_the_last() -> None:
+    (trouble,) = find_troubles("controller-1", "neutron/neutron-server-uwsgi.log", CHAIN)
+    assert trouble.text.splitlines()[-1].startswith("neutron_lib.exceptions.placement")
