@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ REPOSITORY = "kollalab/registry"
 STORE = "/var/lib/docker-registry"
 PORT = 4000
 PUSHED = "pushed "
+SPOOL = "push-"
 
 
 def describe(base: str) -> list[str]:
@@ -91,8 +92,21 @@ def forget(store: Path, tag: str) -> None:
         shutil.rmtree(folder)
 
 
+def sweep(client: DockerClient, store: Path) -> None:
+    """Remove what a push that was killed left behind; nobody else may be pushing."""
+    for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}"}):
+        container.remove(force=True, v=True)
+    for folder in store.parent.glob(f"{SPOOL}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def push(
-    image: str, store: Path, references: Sequence[str], log: Path, say: Callable[[str], None]
+    image: str,
+    store: Path,
+    references: Sequence[str],
+    labels: Mapping[str, str],
+    log: Path,
+    say: Callable[[str], None],
 ) -> None:
     """Copy images that docker has into the store; `image` is the registry's.
 
@@ -111,14 +125,14 @@ def push(
             done += 1
             say(f"{line.removeprefix(PUSHED)}: in the registry ({done} of {len(references)})")
 
-    with tempfile.TemporaryDirectory(dir=store.parent, prefix="push-") as spool:
+    with tempfile.TemporaryDirectory(dir=store.parent, prefix=SPOOL) as spool:
         archive = Path(spool) / "images.tar"
         name = f"kollalab-{Path(spool).name}"
         try:
             # One archive: layers that images share are read and written once.
             run(["docker", "save", "--output", archive, *references], log_file=log)
             argv = ["docker", "run", "--rm", "--init", "--network", "none", "--name", name]
-            argv += [f"--label={key}={value}" for key, value in LABELS.items()]
+            argv += [f"--label={key}={value}" for key, value in labels.items()]
             argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool:ro"]
             argv += [image, "push", "/spool/images.tar", *references]
             run(argv, log_file=log, on_line=follow)

@@ -61,6 +61,7 @@ class ImagesStage(Stage):
     def create(self, work: Work) -> dict[str, Json]:
         """Build what the store lacks; what docker has of it is not built again."""
         client = _docker()
+        registry.sweep(client, self.store)
         venv = Path(work.made["tools"]["venv"])
         python = venv / "bin" / "python"
         work.say("the base image")
@@ -75,9 +76,9 @@ class ImagesStage(Stage):
         unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
         if unbuilt:
             self._build(work, venv, rendered, unbuilt, client)
-        registry.push(
-            registry_image, self.store, [_reference(n, tag) for n in missing], work.log, work.say
-        )
+        references = [_reference(name, tag) for name in missing]
+        labels = work.tag.labels()
+        registry.push(registry_image, self.store, references, labels, work.log, work.say)
         return {
             "registry_root": str(self.store),
             "registry_image": registry_image,
