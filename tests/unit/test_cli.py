@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_kollalab import cli, state
+from pytest_kollalab import state
+from pytest_kollalab.cli import frame, main, verbs
 from pytest_kollalab.state import READY, Record
 
 VERBS = ("up", "down", "plan", "show", "ssh")
@@ -23,7 +24,7 @@ def kollalab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     (tmp_path / ".git").mkdir()
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(cli.main, arguments)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_show_lists_the_nodes(kollalab: Callable[..., Result]) -> None:
 
 def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None:
     result = kollalab("ssh", "controller-1")
-    assert result.exit_code == cli.EXIT_FAILED
+    assert result.exit_code == frame.EXIT_FAILED
     assert "has no nodes" in result.output
     assert isinstance(result.exception, SystemExit)
 
@@ -76,7 +77,7 @@ def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None
 @pytest.mark.usefixtures("nodes")
 def test_ssh_to_an_unknown_node_names_the_nearest(kollalab: Callable[..., Result]) -> None:
     result = kollalab("ssh", "controler-1")
-    assert result.exit_code == cli.EXIT_FAILED
+    assert result.exit_code == frame.EXIT_USAGE
     assert "did you mean 'controller-1'?" in result.output
 
 
@@ -85,7 +86,7 @@ def test_ssh_leaves_the_options_of_the_command_alone(
     kollalab: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     became: list[list[str]] = []
-    monkeypatch.setattr(cli, "become", became.append)
+    monkeypatch.setattr(verbs, "become", became.append)
     result = kollalab("ssh", "--name", "lab", "controller-1", "docker", "ps", "-a", "--name", "x")
     assert result.exit_code == 0, result.output
     (argv,) = became
@@ -100,7 +101,7 @@ def test_a_broken_configuration_is_a_message(
 ) -> None:
     (tmp_path / "kollalab.toml").write_text("relase = '2026.1'\n")
     result = kollalab(verb)
-    assert result.exit_code == cli.EXIT_FAILED
+    assert result.exit_code == frame.EXIT_USAGE
     assert "unknown key relase" in result.output
     assert "'release'" in result.output
 

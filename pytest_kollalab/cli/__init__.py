@@ -1,0 +1,11 @@
+"""The command line: `kollalab`, the lab's verbs for a person at a terminal."""
+
+from __future__ import annotations
+
+from pytest_kollalab.cli import verbs
+from pytest_kollalab.cli.frame import main
+
+__all__ = ["main", "verbs"]
+
+if __name__ == "__main__":
+    main()
