@@ -1,0 +1,72 @@
+"""The host's examination: what is pure of it, and what the command prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pytest_kollalab import doctor
+from pytest_kollalab.cli import main
+from pytest_kollalab.cli.frame import EXIT_HOST
+from pytest_kollalab.doctor import Finding
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ID=debian\n", "debian"),
+        ("ID=ubuntu\nID_LIKE=debian\n", "debian"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "fedora"),
+        ('ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"\n', "suse"),
+        ("ID=arch\n", "arch"),
+        ("ID=plan9\n", ""),
+    ],
+)
+def test_family_of_the_distribution(text: str, expected: str) -> None:
+    assert doctor.family(text) == expected
+
+
+def test_a_package_is_installed_under_the_name_that_the_distribution_gave_it() -> None:
+    assert doctor.install("ssh", "debian").endswith(
+        "apt-get install --no-install-recommends openssh-client"
+    )
+    assert doctor.install("ssh", "fedora").endswith("dnf install openssh-clients")
+    assert doctor.install("mmdebstrap", "suse").endswith("zypper install mmdebstrap")
+    assert "your package manager" in doctor.install("ssh", "")
+
+
+def test_memory_and_room_say_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
+    assert doctor.memory_finding(64 * doctor.GIB).status == "ok"
+    little = doctor.memory_finding(doctor.GIB)
+    assert (little.status, little.found) == ("problem", "1.0 GiB, a lab needs 7")
+    none = doctor.room_finding("room", tmp_path / "not" / "there", 2**62, "make room")
+    assert (none.status, none.fix) == ("problem", "make room")
+
+
+def test_a_device_file_alone_is_no_kvm(tmp_path: Path) -> None:
+    assert doctor.kvm_trouble(tmp_path / "kvm") == "No such file or directory"
+    (tmp_path / "kvm").touch()
+    assert "makes no machine" in str(doctor.kvm_trouble(tmp_path / "kvm"))
+
+
+def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "kollalab.toml").write_text("[run]\nmirror = 'http://127.0.0.1:1/debian'\n")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["doctor", "--json"])
+    assert result.exit_code == EXIT_HOST
+    told = json.loads(result.output)
+    assert told["fit"] is False
+    found = {each["what"]: Finding(**each) for each in told["findings"]}
+    assert found["docker daemon"].status == "problem"
+    assert "DOCKER_HOST" in found["docker daemon"].fix
+    assert found["Debian mirror"].status == "note"
+
+    text = CliRunner().invoke(main, ["doctor"]).output
+    assert "problem  docker daemon" in text
+    assert "mend it: start the daemon at tcp://127.0.0.1:1" in text
+    assert "cannot run here yet" in text
