@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
+import re
 import shutil
 import sys
 import urllib.error
@@ -136,8 +138,14 @@ def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
     return Finding(what, "ok", found)
 
 
-def kvm_trouble(device: Path) -> str | None:
-    """Why machines cannot be accelerated; None when they can. A device file alone says nothing."""
+def kvm_trouble(device: Path, cpu: str) -> str | None:
+    """Why machines cannot be accelerated; None when they can.
+
+    A device file alone says nothing: there are hosts whose KVM makes a machine and never runs it.
+    `cpu` is the text of /proc/cpuinfo.
+    """
+    if platform.machine() == "x86_64" and not re.search(r"^flags\b.* (vmx|svm)\b", cpu, re.M):
+        return "the processor shows neither vmx nor svm"
     try:
         handle = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -272,7 +280,8 @@ def _mirror(mirror: str, suite: str) -> Iterator[Finding]:
 
 def _machines() -> Iterator[Finding]:
     """Virtual machines: a choice, not a need."""
-    why = kvm_trouble(Path("/dev/kvm"))
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    why = kvm_trouble(Path("/dev/kvm"), cpu)
     if why is None:
         yield Finding("KVM", "ok", "/dev/kvm")
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,15 @@ def test_memory_and_room_say_what_is_there_and_what_is_needed(tmp_path: Path) ->
 
 
 def test_a_device_file_alone_is_no_kvm(tmp_path: Path) -> None:
-    assert doctor.kvm_trouble(tmp_path / "kvm") == "No such file or directory"
+    cpu = "flags\t\t: fpu vme svm pse\n"
+    assert doctor.kvm_trouble(tmp_path / "kvm", cpu) == "No such file or directory"
     (tmp_path / "kvm").touch()
-    assert "makes no machine" in str(doctor.kvm_trouble(tmp_path / "kvm"))
+    assert "makes no machine" in str(doctor.kvm_trouble(tmp_path / "kvm", cpu))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="these flags are x86's")
+def test_a_processor_without_virtualization_is_no_kvm(tmp_path: Path) -> None:
+    assert "neither" in str(doctor.kvm_trouble(tmp_path / "kvm", "flags\t\t: fpu vme pse\n"))
 
 
 def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
