@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.cli import host, verbs
+from pytest_kollalab.cli import host, logs, verbs
 from pytest_kollalab.cli.frame import main
 
-__all__ = ["host", "main", "verbs"]
+__all__ = ["host", "logs", "main", "verbs"]
 
 if __name__ == "__main__":
     main()

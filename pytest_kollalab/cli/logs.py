@@ -1,0 +1,119 @@
+"""The verb logs: of a stage, of a node, of a container on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pytest_kollalab.cli.frame import make_lab, verb
+from pytest_kollalab.config import STAGES, nearest
+from pytest_kollalab.errors import ConfigError, StageError
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.run import become
+
+LINES = 100
+
+# What a container prints is how it started; what its services say is in Kolla's folder, in a
+# file that bears the container's name or, if there is none, in those of the whole service.
+CONTAINER = """\
+container=$1 lines=$2 follow=$3
+name=$(echo "$container" | tr _ -)
+folder=/var/log/kolla/${name%%-*}
+set -- "$folder/$name"*.log
+[ -e "$1" ] || set -- "$folder"/*.log
+[ -e "$1" ] || set --
+if [ -n "$follow" ]; then
+    if [ $# -gt 0 ]; then tail -n "$lines" -F "$@" & fi
+    docker logs --tail "$lines" --follow "$container"
+    wait
+else
+    echo "==> docker logs $container <=="
+    docker logs --tail "$lines" "$container"
+    if [ $# -gt 0 ]; then tail -v -n "$lines" "$@"; fi
+fi
+"""
+
+
+@verb
+@click.argument("node", metavar="[NODE|STAGE]", required=False)
+@click.argument("container", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-n", "--lines", default=LINES, show_default=True, help="How many, from the end.")
+def logs(node: str | None, container: str | None, follow: bool, lines: int, **given: Any) -> None:
+    """Show the log of a stage, the journal of a node, or the logs of a container on it.
+
+    Without an argument it lists what there is; with -f it follows the logs of all stages.
+    """
+    lab = make_lab((), **given)
+    if node is None:
+        _overview(lab, follow, lines)
+    elif node in STAGES:
+        become(tail_argv(stage_logs(lab, node), follow, lines))
+    else:
+        _on_node(lab, node, container, follow, lines)
+
+
+def stage_logs(lab: Lab, stage: str) -> list[Path]:
+    """The log files of a stage. Raises StageError when it has none yet."""
+    main = lab.engine.log_path(stage)
+    found = [*main.parent.glob(f"{stage}.log"), *sorted(main.parent.glob(f"{stage}-*.log"))]
+    if not found:
+        raise StageError(f"stage {stage} has no log yet", hint=f"kollalab up --until {stage}")
+    return found
+
+
+def tail_argv(files: Sequence[Path], follow: bool, lines: int) -> list[str]:
+    """The command that shows the end of files."""
+    return ["tail", "-n", str(lines), *(["-F"] if follow else []), *map(str, files)]
+
+
+def node_command(container: str | None, follow: bool, lines: int) -> list[str]:
+    """What runs on the node: the journal, or a container's logs."""
+    if container is None:
+        end = ["--follow"] if follow else ["--no-pager"]
+        return ["journalctl", "--boot", "--lines", str(lines), *end]
+    return ["sh", "-c", CONTAINER, "logs", container, str(lines), "yes" if follow else ""]
+
+
+def _overview(lab: Lab, follow: bool, lines: int) -> None:
+    found = {}
+    for stage in STAGES:
+        try:
+            found[stage] = stage_logs(lab, stage)
+        except StageError:
+            continue
+    if follow:
+        if not found:
+            raise StageError(f"lab {lab.name} has no logs yet", hint="kollalab up")
+        become(tail_argv([path for paths in found.values() for path in paths], follow, lines))
+    for stage, paths in found.items():
+        for path in paths:
+            click.echo(f"{stage:<13} {path}")
+    nodes = lab.records().get("nodes")
+    for name in nodes.made.get("nodes", {}) if nodes is not None else ():
+        click.echo(f"{name:<13} {' '.join(_containers(lab, name)) or 'the journal only'}")
+    if not found and nodes is None:
+        click.echo(f"there is no lab {lab.name}; `kollalab up` makes one")
+
+
+def _on_node(lab: Lab, node: str, container: str | None, follow: bool, lines: int) -> None:
+    access = lab.ssh()
+    names = list(lab.records()["nodes"].made["nodes"])
+    if node not in names:
+        raise ConfigError(
+            f"there is no node or stage {node!r}", hint=nearest(node, [*names, *STAGES])
+        )
+    if container is not None and container not in (known := _containers(lab, node)):
+        raise ConfigError(
+            f"there is no container {container!r} on {node}", hint=nearest(container, known)
+        )
+    # A terminal on the node, so that Ctrl-C ends what follows there too.
+    become(access.argv(node, node_command(container, follow, lines), tty=follow))
+
+
+def _containers(lab: Lab, node: str) -> list[str]:
+    argv = ["docker", "ps", "--all", "--format", "{{.Names}}"]
+    return sorted(lab.ssh().run(node, argv, check=False, timeout=20).stdout.split())
