@@ -1,0 +1,1 @@
+"""What is told of a run: artefacts of failures, with secrets masked."""

@@ -1,0 +1,184 @@
+"""The artefacts of a failure: what the nodes can tell of a span of time, in a folder, masked."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+import shutil
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.report.window import Moment, Window, timeline, troubles
+from pytest_kollalab.ssh import Ssh
+
+# A node is given NODE_BUDGET for everything at once, what asks it DEADLINE: what is late by then
+# is told and left out. Together with masking and writing it stays below 20 s.
+NODE_BUDGET = 10.0
+DEADLINE = 14.0
+SCRIPT = Path(__file__).with_name("collect.sh")
+# Docker and journald cut to the span themselves; Kolla's logs each have times of their own.
+CUT_HERE = "kolla/"
+LONGEST_NAME = 80
+
+Mask = Callable[[str], str]
+Source = Callable[[], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was collected: text by file, and a line for everything that could not be had."""
+
+    files: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class _Answers:
+    files: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def sources(
+    ssh: Ssh | None,
+    nodes: Iterable[str],
+    began: float,
+    ended: float,
+    *,
+    last_words: Callable[[str], str] | None = None,
+) -> dict[str, Source]:
+    """Who can be asked about the time between two moments (seconds since 1970, here)."""
+    asked: dict[str, Source] = {}
+    for node in nodes:
+        if ssh is not None:
+            asked[node] = partial(ask_node, ssh, node, began, ended)
+        if last_words is not None:
+            asked[f"{node}'s console"] = partial(_console, node, last_words)
+    return asked
+
+
+def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Collected:
+    """Ask all sources at once, and wait no longer than the deadline (seconds) for them.
+
+    A source that fails, or is late, costs what it would have told and nothing more.
+    """
+    answers: SimpleQueue[tuple[str, Mapping[str, str] | KollalabError]] = SimpleQueue()
+
+    def ask(name: str, source: Source) -> None:
+        try:
+            answers.put((name, source()))
+        except KollalabError as error:
+            answers.put((name, error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it hides no test's failure
+            answers.put((name, KollalabError(repr(error))))
+
+    for name, source in asked.items():
+        # Daemons: what hangs does not keep the process from ending.
+        threading.Thread(target=ask, args=(name, source), daemon=True).start()
+    end = time.monotonic() + deadline
+    missing = set(asked)
+    had = _Answers()
+    while missing:
+        try:
+            name, answer = answers.get(timeout=max(end - time.monotonic(), 0.01))
+        except Empty:
+            had.problems += [f"{name}: no answer within {deadline:.0f} s" for name in missing]
+            break
+        missing.discard(name)
+        if isinstance(answer, KollalabError):
+            had.problems.append(f"{name}: {answer.brief}")
+        else:
+            had.files.update(answer)
+    return Collected(had.files, tuple(sorted(had.problems)))
+
+
+def ask_node(ssh: Ssh, node: str, began: float, ended: float) -> dict[str, str]:
+    """Everything a node can tell of a span: file -> text, below a folder of its name."""
+    now = time.time()
+    budget = f"{NODE_BUDGET:.0f}"
+    argv = ["sh", "-s", f"{now - began:.3f}", f"{max(now - ended, 0):.3f}", budget]
+    script = SCRIPT.read_text(encoding="utf-8")
+    said = ssh.run(node, argv, input=script, timeout=DEADLINE - 1).stdout
+    return {f"{node}/{name}": text for name, text in unpack(said).items()}
+
+
+def unpack(archive: str) -> dict[str, str]:
+    """The texts in a node's archive; logs that tell times are cut to the span that it names.
+
+    Raises KollalabError when it is not an archive.
+    """
+    texts: dict[str, str] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive)), mode="r:gz") as tar:
+            for member in tar:
+                handle = tar.extractfile(member) if member.isfile() else None
+                if handle is not None:
+                    name = member.name.removeprefix("./")
+                    texts[name] = handle.read().decode(errors="replace")
+    except (tarfile.TarError, EOFError, OSError, binascii.Error) as error:
+        raise KollalabError(f"what it sent is no archive ({error})") from error
+    window = parse_window(texts.pop("window", ""))
+    if window is not None:
+        for name in [name for name in texts if name.startswith(CUT_HERE)]:
+            texts[name] = window.cut(texts[name])
+    return {name: text for name, text in texts.items() if text}
+
+
+def parse_window(line: str) -> Window | None:
+    """The span in a node's own words: since, until, zone such as +0100; None if it is not that."""
+    found = re.fullmatch(r"([\d.]+) ([\d.]+) ([+-])(\d\d)(\d\d)\s*", line)
+    if found is None:
+        return None
+    since, until, sign, hours, minutes = found.groups()
+    offset = int(hours) * 3600 + int(minutes) * 60
+    return Window(float(since), float(until), -offset if sign == "-" else offset)
+
+
+def write(folder: Path, files: Mapping[str, str], mask: Mask) -> list[str]:
+    """Write texts, masked, into a folder in place of what it had; returns the files' names."""
+    shutil.rmtree(folder, ignore_errors=True)
+    names = []
+    for name, text in sorted(files.items()):
+        # Nothing that came from a node says where on this host something is written.
+        parts = [_plain(part) for part in name.split("/") if part not in ("", ".", "..")]
+        if not parts[-1].endswith((".log", ".json")):
+            parts[-1] += ".txt"  # what a browser of artefacts shows instead of saving it
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(mask(text), encoding="utf-8", errors="replace")
+        names.append(path.relative_to(folder).as_posix())
+    return names
+
+
+def merged(files: Mapping[str, str]) -> str:
+    """The warnings and errors of all nodes' logs in the order of their times."""
+    found: list[Moment] = []
+    # Whatever the zone of the nodes: UTC is what Kolla's containers have.
+    window = Window(0.0, time.time())
+    for name, text in files.items():
+        if f"/{CUT_HERE}" in name or name.endswith("/journal"):
+            found += troubles(name, text, window)
+    return timeline(found)
+
+
+def slug(test: str) -> str:
+    """A name for a test's folder: readable, good for every file system, and unlike any other's."""
+    short = re.sub(r"\W+", "-", test.replace(".py", "")).strip("-")[-LONGEST_NAME:].strip("-")
+    return f"{short}-{sha256(test.encode()).hexdigest()[:6]}"
+
+
+def _console(node: str, last_words: Callable[[str], str]) -> dict[str, str]:
+    return {f"{node}/console": last_words(node)}
+
+
+def _plain(part: str) -> str:
+    return re.sub(r"[^\w.@+=,-]", "_", part)
