@@ -309,7 +309,7 @@ class Engine:
         made = {name: self._made_by(name) for name in stage.needs}
         return Work(
             key=key,
-            tag=Tag(self.lab, stage.name, key, self.run_id),
+            tag=Tag(self.lab, stage.name, key, self.run_id, str(self.paths.state)),
             made=made,
             folder=folder,
             log=log,

@@ -25,16 +25,17 @@ DESTROYING = "destroying"
 
 @dataclass(frozen=True)
 class Tag:
-    """Who a resource belongs to."""
+    """Who a resource belongs to. `home` is the folder of state in which the lab has its records."""
 
     lab: str
     stage: str
     key: str
     run: str
+    home: str = ""
 
     def labels(self) -> dict[str, str]:
         """The tag as docker labels."""
-        return {f"kollalab.{name}": value for name, value in asdict(self).items()}
+        return {f"kollalab.{name}": value for name, value in asdict(self).items() if value}
 
 
 @dataclass(frozen=True)
