@@ -58,7 +58,8 @@ class Options:
     """How this run behaves. Nothing here enters a key.
 
     `mirror` is the Debian mirror that images and nodes are made from; `threads` is how many Kolla
-    images are built at once (0: one per core).
+    images are built at once (0: one per core). `artifacts` is the folder for what is collected
+    when a test fails; a relative one counts from where pytest was started.
     """
 
     name: str = "lab"
@@ -68,6 +69,7 @@ class Options:
     until: str = "cloud"
     mirror: str = "http://deb.debian.org/debian"
     threads: int = 0
+    artifacts: str = ""
 
 
 def read(path: Path | None) -> tuple[Config, dict[str, Any]]:

@@ -27,6 +27,7 @@ from pytest_kollalab.fixtures import (
 
 if TYPE_CHECKING:
     from pytest_kollalab.lab import Lab
+    from pytest_kollalab.report.failures import Failures
 
 __all__ = [
     "compute",
@@ -40,6 +41,7 @@ __all__ = [
 
 features_key = pytest.StashKey[tuple[str, ...]]()
 settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options]]()
+failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
 
 MARKER = "kollalab_feature"
@@ -68,6 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="STAGE",
     )
     add("until", "stop after this stage; tests that need more are skipped", metavar="STAGE")
+    add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
     add("plan", "say what each stage would do and why, then stop", action="store_true")
     add("destroy", "remove the lab, then stop", action="store_true")
 
@@ -138,14 +141,20 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
     report = yield
     failure = call.excinfo.value if call.excinfo is not None else None
+    explained = isinstance(failure, LabFailure) and failure.explained
     if isinstance(failure, LabFailure):
         # pytest raises the one failure of a session fixture again for every test that uses it.
         if failure.explained:
             report.longrepr = failure.brief
         failure.explained = True
+    if item.config.stash.get(used_key, False):
+        span = {"began": call.start, "ended": call.stop}
+        watch_failures(item.config).see(report, item, **span, explained=explained)
     return report
 
 
@@ -177,6 +186,19 @@ def make_lab(config: pytest.Config) -> Lab:
     return config.stash[lab_key]
 
 
+def watch_failures(config: pytest.Config) -> Failures:
+    """What masks the reports of this session and collects for its failures."""
+    from pytest_kollalab.report.failures import Failures, Site
+
+    if failures_key not in config.stash:
+        lab = make_lab(config)
+        given = lab.options.artifacts
+        folder = Path(config.invocation_params.dir, given).resolve() if given else None
+        site = Site(lab.folder, lab.ssh, lambda: lab.provider)
+        config.stash[failures_key] = Failures(site, folder)
+    return config.stash[failures_key]
+
+
 def say(config: pytest.Config, text: str) -> None:
     """Show a line to the user now, whatever pytest captures."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
@@ -201,7 +223,7 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
         return given if given is not None else (config.getini(f"kollalab_{name}") or None)
 
     settings, run = configuration.read(_config_file(config, value("config")))
-    names = ("name", "provider", "keep", "fresh", "until")
+    names = ("name", "provider", "keep", "fresh", "until", "artifacts")
     return settings, configuration.options(run, {name: value(name) for name in names})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-OPTIONS = ("config", "name", "provider", "keep", "fresh", "until", "plan", "destroy")
+OPTIONS = ("config", "name", "provider", "keep", "fresh", "until", "artifacts", "plan", "destroy")
 
 SHOW = """
 import pytest
@@ -38,6 +38,7 @@ def test_every_option_is_in_the_help_with_its_ini_twin(pytester: pytest.Pytester
         ("keep", "failed", "keep='failed'"),
         ("until", "nodes", "until='nodes'"),
         ("fresh", "cloud", "fresh=('cloud',)"),
+        ("artifacts", "out", "artifacts='out'"),
     ],
 )
 def test_option_and_ini_twin_mean_the_same(
