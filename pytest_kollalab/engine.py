@@ -4,80 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pytest_kollalab import lock, state
+from pytest_kollalab import leftovers, lock, state
 from pytest_kollalab.errors import KollalabError, StageError
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.points import point
+from pytest_kollalab.session import Session
+from pytest_kollalab.stage import Json, Stage, Work
 from pytest_kollalab.state import Record, Tag
 
-Json = Any
+__all__ = ["BUILD", "REUSE", "Engine", "Json", "Stage", "Step", "Work", "new_run_id"]
+
 REUSE = "reuse"
 BUILD = "build"
 SHOWN_CHANGES = 3
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a stage is given to build or to destroy itself.
-
-    `made` maps each needed stage to what it made. `undo` runs, last in first out, when the build
-    fails: push each undo right after its step. `folder` is the stage's own place for state files
-    (0700) and `log` the file that a user is pointed to. `say` shows a line of progress.
-    """
-
-    key: str
-    tag: Tag
-    made: Mapping[str, Mapping[str, Json]]
-    folder: Path
-    log: Path
-    undo: ExitStack = field(default_factory=ExitStack)
-    say: Callable[[str], None] = print
-    resumes: bool = False
-
-
-class Stage:
-    """One stage of a lab; the kinds of stages override what they need.
-
-    A `shared` stage lives in the cache and serves every lab; its key says all about it. Any other
-    belongs to one lab. Building a stage that `consumes` another uses that one up: it must be
-    fresh. A `resumable` stage can go on where a failed build stopped; any other is removed first.
-    `version` is bumped when the code that builds changes its meaning.
-    """
-
-    name: str = ""
-    needs: tuple[str, ...] = ()
-    consumes: tuple[str, ...] = ()
-    shared: bool = False
-    resumable: bool = False
-    version: int = 1
-
-    def inputs(self) -> Json:
-        """What enters the key: JSON, pure; no times, paths, host names or passwords."""
-        raise NotImplementedError
-
-    def serves(self, recorded: Json, wanted: Json) -> bool:
-        """Whether what was built from the recorded inputs can serve the wanted ones."""
-        return state.canonical(recorded) == state.canonical(wanted)
-
-    def gone(self, record: Record) -> str | None:
-        """Why what the record lists is no longer there; None when it is. Cheap."""
-        raise NotImplementedError
-
-    def create(self, work: Work) -> dict[str, Json]:
-        """Build the stage and return what it made, as JSON."""
-        raise NotImplementedError
-
-    def destroy(self, work: Work) -> None:
-        """Remove everything that carries the lab's tag of this stage; idempotent."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -113,7 +59,8 @@ class Engine:
         self.run_id = run_id or new_run_id()
         self.say = say
         self._fresh = set(fresh)
-        self._broken: KollalabError | None = None
+        self.session = Session(paths, self.run_id)
+        self._locked = False
         self._ready: dict[str, Mapping[str, Json]] = {}
 
     def plan(self, until: str | None = None) -> list[Step]:
@@ -139,18 +86,18 @@ class Engine:
     def ensure(self, name: str) -> Mapping[str, Json]:
         """Have the stage, and all that it builds on, and return what it made.
 
-        The first failure is kept: later calls raise it again in one line, at once.
+        The first failure of the session, in whichever of its processes, is kept: later calls
+        raise it again in one line, at once.
         """
-        if self._broken is not None:
-            raise StageError(f"the lab is broken: {self._broken.brief}", log=self._broken.log)
         if name in self._ready:
             return self._ready[name]
+        self._check_whole()
         try:
             for step in self.plan(name):
                 if step.action == BUILD:
                     self._build(step.stage, name)
-        except KollalabError as error:
-            self._broken = error
+        except Exception as error:
+            self.session.fail(error)
             raise
         self._ready[name] = self._made_by(name)
         return self._ready[name]
@@ -158,7 +105,8 @@ class Engine:
     def destroy(self) -> None:
         """Remove what belongs to the lab, last stage first; the shared stages stay."""
         self._ready.clear()
-        with self.locked("destroy the lab"):
+        with self.locked("remove the lab"):
+            leftovers.remove(self.paths, self.say)
             for stage in reversed(self.stages.values()):
                 if not stage.shared:
                     self._remove(stage)
@@ -167,17 +115,28 @@ class Engine:
         """The record of a stage, or None."""
         return state.load(self._record_path(self.stages[name]))
 
+    def key(self, name: str) -> str:
+        """The key of a shared stage as it is wanted now."""
+        return self._shared_key(self.stages[name])
+
     def log_path(self, name: str) -> Path:
         """The log file of a stage."""
         root = self.paths.cache if self.stages[name].shared else self.paths.lab(self.lab)
         return root / "logs" / f"{name}.log"
 
     @contextmanager
-    def locked(self, what: str) -> Iterator[None]:
-        """Hold the lab's lock."""
-        path = self.paths.state / "labs" / f"{self.lab}.lock"
-        with lock.exclusive(path, what, waiting=lambda text: self.say(f"{self.lab}: {text}")):
+    def locked(self, what: str, log: Path | None = None) -> Iterator[None]:
+        """Hold the lab's lock; whoever holds it may ask for it again."""
+        if self._locked:
             yield
+            return
+        path = self.paths.state / "labs" / f"{self.lab}.lock"
+        with lock.exclusive(path, what, log=log, waiting=self._waiting(self.lab)):
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
 
     def _upto(self, until: str | None) -> list[Stage]:
         if until is None:
@@ -253,16 +212,31 @@ class Engine:
 
     def _build(self, name: str, until: str) -> None:
         stage = self.stages[name]
-        with self.locked(f"build {name}"), self._shared_lock(stage):
-            # Whoever held the lock before may have built it meanwhile.
+        with self.locked(f"build {name}", self.log_path(name)), self._shared_lock(stage):
+            # Whoever held the lock before may have built it meanwhile, or failed to.
+            self._check_whole()
             steps = {step.stage: step for step in self.plan(until)}
             step = steps[name]
             if step.action != BUILD:
                 return
             self.say(f"{name}: build ({step.reason})")
+            leftovers.remove(self.paths, self.say)
             if not step.resumes and (not stage.shared or self.record(name) is not None):
                 self._remove(stage)
-            self._create(stage, step, steps)
+            try:
+                self._create(stage, step, steps)
+            except Exception as error:
+                # Before the lock is let go: those who wait for it must not try again.
+                self.session.fail(error)
+                raise
+
+    def _check_whole(self) -> None:
+        failure = self.session.failure()
+        if failure is not None:
+            raise StageError(failure.line, log=Path(failure.log) if failure.log else None)
+
+    def _waiting(self, what: str) -> Callable[[str], None]:
+        return lambda text: self.say(f"{what}: {text}")
 
     def _create(self, stage: Stage, step: Step, steps: Mapping[str, Step]) -> None:
         path = self._record_path(stage, step.key)
@@ -277,11 +251,13 @@ class Engine:
             needs={name: self._identity(name, steps) for name in stage.needs},
         )
         state.save(path, record)
+        point(f"{stage.name}:recorded")
         work = self._work(stage, step.key, resumes=step.resumes)
         made = None
         try:
             with ExitStack() as undo:
                 made = stage.create(dataclasses.replace(work, undo=undo))
+                point(f"{stage.name}:created")
                 undo.pop_all()
         except BaseException as error:
             brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
@@ -298,7 +274,9 @@ class Engine:
         record = state.load(path)
         if record is not None:
             state.save(path, record.with_status(state.DESTROYING))
+        point(f"{stage.name}:destroying")
         stage.destroy(self._work(stage, record.key if record is not None else ""))
+        point(f"{stage.name}:destroyed")
         path.unlink(missing_ok=True)
 
     def _work(self, stage: Stage, key: str, *, resumes: bool = False) -> Work:
@@ -343,11 +321,8 @@ class Engine:
             yield
             return
         path = self.paths.cache / "stages" / f"{stage.name}.lock"
-        with lock.exclusive(
-            path,
-            f"build {stage.name} for {self.lab}",
-            waiting=lambda text: self.say(f"{stage.name}: {text}"),
-        ):
+        what, log = f"build {stage.name} for {self.lab}", self.log_path(stage.name)
+        with lock.exclusive(path, what, log=log, waiting=self._waiting(stage.name)):
             yield
 
     def _remember(self, name: str, step: Step, seconds: float, outcome: str) -> None:
@@ -360,10 +335,7 @@ class Engine:
             "outcome": outcome,
             "time": _now(),
         }
-        path = self.paths.state / "history.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        state.append(self.paths.state / "history.jsonl", line)
 
 
 def new_run_id() -> str:

@@ -14,6 +14,7 @@ from pytest_kollalab.engine import BUILD, Engine, Step
 from pytest_kollalab.errors import BusyError, HostError, StageError
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.points import point
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -109,7 +110,9 @@ class Lab:
                 f"stage {stage} lies beyond {self.options.until}, where this run was told to stop",
                 hint="leave out the option until, or name a later stage",
             )
-        self.lease.take()
+        self.lease.take(
+            lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
+        )
         if not self._checked:
             self._check_host(stage)
         return self.engine.ensure(stage)
@@ -123,13 +126,16 @@ class Lab:
 
         Raises BusyError when another process uses the lab, unless `force`.
         """
-        if self.lease.is_shared() and not force:
-            raise BusyError(
-                f"lab {self.name} is in use by another process",
-                hint="end that one first; the last one out removes the lab",
-            )
-        self.engine.destroy()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self.engine.locked("remove the lab"):
+            # Who leaves and who enters is decided under the lock: of several, one is the last.
+            if not self.lease.claim() and not force:
+                raise BusyError(
+                    f"lab {self.name} is in use by another process",
+                    hint="end that one first; the last one out removes the lab",
+                )
+            self.engine.destroy()
+            point("lab:destroyed")
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.lease.release()
 
     def exists(self) -> bool:

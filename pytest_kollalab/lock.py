@@ -9,17 +9,23 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pytest_kollalab.errors import BusyError
+
+# Set by pytest-xdist in its workers: the name by which a user knows them.
+WORKER = "PYTEST_XDIST_WORKER"
+POLL = 0.1
+NAMELESS = "another process"
 
 
 def holder(path: Path) -> str:
     """Who wrote into the lock file last, as text."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {table['pid']} ({table['what']}, since {table['since']})"
-    except (OSError, ValueError, KeyError):
-        return "another process"
+    table = _read(path)
+    if not table:
+        return NAMELESS
+    worker = f"{table['worker']}, " if table["worker"] else ""
+    return f"{worker}process {table['pid']} ({table['what']}, since {table['since']})"
 
 
 @contextlib.contextmanager
@@ -27,22 +33,26 @@ def exclusive(
     path: Path,
     what: str,
     *,
+    log: Path | None = None,
     timeout: float = 7200.0,
     waiting: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Hold the lock while the body runs; `waiting` is told once whom this process waits for.
 
-    The kernel releases the lock when its holder dies, however it dies. `timeout` is in seconds.
-    Raises BusyError when the holder does not let go.
+    `what` says what the holder does, `log` where one can follow it. The kernel releases the lock
+    when its holder dies, however it dies. `timeout` is in seconds. Raises BusyError when the
+    holder does not let go.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _open(path)
     try:
-        deadline = time.monotonic() + timeout
+        started = time.monotonic()
+        deadline = started + timeout
         told = False
         while not _try(handle, fcntl.LOCK_EX):
-            if not told and waiting is not None:
-                waiting(f"waiting for {holder(path)} to finish")
+            # Between taking the lock and writing its name a holder is nameless.
+            named = holder(path) != NAMELESS or time.monotonic() > started + 1
+            if not told and named and waiting is not None:
+                waiting(f"waiting for {holder(path)}{_follow(path)}")
                 told = True
             if time.monotonic() >= deadline:
                 raise BusyError(
@@ -50,12 +60,16 @@ def exclusive(
                     details=f"held by {holder(path)}",
                     hint="wait for it, or stop that process",
                 )
-            time.sleep(0.2)
-        since = time.strftime("%H:%M:%S")
+            time.sleep(POLL)
+        table = {
+            "pid": os.getpid(),
+            "worker": os.environ.get(WORKER, ""),
+            "what": what,
+            "since": time.strftime("%H:%M:%S"),
+            "log": str(log or ""),
+        }
         os.ftruncate(handle, 0)
-        os.pwrite(
-            handle, json.dumps({"pid": os.getpid(), "what": what, "since": since}).encode(), 0
-        )
+        os.pwrite(handle, json.dumps(table).encode(), 0)
         try:
             yield
         finally:
@@ -71,13 +85,37 @@ class Lease:
         self.path = path
         self._handle: int | None = None
 
-    def take(self) -> None:
-        """Take the lease; taking it twice is the same as once."""
+    def take(self, waiting: Callable[[], None] | None = None) -> None:
+        """Take the lease; taking it twice is the same as once.
+
+        While somebody removes the lab this waits, and `waiting` is called.
+        """
+        if self._handle is not None:
+            return
+        handle = _open(self.path)
+        try:
+            if not _try(handle, fcntl.LOCK_SH):
+                if waiting is not None:
+                    waiting()
+                fcntl.flock(handle, fcntl.LOCK_SH)
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle = handle
+
+    def claim(self) -> bool:
+        """Have the lease for oneself alone, until it is released.
+
+        False when somebody else holds it; then one's own hold is gone too, so that of several
+        who leave, the last one can have it. Callers hold the lab's lock.
+        """
         if self._handle is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            self._handle = handle
+            self._handle = _open(self.path)
+        # The kernel lets go of a shared hold before it tries for the exclusive one.
+        if _try(self._handle, fcntl.LOCK_EX):
+            return True
+        self.release()
+        return False
 
     def release(self) -> None:
         """Let go."""
@@ -101,6 +139,69 @@ class Lease:
             return not alone
         finally:
             os.close(probe)
+
+
+class Turns:
+    """Who uses a lab together, and who uses it alone.
+
+    Two locks: whoever wants to be alone closes the gate first, so that those who come later
+    wait before it, and then waits for those that are inside.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._gate = path.with_name(f"{path.name}.gate")
+        self._room = path.with_name(f"{path.name}.room")
+
+    @contextlib.contextmanager
+    def together(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Be inside with others; `waiting` is called when somebody is alone inside."""
+        with _held(self._room) as room:
+            with _held(self._gate) as gate:
+                _wait(gate, fcntl.LOCK_SH, waiting)
+                fcntl.flock(room, fcntl.LOCK_SH)
+            yield
+
+    @contextlib.contextmanager
+    def alone(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Be inside alone; `waiting` is called when others are inside."""
+        with _held(self._gate) as gate, _held(self._room) as room:
+            _wait(gate, fcntl.LOCK_EX, waiting)
+            _wait(room, fcntl.LOCK_EX, waiting)
+            yield
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[int]:
+    handle = _open(path)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _wait(handle: int, kind: int, waiting: Callable[[], None]) -> None:
+    if not _try(handle, kind):
+        waiting()
+        fcntl.flock(handle, kind)
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = {"pid", "what", "since", "worker", "log"}
+    return table if isinstance(table, dict) and known <= set(table) else {}
+
+
+def _follow(path: Path) -> str:
+    log = _read(path).get("log")
+    return f"; follow it in {log}" if log else ""
 
 
 def _try(handle: int, kind: int) -> bool:

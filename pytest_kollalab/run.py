@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
+from pytest_kollalab import owner
 from pytest_kollalab.errors import CommandError, HostError
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def run(
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if streaming else subprocess.PIPE,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **owner.environment(), **(env or {})},
             cwd=cwd,
         )
     except FileNotFoundError as error:

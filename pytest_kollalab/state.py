@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab import owner
 from pytest_kollalab.errors import StateError
 
 FORMAT = 1
@@ -103,7 +104,7 @@ def save(path: Path, record: Record) -> None:
 def write(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace a file's text at once, durably; its folder is made when it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{owner.mark()}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -115,6 +116,13 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row of JSON to a file of such lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def changes(old: Any, new: Any, prefix: str = "") -> Iterator[str]:
