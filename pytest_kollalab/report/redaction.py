@@ -18,6 +18,10 @@ SHORTEST_PASSWORD = 6
 
 # What a secret looks like, whoever made it: users' passwords and tokens are in no file of the lab.
 # Of a header the name is kept, of a URL the user. Each pattern's group 1 stays.
+# With escaped line ends a key may stand in one line; without an end it was cut off.
+KEY_BEGINS = r"()-----BEGIN [A-Z ]*PRIVATE KEY-----"
+# openstacksdk and Keystone log some tokens as {SHA256} and a digest.
+HEADER = r"(X-(?:Auth|Subject|Service|Storage)-Token\\?[\"'\s]*[:=,]\s*[bu]?\\?[\"']?)"
 NAMED = (
     r"((?:password|passwd|admin_?pass|secret_?key|shared_?secret|auth_?key)"
     r"\\?[\"']?\s*(?:[:=]|=>)\s*[bu]?\\?[\"']?)"
@@ -25,15 +29,14 @@ NAMED = (
 PATTERNS = tuple(
     re.compile(pattern, flags)
     for pattern, flags in (
-        # With escaped line ends a key may stand in one line; without an end it was cut off.
-        (r"()-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", 0),
+        (KEY_BEGINS + r"(?:(?s:.{0,20000}?)-----END [A-Z ]*PRIVATE KEY-----|[\w+/=\s\\:,-]*)", 0),
         # Fernet: version 0x80 and the upper bytes of a time always begin so.
         (r"()gAAAA[\w-]{12,}(?:=|%3D){0,2}", 0),
         (r"()\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*", 0),
-        (r"(X-(?:Auth|Subject|Service|Storage)-Token[\"'\s]*[:=,]\s*[bu]?[\"']?)[^\s\"',}]+", re.I),
+        (HEADER + r"(?:\{\w+\})?[^\s\"'\\,}]+", re.I),
         (r"(Authorization[\"'\s]*[:=,]\s*[bu]?[\"']?(?:Basic|Bearer|Token)\s+)[^\s\"',}]+", re.I),
         (r"(Set-Cookie[\"'\s]*[:=]\s*[\"']?[^=\s]+=)[^;\s\"']+", re.I),
-        (r"(://[^/\s:@\"']*:)[^/\s@\"']+(?=@)", 0),
+        (r"((?:://|,)[\w.+%-]*:)[^/\s@\"',]+(?=@)", 0),
         (NAMED + r"(?!None\b|null\b|\*{3})[^\s\"'\\,;})\]&]{6,}", re.I),
         (r"(IDENTIFIED BY (?:PASSWORD )?')[^']+", re.I),
     )
@@ -116,6 +119,7 @@ def _yaml(text: str) -> dict[str, object]:
 def _spellings(secret: str) -> Iterator[str]:
     yield secret
     yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield quote(secret, safe="")
     yield repr(secret)[1:-1]
     yield base64.b64encode(secret.encode()).decode().rstrip("=")

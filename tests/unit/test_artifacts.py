@@ -1,0 +1,233 @@
+"""The artefacts of a failure: what nodes send, how late ones count, and that no secret is left."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_kollalab.errors import CommandError, KollalabError, StageError
+from pytest_kollalab.report import artifacts
+from pytest_kollalab.report.failures import Failure, Failures, Site, stage_logs
+from pytest_kollalab.report.redaction import Redactor
+from pytest_kollalab.report.window import Window
+from pytest_kollalab.ssh import Ssh
+
+NOON = 1795348800.0  # 2026-11-22 12:00 UTC
+
+
+def archive(files: Mapping[str, str]) -> str:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_the_script_of_the_nodes_is_one_that_a_shell_reads() -> None:
+    subprocess.run(["sh", "-n", str(artifacts.SCRIPT)], check=True)
+
+
+def test_kollas_logs_are_cut_to_the_nodes_own_span_and_others_are_not() -> None:
+    log = "2026-11-22 12:59:00.000 7 INFO early\n2026-11-22 13:00:05.000 7 INFO within\n"
+    sent = archive(
+        {
+            "window": f"{NOON} {NOON + 60} +0100\n",
+            "kolla/neutron/server.log": log,
+            "containers/keystone.log": log,
+            "problems": "",
+        }
+    )
+    assert artifacts.unpack(sent) == {
+        "kolla/neutron/server.log": log.splitlines(keepends=True)[1],
+        "containers/keystone.log": log,
+    }
+
+
+@pytest.mark.parametrize("sent", ["", "no base64!", "aGVsbG8=", archive({"a": "b" * 999})[:90]])
+def test_what_is_no_archive_is_a_problem_and_no_crash(sent: str) -> None:
+    with pytest.raises(KollalabError, match="no archive"):
+        artifacts.unpack(sent)
+
+
+def test_a_nodes_span() -> None:
+    assert artifacts.parse_window("1.5 2.5 -0530\n") == Window(1.5, 2.5, -19800)
+    assert artifacts.parse_window("") is None
+
+
+def test_a_late_or_failing_source_costs_what_it_would_have_told(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def late() -> Mapping[str, str]:
+        stop.wait(10)
+        return {"late": ""}
+
+    def failing() -> Mapping[str, str]:
+        raise CommandError("ssh failed with exit code 255", details="many\nlines")
+
+    def broken() -> Mapping[str, str]:
+        raise ZeroDivisionError
+
+    started = time.monotonic()
+    asked = {"a": late, "b": failing, "c": broken, "d": lambda: {"d/x": "text"}}
+    had = artifacts.collect(asked, deadline=0.3)
+    stop.set()
+    assert time.monotonic() - started < 5
+    assert had.files == {"d/x": "text"}
+    assert had.problems == (
+        "a: no answer within 0 s",
+        "b: ssh failed with exit code 255",
+        "c: ZeroDivisionError()",
+    )
+
+
+def test_nodes_and_consoles_are_asked_each_for_itself() -> None:
+    asked = artifacts.sources(Ssh(Path("none")), ["a", "b"], 0, 1, last_words=lambda node: node)
+    assert list(asked) == ["a", "a's console", "b", "b's console"]
+    assert asked["b's console"]() == {"b/console": "b"}
+
+
+def test_names_from_a_node_stay_within_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "failure"
+    names = artifacts.write(folder, {"../../etc/a b": "x", "/n/kolla/c:d.log": "y"}, str)
+    assert sorted(names) == ["etc/a_b.txt", "n/kolla/c_d.log"]
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a_b.txt", "c_d.log"}
+
+
+def test_a_failures_folder_replaces_the_one_before(tmp_path: Path) -> None:
+    artifacts.write(tmp_path / "x", {"old": "text"}, str)
+    artifacts.write(tmp_path / "x", {"new": "text"}, str)
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["new.txt"]
+
+
+def test_folders_are_named_after_tests_and_never_the_same() -> None:
+    one = artifacts.slug("scenarios/sfc/test_chain.py::test_path[a-b]")
+    two = artifacts.slug("scenarios/sfc/test_chain.py::test_path[a_b]")
+    other = artifacts.slug("scenarios/sfc/test_chain.py::test_path[a/b]")
+    assert one.startswith("scenarios-sfc-test_chain-test_path-a-b-")
+    assert len({one, two, other}) == 3
+    assert len(artifacts.slug("x" * 500)) <= artifacts.LONGEST_NAME + 7
+    assert one == artifacts.slug("scenarios/sfc/test_chain.py::test_path[a-b]")
+
+
+def test_logs_of_stages_count_when_they_were_written_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "cloud.log").write_text("TASK [x]")
+    assert stage_logs(tmp_path, time.time() - 60) == {"stages/cloud.log": "TASK [x]"}
+    assert stage_logs(tmp_path, time.time() + 60) == {}
+    assert stage_logs(tmp_path / "none", 0) == {}
+
+
+PASSWORDS = {
+    "database_password": "nV5pQ8sTz1LrYw3XkJb6GhD0",
+    "keystone_admin_password": "Zx9CvB2nM4aSdF7gHjK1lQwE",
+}
+TOKEN = "gAAAAABpIhJ1q8Vw-Z_x0b1T5uE9kF3rJc7yN2mXhLs4dPaGvQoWtU6iBzRjKeYfSCnM"
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----\n"
+FORBIDDEN = (*PASSWORDS.values(), "ofclouds-yaml", "nobodys-file", TOKEN, "MIIEowIBAAKCAQEA")
+PLANTED = (
+    f"2026-11-22 12:00:01.000 7 ERROR db mysql://nova:{PASSWORDS['database_password']}@h/nova\n"
+    f"pw {PASSWORDS['keystone_admin_password']} and ofclouds-yaml, X-Auth-Token: nobodys-file\n"
+    f"token {TOKEN}\n{KEY}"
+)
+FILES = (
+    "journal",
+    "namespaces",
+    "docker-ps",
+    "system",
+    "ovs/br-int.flows",
+    "containers/keystone.log",
+    "kolla/neutron/neutron-server.log",
+    "problems",
+)
+
+
+class Planted(Site):
+    """A site whose nodes send secrets in everything they send."""
+
+    def collect(self, began: float, ended: float) -> artifacts.Collected:
+        sent = archive({"window": f"{NOON} {NOON + 60} +0000", **dict.fromkeys(FILES, PLANTED)})
+
+        def node() -> Mapping[str, str]:
+            return {f"controller-1/{name}": text for name, text in artifacts.unpack(sent).items()}
+
+        def broken() -> Mapping[str, str]:
+            raise StageError(f"cannot log in with {PASSWORDS['database_password']}")
+
+        console = {"controller-1/console": PLANTED}
+        told = artifacts.collect({"a": node, "b": broken, "c": lambda: console})
+        logs = stage_logs(self.folder / "logs", began)
+        return artifacts.Collected({**told.files, **logs}, told.problems)
+
+
+def no_nodes() -> Ssh:
+    raise StageError("lab lab has no nodes")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """The state folder of a lab with secrets, and with a log that tells them."""
+    folder = tmp_path / "lab"
+    etc = folder / "cloud" / "etc"
+    etc.mkdir(parents=True)
+    (etc / "passwords.yml").write_text(yaml.safe_dump(PASSWORDS))
+    cloud = {"clouds": {"kollalab-lab": {"auth": {"password": "ofclouds-yaml"}}}}
+    (folder / "cloud" / "clouds.yaml").write_text(yaml.safe_dump(cloud))
+    (folder / "logs").mkdir()
+    (folder / "logs" / "cloud.log").write_text(PLANTED)
+    return folder
+
+
+def test_no_planted_secret_is_in_any_artefact(lab: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    failures = Failures(Planted(lab, no_nodes, lambda: None), out)  # type: ignore[arg-type, return-value]
+    summary = failures.keep(Failure("a.py::test_a", "call", NOON, NOON + 60, PLANTED), out / "a")
+    written = {path: path.read_text() for path in out.rglob("*") if path.is_file()}
+    # failure, timeline, about.json, the stage's log, the console, and what the node sent
+    assert len(written) == 5 + len(FILES)
+    for where, text in [*written.items(), ("summary", summary)]:
+        for secret in FORBIDDEN:
+            assert secret not in text, where
+    assert "12:00:01.000 controller-1/kolla/neutron" in (out / "a" / "timeline.txt").read_text()
+    about = json.loads((out / "a" / "about.json").read_text())
+    assert about["test"] == "a.py::test_a"
+    assert about["began"] == "2026-11-22T12:00:00.000+00:00"
+    assert about["problems"] == ["b: cannot log in with ********"]
+    assert sorted(about["files"]) == sorted(
+        str(path.relative_to(out / "a")) for path in written if path.name != "about.json"
+    )
+
+
+def test_secrets_are_remembered_when_the_lab_is_gone_and_learnt_when_it_is_deployed(
+    lab: Path,
+) -> None:
+    site = Site(lab, no_nodes, lambda: None)  # type: ignore[arg-type, return-value]
+    first = PASSWORDS["database_password"]
+    assert first not in site.redactor()(first)
+    passwords = lab / "cloud" / "etc" / "passwords.yml"
+    passwords.write_text("database_password: the-new-one-of-a-new-deploy\n")
+    assert "new-one" not in site.redactor()("the-new-one-of-a-new-deploy")
+    passwords.unlink()
+    (lab / "cloud" / "clouds.yaml").unlink()
+    assert "new-one" not in site.redactor()("the-new-one-of-a-new-deploy")
+
+
+def test_a_lab_without_nodes_tells_its_stages_logs(lab: Path) -> None:
+    had = Site(lab, no_nodes, lambda: None).collect(0, time.time())  # type: ignore[arg-type, return-value]
+    assert list(had.files) == ["stages/cloud.log"]
+    assert had.problems == ("the lab has no nodes",)
+
+
+def test_redaction_is_what_writes_are_given(tmp_path: Path) -> None:
+    artifacts.write(tmp_path / "x", {"a/b": "the-secret"}, Redactor(["the-secret"]))
+    assert (tmp_path / "x" / "a" / "b.txt").read_text() == "********"
