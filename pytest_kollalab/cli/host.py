@@ -1,15 +1,20 @@
-"""The verbs about the host: doctor."""
+"""The verbs about the host: doctor, gc."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_kollalab.cli.frame import EXIT_HOST, json_option, make_lab, verb
+from pytest_kollalab.cli.frame import EXIT_FAILED, EXIT_HOST, json_option, make_lab, verb
+from pytest_kollalab.errors import KollalabError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.garbage import Item
+    from pytest_kollalab.lab import Lab
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
@@ -38,3 +43,62 @@ def doctor(as_json: bool, **given: Any) -> None:
         click.echo("a lab can run here" if is_fit(findings) else "a lab cannot run here yet")
     if not is_fit(findings):
         sys.exit(EXIT_HOST)
+
+
+@verb
+@click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing changes.")
+@click.option(
+    "--older-than",
+    "days",
+    default=7.0,
+    show_default=True,
+    help="Days that a lab or a cache must have been untouched.",
+)
+@click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated.")
+@json_option
+def gc(yes: bool, days: float, kinds: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """List what nothing uses any more, how old and how big it is; remove it with --yes.
+
+    Kinds: lab (stopped half-way or long untouched), leftover (carries the tag of a lab without
+    records), tools, images (in docker), store (in the registry), files. What a running process or
+    an existing lab uses is never listed.
+    """
+    from pytest_kollalab.garbage import human_age, human_size, total
+
+    items = _garbage(make_lab((), **given), days, kinds)
+    failed: dict[str, str] = {}
+    gone = []
+    for item in items:
+        if not as_json:
+            click.echo(
+                f"{item.kind:<8}  {human_age(item.age):>7}  {human_size(item.size):>9}"
+                f"  {item.what}: {item.why}"
+            )
+        if yes:
+            try:
+                item.remove()
+                gone.append(item)
+            except KollalabError as error:
+                failed[f"{item.kind} {item.what}"] = str(error)
+    if as_json:
+        listed = [
+            {name: getattr(item, name) for name in ("kind", "what", "why", "age", "size")}
+            for item in items
+        ]
+        click.echo(json.dumps({"items": listed, "removed": yes, "failed": failed}, indent=2))
+    elif not items:
+        click.echo("there is no garbage")
+    elif yes:
+        click.echo(f"removed {len(gone)}, {human_size(total(gone))}")
+    else:
+        click.echo(f"{human_size(total(items))} in all; `kollalab gc --yes` removes it")
+    for what, said in failed.items() if not as_json else ():
+        click.echo(f"{what} stays: {said}", err=True)
+    if failed:
+        sys.exit(EXIT_FAILED)
+
+
+def _garbage(lab: Lab, days: float, kinds: tuple[str, ...]) -> list[Item]:
+    from pytest_kollalab.garbage.find import find
+
+    return find(lab.paths, lab.config, days, kinds)

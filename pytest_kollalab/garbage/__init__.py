@@ -1,0 +1,70 @@
+"""Garbage: what labs and runs left behind and nothing uses any more, and its removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_kollalab import lock
+from pytest_kollalab.errors import BusyError
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that could go: what, why, how old (seconds), how big (bytes), and how.
+
+    A size of None is one that cannot be told without reading all of it.
+    """
+
+    kind: str
+    what: str
+    why: str
+    age: float
+    size: int | None
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock; a file alone says nothing."""
+    if not path.exists():
+        return False
+    try:
+        with lock.exclusive(path, "look for garbage", timeout=0):
+            return False
+    except BusyError:
+        return True
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder, as they lie on the disk."""
+    if path.is_symlink() or path.is_file():
+        return path.lstat().st_blocks * 512
+    return sum(each.lstat().st_blocks * 512 for each in path.rglob("*") if not each.is_dir())
+
+
+def total(items: Iterable[Item]) -> int:
+    """The bytes of all items whose size is known."""
+    return sum(item.size or 0 for item in items)
+
+
+def human_size(size: int | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return "?"
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit in ("B", "KiB") else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+def human_age(seconds: float) -> str:
+    """A span of time for people, in its largest unit."""
+    for name, length in (("d", DAY), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {name}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,44 @@
+"""The search for garbage: all kinds of it, in the order in which they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pytest_kollalab.config import Config, nearest
+from pytest_kollalab.errors import ConfigError, HostError
+from pytest_kollalab.garbage import DAY, Item, caches, labs
+from pytest_kollalab.paths import Paths
+
+KINDS = ("lab", "leftover", "tools", "images", "store", "files")
+
+
+def find(paths: Paths, config: Config, days: float, kinds: Sequence[str] = ()) -> list[Item]:
+    """Everything that could go, of the kinds named or of all; changes nothing.
+
+    Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"there is no garbage of kind {kind!r}", hint=nearest(kind, KINDS))
+    wanted = kinds or KINDS
+    old = days * DAY
+    try:
+        client = docker.from_env(timeout=600)
+        client.ping()
+    except DockerException as error:
+        raise HostError(
+            "docker does not answer", details=str(error), hint="kollalab doctor says how to mend it"
+        ) from error
+    used = caches.kept(paths, config)
+    searches: dict[str, Callable[[], Iterator[Item]]] = {
+        "lab": lambda: labs.stale(paths, old),
+        "leftover": lambda: labs.leftovers(client, paths),
+        "tools": lambda: caches.tools(paths, used, old),
+        "images": lambda: caches.images(client, paths, used, old),
+        "store": lambda: caches.stored(client, paths, used, old),
+        "files": lambda: caches.files(paths, used, old),
+    }
+    return [item for kind in KINDS if kind in wanted for item in searches[kind]()]

@@ -1,0 +1,168 @@
+"""Labs that nobody uses any more, and what carries the tag of a lab that is not there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import state
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import new_run_id
+from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.garbage import Item, human_age, is_held, size_of
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.lock import Lease
+from pytest_kollalab.paths import Paths
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+LABEL = "kollalab.lab"
+HOME = "kollalab.home"
+STOPPED = (state.CREATING, state.DESTROYING)
+
+
+def stale(paths: Paths, older_than: float) -> Iterator[Item]:
+    """The labs that a run left half made, and those untouched for `older_than` seconds."""
+    folder = paths.state / "labs"
+    for lab in sorted(each for each in folder.glob("*") if each.is_dir()):
+        if in_use(paths, lab.name):
+            continue
+        records = sorted(lab.glob("*.json"))
+        newest = max((path.stat().st_mtime for path in [lab, *records]), default=0.0)
+        age = time.time() - newest
+        why = why_stale(_statuses(records), age, older_than)
+        if why is not None:
+            yield Item("lab", lab.name, why, age, size_of(lab), _Destroy(paths, lab.name))
+
+
+def why_stale(statuses: Mapping[str, str], age: float, older_than: float) -> str | None:
+    """Why a lab that nobody uses may go; None when it should stay."""
+    if not statuses:
+        return "a folder without records"
+    for stage, status in statuses.items():
+        if status in STOPPED:
+            return f"its run was stopped while {status} {stage}"
+    if age >= older_than:
+        return f"untouched for {human_age(age)}"
+    return None
+
+
+def in_use(paths: Paths, lab: str) -> bool:
+    """Whether a process has the lab's lock or its lease."""
+    folder = paths.state / "labs"
+    return is_held(folder / f"{lab}.lock") or Lease(folder / f"{lab}.lease").is_shared()
+
+
+def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
+    """Containers, networks and volumes by lab, where the lab has no records any more."""
+    found: dict[str, list[tuple[str, str, float]]] = {}
+    for kind, thing, name, made in _tagged(client):
+        labels = thing.get("Labels") or {}
+        if owner(labels, paths) is None:
+            found.setdefault(labels[LABEL], []).append((kind, name, made))
+    for lab, things in sorted(found.items()):
+        counts = [
+            f"{number} {kind}{'s' if number > 1 else ''}"
+            for kind in ("container", "network", "volume")
+            if (number := sum(each[0] == kind for each in things))
+        ]
+        age = time.time() - max(made for *_, made in things)
+        why = f"{', '.join(counts)}; lab {lab} has no records"
+        yield Item("leftover", lab, why, age, None, _Remove(client, things))
+
+
+def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
+    """The folder of the lab that something carries the tag of; None when there is none.
+
+    A lab whose folder cannot be looked into belongs to somebody else.
+    """
+    lab = labels[LABEL]
+    homes = {Path(labels.get(HOME) or paths.state), paths.state}
+    for home in homes:
+        folder = home / "labs" / lab
+        try:
+            if any(folder.glob("*.json")) or (home == paths.state and in_use(paths, lab)):
+                return folder
+            if folder.parent.is_dir():
+                list(folder.parent.iterdir())
+        except PermissionError:
+            return folder
+    return None
+
+
+class _Destroy:
+    """Destroys a lab with the provider that made it."""
+
+    def __init__(self, paths: Paths, name: str) -> None:
+        self.paths = paths
+        self.name = name
+
+    def __call__(self) -> None:
+        nodes = state.load(self.paths.lab(self.name) / "nodes.json")
+        provider = str(nodes.made.get("provider", "auto")) if nodes is not None else "auto"
+        options = Options(name=self.name, provider=provider)
+        lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
+        lab.destroy()
+
+
+class _Remove:
+    """Removes what carries a tag: containers first, for the rest is theirs."""
+
+    def __init__(self, client: DockerClient, things: list[tuple[str, str, float]]) -> None:
+        self.client = client
+        self.things = things
+
+    def __call__(self) -> None:
+        from docker.errors import APIError
+
+        api = self.client.api
+        how = {
+            "container": lambda name: api.remove_container(name, force=True, v=True),
+            "network": api.remove_network,
+            "volume": lambda name: api.remove_volume(name, force=True),
+        }
+        for kinds in (("container",), ("network", "volume")):
+            names = [(how[kind], name) for kind, name, _ in self.things if kind in kinds]
+            with ThreadPoolExecutor() as pool:
+                jobs = [pool.submit(remove, name) for remove, name in names]
+            for job in jobs:
+                try:
+                    job.result()
+                except APIError as error:
+                    if error.status_code != 404:
+                        raise KollalabError(
+                            "docker did not remove it",
+                            details=str(error.explanation),
+                            hint="stop or disconnect the container that uses it, then run again",
+                        ) from error
+
+
+def _statuses(records: list[Path]) -> dict[str, str]:
+    found = {}
+    for path in records:
+        try:
+            found[path.stem] = str(json.loads(path.read_text(encoding="utf-8"))["status"])
+        except (OSError, ValueError, KeyError, TypeError):
+            found[path.stem] = "damaged"
+    return found
+
+
+def _tagged(client: DockerClient) -> Iterator[tuple[str, dict[str, Any], str, float]]:
+    api = client.api
+    only = {"label": [LABEL]}
+    for each in api.containers(all=True, filters=only):
+        yield "container", each, each["Id"], float(each["Created"])
+    for each in api.networks(filters=only):
+        yield "network", each, each["Id"], _when(each["Created"])
+    for each in api.volumes(filters=only)["Volumes"] or []:
+        yield "volume", each, each["Name"], _when(each["CreatedAt"])
+
+
+def _when(text: str) -> float:
+    return datetime.datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,153 @@
+"""Garbage: what counts as such, how big it is, what is never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pytest_kollalab import garbage, lock, state
+from pytest_kollalab.cli import main
+from pytest_kollalab.cli.frame import EXIT_HOST, EXIT_USAGE
+from pytest_kollalab.garbage import DAY, caches, labs, store
+from pytest_kollalab.garbage.caches import Kept
+from pytest_kollalab.lock import Lease
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.state import CREATING, FAILED, READY, Record
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+
+
+def make_lab(paths: Paths, name: str, status: str, age: float = 0.0) -> Path:
+    folder = paths.lab(name)
+    path = folder / "nodes.json"
+    state.save(path, Record("nodes", "k", "r", status, inputs={}))
+    for each in (path, folder):
+        os.utime(each, (time.time() - age,) * 2)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("statuses", "days", "why"),
+    [
+        ({"nodes": READY, "cloud": READY}, 1, None),
+        ({"nodes": READY, "cloud": FAILED}, 1, None),
+        ({"nodes": READY}, 8, "untouched for 8 d"),
+        ({"nodes": READY, "cloud": CREATING}, 0, "its run was stopped while creating cloud"),
+        ({}, 0, "a folder without records"),
+    ],
+)
+def test_why_a_lab_may_go(statuses: dict[str, str], days: int, why: str | None) -> None:
+    assert labs.why_stale(statuses, days * DAY, 7 * DAY) == why
+
+
+def test_stale_labs_are_found_and_those_in_use_are_not(paths: Paths) -> None:
+    make_lab(paths, "young", READY)
+    make_lab(paths, "old", READY, age=9 * DAY)
+    make_lab(paths, "leased", READY, age=9 * DAY)
+    make_lab(paths, "locked", CREATING)
+    make_lab(paths, "dead", CREATING)
+    lease = Lease(paths.state / "labs" / "leased.lease")
+    lease.take()
+    with lock.exclusive(paths.state / "labs" / "locked.lock", "build"):
+        found = {item.what: item for item in labs.stale(paths, 7 * DAY)}
+    lease.release()
+    assert sorted(found) == ["dead", "old"]
+    assert found["old"].age == pytest.approx(9 * DAY, abs=60)
+    assert found["old"].size
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_a_dead_run(paths: Paths) -> None:
+    state.write(paths.lab("broken") / "nodes.json", "{")
+    assert list(labs.stale(paths, 7 * DAY)) == []
+
+
+def test_the_owner_of_a_tag_is_the_lab_whose_records_are_there(
+    paths: Paths, tmp_path: Path
+) -> None:
+    make_lab(paths, "mine", READY)
+    others = Paths(cache=tmp_path, state=tmp_path / "others")
+    make_lab(others, "theirs", READY)
+    assert labs.owner({"kollalab.lab": "mine"}, paths) == paths.lab("mine")
+    theirs = {"kollalab.lab": "theirs", "kollalab.home": str(others.state)}
+    assert labs.owner(theirs, paths) == others.lab("theirs")
+    assert labs.owner({"kollalab.lab": "gone"}, paths) is None
+    assert labs.owner({**theirs, "kollalab.lab": "gone"}, paths) is None
+
+
+def test_a_lab_that_is_being_made_owns_its_tag_before_its_first_record(paths: Paths) -> None:
+    with lock.exclusive(paths.state / "labs" / "new.lock", "build"):
+        assert labs.owner({"kollalab.lab": "new"}, paths) is not None
+
+
+def test_what_an_image_has_of_its_own() -> None:
+    images = [
+        {"Id": "base", "Size": 100, "RootFS": {"Layers": ["a"]}},
+        {"Id": "child", "Size": 130, "RootFS": {"Layers": ["a", "b", "c"]}},
+        {"Id": "other", "Size": 50, "RootFS": {"Layers": ["x"]}},
+    ]
+    assert caches.own_sizes(images) == {"base": 100, "child": 30, "other": 50}
+
+
+def test_old_tools_and_files_are_found_those_in_use_are_not(paths: Paths) -> None:
+    for name in ("used", "old"):
+        state.write(paths.cache / "tools" / name / "bin" / "python", "x")
+        state.write(paths.cache / "images" / "build" / name / "kolla-build.conf", "x")
+    state.write(paths.cache / "push-1234" / "images.tar", "x")
+    kept = Kept(
+        tools=frozenset({"used"}), images=frozenset(), tags=frozenset({"used"}), names=frozenset()
+    )
+    (tools,) = caches.tools(paths, kept, 0)
+    assert tools.what == "old"
+    assert [item.what for item in caches.files(paths, kept, 0)] == ["images/build/old", "push-1234"]
+    # What a killed run left is of no use at any age.
+    assert [item.what for item in caches.files(paths, kept, DAY)] == ["push-1234"]
+    with lock.exclusive(paths.cache / "stages" / "images.lock", "build"):
+        assert list(caches.files(paths, kept, 0)) == []
+    tools.remove()
+    assert [path.name for path in (paths.cache / "tools").iterdir()] == ["used"]
+
+
+def blob(root: Path, name: str, data: bytes) -> str:
+    path = root / "docker/registry/v2/blobs/sha256" / name[:2] / name / "data"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    return f"sha256:{name}"
+
+
+def test_the_store_tells_what_only_one_tag_needs(tmp_path: Path) -> None:
+    shared, mine = blob(tmp_path, "aa1", b"s" * 5000), blob(tmp_path, "bb1", b"m" * 9000)
+    for tag, layers in {"old": [shared, mine], "new": [shared]}.items():
+        text = json.dumps({"config": {"digest": shared}, "layers": [{"digest": d} for d in layers]})
+        digest = blob(tmp_path, f"cc{tag}", text.encode())
+        link = "docker/registry/v2/repositories/kolla/cron/_manifests/tags"
+        state.write(tmp_path / link / tag / "current" / "link", digest)
+    tags = store.tags(tmp_path)
+    assert sorted(tags) == ["new", "old"]
+    size = store.only_in(tmp_path, tags["old"], tags["new"])
+    assert 9000 <= size < 9000 + 3 * 4096
+    assert store.only_in(tmp_path, tags["new"], tags["old"]) <= 4096
+
+
+def test_spans_and_sizes_for_people() -> None:
+    assert [garbage.human_age(s) for s in (5, 300, 7200, 3 * DAY)] == ["5 s", "5 min", "2 h", "3 d"]
+    assert [garbage.human_size(s) for s in (None, 10, 2048, 5 * 2**30)] == [
+        "?", "10 B", "2 KiB", "5.0 GiB",
+    ]  # fmt: skip
+
+
+def test_mistakes_are_messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["gc", "--kind", "stor"])
+    assert (result.exit_code, "'store'" in result.output) == (EXIT_USAGE, True)
+    result = CliRunner().invoke(main, ["gc"])
+    assert (result.exit_code, "kollalab doctor" in result.output) == (EXIT_HOST, True)
