@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.server import Compute
     from pytest_kollalab.sdn.sfc import Sfc
     from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.session import Failure
     from pytest_kollalab.ssh import Ssh
 
 lab_key = pytest.StashKey["Lab"]()
@@ -29,12 +30,15 @@ FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": 
 
 # pytest offers this class as an attribute of a function only, which mypy does not take for a class.
 class LabFailure(pytest.fail.Exception):  # type: ignore[name-defined,misc]
-    """A stage could not be had: the whole message for the first test, `brief` for the others."""
+    """A stage could not be had: one line for each test, explained once when the session ends.
 
-    def __init__(self, error: KollalabError) -> None:
-        super().__init__(str(error), pytrace=False)
-        self.brief = f"the lab is broken: {error.brief}"
-        self.explained = False
+    `explained` is false for the first test that meets the failure, `text` is the whole message.
+    """
+
+    def __init__(self, failure: Failure, *, explained: bool) -> None:
+        super().__init__(failure.line, pytrace=False)
+        self.text = failure.text
+        self.explained = explained
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,17 @@ def ensure(lab: Lab, stage: str) -> Mapping[str, Any]:
     try:
         return lab.ensure(stage)
     except KollalabError as error:
-        raise LabFailure(error) from None
+        failure = lab.session.fail(error)
+        raise LabFailure(failure, explained=failure.text != str(error)) from None
 
 
 @pytest.fixture(scope="session")
 def kollalab(pytestconfig: pytest.Config) -> Lab:
     """The lab of this session. Override it to bring up a lab in another way."""
-    from pytest_kollalab.plugin import make_lab, used_key
+    from pytest_kollalab.plugin import make_lab, sharing_key, used_key
 
     pytestconfig.stash[used_key] = True
+    pytestconfig.stash[sharing_key].use()
     return make_lab(pytestconfig)
 
 

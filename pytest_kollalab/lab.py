@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import state
 from pytest_kollalab.config import STAGES, Config, Options
-from pytest_kollalab.engine import BUILD, Engine, Step
+from pytest_kollalab.engine import BUILD, Engine, Step, new_run_id
 from pytest_kollalab.errors import BusyError, HostError, StageError
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths, default_paths
 from pytest_kollalab.points import point
+from pytest_kollalab.session import Session
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -47,7 +48,8 @@ class Lab:
         self.paths = paths or default_paths()
         self.feature_names = tuple(dict.fromkeys([*self.config.features, *features]))
         self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease")
-        self._run_id = run_id
+        self._run_id = run_id or new_run_id()
+        self.session = Session(self.paths, self._run_id)
         self._say = say
         self._checked = False
 
@@ -169,8 +171,8 @@ class Lab:
         return connect(self.ensure("cloud"))
 
     def _check_host(self, stage: str) -> None:
-        self._checked = True
         if stage == "tools" or not any(s.action == BUILD for s in self.engine.plan(stage)):
+            self._checked = True
             return
         problems = self.provider.problems()
         if problems:
@@ -179,3 +181,4 @@ class Lab:
                 details="\n".join(problem.what for problem in problems),
                 hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
             )
+        self._checked = True

@@ -37,6 +37,12 @@ def left_by_the_dead(text: str) -> bool:
     return match is not None and not lives(match[0])
 
 
+def living(text: str) -> int:
+    """The process whose mark a name contains; 0 when that is gone."""
+    match = MARK.search(text)
+    return int(match[1]) if match is not None and lives(match[0]) else 0
+
+
 def orphans() -> list[int]:
     """The processes whose owner is gone; those of other users cannot be seen."""
     return [pid for pid, owner in _owned() if not lives(owner)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab import config as configuration
-from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
     LabFailure,
@@ -24,6 +24,7 @@ from pytest_kollalab.fixtures import (
     sfc,
     tenant,
 )
+from pytest_kollalab.sharing import Sharing
 
 if TYPE_CHECKING:
     from pytest_kollalab.lab import Lab
@@ -43,6 +44,7 @@ features_key = pytest.StashKey[tuple[str, ...]]()
 settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options]]()
 failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
+sharing_key = pytest.StashKey[Sharing]()
 
 MARKER = "kollalab_feature"
 
@@ -81,10 +83,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("filterwarnings", SDK_WARNINGS)
     config.addinivalue_line("markers", "smoke: one test or two per feature, quick on a ready lab")
+    config.addinivalue_line("markers", "disruptive: runs alone, no other test uses the lab then")
     try:
         config.stash[settings_key] = _settings(config)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
+    sharing = Sharing(config, config.stash[settings_key][1].name, lambda text: _show(config, text))
+    config.stash[sharing_key] = sharing
+    config.pluginmanager.register(sharing, "kollalab-sharing")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -147,10 +153,10 @@ def pytest_runtest_makereport(
     report = yield
     failure = call.excinfo.value if call.excinfo is not None else None
     explained = isinstance(failure, LabFailure) and failure.explained
-    if isinstance(failure, LabFailure):
+    if isinstance(failure, LabFailure) and not explained:
+        # A report for machines has no summary at its end.
+        report.user_properties.append(("kollalab_failure", failure.text))
         # pytest raises the one failure of a session fixture again for every test that uses it.
-        if failure.explained:
-            report.longrepr = failure.brief
         failure.explained = True
     if item.config.stash.get(used_key, False):
         span = {"began": call.start, "ended": call.stop}
@@ -180,7 +186,7 @@ def make_lab(config: pytest.Config) -> Lab:
             settings,
             options,
             features=features,
-            run_id=getattr(config, "workerinput", {}).get("testrunuid", None),
+            run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
             say=lambda text: say(config, text),
         )
     return config.stash[lab_key]
@@ -200,7 +206,12 @@ def watch_failures(config: pytest.Config) -> Failures:
 
 
 def say(config: pytest.Config, text: str) -> None:
-    """Show a line to the user now, whatever pytest captures."""
+    """Show a line to the user now, whatever pytest captures and whichever process this is."""
+    if sharing_key in config.stash:
+        config.stash[sharing_key].say(text)
+
+
+def _show(config: pytest.Config, text: str) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
     if reporter is None:
@@ -245,13 +256,21 @@ def _finish(session: pytest.Session) -> None:
     config = session.config
     lab = config.stash.get(lab_key, None)
     used = lab is not None and config.stash.get(used_key, False)
+    sharing = config.stash[sharing_key]
     if hasattr(config, "workeroutput"):
         config.workeroutput["kollalab_used"] = used
         if lab is not None:
             lab.lease.release()
         return
-    if not config.stash.get(used_key, False):
-        return
+    # A worker that died could not say that it used the lab.
+    if config.stash.get(used_key, False) or sharing.session.is_used():
+        sharing.begin_removal()
+        _leave(session)
+    sharing.close()
+
+
+def _leave(session: pytest.Session) -> None:
+    config = session.config
     lab = make_lab(config)
     keep = lab.options.keep
     if keep == "always" or (keep == "failed" and session.testsfailed):
@@ -265,5 +284,7 @@ def _finish(session: pytest.Session) -> None:
     try:
         say(config, f"kollalab: removing lab {lab.name}")
         lab.destroy()
+    except BusyError:
+        say(config, f"kollalab: lab {lab.name} is used by another session, which will remove it")
     except KollalabError as error:
         say(config, f"kollalab: {error}")

@@ -16,7 +16,7 @@ from pytest_kollalab.paths import Paths
 
 FAILURE = "failure.json"
 LINES = "lines"
-USED = "used"
+USED = "used-"
 OWNER = "owner-"
 
 
@@ -36,11 +36,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of progress. One that is said `once` is shown once, whoever says it."""
+    """A line of progress, and who said it."""
 
     who: str
     text: str
-    once: bool = False
 
 
 class Session:
@@ -64,19 +63,21 @@ class Session:
         self._failure = self.failure()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def fail(self, error: Exception) -> None:
-        """Record the first failure; those that follow from it are not recorded."""
-        if self.failure() is not None:
-            return
+    def fail(self, error: Exception) -> Failure:
+        """Record the first failure and return it; those that follow from it are not recorded."""
+        known = self.failure()
+        if known is not None:
+            return known
         self._failure = _failure(error)
         if not self.folder.is_dir():
-            return
+            return self._failure
         temporary = self.folder / f"{FAILURE}.{owner.mark()}"
         temporary.write_text(json.dumps(asdict(self._failure)), encoding="utf-8")
         # A link is refused when the name is taken: the first one stays.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, self.folder / FAILURE)
         temporary.unlink()
+        return self.failure() or self._failure
 
     def failure(self) -> Failure | None:
         """The first failure of any of the run's processes, or None."""
@@ -88,11 +89,15 @@ class Session:
     def use(self) -> None:
         """Remember that the lab is used, for whoever has to remove it: this process may die."""
         if self.folder.is_dir():
-            (self.folder / USED).touch()
+            (self.folder / f"{USED}{owner.mark()}").touch()
 
     def is_used(self) -> bool:
         """Whether any process of the run used the lab."""
-        return (self.folder / USED).exists()
+        return any(self.folder.glob(f"{USED}*"))
+
+    def users(self) -> list[int]:
+        """The processes of the run that used the lab and still live."""
+        return [pid for path in self.folder.glob(f"{USED}*") if (pid := owner.living(path.name))]
 
     def tell(self, line: Line) -> None:
         """Pass a line of progress on to the process that has the terminal."""
@@ -107,8 +112,11 @@ class Session:
             os.close(handle)
 
     def lines(self) -> Iterator[Line | None]:
-        """The lines told so far, then None for each time that there is nothing new."""
-        seen: set[str] = set()
+        """The lines told so far, then None, then those told since, and so on for ever.
+
+        What several say, as when all wait for the same process, is there once.
+        """
+        said_by: dict[str, str] = {}
         read, rest = 0, b""
         while True:
             data = b""
@@ -119,10 +127,8 @@ class Session:
             *whole, rest = (rest + data).split(b"\n")
             for text in whole:
                 line = Line(**json.loads(text))
-                if not (line.once and line.text in seen):
+                if said_by.setdefault(line.text, line.who) == line.who:
                     yield line
-                if line.once:
-                    seen.add(line.text)
             yield None
 
 

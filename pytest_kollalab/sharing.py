@@ -1,0 +1,152 @@
+"""Sharing: one lab for the workers of a session and for several sessions, and its orderly end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kollalab import config as configuration
+from pytest_kollalab.engine import new_run_id
+from pytest_kollalab.lock import Turns
+from pytest_kollalab.paths import default_paths
+from pytest_kollalab.session import Line, Session
+from pytest_kollalab.signals import Signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_kollalab.session import Failure
+
+MARKER = "disruptive"
+# Asking for it, directly or through another fixture, is what makes a test one of the lab.
+FIXTURE = "kollalab"
+POLL = 0.2
+
+Say = Callable[[str], None]
+
+
+class Sharing:
+    """What a process of pytest has to do with the others of its session.
+
+    `name` is the lab's and `say` shows a line. In a worker of pytest-xdist there is no terminal:
+    lines go to the controller, which shows them.
+    """
+
+    def __init__(self, config: pytest.Config, name: str, say: Say) -> None:
+        self.config = config
+        self.name = name
+        self.worker = str(getattr(config, "workerinput", {}).get("workerid", ""))
+        self.run = str(getattr(config, "workerinput", {}).get("kollalab_run", "")) or new_run_id()
+        paths = default_paths()
+        self.session = Session(paths, self.run)
+        self.turns = Turns(paths.state / "labs" / name)
+        self.signals: Signals | None = None
+        self._say = say
+        self._done = threading.Event()
+        self._follower: threading.Thread | None = None
+
+    def use(self) -> None:
+        """Say that this process uses the lab; the first use makes signals end orderly."""
+        if not self.worker and self.signals is None:
+            self.session.open()
+            self._handle_signals()
+        self.session.use()
+
+    def say(self, text: str) -> None:
+        """Show a line, here or where the terminal is."""
+        if self.worker:
+            self.session.tell(Line(self.worker, text))
+        else:
+            self._say(text)
+
+    def begin_removal(self) -> None:
+        """From here on a first signal has nothing to interrupt."""
+        if self.signals is not None:
+            self.signals.removing = True
+
+    def close(self) -> None:
+        """End what use() and the workers began."""
+        self._done.set()
+        if self._follower is not None:
+            self._follower.join()
+        if self.signals is not None:
+            self.signals.restore()
+        if not self.worker:
+            self.session.close()
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first failure of the session."""
+        return self.session.failure()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self._follower is None:
+            self.session.open()
+            self._handle_signals()
+            self._follower = threading.Thread(target=self._follow, daemon=True)
+            self._follower.start()
+        node.workerinput["kollalab_run"] = self.run
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        with self._turn(item):
+            return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        failure = self.failure
+        if failure is not None:
+            terminalreporter.section("the lab is broken", red=True)
+            terminalreporter.write_line(failure.text)
+
+    @contextmanager
+    def _turn(self, item: pytest.Item) -> Iterator[None]:
+        if FIXTURE not in getattr(item, "fixturenames", ()):
+            yield
+            return
+        if item.get_closest_marker(MARKER) is not None:
+            with self.turns.alone(lambda: self.say(f"{item.name}: waits for the other tests")):
+                yield
+        else:
+            with self.turns.together(lambda: self.say(f"{item.name}: waits for one that disrupts")):
+                yield
+
+    def _follow(self) -> None:
+        for line in self.session.lines():
+            if line is not None:
+                self._say(f"[{line.who}] {line.text}")
+            elif self._done.is_set():
+                return
+            else:
+                self._done.wait(POLL)
+
+    def _handle_signals(self) -> None:
+        command = "kollalab down"
+        if self.name != configuration.Options.name:
+            command += f" --name {self.name}"
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
+        with shown:
+            # What pytest captures later is not what a user sees.
+            handle = os.dup(2)
+        self.signals = Signals(
+            f"ending the tests, then removing lab {self.name}",
+            f"Lab {self.name} is removed by: {command}",
+            handle=handle,
+            pass_on=self._pass_on,
+        )
+        self.signals.install()
+
+    def _pass_on(self, number: int) -> None:
+        # A terminal sends Ctrl-C to the workers too, any other sender not.
+        if number == signal.SIGTERM:
+            for pid in self.session.users():
+                if pid != os.getpid():
+                    with suppress(OSError):
+                        os.kill(pid, signal.SIGINT)
