@@ -59,7 +59,8 @@ class Options:
 
     `mirror` is the Debian mirror that images and nodes are made from; `threads` is how many Kolla
     images are built at once (0: one per core). `artifacts` is the folder for what is collected
-    when a test fails; a relative one counts from where pytest was started.
+    when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
+    an existing cloud that is used instead of a lab.
     """
 
     name: str = "lab"
@@ -70,6 +71,7 @@ class Options:
     mirror: str = "http://deb.debian.org/debian"
     threads: int = 0
     artifacts: str = ""
+    cloud: str = ""
 
 
 def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
@@ -110,7 +112,6 @@ def options(*layers: Mapping[str, Any]) -> Options:
     for layer in layers:
         merged.update({key: value for key, value in layer.items() if value is not None})
     made: Options = _fill(Options, merged, "options", "")
-    _check_choice("provider", made.provider, PROVIDERS)
     _check_choice("keep", made.keep, KEEP)
     _check_choice("until", made.until, STAGES)
     for stage in made.fresh:

@@ -67,3 +67,7 @@ class BusyError(KollalabError):
 
 class WaitError(KollalabError):
     """What was waited for did not come, or cannot come any more."""
+
+
+class NeedsLabError(KollalabError):
+    """It takes a lab of our own, and this run uses an existing cloud."""

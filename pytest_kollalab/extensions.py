@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pluggy
+
 from pytest_kollalab import hookspecs
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.features import BUILT_IN, Feature, Registry, images
 from pytest_kollalab.images import added
 
 if TYPE_CHECKING:
-    import pluggy
-
     from pytest_kollalab.images.added import Folder
     from pytest_kollalab.providers import Factory
 
@@ -110,6 +110,39 @@ class Extensions:
         ]
 
 
+NOTHING = Extensions()
+
+
+class Hooks(pluggy.PluginManager):
+    """The hooks without pytest: as there, a function is an implementation by its name."""
+
+    def __init__(self) -> None:
+        super().__init__(PROJECT)
+        self.add_hookspecs(hookspecs)
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """The marks of an implementation; none are needed."""
+        if not name.startswith(PREFIX):
+            return None
+        unmarked = pluggy.HookimplOpts(
+            wrapper=False,
+            hookwrapper=False,
+            optionalhook=False,
+            tryfirst=False,
+            trylast=False,
+            specname=None,
+        )
+        return super().parse_hookimpl_opts(plugin, name) or unmarked
+
+    def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
+        """The marks of a hook; all of ours are of one kind."""
+        if not name.startswith(PREFIX):
+            return None
+        return pluggy.HookspecOpts(
+            firstresult=False, historic=False, warn_on_impl=None, warn_on_impl_args=None
+        )
+
+
 def gather(
     manager: pluggy.PluginManager, release: str, name: Callable[[str], str] = str
 ) -> Extensions:
@@ -119,10 +152,10 @@ def gather(
     """
     hooks = [hook for hook in dir(hookspecs) if hook.startswith(PREFIX)]
     asked = {hook: getattr(manager.hook, hook) for hook in hooks}
-    plugins = {impl.plugin: impl.plugin_name for h in asked.values() for impl in h.get_hookimpls()}
+    plugins = {impl.plugin_name: impl.plugin for h in asked.values() for impl in h.get_hookimpls()}
     given = []
-    for plugin, plugin_name in plugins.items():
-        others = [other for other in plugins if other is not plugin]
+    for plugin_name in plugins:
+        others = [other for other_name, other in plugins.items() if other_name != plugin_name]
 
         def ask(what: str, others: Sequence[Any] = others, **arguments: Any) -> list[Any]:
             caller = manager.subset_hook_caller(f"{PREFIX}{what}", others)
@@ -138,32 +171,9 @@ def gather(
 
 def installed(release: str) -> Extensions:
     """The extensions of the installed packages, by their entry points of the group `kollalab`."""
-    import pluggy
-
-    class Manager(pluggy.PluginManager):
-        """Takes functions by their names, as pytest does."""
-
-        def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-            if not name.startswith(PREFIX):
-                return None
-            return super().parse_hookimpl_opts(plugin, name) or {
-                "wrapper": False,
-                "hookwrapper": False,
-                "optionalhook": False,
-                "tryfirst": False,
-                "trylast": False,
-                "specname": None,
-            }
-
-        def parse_hookspec_opts(self, module_or_class: object, name: str) -> Any:
-            if not name.startswith(PREFIX):
-                return None
-            return {"firstresult": False, "historic": False, "warn_on_impl": None}
-
-    manager = Manager(PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.load_setuptools_entrypoints(GROUP)
-    return gather(manager, release)
+    hooks = Hooks()
+    hooks.load_setuptools_entrypoints(GROUP)
+    return gather(hooks, release)
 
 
 def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Extension:

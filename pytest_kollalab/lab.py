@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import state
 from pytest_kollalab.config import STAGES, Config, Options
-from pytest_kollalab.engine import BUILD, Engine, Step, new_run_id
-from pytest_kollalab.errors import BusyError, HostError, StageError
+from pytest_kollalab.engine import BUILD, REUSE, Engine, Step, new_run_id
+from pytest_kollalab.errors import BusyError, HostError, NeedsLabError, StageError
+from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths, default_paths
 from pytest_kollalab.points import point
@@ -29,7 +30,8 @@ class Lab:
     """A lab by its name; making the object touches nothing.
 
     `features` are the names of the features that the cloud must have. `say` shows a line of
-    progress.
+    progress. `extensions` are what others bring. With the option `cloud` there is only that one:
+    whatever needs a lab raises NeedsLabError.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Lab:
         paths: Paths | None = None,
         run_id: str | None = None,
         say: Callable[[str], None] = print,
+        extensions: Extensions = NOTHING,
     ) -> None:
         self.config = config or Config()
         self.options = options or Options()
@@ -51,7 +54,10 @@ class Lab:
         self._run_id = run_id or new_run_id()
         self.session = Session(self.paths, self._run_id)
         self._say = say
+        self.extensions = extensions
         self._checked = False
+        self._told: set[str] = set()
+        self._lacking: dict[str, str] | None = None
 
     @property
     def folder(self) -> Path:
@@ -63,14 +69,12 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers import choose
 
-        return choose(self.options, self.paths)
+        return choose(self.options, self.paths, self.extensions.providers)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The features of the lab, those that others require included."""
-        from pytest_kollalab.features import resolve
-
-        return resolve(self.feature_names)
+        return self.extensions.registry.resolve(self.feature_names)
 
     @cached_property
     def engine(self) -> Engine:
@@ -84,9 +88,18 @@ class Lab:
         given = (self.config, self.options, self.paths)
         stages = (
             ToolsStage(*given),
-            ImagesStage(*given, names=images(self.features)),
+            ImagesStage(
+                *given,
+                names=images(self.features),
+                folders=self.extensions.folders(self.features),
+            ),
             NodesStage(*given, provider=self.provider),
-            CloudStage(*given, features=self.features, provider=self.provider),
+            CloudStage(
+                *given,
+                features=self.features,
+                provider=self.provider,
+                extensions=self.extensions,
+            ),
         )
         return Engine(
             self.name,
@@ -98,7 +111,9 @@ class Lab:
         )
 
     def plan(self, until: str | None = None) -> list[Step]:
-        """What each stage will do and why; changes nothing."""
+        """What each stage will do and why; changes nothing. Empty with an existing cloud."""
+        if self.options.cloud:
+            return []
         return self.engine.plan(until or self.options.until)
 
     def ensure(self, stage: str) -> Mapping[str, Any]:
@@ -107,6 +122,7 @@ class Lab:
         Raises HostError when the host lacks something (everything that it lacks, at once),
         StageError when a stage cannot be built or lies beyond the option `until`.
         """
+        self._check_ours(f"the stage {stage}")
         if STAGES.index(stage) > STAGES.index(self.options.until):
             raise StageError(
                 f"stage {stage} lies beyond {self.options.until}, where this run was told to stop",
@@ -117,7 +133,9 @@ class Lab:
         )
         if not self._checked:
             self._check_host(stage)
-        return self.engine.ensure(stage)
+        made = self.engine.ensure(stage)
+        self._tell(stage)
+        return made
 
     def up(self) -> None:
         """Bring the lab up as far as the option `until` says."""
@@ -128,6 +146,7 @@ class Lab:
 
         Raises BusyError when another process uses the lab, unless `force`.
         """
+        self._check_ours("removing a lab")
         with self.engine.locked("remove the lab"):
             # Who leaves and who enters is decided under the lock: of several, one is the last.
             if not self.lease.claim() and not force:
@@ -157,6 +176,7 @@ class Lab:
         """The way to run commands on the nodes. Raises StageError when there are none."""
         from pytest_kollalab.ssh import Ssh
 
+        self._check_ours("access to nodes")
         record = self.records().get("nodes")
         if record is None or record.status != state.READY:
             raise StageError(
@@ -166,9 +186,42 @@ class Lab:
 
     def connect(self) -> Connection:
         """An openstacksdk connection as the cloud's administrator."""
+        from pytest_kollalab.cloud import existing
         from pytest_kollalab.cloud.connect import connect
 
+        if self.options.cloud:
+            return existing.connect(self.options.cloud)
+
         return connect(self.ensure("cloud"))
+
+    def lacking(self, names: Iterable[str]) -> dict[str, str]:
+        """Which of the named features an existing cloud does not have, and what it lacks."""
+        from pytest_kollalab.cloud import existing
+
+        if self._lacking is None:
+            connection = self.connect()
+            try:
+                self._lacking = existing.lacking(connection, self.features)
+            finally:
+                connection.close()
+        wanted = self.extensions.registry.resolve(names)
+        return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
+
+    def _check_ours(self, what: str) -> None:
+        if self.options.cloud:
+            raise NeedsLabError(
+                f"{what} needs a lab; this run uses the cloud {self.options.cloud}",
+                hint="leave out --kollalab-cloud",
+            )
+
+    def _tell(self, stage: str) -> None:
+        for name in STAGES[: STAGES.index(stage) + 1]:
+            record = self.engine.record(name)
+            if name in self._told or record is None:
+                continue
+            self._told.add(name)
+            action = BUILD if record.run == self.engine.run_id else REUSE
+            self.extensions.watch(self.name, name, action, record.made)
 
     def _check_host(self, stage: str) -> None:
         if stage == "tools" or not any(s.action == BUILD for s in self.engine.plan(stage)):

@@ -125,6 +125,16 @@ def site_globals(
     }
 
 
+def added_images(made: Mapping[str, Mapping[str, Any]], tags: Mapping[str, str]) -> dict[str, Any]:
+    """The variable `kollalab_images`: the reference of each added image by its name.
+
+    Their tags are not `openstack_tag`, which is that of Kolla's own images.
+    """
+    place = f"{made['nodes']['registry']}/{made['images']['namespace']}"
+    found = {name: f"{place}/{name}:{tag}" for name, tag in tags.items()}
+    return {"kollalab_images": found} if found else {}
+
+
 def is_userspace(merged: Globals) -> bool:
     """Whether these globals make Open vSwitch forward in user space."""
     return merged.get("ovs_datapath") == "netdev"
@@ -132,7 +142,7 @@ def is_userspace(merged: Globals) -> bool:
 
 def _clash(what: str, first: str, old: object, second: str, new: object) -> ConfigError:
     return ConfigError(
-        f"the features {first} and {second} do not agree on {what}",
+        f"{first} and {second} do not agree on {what}",
         details=f"{first} wants {old!r}, {second} wants {new!r}",
         hint="select one of them, or set the value in the configuration's own table",
     )

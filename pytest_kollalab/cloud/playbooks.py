@@ -31,3 +31,25 @@ def mirror(stock: Path, folder: Path) -> Path:
         elif entry.name != "__pycache__":
             (folder / POLLED.parent / entry.name).symlink_to(entry)
     return folder
+
+
+def lay_over(stock: Path, own: Path, folder: Path) -> Path:
+    """Make `folder` the stock folder with what is in `own` laid over it, by links; return it.
+
+    A feature's playbooks so find Kolla-Ansible's variables, modules and roles beside them.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for entry in stock.iterdir():
+        (folder / entry.name).symlink_to(entry)
+    for entry in own.iterdir():
+        link = folder / entry.name
+        if link.is_dir() and entry.is_dir():
+            # Both have it, such as `roles`: one folder with the entries of both.
+            theirs = link.resolve()
+            link.unlink()
+            lay_over(theirs, entry, link)
+        else:
+            link.unlink(missing_ok=True)
+            link.symlink_to(entry)
+    return folder

@@ -21,10 +21,12 @@ class Feature:
 
     `control_images` and `compute_images` are Kolla image names by the node that runs them.
     `globals` are Kolla-Ansible variables; lists of several features are joined. `config` maps a
-    path below Kolla's custom configuration folder to a file's text. `playbooks` run after the
-    deploy, against the lab's inventory. `services` are the types that must be in the catalogue,
-    `extensions` the network API's extensions, and `containers` maps a node group (control or
-    compute) to the containers that must run there.
+    path below Kolla's custom configuration folder to a file's text. `images_from` are folders of
+    Kolla image templates that the feature brings. `playbooks` run after the deploy, against the
+    lab's inventory, each with what lies beside it. `services` are the types that must be in the
+    catalogue, `extensions` the network API's extensions, and `containers` maps a node group
+    (control or compute) to the containers that must run there. A test that uses one of the
+    `fixtures` asks for the feature.
     """
 
     name: str
@@ -33,10 +35,12 @@ class Feature:
     compute_images: tuple[str, ...] = ()
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
+    images_from: tuple[Path, ...] = ()
     playbooks: tuple[Path, ...] = ()
     services: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fixtures: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[str, ...]:

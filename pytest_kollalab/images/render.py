@@ -57,6 +57,11 @@ def own_images(release: Release) -> list[str]:
     return sorted(path.parent.name for path in (release.data / "overlay").rglob("Dockerfile.j2"))
 
 
+def stock_images(venv: Path) -> list[str]:
+    """The images that Kolla itself can build."""
+    return sorted(path.parent.name for path in _stock(venv).rglob("Dockerfile.j2"))
+
+
 def configuration(
     release: Release,
     *,
@@ -97,21 +102,23 @@ def configuration(
 
 def lay_macros(release: Release, venv: Path, folder: Path) -> Path:
     """Make a docker_dir whose macros are Kolla's own with ours after them; returns it."""
-    stock = next(
-        (found for found in venv.glob("share/kolla/docker/macros.j2")),
-        next(venv.glob("lib/python3*/site-packages/kolla/docker/macros.j2"), None),
-    )
-    if stock is None:
-        raise StageError(
-            "kolla has no macros.j2",
-            details=f"looked in {venv}",
-            hint="build the tools anew: --kollalab-fresh tools",
-        )
+    stock = _stock(venv) / "macros.j2"
     ours = (release.data / "macros.j2").read_text(encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
     text = stock.read_text(encoding="utf-8") + "\n" + ours
     (folder / "macros.j2").write_text(text, encoding="utf-8")
     return folder
+
+
+def _stock(venv: Path) -> Path:
+    for pattern in ("share/kolla/docker", "lib/python3*/site-packages/kolla/docker"):
+        for found in venv.glob(f"{pattern}/macros.j2"):
+            return found.parent
+    raise StageError(
+        "kolla has no macros.j2",
+        details=f"looked in {venv}",
+        hint="build the tools anew: --kollalab-fresh tools",
+    )
 
 
 def patterns(names: Iterable[str]) -> list[str]:

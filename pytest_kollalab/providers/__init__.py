@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_kollalab.config import NodesConfig, Options
+from pytest_kollalab.config import PROVIDERS, NodesConfig, Options, nearest
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Tag
@@ -101,11 +101,18 @@ class Provider(Protocol):
         """What Kolla-Ansible must know about each node: node -> variables."""
 
 
-def choose(options: Options, paths: Paths) -> Provider:
+Factory = Callable[[Options, Paths], Provider]
+
+
+def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None = None) -> Provider:
     """Return the provider that the options name; `auto` is docker, which needs no KVM.
 
-    Raises ConfigError for a provider that is not there.
+    `added` are those of others, by name. Raises ConfigError for a provider that is not there.
     """
+    others = added or {}
+    check(options.provider, others)
+    if options.provider in others:
+        return others[options.provider](options, paths)
     if options.provider in ("auto", "docker"):
         from pytest_kollalab.providers.docker import DockerProvider
 
@@ -114,3 +121,15 @@ def choose(options: Options, paths: Paths) -> Provider:
         f"there is no {options.provider} provider in this version",
         hint="use the docker provider, or leave the choice to us with auto",
     )
+
+
+def check(name: str, added: Iterable[str] = ()) -> None:
+    """Raise ConfigError unless there is one provider of that name, with those added by others."""
+    names = [*PROVIDERS, *added]
+    if name not in names:
+        raise ConfigError(f"provider: {name!r} is not known", hint=nearest(name, names))
+    if names.count(name) > 1:
+        raise ConfigError(
+            f"there are two providers named {name!r}",
+            hint="give the one that is not part of this package another name",
+        )

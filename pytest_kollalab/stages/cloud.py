@@ -28,7 +28,9 @@ from pytest_kollalab.cloud.deploy import Run
 from pytest_kollalab.cloud.events import Progress, Tally
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.features import Feature
+from pytest_kollalab.images import added
 from pytest_kollalab.state import Record
 
 if TYPE_CHECKING:
@@ -58,21 +60,33 @@ class CloudStage(Stage):
         *,
         features: Sequence[Feature],
         provider: Provider,
+        extensions: Extensions = NOTHING,
     ) -> None:
         self.config = config
         self.options = options
         self.paths = paths
         self.features = tuple(features)
         self.provider = provider
+        self.extensions = extensions
+        self.folders = extensions.folders(self.features)
 
     def inputs(self) -> Json:
         merged = self._globals()
-        return {
+        found = {
             "features": [feature.name for feature in self.features],
             "globals": merged,
             "config": self._config(merged),
             "release": self.config.release,
         }
+        # Left out where there is none: a lab without extensions is what it was.
+        if self.folders:
+            found["images"] = {n: folder.digest for folder in self.folders for n in folder.names}
+        own = {
+            f"{feature.name}/{path.name}": added.digest(path.parent)
+            for feature in self.features
+            for path in feature.playbooks
+        }
+        return found | ({"playbooks": own} if own else {})
 
     def serves(self, recorded: Json, wanted: Json) -> bool:
         """A cloud with more features serves; all else must be the same.
@@ -83,7 +97,7 @@ class CloudStage(Stage):
         if state.canonical(recorded) == state.canonical(wanted):
             return True
         there, asked = set(recorded.get("features", ())), set(wanted["features"])
-        if not asked < there:
+        if not asked < there or not there <= set(self.extensions.registry.names()):
             return False
         return state.canonical(recorded) == state.canonical(self._with_features(there).inputs())
 
@@ -102,11 +116,12 @@ class CloudStage(Stage):
         work = _logged(work)
         images, nodes = work.made["images"], work.made["nodes"]
         names = list(nodes["nodes"])
-        pull.check_built(self.features, images["images"])
+        tags = added.tags(self.folders, images["tag"])
+        pull.check_built(self.features, [*images["images"], *tags])
         ssh = Ssh(Path(nodes["ssh_config"]))
         prefix = f"{nodes['registry']}/{images['namespace']}"
         wanted = {
-            node: [f"{prefix}/{name}:{images['tag']}" for name in needed]
+            node: [f"{prefix}/{name}:{tags.get(name, images['tag'])}" for name in needed]
             for node, needed in pull.images_by_node(self.features, names).items()
         }
         with pull.Pull(ssh, wanted) as pulling:
@@ -114,6 +129,7 @@ class CloudStage(Stage):
             self._precheck(work, site)
             pulling.check()
             self._deploy(work, site)
+            self._play_own(work, site)
         made = self._describe(work, site)
         self._wait(work, made, ssh, names)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
@@ -124,18 +140,18 @@ class CloudStage(Stage):
         shutil.rmtree(work.folder, ignore_errors=True)
 
     def _with_features(self, names: set[str]) -> CloudStage:
-        from pytest_kollalab.features import resolve
-
         return CloudStage(
             self.config,
             self.options,
             self.paths,
-            features=resolve(names),
+            features=self.extensions.registry.resolve(names),
             provider=self.provider,
+            extensions=self.extensions,
         )
 
     def _globals(self) -> dict[str, Any]:
-        return kolla.merge_globals(self.features, self.provider.globals(), self.config.globals)
+        layers = [*self.features, *self.extensions.layers]
+        return kolla.merge_globals(layers, self.provider.globals(), self.config.globals)
 
     def _config(self, merged: kolla.Globals) -> dict[str, str]:
         return kolla.merge_config(
@@ -164,7 +180,9 @@ class CloudStage(Stage):
         nodes = work.made["nodes"]
         merged = self._globals()
         # The user's word is the last one, even on addresses.
-        values = {**merged, **kolla.site_globals(work.made, CONTROLLER), **self.config.globals}
+        own = kolla.added_images(work.made, added.tags(self.folders, work.made["images"]["tag"]))
+        site_globals = kolla.site_globals(work.made, CONTROLLER)
+        values = {**merged, **site_globals, **own, **self.config.globals}
         state.write(site.etc / "globals.yml", yaml.safe_dump(values))
         shutil.rmtree(site.etc / "config", ignore_errors=True)
         for path, text in self._config(merged).items():
@@ -191,6 +209,17 @@ class CloudStage(Stage):
             # What no strand deploys, and the files for the user, come last.
             skipped = strands.tags(parts)
             play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
+
+    def _play_own(self, work: Work, site: deploy.Site) -> None:
+        for feature in self.features:
+            if not feature.playbooks:
+                continue
+            with self._timed(work, site, f"playbooks-{feature.name}") as play:
+                for path in feature.playbooks:
+                    place = work.folder / "own" / f"{feature.name}-{path.stem}"
+                    laid = playbooks.lay_over(site.playbooks, path.parent, place)
+                    name = f"{feature.name}-{path.stem}"
+                    play(Run(name, "deploy", (str(laid / path.name),)))
 
     @contextmanager
     def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:

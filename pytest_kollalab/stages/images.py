@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from pytest_kollalab import features, pypi, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import HostError
-from pytest_kollalab.images import NAMESPACE, base, build, registry, render, sources
+from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, sources
+from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Record, write
 
@@ -23,7 +26,8 @@ class ImagesStage(Stage):
     """Builds images with kolla-build and copies them into the store.
 
     The key and the tag are those of all images of the built-in features, whichever of them this
-    lab has, so that labs share the images; `names` are the ones that must be there.
+    lab has, so that labs share the images; `names` are the ones that must be there. `folders` are
+    the image folders of others; each has a tag of its own, and enters the key of the cloud.
     """
 
     name = "images"
@@ -33,10 +37,18 @@ class ImagesStage(Stage):
     version = 1
 
     def __init__(
-        self, config: Config, options: Options, paths: Paths, *, names: Sequence[str]
+        self,
+        config: Config,
+        options: Options,
+        paths: Paths,
+        *,
+        names: Sequence[str],
+        folders: Sequence[Folder] = (),
     ) -> None:
         self.release = releases.get(config.release)
-        self.names = sorted(names)
+        self.folders = tuple(folders)
+        brought = {name for folder in folders for name in folder.names}
+        self.names = sorted(set(names) - brought)
         self.mirror = options.mirror
         self.threads = options.threads
         self.cache = paths.cache / "images"
@@ -54,6 +66,9 @@ class ImagesStage(Stage):
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             return f"{missing[0]}{more} not in the registry"
+        for folder in self.folders:
+            if lacking := self._lacking(folder, made["tag"]):
+                return f"{lacking[0]} of {folder.path} is not in the registry"
         if not registry.exists(_docker(), made["registry_image"]):
             return f"docker does not have {made['registry_image']}"
         return None
@@ -79,6 +94,11 @@ class ImagesStage(Stage):
         references = [_reference(name, tag) for name in missing]
         labels = work.tag.labels()
         registry.push(registry_image, self.store, references, labels, work.log, work.say)
+        for folder in self.folders:
+            if self._lacking(folder, tag):
+                self._add(work, venv, rendered, folder, client)
+                references = [_reference(name, folder.tag(tag)) for name in folder.names]
+                registry.push(registry_image, self.store, references, labels, work.log, work.say)
         return {
             "registry_root": str(self.store),
             "registry_image": registry_image,
@@ -94,6 +114,12 @@ class ImagesStage(Stage):
         if known is None:
             return
         client = _docker()
+        for folder in self.folders:
+            tag = folder.tag(known.tag)
+            registry.forget(self.store, tag)
+            for name in folder.names:
+                if registry.exists(client, _reference(name, tag)):
+                    client.images.remove(_reference(name, tag), force=True)
         registry.forget(self.store, known.tag)
         # Children first: docker keeps an image that another one is built on.
         for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
@@ -102,6 +128,32 @@ class ImagesStage(Stage):
         render.forget(self.release, self._universe(), self._rendered())
         work.say(f"the images with tag {known.tag} are removed")
 
+    def _lacking(self, folder: Folder, tag: str) -> list[str]:
+        present = registry.stored(self.store, folder.tag(tag), folder.names)
+        return [name for name in folder.names if name not in present]
+
+    def _add(
+        self,
+        work: Work,
+        venv: Path,
+        rendered: render.Rendered,
+        folder: Folder,
+        client: DockerClient,
+    ) -> None:
+        added.check_apart([folder], render.stock_images(venv))
+        ancestors = render.with_parents(folder.parents, rendered.parents)
+        unbuilt = [n for n in ancestors if not registry.exists(client, _reference(n, rendered.tag))]
+        if unbuilt:
+            self._build(work, venv, rendered, unbuilt, client)
+        mine = dataclasses.replace(rendered, tag=folder.tag(rendered.tag))
+        with ExitStack() as undo:
+            # kolla-build knows one tag: what the folder builds on has its tag for the while.
+            for name in ancestors:
+                image = client.images.get(_reference(name, rendered.tag))
+                image.tag(f"{NAMESPACE}/{name}", mine.tag)
+                undo.callback(client.images.remove, _reference(name, mine.tag))
+            self._build(work, venv, mine, folder.names, client, folder.path)
+
     def _build(
         self,
         work: Work,
@@ -109,6 +161,7 @@ class ImagesStage(Stage):
         rendered: render.Rendered,
         names: Sequence[str],
         client: DockerClient,
+        *overlays: Path,
     ) -> None:
         folder = self.cache / "sources"
         all_names = render.with_parents(names, rendered.parents)
@@ -125,6 +178,7 @@ class ImagesStage(Stage):
             docker_dirs=[
                 render.lay_macros(self.release, venv, place / "macros"),
                 self.release.data / "overlay",
+                *overlays,
             ],
             sources=folder,
             collections=collections,

@@ -85,7 +85,6 @@ def test_later_layers_win_and_none_says_nothing() -> None:
     ("layer", "hint"),
     [
         ({"keep": "alway"}, "'always'"),
-        ({"provider": "dokcer"}, "'docker'"),
         ({"until": "node"}, "'nodes'"),
         ({"fresh": ("cluod",)}, "'cloud'"),
     ],

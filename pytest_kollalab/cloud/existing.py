@@ -1,0 +1,60 @@
+"""The existing cloud: somebody else's, by its name in the user's clouds.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.config import nearest
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.features import CORE, Feature
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+
+def connect(name: str) -> Connection:
+    """A connection to the cloud of that name; files and variables are the user's own.
+
+    Raises ConfigError when no clouds.yaml has it, naming the nearest.
+    """
+    import openstack.config
+    import openstack.connection
+    from openstack.exceptions import ConfigException
+
+    try:
+        loader = openstack.config.OpenStackConfig()
+        names = loader.get_cloud_names()
+        if name in names:
+            return openstack.connection.Connection(config=loader.get_one(cloud=name))
+    except ConfigException as error:
+        raise ConfigError(
+            f"the settings of the cloud {name!r} cannot be used",
+            details=str(error),
+            hint="mend its clouds.yaml; `openstack --os-cloud` complains about the same",
+        ) from error
+    raise ConfigError(
+        f"there is no cloud {name!r}",
+        details=f"clouds.yaml: {loader.config_filename or 'none was found'}",
+        hint=nearest(name, names) if names else "name the file in OS_CLIENT_CONFIG_FILE",
+    )
+
+
+def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, str]:
+    """Which of the features the cloud does not have, and what it lacks for each."""
+    offered = {str(service["type"]) for service in connection.service_catalog}
+    found: dict[str, str] = {}
+    loaded: set[str] | None = None
+    for feature in features:
+        missing = sorted(set(feature.services) - offered)
+        if missing:
+            found[feature.name] = f"no service {missing[0]}"
+        elif feature.extensions:
+            if loaded is None:
+                loaded = {extension.alias for extension in connection.network.extensions()}
+            if missing := sorted(set(feature.extensions) - loaded):
+                found[feature.name] = f"no network extension {missing[0]}"
+        elif feature.name != CORE and not feature.services:
+            # Nothing of it shows in the API: what it consists of lives on nodes.
+            found[feature.name] = "no nodes that it could be seen on"
+    return found

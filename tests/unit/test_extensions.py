@@ -1,0 +1,211 @@
+"""Extensions: what hooks give becomes plain data, and says who gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_kollalab import extensions
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.extensions import Extension, Extensions
+from pytest_kollalab.features import Feature
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import check
+
+RELEASE = "2026.1"
+FROM = "FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}\n"
+
+PACKAGE = """
+from pytest_kollalab.features import Feature
+
+def pytest_kollalab_features():
+    return Feature("balancer", requires=("compute",), globals={"enable_balancer": True})
+
+def pytest_kollalab_globals(release):
+    return {"release_seen": release}
+
+def helper():
+    raise AssertionError("is no hook")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    image = tmp_path / "images" / "hello"
+    image.mkdir(parents=True)
+    (image / "Dockerfile.j2").write_text(FROM)
+    return tmp_path / "images"
+
+
+def plugin(**hooks: Any) -> ModuleType:
+    module = ModuleType("plugin")
+    vars(module).update({f"pytest_kollalab_{name}": hook for name, hook in hooks.items()})
+    return module
+
+
+def gather(**plugins: Any) -> Extensions:
+    hooks = extensions.Hooks()
+    for name, each in plugins.items():
+        hooks.register(each, name)
+    return extensions.gather(hooks, RELEASE)
+
+
+def lab(tmp_path: Path, given: Extensions, *features: str, config: Config | None = None) -> Lab:
+    paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+    return Lab(config, Options(), features=features, paths=paths, extensions=given)
+
+
+def keys(lab: Lab) -> dict[str, str]:
+    return {step.stage: step.key for step in lab.plan()}
+
+
+def test_what_each_plugin_gives_is_kept_apart() -> None:
+    one, two = Feature("one"), Feature("two")
+    found = gather(
+        first=plugin(features=lambda: one, globals=lambda: {"a": 1}),
+        second=plugin(features=lambda: [two], artifacts=lambda: {"uptime": "uptime"}),
+    )
+    assert [extension.source for extension in found.given] == ["first", "second"]
+    assert found.given[0].features == (one,)
+    assert found.given[0].globals == {"a": 1}
+    assert found.given[1].features == (two,)
+    assert found.artifacts == {"uptime": "uptime"}
+
+
+def test_the_release_is_told_to_who_asks() -> None:
+    found = gather(one=plugin(globals=lambda release: {"seen": release}))
+    assert found.given[0].globals == {"seen": RELEASE}
+
+
+def test_nothing_is_an_answer_too() -> None:
+    assert gather(one=plugin(features=lambda: None, globals=lambda: None)).given[0].features == ()
+
+
+def test_the_watchers_are_told() -> None:
+    seen: list[tuple[str, str]] = []
+
+    def watch(stage: str, action: str) -> None:
+        seen.append((stage, action))
+
+    gather(one=plugin(stage_done=watch)).watch("lab", "nodes", "build", {})
+    assert seen == [("nodes", "build")]
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [("features", "sfc"), ("features", 3), ("globals", ["a"]), ("images", "folder")],
+)
+def test_a_wrong_answer_says_whose_it_is(hook: str, answer: object) -> None:
+    with pytest.raises(ConfigError, match=f"one answers the hook pytest_kollalab_{hook}"):
+        gather(one=plugin(**{hook: lambda: answer}))
+
+
+def test_two_features_of_one_name_are_refused() -> None:
+    given = gather(
+        one=plugin(features=lambda: Feature("x")), two=plugin(features=lambda: Feature("x"))
+    )
+    with pytest.raises(ConfigError, match="two features named 'x'"):
+        _ = given.registry
+
+
+def test_a_lab_without_extensions_is_what_it_was(tmp_path: Path) -> None:
+    idle = Extensions((Extension("idle", features=(Feature("unused"),)),))
+    assert keys(lab(tmp_path, idle, "sfc")) == keys(lab(tmp_path, Extensions(), "sfc"))
+
+
+def changed(tmp_path: Path, extension: Extension, *features: str) -> set[str]:
+    before = keys(lab(tmp_path, Extensions(), "sfc"))
+    after = keys(lab(tmp_path, Extensions((extension,)), "sfc", *features))
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+def test_what_plugins_give_enters_the_key_of_the_cloud(tmp_path: Path, folder: Path) -> None:
+    assert changed(tmp_path, Extension("one", globals={"a": 1})) == {"cloud"}
+    assert changed(tmp_path, Extension("one", images=(folder,))) == {"cloud"}
+    brings = Feature("hello", images_from=(folder,), control_images=("hello",))
+    assert changed(tmp_path, Extension("one", features=(brings,)), "hello") == {"cloud"}
+    assert changed(tmp_path, Extension("one", artifacts={"a": "true"})) == set()
+
+
+def test_a_change_of_a_template_or_a_playbook_is_seen(tmp_path: Path, folder: Path) -> None:
+    playbook = tmp_path / "playbooks" / "hello.yml"
+    (playbook.parent / "files").mkdir(parents=True)
+    playbook.write_text("[]")
+    feature = Feature("hello", images_from=(folder,), playbooks=(playbook,))
+    given = Extensions((Extension("one", features=(feature,)),))
+    seen = [keys(lab(tmp_path, given, "hello"))["cloud"]]
+    for path in (folder / "hello" / "more", playbook, playbook.parent / "files" / "new"):
+        path.write_text("changed")
+        seen.append(keys(lab(tmp_path, given, "hello"))["cloud"])
+    assert len(set(seen)) == 4
+
+
+def test_a_clash_of_two_plugins_names_both(tmp_path: Path) -> None:
+    given = Extensions((Extension("one", globals={"a": 1}), Extension("two", globals={"a": 2})))
+    with pytest.raises(ConfigError, match="one and two do not agree on the Kolla variable a"):
+        lab(tmp_path, given).plan()
+
+
+def test_the_users_own_variable_wins(tmp_path: Path) -> None:
+    given = Extensions((Extension("one", globals={"a": 1}),))
+    mine = Config(globals={"a": 2})
+    assert keys(lab(tmp_path, given, config=mine)) == keys(lab(tmp_path, Extensions(), config=mine))
+
+
+def test_the_plan_says_what_came_from_whom(tmp_path: Path, folder: Path) -> None:
+    feature = Feature("hello", images_from=(folder,), playbooks=(Path("/x/hello.yml"),))
+    extension = Extension(
+        "conftest.py", features=(feature, Feature("unused")), globals={"a": 1}, artifacts={"b": "c"}
+    )
+    given = Extensions((extension,))
+    assert given.describe([feature]) == [
+        "feature hello (image hello, playbook hello.yml), from conftest.py",
+        "variable a = 1, from conftest.py",
+        "artifact b, from conftest.py",
+    ]
+
+
+def test_installed_packages_bring_extensions_without_pytest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "balancer-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: balancer\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[kollalab]\nbalancer = balancer_hooks\n")
+    (tmp_path / "balancer_hooks.py").write_text(PACKAGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = extensions.installed(RELEASE)
+    (extension,) = [each for each in found.given if each.source == "balancer"]
+    assert extension.globals == {"release_seen": RELEASE}
+    names = [feature.name for feature in found.registry.resolve(["balancer"])]
+    assert names == ["core", "compute", "balancer"]
+
+
+def test_an_added_provider_is_known(tmp_path: Path) -> None:
+    def make(options: Options, paths: Paths) -> Any:
+        return SimpleNamespace(name="mine")
+
+    given = Extensions((Extension("one", providers={"mine": make}),))
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    made = Lab(None, Options(provider="mine"), paths=paths, extensions=given)
+    assert made.provider.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "added", "message"),
+    [
+        ("dokcer", {}, "did you mean 'docker'"),
+        ("clud", {"cloud9": None}, "did you mean 'cloud9'"),
+        ("docker", {"docker": None}, "another name"),
+    ],
+)
+def test_a_provider_that_is_not_one(name: str, added: Mapping[str, None], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(name, added)
+    assert message in caught.value.hint

@@ -1,0 +1,96 @@
+"""Added folders: their images, what they are built on, a tag of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab.cloud import globals as kolla
+from pytest_kollalab.cloud import playbooks
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.extensions import Extension, Extensions
+from pytest_kollalab.images import added
+
+FROM = "FROM {{ namespace }}/{{ image_prefix }}@PARENT@:{{ tag }}\nRUN true\n"
+
+
+def image(folder: Path, name: str, parent: str = "base") -> Path:
+    place = folder / name
+    place.mkdir(parents=True)
+    (place / "Dockerfile.j2").write_text(FROM.replace("@PARENT@", parent))
+    return folder
+
+
+def test_each_folder_with_a_template_is_an_image(tmp_path: Path) -> None:
+    image(tmp_path, "front", "hello-base")
+    image(tmp_path / "deeper", "hello-base", "openstack-base")
+    found = added.read(tmp_path)
+    assert found.names == ("front", "hello-base")
+    assert found.parents == ("openstack-base",)
+
+
+def test_the_tag_is_of_the_contents_and_of_what_they_are_built_on(tmp_path: Path) -> None:
+    one = added.read(image(tmp_path, "hello"))
+    assert one.tag("t") == added.read(tmp_path).tag("t")
+    assert one.tag("t") != one.tag("u")
+    (tmp_path / "hello" / "more").write_text("x")
+    two = added.read(tmp_path)
+    assert two.tag("t") != one.tag("t")
+    (tmp_path / "hello" / "more").chmod(0o755)
+    assert added.read(tmp_path).tag("t") != two.tag("t")
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no image"):
+        added.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["FROM debian:13\n", "RUN true\n"])
+def test_an_image_on_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "Dockerfile.j2").write_text(text)
+    with pytest.raises(ConfigError, match="not built on an image of Kolla") as caught:
+        added.read(tmp_path)
+    assert "begin it with" in caught.value.hint
+
+
+def test_a_name_that_kolla_has_is_refused(tmp_path: Path) -> None:
+    given = Extensions((Extension("one", images=(image(tmp_path, "neutron-server"),)),))
+    with pytest.raises(ConfigError, match="two images named neutron-server"):
+        given.folders(())
+
+
+def test_two_folders_with_one_name_are_refused(tmp_path: Path) -> None:
+    folders = [added.read(image(tmp_path / where, "hello")) for where in ("a", "b")]
+    with pytest.raises(ConfigError, match="two images named hello"):
+        added.check_apart(folders, ())
+
+
+def test_playbooks_are_told_where_each_image_is(tmp_path: Path) -> None:
+    folder = added.read(image(tmp_path, "hello"))
+    made = {"nodes": {"registry": "10.0.0.2:4000"}, "images": {"namespace": "kolla"}}
+    tags = added.tags([folder], "t")
+    assert kolla.added_images(made, tags) == {
+        "kollalab_images": {"hello": f"10.0.0.2:4000/kolla/hello:{folder.tag('t')}"}
+    }
+    assert kolla.added_images(made, {}) == {}
+
+
+def test_a_playbook_finds_what_is_beside_it_and_what_kolla_ansible_has(tmp_path: Path) -> None:
+    stock, own = tmp_path / "stock", tmp_path / "own"
+    for path in (
+        stock / "site.yml",
+        stock / "group_vars" / "all.yml",
+        stock / "roles" / "nova" / "main.yml",
+        own / "hello.yml",
+        own / "roles" / "hello" / "main.yml",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    for _ in range(2):
+        laid = playbooks.lay_over(stock, own, tmp_path / "laid")
+        names = ("hello.yml", "site.yml", "group_vars/all.yml")
+        roles = ("roles/hello/main.yml", "roles/nova/main.yml")
+        assert all((laid / name).is_file() for name in (*names, *roles))
+    assert sorted(path.name for path in (stock / "roles").iterdir()) == ["nova"]
