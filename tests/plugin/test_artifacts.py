@@ -1,0 +1,224 @@
+"""What a failed test leaves: a folder of its own, links in the reports, and no secret anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+# The real plugin, collection and ssh; a lab whose stages make no more than the files that are
+# looked at. Its "ssh" runs the command here, in a shell that finds none of a node's programs.
+CONFTEST = """
+import functools
+import json
+from pathlib import Path
+
+import pytest_kollalab.lab
+from pytest_kollalab.engine import Engine, Stage
+from pytest_kollalab.errors import StageError
+
+HERE = Path(__file__).parent
+
+
+class Small(Stage):
+    def __init__(self, name, *needs, shared=False):
+        self.name, self.needs, self.shared = name, needs, shared
+
+    def inputs(self):
+        return {}
+
+    def gone(self, record):
+        return None
+
+    def create(self, work):
+        work.log.write_text("in the log: pass-word-of-the-database\\n")
+        if (HERE / f"break-{self.name}").exists():
+            raise StageError(f"{self.name} is full: pass-word-of-the-database", hint="make room")
+        if self.name == "nodes":
+            etc = work.folder.parent / "cloud" / "etc"
+            etc.mkdir(parents=True)
+            (etc / "passwords.yml").write_text("database_password: pass-word-of-the-database\\n")
+        nodes = {"controller-1": {}, "compute-1": {}}
+        return {"namespace": "kolla", "nodes": nodes, "ssh_config": str(HERE / "none")}
+
+    def destroy(self, work):
+        pass
+
+
+class NoProvider:
+    def last_words(self, lab, thing):
+        return f"{thing} says pass-word-of-the-database"
+
+
+class SmallLab(pytest_kollalab.lab.Lab):
+    provider = NoProvider()
+
+    @functools.cached_property
+    def engine(self):
+        stages = (
+            Small("tools", shared=True),
+            Small("images", "tools", shared=True),
+            Small("nodes", "images"),
+            Small("cloud", "tools", "nodes"),
+        )
+        return Engine(
+            self.name, stages, self.paths,
+            fresh=self.options.fresh, run_id=self._run_id, say=self._say,
+        )
+
+    def _check_host(self, stage):
+        pass
+
+
+pytest_kollalab.lab.Lab = SmallLab
+"""
+
+TESTS = """
+import logging
+import pytest
+
+SECRET = "pass-word-" + "of-the-database"
+TOKEN = "gAAAA" + "ABpIhJ1q8Vw-Z_x0b1T5uE9kF3rJc7"
+
+def test_good(lab_nodes):
+    print(SECRET)
+
+def test_bad(lab_nodes):
+    print(SECRET)
+    logging.getLogger("x").error("X-Auth-Token: %s", TOKEN)
+    seen = {"a": SECRET, "b": TOKEN}
+    raise ValueError(f"cannot use {SECRET} and {TOKEN}")
+
+@pytest.fixture
+def broken(lab_nodes):
+    yield
+    raise RuntimeError(SECRET)
+
+def test_ends_badly(broken):
+    pass
+"""
+
+SECRETS = ("pass-word-of-the-database", "gAAAA", "ABpIhJ1q8Vw")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_it=TESTS)
+    ssh = pytester.mkdir("bin") / "ssh"
+    # ssh -F CONFIG NODE COMMAND
+    ssh.write_text('#!/bin/sh\n[ "$3" != compute-1 ] || exit 255\nexec sh -c "$4"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(ssh.parent), prepend=os.pathsep)
+    return pytester
+
+
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return project.runpytest_subprocess(
+        "-p", "no:cacheprovider", "--kollalab-artifacts=out", "--junitxml=junit.xml", *arguments
+    )
+
+
+def links(project: pytest.Pytester) -> dict[str, str]:
+    """The folder that JUnit tells for each test case."""
+    found = {}
+    for case in ElementTree.parse(project.path / "junit.xml").iter("testcase"):
+        for entry in case.iter("property"):
+            if entry.get("name") == "kollalab_artifacts":
+                assert case.get("name") not in found, "once is enough"
+                found[str(case.get("name"))] = str(entry.get("value"))
+    return found
+
+
+def texts(project: pytest.Pytester) -> dict[Path, str]:
+    paths = [*(project.path / "out").rglob("*"), project.path / "junit.xml"]
+    return {path: path.read_text() for path in paths if path.is_file()}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_failures_have_folders_that_junit_tells(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    result = run(project, *workers, "--showlocals")
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    found = links(project)
+    assert set(found) == {"test_bad", "test_ends_badly"}
+    for name, link in found.items():
+        folder = project.path / "out" / link
+        about = json.loads((folder / "about.json").read_text())
+        assert about["test"] == f"test_it.py::{name}"
+        assert about["phase"] == ("call" if name == "test_bad" else "teardown")
+        assert about["began"] <= about["ended"]
+        assert about["problems"] == ["compute-1: ssh failed with exit code 255"]
+        assert (folder / "controller-1" / "system.txt").read_text()
+        assert (folder / "controller-1" / "console.txt").read_text() == "controller-1 says ********"
+        assert "Error" in (folder / "failure.txt").read_text()
+    assert len(list((project.path / "out").iterdir())) == 2
+    result.stdout.fnmatch_lines(["*kollalab artefacts*", "*/out/*test_bad*files in*"])
+
+
+@pytest.mark.parametrize("style", ["long", "short", "line", "native"])
+def test_no_report_tells_a_secret(project: pytest.Pytester, style: str) -> None:
+    extra = ["--showlocals"] if style == "long" else []
+    result = run(project, f"--tb={style}", "-o", "junit_logging=all", "-rA", *extra)
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    shown = {Path("stdout"): result.stdout.str(), **texts(project)}
+    for path, text in shown.items():
+        for secret in SECRETS:
+            # The source of the tests puts them together: it is not the secret itself.
+            assert secret not in text.replace('"gAAAA"', ""), (path, text)
+    assert "********" in shown[project.path / "junit.xml"]
+
+
+def test_a_broken_lab_is_collected_for_once(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it="def test_a(lab_nodes): pass\n\ndef test_b(lab_nodes): pass\n")
+    (project.path / "break-nodes").touch()
+    run(project).assert_outcomes(errors=2)
+    (folder,) = (project.path / "out").iterdir()
+    assert links(project) == {"test_a": folder.name}
+    assert "in the log: " in (folder / "stages" / "nodes.log").read_text()
+    assert json.loads((folder / "about.json").read_text())["phase"] == "setup"
+
+
+def test_without_the_option_nothing_is_collected_and_all_is_masked(
+    project: pytest.Pytester,
+) -> None:
+    result = project.runpytest_subprocess("--junitxml=junit.xml")
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    assert links(project) == {}
+    result.stdout.no_fnmatch_line("*kollalab artefacts*")
+    assert SECRETS[0] not in result.stdout.str() + (project.path / "junit.xml").read_text()
+
+
+def test_tests_without_a_lab_are_left_alone(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it="def test_plain():\n    raise ValueError('X-Auth-Token: abcdef')")
+    result = run(project)
+    result.stdout.fnmatch_lines(["*X-Auth-Token: abcdef*"])
+    assert not (project.path / "out").exists()
+    assert not (project.path / "state").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_hides_no_failure(
+    project: pytest.Pytester,
+) -> None:
+    (project.path / "out").write_text("a file")
+    result = run(project)
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*could not be written*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_the_page_of_pytest_html_links_the_folder(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytest.importorskip("pytest_html")
+    result = run(project, "--html=pages/report.html", *workers)
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    page = (project.path / "pages" / "report.html").read_text()
+    for link in links(project).values():
+        assert f"../out/{link}" in page
+    for secret in SECRETS:
+        assert secret not in page.replace("&#34;gAAAA&#34;", "").replace("gAAAA&amp;#34;", "")
