@@ -30,22 +30,19 @@ def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=folder, prefix=f"{what}-{owner.mark()}-")
 
 
-def find(paths: Paths) -> list[str]:
-    """Name every leftover, a line each; changes nothing."""
-    lines = [f"process {pid}: {_command(pid)}" for pid in owner.orphans()]
-    return [*lines, *(str(path) for path in _files(paths)), *(str(path) for path in _sockets())]
-
-
 def remove(paths: Paths, say: Callable[[str], None]) -> None:
     """End orphaned processes, then remove temporary files and dead sockets."""
     end(owner.orphans(), say)
-    for path in _files(paths):
-        _unmount_below(path)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    for path in _sockets():
+    for path in files(paths):
+        remove_file(path)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, or a folder with whatever is mounted in it."""
+    _unmount_below(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
         path.unlink(missing_ok=True)
 
 
@@ -68,13 +65,23 @@ def end(pids: list[int], say: Callable[[str], None]) -> None:
             return
 
 
-def _files(paths: Paths) -> Iterator[Path]:
+def files(paths: Paths) -> Iterator[Path]:
+    """Temporary files and folders whose process is gone, and sockets without a listener."""
     for root, patterns in ((paths.cache, CACHED), (paths.state, STATED)):
         for pattern in patterns:
             for path in root.glob(pattern):
                 if owner.left_by_the_dead(path.name):
                     yield path
     yield from session.abandoned(paths)
+    yield from _sockets()
+
+
+def command(pid: int) -> str:
+    """The beginning of a process's command line."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode(errors="replace").strip()[:120]
+    return "?"
 
 
 def _sockets() -> Iterator[Path]:
@@ -99,10 +106,3 @@ def _unmount_below(folder: Path) -> None:
         points = [line.split()[4] for line in file]
     for point in reversed([p for p in points if Path(p).is_relative_to(folder)]):
         run(["umount", "--lazy", point], check=False)
-
-
-def _command(pid: int) -> str:
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return b" ".join(words).decode(errors="replace").strip()[:120]
-    return "?"

@@ -59,6 +59,15 @@ def runs(pid: int) -> bool:
     return _start(pid) is not None
 
 
+def age(pid: int) -> float:
+    """How long ago a process was started, in seconds."""
+    started = _start(pid)
+    if started is None:
+        return 0.0
+    up = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return up - int(started) / os.sysconf("SC_CLK_TCK")
+
+
 def _owned() -> list[tuple[int, str]]:
     key = f"{VARIABLE}=".encode()
     found = []

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_kollalab import owner
 from pytest_kollalab.errors import StateError
+from pytest_kollalab.points import point
 
 FORMAT = 1
 KEY_LENGTH = 12
@@ -110,6 +111,7 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        point("record:written")
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:

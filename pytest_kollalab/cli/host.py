@@ -59,9 +59,9 @@ def doctor(as_json: bool, **given: Any) -> None:
 def gc(yes: bool, days: float, kinds: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """List what nothing uses any more, how old and how big it is; remove it with --yes.
 
-    Kinds: lab (stopped half-way or long untouched), leftover (carries the tag of a lab without
-    records), tools, images (in docker), store (in the registry), files. What a running process or
-    an existing lab uses is never listed.
+    Kinds: run (processes and files of a killed run), lab (stopped half-way or long untouched),
+    leftover (carries the tag of a lab without records), tools, images (in docker), store (in the
+    registry), files. What a running process or an existing lab uses is never listed.
     """
     from pytest_kollalab.garbage import human_age, human_size, total
 

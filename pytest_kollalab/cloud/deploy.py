@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pytest_kollalab import state
+from pytest_kollalab import owner, state
 from pytest_kollalab.cloud.events import Progress
 from pytest_kollalab.errors import StageError
+from pytest_kollalab.points import point
 from pytest_kollalab.run import MASK
 
 SHOWN_FAILURES = 3
@@ -111,11 +112,12 @@ def play(
     private = site.folder / "runner" / run.name
     shutil.rmtree(private, ignore_errors=True)
     private.mkdir(parents=True, mode=0o700)
+    point(f"cloud:{run.name}")
     words = arguments(site, run)
     try:
         with log.open("w", encoding="utf-8") as sink:
             sink.write(f"$ ansible-playbook {shlex.join(words)}\n")
-            reader = _Reader(progress, _Redacted(sink, site.secrets), say)
+            reader = _Reader(run.name, progress, _Redacted(sink, site.secrets), say)
             status = _go(site, private, words, reader, stop or threading.Event())
     finally:
         shutil.rmtree(private, ignore_errors=True)
@@ -157,13 +159,17 @@ class _Redacted:
 class _Reader:
     """Takes the events of one run: into the log, into the progress, a line to the user."""
 
-    def __init__(self, progress: Progress, sink: _Redacted, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, progress: Progress, sink: _Redacted, say: Callable[[str], None]
+    ) -> None:
+        self.name = name
         self.last = ""
         self._progress = progress
         self._sink = sink
         self._say = say
 
     def __call__(self, event: dict[str, Any]) -> bool:
+        point(f"cloud:{self.name}-running")
         text = _COLOUR.sub("", event.get("stdout") or "")
         if text:
             self.last = text.strip() or self.last
@@ -205,6 +211,7 @@ def _go(
 
 def _environment(site: Site) -> dict[str, str]:
     return {
+        **owner.environment(),
         "ANSIBLE_CONFIG": str(site.etc / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(_collections(site.venv)),
         "ANSIBLE_HOME": str(site.folder / "ansible"),

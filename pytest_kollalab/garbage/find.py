@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pytest_kollalab.config import Config, nearest
 from pytest_kollalab.errors import ConfigError, HostError
-from pytest_kollalab.garbage import DAY, Item, caches, labs
+from pytest_kollalab.garbage import DAY, Item, caches, dead, labs
 from pytest_kollalab.paths import Paths
 
-KINDS = ("lab", "leftover", "tools", "images", "store", "files")
+KINDS = ("run", "lab", "leftover", "tools", "images", "store", "files")
 
 
 def find(paths: Paths, config: Config, days: float, kinds: Sequence[str] = ()) -> list[Item]:
@@ -34,6 +34,7 @@ def find(paths: Paths, config: Config, days: float, kinds: Sequence[str] = ()) -
         ) from error
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {
+        "run": lambda: dead.runs(paths),
         "lab": lambda: labs.stale(paths, old),
         "leftover": lambda: labs.leftovers(client, paths),
         "tools": lambda: caches.tools(paths, used, old),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+from pytest_kollalab import leftovers
 from pytest_kollalab.errors import CommandError, KollalabError
 from pytest_kollalab.run import run
 
@@ -91,7 +91,7 @@ def _sources() -> Path:
 def _build(image: Path, mirror: str, suite: str) -> None:
     log = image.with_suffix(".log")
     log.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=image.parent) as scratch:
+    with leftovers.scratch(image.parent, "guest") as scratch:
         try:
             run(build_argv(_sources(), Path(scratch), mirror, suite), log_file=log, timeout=900)
         except CommandError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab import leftovers
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import LABELS
 from pytest_kollalab.run import run
@@ -87,8 +87,7 @@ def ensure(
         pass
     else:
         return name
-    work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work, prefix="base-") as folder:
+    with leftovers.scratch(work, "base") as folder:
         extra, rootfs = Path(folder) / "extra.tar", Path(folder) / "rootfs.tar"
         extra.write_bytes(extra_tar(files, extra_cas()))
         try:

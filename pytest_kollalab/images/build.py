@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import render
+from pytest_kollalab.points import point
 from pytest_kollalab.run import run
 
 LINE = re.compile(r"^[A-Z]+:kolla\.common\.utils\.(?P<image>[\w-]+):(?P<text>.*)$")
@@ -37,6 +38,7 @@ class Progress:
         if text.startswith("Building started at ") and image not in self.started:
             self.started.add(image)
             self.say(f"{image}: building")
+            point("images:building")
         elif took := TOOK.match(text):
             seconds = int(took["h"]) * 3600 + int(took["m"]) * 60 + float(took["s"])
             self.seconds[image] = round(seconds, 1)
@@ -68,6 +70,7 @@ def build(
     finally:
         render.clean(work)
     check(json.loads(summary.read_text(encoding="utf-8")), logs)
+    point("images:built")
     return progress.seconds
 
 

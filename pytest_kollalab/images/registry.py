@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kollalab import leftovers
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import LABELS, NAMESPACE
+from pytest_kollalab.points import point
 from pytest_kollalab.run import run
 from pytest_kollalab.state import digest
 
@@ -22,7 +23,7 @@ REPOSITORY = "kollalab/registry"
 STORE = "/var/lib/docker-registry"
 PORT = 4000
 PUSHED = "pushed "
-SPOOL = "push-"
+SPOOL = "push"
 
 
 def describe(base: str) -> list[str]:
@@ -94,9 +95,9 @@ def forget(store: Path, tag: str) -> None:
 
 def sweep(client: DockerClient, store: Path) -> None:
     """Remove what a push that was killed left behind; nobody else may be pushing."""
-    for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}"}):
+    for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
         container.remove(force=True, v=True)
-    for folder in store.parent.glob(f"{SPOOL}*"):
+    for folder in store.parent.glob(f"{SPOOL}-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -123,14 +124,16 @@ def push(
         nonlocal done
         if line.startswith(PUSHED):
             done += 1
+            point("images:pushing")
             say(f"{line.removeprefix(PUSHED)}: in the registry ({done} of {len(references)})")
 
-    with tempfile.TemporaryDirectory(dir=store.parent, prefix=SPOOL) as spool:
+    with leftovers.scratch(store.parent, SPOOL) as spool:
         archive = Path(spool) / "images.tar"
         name = f"kollalab-{Path(spool).name}"
         try:
             # One archive: layers that images share are read and written once.
             run(["docker", "save", "--output", archive, *references], log_file=log)
+            point("images:saved")
             argv = ["docker", "run", "--rm", "--init", "--network", "none", "--name", name]
             argv += [f"--label={key}={value}" for key, value in labels.items()]
             argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool:ro"]

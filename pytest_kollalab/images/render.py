@@ -6,15 +6,15 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab import state
+from pytest_kollalab import leftovers, state
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import NAMESPACE, base
+from pytest_kollalab.points import point
 from pytest_kollalab.releases import Release
 from pytest_kollalab.run import run
 
@@ -135,8 +135,7 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
     known = recall(release, names, cache)
     if known is not None:
         return known
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="render-") as temporary:
+    with leftovers.scratch(cache, "render") as temporary:
         folder = Path(temporary)
         conf = folder / "kolla-build.conf"
         text = configuration(
@@ -156,6 +155,7 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
             raise StageError(
                 "the image templates do not render", details=error.details, log=log
             ) from error
+        point("images:rendered")
         tree = folder / "work" / "docker"
         found = Rendered(
             tag=state.digest(digest_tree(tree), recipe(release)), parents=read_parents(tree)

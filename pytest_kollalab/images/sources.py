@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from pytest_kollalab import leftovers
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.releases import Source
 from pytest_kollalab.run import run
@@ -107,7 +107,7 @@ def unpack_collections(sources: Sequence[Source], folder: Path) -> Path:
     target = folder / f"collections-{name}" / "collections"
     if target.is_dir() or not wheels:
         return target
-    with tempfile.TemporaryDirectory(dir=folder, prefix="collections-") as temporary:
+    with leftovers.scratch(folder, "collections") as temporary:
         unpacked = Path(temporary) / "collections"
         for source in wheels:
             with zipfile.ZipFile(folder / source.filename) as wheel:

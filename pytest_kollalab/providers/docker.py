@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.config import NodesConfig
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
     NETWORKS,
     NODES,
@@ -129,6 +130,7 @@ class DockerProvider:
         # By tag and not by object: whatever step fails, all of it goes, in the right order.
         undo.callback(self.destroy, spec.tag.lab)
         subnets = docker_networks.make(self.client, spec.tag)
+        point("nodes:networks-made")
         with ThreadPoolExecutor() as pool:
             jobs = [pool.submit(self._make_node, spec, node, subnets) for node in NODES]
             if spec.registry is not None:
@@ -181,13 +183,14 @@ class DockerProvider:
         containers = [c["Id"] for c in api.containers(all=True, filters=_ours(lab))]
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._remove_container, containers))
+            point("nodes:containers-removed")
             # Volumes take as long as the files in them, networks as long as the kernel.
             jobs = [
                 pool.submit(api.remove_volume, volume["Name"], force=True)
                 for volume in api.volumes(filters=_ours(lab))["Volumes"] or []
             ]
             jobs += [
-                pool.submit(api.remove_network, network["Id"])
+                pool.submit(self._remove_network, network["Id"])
                 for network in api.networks(filters=_ours(lab))
             ]
         try:
@@ -250,6 +253,11 @@ class DockerProvider:
             return True
 
         until(f"the container {container[:12]} is removed", removed, timeout=REMOVE_TIMEOUT)
+        point("nodes:container-removed")
+
+    def _remove_network(self, network: str) -> None:
+        self.client.api.remove_network(network)
+        point("nodes:network-removed")
 
     def _check_names(self, lab: str) -> None:
         """Refuse to go on when a name is taken by something without our tag."""
@@ -282,7 +290,9 @@ class DockerProvider:
         contents = docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
         try:
             api.create_volume(resource_name(lab, f"{node}-docker"), labels=labels)
+            point("nodes:volume-made")
             container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
+            point("nodes:container-made")
             api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))
             for network in NETWORKS[1:]:
                 api.connect_container_to_network(
@@ -290,7 +300,9 @@ class DockerProvider:
                     resource_name(lab, network),
                     ipv4_address=str(subnets[network].node(node)),
                 )
+            point("nodes:container-connected")
             api.start(container)
+            point("nodes:container-started")
         except APIError as error:
             raise cannot_make(node, error) from error
 
@@ -305,6 +317,7 @@ class DockerProvider:
         )
         try:
             container = api.create_container_from_config(body, resource_name(lab, REGISTRY))
+            point("nodes:registry-made")
             api.start(container["Id"])
         except APIError as error:
             raise cannot_make(REGISTRY, error) from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.errors import StageError
+from pytest_kollalab.points import point
 from pytest_kollalab.providers import addresses, docker_spec
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.state import Tag
@@ -76,6 +77,7 @@ def _make_all(client: DockerClient, tag: Tag, subnets: Mapping[str, Subnet]) -> 
         for network, subnet in subnets.items():
             body = docker_spec.network_config(tag.lab, network, subnet, tag.labels())
             made.append(client.api.create_network(**body)["Id"])
+            point("nodes:network-made")
     except BaseException:
         for network in made:
             client.api.remove_network(network)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import lock
+from pytest_kollalab import leftovers, lock
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import base
 from pytest_kollalab.run import run
@@ -103,8 +102,7 @@ def ensure_image(
         if exists(client, suite):
             return name
         say("the node image")
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="node-image-") as folder:
+        with leftovers.scratch(cache, "node-image") as folder:
             tar = Path(folder) / "rootfs.tar"
             try:
                 run(mmdebstrap(suite, mirror, tar, base.extra_cas()), log_file=log)

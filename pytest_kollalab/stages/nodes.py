@@ -12,6 +12,7 @@ from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import CommandError, StageError, WaitError
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
     CONTROLLER,
     NODES,
@@ -57,6 +58,7 @@ class NodesStage(Stage):
         key, config = work.folder / "id_ed25519", work.folder / "ssh_config"
         work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
         ssh.make_key(key, f"kollalab {work.tag.lab}")
+        point("nodes:key-made")
         host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in NODES}
         spec = Spec(
             tag=work.tag,
@@ -68,6 +70,7 @@ class NodesStage(Stage):
             say=work.say,
         )
         made = self.provider.create(spec, work.undo)
+        point("nodes:provided")
         ssh.write_config(
             config,
             addresses={node: found["provisioning"] for node, found in made["nodes"].items()},
@@ -76,6 +79,7 @@ class NodesStage(Stage):
             connection=work.tag.run,
         )
         work.undo.callback(ssh.close, config)
+        point("nodes:configured")
         self._wait_for_all(work, Ssh(config), made["registry"])
         return {**made, "ssh_config": str(config), "ssh_key": str(key)}
 

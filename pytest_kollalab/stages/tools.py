@@ -12,6 +12,7 @@ from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.points import point
 from pytest_kollalab.run import run
 from pytest_kollalab.state import Record
 
@@ -53,11 +54,13 @@ class ToolsStage(Stage):
         pins = self.release.data / "tools.txt"
         try:
             run([sys.executable, "-m", "venv", venv], log_file=work.log)
+            point("tools:venv-made")
             run([python, "-m", "pip", "install", "--quiet", pypi.UV], log_file=work.log)
             run(
                 [venv / "bin" / "uv", "pip", "install", "--python", python, "-r", pins],
                 env=pypi.configured(python).environment() | {"UV_PYTHON_DOWNLOADS": "never"},
                 log_file=work.log,
+                on_line=lambda _: point("tools:installing"),
             )
         except CommandError as error:
             raise StageError(
