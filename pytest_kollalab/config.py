@@ -18,6 +18,7 @@ from pytest_kollalab.errors import ConfigError
 STAGES = ("tools", "images", "nodes", "cloud")
 PROVIDERS = ("auto", "docker", "libvirt")
 KEEP = ("never", "failed", "always")
+IMAGE_MODES = ("build", "pull")
 FILE = "kollalab.toml"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
@@ -31,9 +32,17 @@ class NodesConfig:
 
 @dataclass(frozen=True)
 class ImagesConfig:
-    """What the Kolla images are."""
+    """What the Kolla images are: built here, or pulled from a registry.
+
+    With mode `pull`, `source` is a registry and a namespace in it, `tag` the tag there (default:
+    the upstream one of the release). `overrides` maps an image to a folder with a Dockerfile that
+    is built on top of the pulled one; a relative folder counts from the configuration file.
+    """
 
     mode: str = "build"
+    source: str = "quay.io/openstack.kolla"
+    tag: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,8 @@ class Options:
     `mirror` is the Debian mirror that images and nodes are made from; `threads` is how many Kolla
     images are built at once (0: one per core). `artifacts` is the folder for what is collected
     when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
-    an existing cloud that is used instead of a lab.
+    an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
+    authorities of the registry that images are pulled from.
     """
 
     name: str = "lab"
@@ -72,6 +82,7 @@ class Options:
     threads: int = 0
     artifacts: str = ""
     cloud: str = ""
+    registry_ca: str = ""
 
 
 def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
@@ -100,7 +111,10 @@ def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
     for key in run:
         _check_known(key, known, str(path), "run.")
     _fill(Options, run, str(path), "run.")
-    return config, run
+    _check_choice(f"{path}: images.mode", config.images.mode, IMAGE_MODES)
+    if run.get("registry_ca"):
+        run["registry_ca"] = str(path.parent.resolve() / run["registry_ca"])
+    return _with_folders(config, path.parent.resolve()), run
 
 
 def options(*layers: Mapping[str, Any]) -> Options:
@@ -123,6 +137,13 @@ def options(*layers: Mapping[str, Any]) -> Options:
             hint="use a lower-case letter, then up to 19 lower-case letters, digits, hyphens",
         )
     return made
+
+
+def _with_folders(config: Config, folder: Path) -> Config:
+    """The same with folders that count from the configuration file as full paths."""
+    overrides = {name: str(folder / path) for name, path in config.images.overrides.items()}
+    images = dataclasses.replace(config.images, overrides=overrides)
+    return dataclasses.replace(config, images=images)
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
@@ -160,6 +181,9 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
         if all(isinstance(item, str) for item in value):
             return tuple(value)
     elif origin is not None and origin is not types.UnionType and isinstance(value, Mapping):
+        for key, item in value.items():
+            if typing.get_args(hint)[1] is str and not isinstance(item, str):
+                _convert(str, item, where, f"{name}.{key}")
         return dict(value)
     elif hint in (str, int) and type(value) is hint:
         return value

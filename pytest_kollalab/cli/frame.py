@@ -14,6 +14,7 @@ import click
 from pytest_kollalab import __version__
 from pytest_kollalab import config as configuration
 from pytest_kollalab.errors import BusyError, ConfigError, HostError, KollalabError
+from pytest_kollalab.extensions import installed
 from pytest_kollalab.lab import Lab
 
 DEFAULT_FEATURES = ("compute", "sfc")
@@ -60,7 +61,7 @@ def verb(
 
     @click.option("--name", help="Name of the lab.  [default: lab]")
     @click.option("--config", "path", type=click.Path(path_type=Path), help="Configuration file.")
-    @click.option("--provider", type=click.Choice(configuration.PROVIDERS), help="Source of nodes.")
+    @click.option("--provider", help=f"Source of nodes: {', '.join(configuration.PROVIDERS)}, ...")
     @functools.wraps(function)
     def wrapped(**arguments: Any) -> None:
         try:
@@ -110,7 +111,13 @@ def make_lab(
     """The lab that the options and the configuration file describe; touches nothing."""
     settings, run = configuration.read(path or config_file())
     given = {"name": name, "provider": provider, "until": until, "fresh": fresh or None}
-    return Lab(settings, configuration.options(run, given), features=features, say=say)
+    return Lab(
+        settings,
+        configuration.options(run, given),
+        features=features,
+        say=say,
+        extensions=installed(settings.release),
+    )
 
 
 def config_file() -> Path | None:

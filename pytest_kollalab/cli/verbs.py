@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+import json
+import tomllib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pytest_kollalab import config as configuration
 from pytest_kollalab.cli.frame import (
     DEFAULT_FEATURES,
+    config_file,
     feature_option,
     fresh_option,
+    json_option,
+    main,
     make_lab,
     until_option,
     verb,
@@ -19,6 +25,9 @@ from pytest_kollalab.cli.frame import (
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.run import become
+
+if TYPE_CHECKING:
+    from pytest_kollalab.explain import Setting
 
 
 @verb
@@ -44,10 +53,23 @@ def down(**given: Any) -> None:
 @until_option
 @fresh_option
 @feature_option
-def plan(features: tuple[str, ...], **given: Any) -> None:
+@click.option("--explain", "explained", is_flag=True, help="Show every setting and its origin.")
+@json_option
+def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any) -> None:
     """Say what each stage would do and why; change nothing."""
-    for step in make_lab(features or DEFAULT_FEATURES, **given).plan():
-        click.echo(str(step))
+    lab = make_lab(features or DEFAULT_FEATURES, **given)
+    settings = explain_lab(lab, given) if explained else []
+    if as_json:
+        told = {"stages": [asdict(step) for step in lab.plan()]}
+        if explained:
+            told["settings"] = [asdict(setting) for setting in settings]
+        click.echo(json.dumps(told, indent=2))
+        return
+    for line in lab.explain():
+        click.echo(line)
+    width = max((len(setting.name) for setting in settings), default=0)
+    for setting in settings:
+        click.echo(f"{setting.name:<{width}}  {json.dumps(setting.value)}  ({setting.source})")
 
 
 @verb
@@ -73,6 +95,24 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
         )
     # The terminal belongs to ssh from here on, so this process becomes it.
     become([*access.argv(node), *command])
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of kollalab.toml."""
+    from pytest_kollalab.schema import shipped
+
+    click.echo(shipped(), nl=False)
+
+
+def explain_lab(lab: Lab, given: dict[str, Any]) -> list[Setting]:
+    """Every effective setting of a lab that the options of a verb made."""
+    from pytest_kollalab.explain import explain
+
+    path = given["path"] or config_file()
+    table = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+    options = {name: f"--{name}" for name in ("name", "provider", "until", "fresh") if given[name]}
+    return explain(lab, table, path, options)
 
 
 def _show(lab: Lab) -> None:
