@@ -114,7 +114,14 @@ class Lab:
         """What each stage will do and why; changes nothing. Empty with an existing cloud."""
         if self.options.cloud:
             return []
+        self._check_variables()
         return self.engine.plan(until or self.options.until)
+
+    def plan_lines(self) -> list[str]:
+        """The plan for people: a line per stage, and what came from whom."""
+        if self.options.cloud:
+            return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
+        return [*map(str, self.plan()), *self.extensions.describe(self.features)]
 
     def ensure(self, stage: str) -> Mapping[str, Any]:
         """Have a stage and all that it builds on; returns what the stage made.
@@ -133,6 +140,10 @@ class Lab:
         )
         if not self._checked:
             self._check_host(stage)
+        if self.config.globals and stage != "tools":
+            # A variable that nobody knows is told before anything is built for it.
+            self.engine.ensure("tools")
+            self._check_variables()
         made = self.engine.ensure(stage)
         self._tell(stage)
         return made
@@ -206,6 +217,13 @@ class Lab:
                 connection.close()
         wanted = self.extensions.registry.resolve(names)
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
+
+    def _check_variables(self) -> None:
+        from pytest_kollalab.cloud import variables
+
+        tools = self.engine.record("tools") if self.config.globals else None
+        if tools is not None and tools.status == state.READY:
+            variables.check(self.config.globals, Path(tools.made["venv"]), self.config.release)
 
     def _check_ours(self, what: str) -> None:
         if self.options.cloud:

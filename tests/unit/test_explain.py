@@ -11,8 +11,12 @@ from click.testing import CliRunner
 from pytest_kollalab import state
 from pytest_kollalab.cli import main
 from pytest_kollalab.cloud import variables
+from pytest_kollalab.config import Config
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.explain import layered
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.paths import default_paths
+from pytest_kollalab.state import READY, Record
 
 TOML = """\
 [images]
@@ -101,3 +105,15 @@ def test_an_unknown_variable_names_the_nearest(venv: Path) -> None:
 
 def test_before_there_are_tools_nothing_is_said(tmp_path: Path) -> None:
     variables.check(["whatever"], tmp_path, "2026.1")
+
+
+def test_the_plan_refuses_an_unknown_variable_once_there_are_tools(
+    folder: Path, venv: Path
+) -> None:
+    lab = Lab(Config(globals={"enable_neutron_scf": True}), paths=default_paths())
+    lab.plan()
+    key = lab.engine.key("tools")
+    record = Record("tools", key, "run", READY, inputs={}, made={"venv": str(venv)})
+    state.save(lab.paths.cache / "stages" / "tools" / "records" / f"{key}.json", record)
+    with pytest.raises(ConfigError, match="enable_neutron_scf"):
+        lab.plan("tools")
