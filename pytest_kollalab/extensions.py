@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pytest_kollalab.images.added import Folder
     from pytest_kollalab.providers import Factory
 
-GROUP = "kollalab"
 # The project's name in pluggy: implementations may be marked with pytest.hookimpl.
 PROJECT = "pytest"
 PREFIX = "pytest_kollalab_"
@@ -150,9 +149,8 @@ def gather(
 
     Raises ConfigError when a plugin gives something that is not what its hook is for.
     """
-    hooks = [hook for hook in dir(hookspecs) if hook.startswith(PREFIX)]
-    asked = {hook: getattr(manager.hook, hook) for hook in hooks}
-    plugins = {impl.plugin_name: impl.plugin for h in asked.values() for impl in h.get_hookimpls()}
+    asked = [getattr(manager.hook, hook) for hook in hookspecs.NAMES]
+    plugins = {impl.plugin_name: impl.plugin for hook in asked for impl in hook.get_hookimpls()}
     given = []
     for plugin_name in plugins:
         others = [other for other_name, other in plugins.items() if other_name != plugin_name]
@@ -172,7 +170,7 @@ def gather(
 def installed(release: str) -> Extensions:
     """The extensions of the installed packages, by their entry points of the group `kollalab`."""
     hooks = Hooks()
-    hooks.load_setuptools_entrypoints(GROUP)
+    hooks.load_setuptools_entrypoints(hookspecs.GROUP)
     return gather(hooks, release)
 
 

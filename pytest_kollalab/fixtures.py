@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.errors import ConfigError, KollalabError, NeedsLabError
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -65,6 +65,8 @@ def ensure(lab: Lab, stage: str) -> Mapping[str, Any]:
         pytest.skip(f"needs stage {stage}; this session stops after {lab.options.until}")
     try:
         return lab.ensure(stage)
+    except NeedsLabError as error:
+        pytest.skip(error.brief)
     except KollalabError as error:
         failure = lab.session.fail(error)
         raise LabFailure(failure, explained=failure.text != str(error)) from None
@@ -95,10 +97,16 @@ def lab_nodes(kollalab: Lab, kolla_images: Mapping[str, Any]) -> Mapping[str, No
 
 
 @pytest.fixture(scope="session")
-def openstack_cloud(kollalab: Lab, lab_nodes: Mapping[str, Node]) -> Iterator[Connection]:
+def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[Connection]:
     """The deployed, healthy cloud as an openstacksdk connection of its administrator."""
-    ensure(kollalab, "cloud")
-    connection = kollalab.connect()
+    if not kollalab.options.cloud:
+        # Whoever overrides the nodes has them made first; an existing cloud has none.
+        request.getfixturevalue("lab_nodes")
+        ensure(kollalab, "cloud")
+    try:
+        connection = kollalab.connect()
+    except ConfigError as error:
+        pytest.fail(str(error), pytrace=False)
     yield connection
     connection.close()
 
@@ -111,6 +119,10 @@ def tenant(
     from pytest_kollalab.sdn.tenant import Tenant
 
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    if kollalab.options.cloud:
+        with Tenant(openstack_cloud, name, None, external_cidr=None) as tenant:
+            yield tenant
+        return
     external = ensure(kollalab, "nodes")["networks"]["external"]["cidr"]
     with Tenant(
         openstack_cloud,
@@ -132,8 +144,11 @@ def sfc(tenant: Tenant) -> Iterator[Sfc]:
 
 
 @pytest.fixture(scope="session")
-def compute(openstack_cloud: Connection, kollalab: Lab) -> Compute:
+def compute(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Compute]:
     """Guest image and flavor for servers; asks for the feature `compute`."""
     from pytest_kollalab.sdn.server import Compute
 
-    return Compute(openstack_cloud, kollalab.paths, kollalab.options)
+    compute = Compute(openstack_cloud, kollalab.paths, kollalab.options)
+    yield compute
+    if kollalab.options.cloud:
+        compute.remove()

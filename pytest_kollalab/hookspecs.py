@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.features import Feature
     from pytest_kollalab.providers import Factory
 
+GROUP = "kollalab"
+
 
 def pytest_kollalab_providers() -> Mapping[str, Factory] | None:
     """Give ways to make nodes, by name; a provider's inputs enter the key of the nodes."""
@@ -37,3 +39,6 @@ def pytest_kollalab_artifacts() -> Mapping[str, str] | None:
 
 def pytest_kollalab_stage_done(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
     """Watch: a stage is there, by `reuse` or `build`; called once per process."""
+
+
+NAMES = tuple(name for name in dir() if name.startswith("pytest_kollalab_"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab import config as configuration
+from pytest_kollalab import hookspecs
 from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
@@ -27,6 +28,7 @@ from pytest_kollalab.fixtures import (
 from pytest_kollalab.sharing import Sharing
 
 if TYPE_CHECKING:
+    from pytest_kollalab.extensions import Extensions
     from pytest_kollalab.lab import Lab
     from pytest_kollalab.report.failures import Failures
 
@@ -42,6 +44,7 @@ __all__ = [
 
 features_key = pytest.StashKey[tuple[str, ...]]()
 settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options]]()
+extensions_key = pytest.StashKey["Extensions"]()
 failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
 sharing_key = pytest.StashKey[Sharing]()
@@ -63,7 +66,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     add("config", "configuration file (default: kollalab.toml beside the tests)", metavar="FILE")
     add("name", "name of the lab (default: lab)", metavar="NAME")
-    add("provider", "where nodes come from", choices=configuration.PROVIDERS)
+    add("provider", "where nodes come from: auto, docker, libvirt, or one that a plugin brings")
+    add("cloud", "use this cloud of clouds.yaml, with no lab at all", metavar="NAME")
     add("keep", "keep the lab after the session (default: never)", choices=configuration.KEEP)
     add(
         "fresh",
@@ -75,6 +79,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
     add("plan", "say what each stage would do and why, then stop", action="store_true")
     add("destroy", "remove the lab, then stop", action="store_true")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.load_setuptools_entrypoints(hookspecs.GROUP)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -91,6 +100,12 @@ def pytest_configure(config: pytest.Config) -> None:
     sharing = Sharing(config, config.stash[settings_key][1].name, lambda text: _show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
+    cloud = config.stash[settings_key][1].cloud
+    if cloud:
+        from pytest_kollalab.lent import Lent
+
+        lent = Lent(cloud, lambda items: wanted_features(items, config), lambda: make_lab(config))
+        config.pluginmanager.register(lent, "kollalab-lent")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -109,23 +124,27 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    wanted = wanted_features(session.items)
-    session.config.stash[features_key] = wanted
-    if wanted:
-        from pytest_kollalab.features import resolve
+    config = session.config
+    try:
+        wanted = wanted_features(session.items, config)
+        config.stash[features_key] = wanted
+        if wanted:
+            brought(config).registry.resolve(wanted)
+        provider = config.stash[settings_key][1].provider
+        if provider not in configuration.PROVIDERS:
+            from pytest_kollalab.providers import check
 
-        try:
-            resolve(wanted)
-        except KollalabError as error:
-            raise pytest.UsageError(str(error)) from None
+            check(provider, brought(config).providers)
+    except KollalabError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if not _is_asked(session.config, "plan"):
         return None
     try:
-        for step in make_lab(session.config).plan():
-            say(session.config, str(step))
+        for line in make_lab(session.config).plan_lines():
+            say(session.config, line)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
     return True
@@ -164,15 +183,33 @@ def pytest_runtest_makereport(
     return report
 
 
-def wanted_features(items: Iterable[pytest.Item]) -> tuple[str, ...]:
+def wanted_features(items: Iterable[pytest.Item], config: pytest.Config) -> tuple[str, ...]:
     """The features that tests ask for, by their markers and by the fixtures they use."""
+    fixtures = FIXTURE_FEATURES
+    if any(getattr(config.hook, name).get_hookimpls() for name in hookspecs.NAMES):
+        fixtures = {**fixtures, **brought(config).fixtures()}
     wanted: set[str] = set()
     for item in items:
         for mark in item.iter_markers(MARKER):
             wanted.update(str(name) for name in mark.args)
         for fixture in getattr(item, "fixturenames", ()):
-            wanted.update(FIXTURE_FEATURES.get(fixture, ()))
+            wanted.update(fixtures.get(fixture, ()))
     return tuple(sorted(wanted))
+
+
+def brought(config: pytest.Config) -> Extensions:
+    """What plugins and conftest files bring; asked for once."""
+    from pytest_kollalab.extensions import gather
+
+    def name(plugin: str) -> str:
+        path = Path(plugin)
+        return str(path.relative_to(root)) if path.is_relative_to(root) else plugin
+
+    if extensions_key not in config.stash:
+        root = config.rootpath
+        release = config.stash[settings_key][0].release
+        config.stash[extensions_key] = gather(config.pluginmanager, release, name)
+    return config.stash[extensions_key]
 
 
 def make_lab(config: pytest.Config) -> Lab:
@@ -188,6 +225,7 @@ def make_lab(config: pytest.Config) -> Lab:
             features=features,
             run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
             say=lambda text: say(config, text),
+            extensions=brought(config),
         )
     return config.stash[lab_key]
 
@@ -234,7 +272,7 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
         return given if given is not None else (config.getini(f"kollalab_{name}") or None)
 
     settings, run = configuration.read(_config_file(config, value("config")))
-    names = ("name", "provider", "keep", "fresh", "until", "artifacts")
+    names = ("name", "provider", "keep", "fresh", "until", "artifacts", "cloud")
     return settings, configuration.options(run, {name: value(name) for name in names})
 
 
@@ -272,6 +310,8 @@ def _finish(session: pytest.Session) -> None:
 def _leave(session: pytest.Session) -> None:
     config = session.config
     lab = make_lab(config)
+    if lab.options.cloud:
+        return
     keep = lab.options.keep
     if keep == "always" or (keep == "failed" and session.testsfailed):
         say(

@@ -11,9 +11,13 @@ from pytest_kollalab.sdn import traces
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a module that has a tenant, the lab is what it was before."""
+    """After a module that has a tenant, the lab is what it was before.
+
+    An existing cloud is not looked at: others may be at work in it.
+    """
     items = (item for item in request.session.items if item.nodeid.startswith(request.node.nodeid))
-    if not any("tenant" in getattr(item, "fixturenames", ()) for item in items):
+    has_tenant = any("tenant" in getattr(item, "fixturenames", ()) for item in items)
+    if not has_tenant or request.getfixturevalue("kollalab").options.cloud:
         yield
         return
     cloud = request.getfixturevalue("openstack_cloud")

@@ -65,7 +65,7 @@ def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any
             told["settings"] = [asdict(setting) for setting in settings]
         click.echo(json.dumps(told, indent=2))
         return
-    for line in lab.explain():
+    for line in lab.plan_lines():
         click.echo(line)
     width = max((len(setting.name) for setting in settings), default=0)
     for setting in settings:

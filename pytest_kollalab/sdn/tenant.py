@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_kollalab import wait
-from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.errors import KollalabError, NeedsLabError
 from pytest_kollalab.sdn import leftovers
 from pytest_kollalab.sdn.namespace import Namespace
 from pytest_kollalab.sdn.network import Network, Port, Router
@@ -41,6 +41,8 @@ class Tenant:
     `admin` is the administrator's connection, `cloud` the one of the project's own user, `ssh`
     reaches the nodes. `external_cidr` is the network behind br-ex on the controller; its first
     address is its gateway, addresses for routers and floating IPs are taken from its upper half.
+    Without `ssh` and `external_cidr` the cloud is somebody else's: what takes access to nodes
+    raises NeedsLabError, and the external network is the one that is there.
     `patience` multiplies every deadline, for slow nodes.
     """
 
@@ -48,13 +50,13 @@ class Tenant:
         self,
         admin: Connection,
         name: str,
-        ssh: Ssh,
+        ssh: Ssh | None,
         *,
-        external_cidr: str = "203.0.113.0/24",
+        external_cidr: str | None = "203.0.113.0/24",
         patience: float = 1.0,
     ) -> None:
         self.admin = admin
-        self.ssh = ssh
+        self._ssh = ssh
         self.name = f"{SLUG.sub('-', name.lower()).strip('-')}-{secrets.token_hex(2)}"
         self.external_cidr = external_cidr
         self.patience = patience
@@ -91,6 +93,21 @@ class Tenant:
     def close(self) -> None:
         """Remove everything, also what is left when one removal fails. Raises KollalabError."""
         self._undo.close()
+
+    @property
+    def ssh(self) -> Ssh:
+        """The way to run commands on the nodes. Raises NeedsLabError when there is none."""
+        if self._ssh is None:
+            raise NeedsLabError(
+                "access to nodes needs a lab; this cloud is somebody else's",
+                hint="leave out --kollalab-cloud",
+            )
+        return self._ssh
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether the nodes are ours to look into."""
+        return self._ssh is not None
 
     @property
     def undo(self) -> ExitStack:
@@ -154,6 +171,8 @@ class Tenant:
     def external(self) -> Network:
         """The network behind br-ex; made once for all tenants of the lab, and left there."""
         api = self.admin.network
+        if self.external_cidr is None:
+            return self._find_external()
         found = api.find_network(EXTERNAL)
         if found is None:
             found = api.create_network(
@@ -178,6 +197,15 @@ class Tenant:
         return Network(
             found.id, EXTERNAL, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu)
         )
+
+    def _find_external(self) -> Network:
+        api = self.admin.network
+        for found in api.networks(is_router_external=True):
+            for subnet in api.subnets(network_id=found.id, ip_version=4):
+                return Network(
+                    found.id, found.name, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu)
+                )
+        raise NeedsLabError("an external network needs a lab; this cloud has none to offer")
 
     def port(self, network: Network, node: str, name: str, *, device: str | None = None) -> Port:
         """A port bound to a node, without port security. Ports of one `device` belong together."""

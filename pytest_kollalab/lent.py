@@ -1,0 +1,60 @@
+"""The lent cloud: somebody else's; what needs a lab of our own is skipped, with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.errors import KollalabError, NeedsLabError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.lab import Lab
+
+
+class Lent:
+    """What a session does differently with somebody else's cloud.
+
+    `features` tells which features tests ask for; `lab` makes the lab that is none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        features: Callable[[Iterable[pytest.Item]], tuple[str, ...]],
+        lab: Callable[[], Lab],
+    ) -> None:
+        self.name = name
+        self._features = features
+        self._lab = lab
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Skip a test whose feature the cloud does not have, and one whose fixture needs a lab."""
+        wanted = self._features([item])
+        if wanted:
+            try:
+                lacking = self._lab().lacking(wanted)
+            except KollalabError as error:
+                pytest.fail(str(error), pytrace=False)
+            for feature, why in lacking.items():
+                pytest.skip(f"the cloud {self.name} has no feature {feature}: {why}")
+        return (yield from _skipping())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Skip a test that turns out to need a lab."""
+        return (yield from _skipping())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Let go of a test whose cleaning up would look at nodes."""
+        return (yield from _skipping())
+
+
+def _skipping() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except NeedsLabError as error:
+        pytest.skip(error.brief)
