@@ -232,13 +232,17 @@ def make_lab(config: pytest.Config) -> Lab:
 
 def watch_failures(config: pytest.Config) -> Failures:
     """What masks the reports of this session and collects for its failures."""
-    from pytest_kollalab.report.failures import Failures, Site
+    from pytest_kollalab.cloud import existing
+    from pytest_kollalab.report.failures import Failures, LentCloud, OwnLab, Site
 
     if failures_key not in config.stash:
         lab = make_lab(config)
         given = lab.options.artifacts
         folder = Path(config.invocation_params.dir, given).resolve() if given else None
-        site = Site(lab.folder, lab.ssh, lambda: lab.provider)
+        commands = lab.extensions.artifacts
+        site: Site = OwnLab(lab.folder, lab.ssh, lambda: lab.provider, commands)
+        if lab.options.cloud:
+            site = LentCloud(lambda: existing.secrets(lab.options.cloud))
         config.stash[failures_key] = Failures(site, folder)
     return config.stash[failures_key]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from pytest_kollalab import state
 
 REGION = "RegionOne"
 KEYSTONE_PORT = 5000
+SECRET = re.compile(r"password|secret|token|passcode")
+# A shorter one is a word like any other: it is masked only where it is named as a password.
+SHORTEST_PASSWORD = 6
 
 
 def auth_url(controller: str) -> str:
@@ -39,6 +44,15 @@ def document(cloud: str, url: str, password: str) -> dict[str, Any]:
             }
         }
     }
+
+
+def auth_secrets(auth: Mapping[str, Any]) -> list[str]:
+    """What must not be shown of the table `auth` of a cloud."""
+    return [
+        str(value)
+        for name, value in auth.items()
+        if SECRET.search(name) and len(str(value)) >= SHORTEST_PASSWORD
+    ]
 
 
 def write(path: Path, contents: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pytest_kollalab import owner, state
 from pytest_kollalab.cloud.events import Progress
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
-from pytest_kollalab.run import MASK
+from pytest_kollalab.run import MASK, mask
 
 SHOWN_FAILURES = 3
 # What ansible-runner may take to notice that it should stop, in seconds.
@@ -124,8 +124,11 @@ def play(
     if status != "successful":
         raise StageError(
             f"{run} failed",
-            details="\n".join(str(f) for f in progress.failures[:SHOWN_FAILURES])
-            or f"ansible-playbook ended as {status}: {reader.last}",
+            details=mask(
+                "\n".join(str(f) for f in progress.failures[:SHOWN_FAILURES])
+                or f"ansible-playbook ended as {status}: {reader.last}",
+                site.secrets,
+            ),
             hint="the log tells more; the next run goes on from here",
             log=log,
         )

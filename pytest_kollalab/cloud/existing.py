@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.cloud.clouds_yaml import auth_secrets
 from pytest_kollalab.config import nearest
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.features import CORE, Feature
@@ -38,6 +39,18 @@ def connect(name: str) -> Connection:
         details=f"clouds.yaml: {loader.config_filename or 'none was found'}",
         hint=nearest(name, names) if names else "name the file in OS_CLIENT_CONFIG_FILE",
     )
+
+
+def secrets(name: str) -> tuple[str, ...]:
+    """The passwords and tokens that a cloud is reached with; none when it is not known."""
+    import openstack.config
+    from openstack.exceptions import ConfigException
+
+    try:
+        auth = openstack.config.OpenStackConfig().get_one(cloud=name).config.get("auth", {})
+    except ConfigException:
+        return ()
+    return tuple(auth_secrets(auth))
 
 
 def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, str]:

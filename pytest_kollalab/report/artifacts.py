@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import re
+import shlex
 import shutil
 import tarfile
 import threading
@@ -42,6 +43,14 @@ class Collected:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Span:
+    """From when to when, in seconds since 1970 of this host's clock."""
+
+    began: float
+    ended: float
+
+
 @dataclass
 class _Answers:
     files: dict[str, str] = field(default_factory=dict)
@@ -51,16 +60,19 @@ class _Answers:
 def sources(
     ssh: Ssh | None,
     nodes: Iterable[str],
-    began: float,
-    ended: float,
+    span: Span,
     *,
     last_words: Callable[[str], str] | None = None,
+    commands: Mapping[str, str] | None = None,
 ) -> dict[str, Source]:
-    """Who can be asked about the time between two moments (seconds since 1970, here)."""
+    """Who can be asked about a span: every node, and whoever hears its console.
+
+    `commands` maps file names to shell commands whose output each node is asked for as well.
+    """
     asked: dict[str, Source] = {}
     for node in nodes:
         if ssh is not None:
-            asked[node] = partial(ask_node, ssh, node, began, ended)
+            asked[node] = partial(ask_node, ssh, node, span, commands or {})
         if last_words is not None:
             asked[f"{node}'s console"] = partial(_console, node, last_words)
     return asked
@@ -101,14 +113,25 @@ def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Colle
     return Collected(had.files, tuple(sorted(had.problems)))
 
 
-def ask_node(ssh: Ssh, node: str, began: float, ended: float) -> dict[str, str]:
+def ask_node(ssh: Ssh, node: str, span: Span, commands: Mapping[str, str]) -> dict[str, str]:
     """Everything a node can tell of a span: file -> text, below a folder of its name."""
     now = time.time()
     budget = f"{NODE_BUDGET:.0f}"
-    argv = ["sh", "-s", f"{now - began:.3f}", f"{max(now - ended, 0):.3f}", budget]
-    script = SCRIPT.read_text(encoding="utf-8")
-    said = ssh.run(node, argv, input=script, timeout=DEADLINE - 1).stdout
+    ago = [f"{max(now - moment, 0):.3f}" for moment in (span.began, span.ended)]
+    argv = ["sh", "-s", *ago, budget]
+    said = ssh.run(node, argv, input=script(commands), timeout=DEADLINE - 1).stdout
     return {f"{node}/{name}": text for name, text in unpack(said).items()}
+
+
+def script(commands: Mapping[str, str]) -> str:
+    """What a node runs, with the commands of others among its own."""
+    head, mark, tail = SCRIPT.read_text(encoding="utf-8").partition("# OTHERS\n")
+    assert mark, "the script says where others come in"
+    added = [
+        shlex.join(["take", f"others/{_plain(name)}", "sh", "-c", line])
+        for name, line in commands.items()
+    ]
+    return "".join([head, *(f"{line}\n" for line in added), tail])
 
 
 def unpack(archive: str) -> dict[str, str]:

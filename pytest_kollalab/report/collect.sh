@@ -9,7 +9,7 @@ here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$here" || exit 1
-mkdir containers kolla ovs
+mkdir containers kolla others ovs
 
 now=$(date +%s.%N)
 since=$(awk -v now="$now" -v ago="$began" 'BEGIN { printf "%.3f", now - ago }')
@@ -69,6 +69,7 @@ take ovs.err sh -c '
         done
         echo @@ datapath.flows; ovs-appctl -T 5 dpctl/dump-flows -m
     " 2>&1 | awk "/^@@ /{ if (f) close(f); f = \"ovs/\" \$2; next } f { print > f }"'
+# OTHERS
 wait
 find . -name '*.err' -size 0 -delete
 tar -cf - . | gzip -1 | base64 -w 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_kollalab import state
 from pytest_kollalab.errors import KollalabError
@@ -24,18 +24,38 @@ PROPERTY = "kollalab_artifacts"
 LOG_CHARACTERS = 2_000_000
 
 
-class Site:
-    """What of a lab is looked at: its state folder, and ways to its nodes as far as there are."""
+class Site(Protocol):
+    """What a failed test had to do with: its secrets, and what it can tell of a span of time."""
 
-    def __init__(self, folder: Path, ssh: Callable[[], Ssh], provider: Callable[[], Provider]):
+    def redactor(self) -> Redactor:
+        """What masks its secrets, as they are now."""
+
+    def collect(self, began: float, ended: float) -> artifacts.Collected:
+        """What can be told of a span (seconds since 1970)."""
+
+
+class OwnLab:
+    """What of a lab is looked at: its state folder, and ways to its nodes as far as there are.
+
+    `commands` maps file names to shell commands of others, which each node is asked too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ssh: Callable[[], Ssh],
+        provider: Callable[[], Provider],
+        commands: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.ssh = ssh
         self.provider = provider
+        self.commands = commands or {}
         self._redactor = Redactor()
         self._known: tuple[tuple[str, int], ...] = ()
 
     def redactor(self) -> Redactor:
-        """The redactor of the lab's secrets, those of a cloud that was just deployed too."""
+        """What masks the lab's secrets, those of a cloud that was just deployed too."""
         known = tuple((str(path), path.stat().st_mtime_ns) for path in secret_files(self.folder))
         # Without a lab that is still there, what was secret in it before stays so.
         if known and known != self._known:
@@ -58,7 +78,8 @@ class Site:
         def last_words(node: str) -> str:
             return provider.last_words(lab, node)
 
-        asked = artifacts.sources(ssh, nodes, began, ended, last_words=last_words)
+        span = artifacts.Span(began, ended)
+        asked = artifacts.sources(ssh, nodes, span, last_words=last_words, commands=self.commands)
         told = artifacts.collect(asked)
         return artifacts.Collected({**told.files, **logs}, told.problems)
 
@@ -72,6 +93,24 @@ class Failure:
     began: float
     ended: float
     text: str
+
+
+class LentCloud:
+    """Somebody else's cloud: it has secrets that are masked, and nothing that is looked at."""
+
+    def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
+        self._secrets = secrets
+        self._redactor: Redactor | None = None
+
+    def redactor(self) -> Redactor:
+        """What masks the passwords that the cloud is reached with."""
+        if self._redactor is None:
+            self._redactor = Redactor(self._secrets())
+        return self._redactor
+
+    def collect(self, began: float, ended: float) -> artifacts.Collected:
+        """Nothing, and why."""
+        return artifacts.Collected({}, ("the cloud is somebody else's: its nodes are not asked",))
 
 
 class Failures:
@@ -97,9 +136,9 @@ class Failures:
         if wanted and item.nodeid not in self._done:
             self._done.add(item.nodeid)
             since = self._began.get(item.nodeid, began)
-            text = f"{report.longreprtext}\n" + "".join(
-                f"\n-- {title}\n{content}" for title, content in report.sections
-            )
+            # A broken lab's report has the whole message among its properties.
+            said = [*report.user_properties, *report.sections]
+            text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
             self._link(report, item, Failure(item.nodeid, report.when, since, ended, text))
         if report.when == "teardown":
             self._began.pop(item.nodeid, None)

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pytest_kollalab.cloud.clouds_yaml import auth_secrets
 from pytest_kollalab.cloud.passwords import secrets as texts_in
 from pytest_kollalab.run import MASK
-
-# A shorter password is a word like any other: it is masked where it is named as one.
-SHORTEST_PASSWORD = 6
 
 # What a secret looks like, whoever made it: users' passwords and tokens are in no file of the lab.
 # Of a header the name is kept, of a URL the user. Each pattern's group 1 stays.
@@ -100,13 +98,7 @@ def secret_files(folder: Path) -> list[Path]:
 def cloud_passwords(document: Mapping[str, Any]) -> list[str]:
     """The passwords, secrets and tokens of every cloud in a clouds.yaml."""
     clouds = document.get("clouds") or {}
-    return [
-        str(value)
-        for cloud in clouds.values()
-        for name, value in (cloud.get("auth") or {}).items()
-        if re.search(r"password|secret|token|passcode", name)
-        and len(str(value)) >= SHORTEST_PASSWORD
-    ]
+    return [text for cloud in clouds.values() for text in auth_secrets(cloud.get("auth") or {})]
 
 
 def _yaml(text: str) -> dict[str, object]:

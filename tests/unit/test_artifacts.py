@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_kollalab.cloud import existing
 from pytest_kollalab.errors import CommandError, KollalabError, StageError
 from pytest_kollalab.report import artifacts
-from pytest_kollalab.report.failures import Failure, Failures, Site, stage_logs
+from pytest_kollalab.report.failures import Failure, Failures, LentCloud, OwnLab, stage_logs
 from pytest_kollalab.report.redaction import Redactor
 from pytest_kollalab.report.window import Window
 from pytest_kollalab.ssh import Ssh
@@ -36,7 +37,12 @@ def archive(files: Mapping[str, str]) -> str:
 
 
 def test_the_script_of_the_nodes_is_one_that_a_shell_reads() -> None:
-    subprocess.run(["sh", "-n", str(artifacts.SCRIPT)], check=True)
+    commands = {"lldp": "lldpctl | grep -c 'x y'", "../a b": "echo $HOME"}
+    text = artifacts.script(commands)
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+    assert "take others/lldp sh -c 'lldpctl | grep -c '\"'\"'x y'\"'\"''\n" in text
+    assert "take others/.._a_b sh -c 'echo $HOME'\n" in text
+    assert text.index("take others/") < text.index("\nwait\n")
 
 
 def test_kollas_logs_are_cut_to_the_nodes_own_span_and_others_are_not() -> None:
@@ -93,7 +99,9 @@ def test_a_late_or_failing_source_costs_what_it_would_have_told(tmp_path: Path) 
 
 
 def test_nodes_and_consoles_are_asked_each_for_itself() -> None:
-    asked = artifacts.sources(Ssh(Path("none")), ["a", "b"], 0, 1, last_words=lambda node: node)
+    asked = artifacts.sources(
+        Ssh(Path("none")), ["a", "b"], artifacts.Span(0, 1), last_words=lambda node: node
+    )
     assert list(asked) == ["a", "a's console", "b", "b's console"]
     assert asked["b's console"]() == {"b/console": "b"}
 
@@ -152,7 +160,7 @@ FILES = (
 )
 
 
-class Planted(Site):
+class Planted(OwnLab):
     """A site whose nodes send secrets in everything they send."""
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
@@ -211,7 +219,7 @@ def test_no_planted_secret_is_in_any_artefact(lab: Path, tmp_path: Path) -> None
 def test_secrets_are_remembered_when_the_lab_is_gone_and_learnt_when_it_is_deployed(
     lab: Path,
 ) -> None:
-    site = Site(lab, no_nodes, lambda: None)  # type: ignore[arg-type, return-value]
+    site = OwnLab(lab, no_nodes, lambda: None)  # type: ignore[arg-type, return-value]
     first = PASSWORDS["database_password"]
     assert first not in site.redactor()(first)
     passwords = lab / "cloud" / "etc" / "passwords.yml"
@@ -223,7 +231,7 @@ def test_secrets_are_remembered_when_the_lab_is_gone_and_learnt_when_it_is_deplo
 
 
 def test_a_lab_without_nodes_tells_its_stages_logs(lab: Path) -> None:
-    had = Site(lab, no_nodes, lambda: None).collect(0, time.time())  # type: ignore[arg-type, return-value]
+    had = OwnLab(lab, no_nodes, lambda: None).collect(0, time.time())  # type: ignore[arg-type, return-value]
     assert list(had.files) == ["stages/cloud.log"]
     assert had.problems == ("the lab has no nodes",)
 
@@ -231,3 +239,20 @@ def test_a_lab_without_nodes_tells_its_stages_logs(lab: Path) -> None:
 def test_redaction_is_what_writes_are_given(tmp_path: Path) -> None:
     artifacts.write(tmp_path / "x", {"a/b": "the-secret"}, Redactor(["the-secret"]))
     assert (tmp_path / "x" / "a" / "b.txt").read_text() == "********"
+
+
+def test_a_lent_clouds_passwords_are_masked_and_its_nodes_are_left_alone() -> None:
+    lent = LentCloud(lambda: ("the-secret",))
+    assert lent.redactor()("the-secret") == "********"
+    assert lent.collect(0, 1).files == {}
+
+
+def test_the_passwords_that_a_lent_cloud_is_reached_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = {"auth": {"auth_url": "http://x:5000", "username": "u", "password": "of-the-user"}}
+    path = tmp_path / "clouds.yaml"
+    path.write_text(yaml.safe_dump({"clouds": {"theirs": cloud}}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
+    assert existing.secrets("theirs") == ("of-the-user",)
+    assert existing.secrets("nobodys") == ()
