@@ -1,0 +1,56 @@
+"""A lab of tools and one small image, built by the real stages: `small.py FOLDER RUN STAGE`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_kollalab import releases
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Engine
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.releases import Release
+from pytest_kollalab.stages.images import ImagesStage
+from pytest_kollalab.stages.tools import ToolsStage
+
+LAB = "crash-small"
+TINY = """\
+FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
+{% block labels %}{% endblock %}
+RUN echo tiny > /tiny
+"""
+
+
+@dataclass(frozen=True)
+class SmallRelease(Release):
+    """The newest release with one image of our own, under a tag of its own."""
+
+    folder: Path = Path()
+
+    @property
+    def data(self) -> Path:
+        return self.folder
+
+
+def engine(folder: Path, run: str) -> Engine:
+    """The engine over both stages; all its state is below the folder."""
+    newest = list(releases.RELEASES.values())[-1]
+    fields = {name: getattr(newest, name) for name in ("suite", "python", "as_of", "disabled")}
+    wheels = tuple(source for source in newest.sources if source.wheel)
+    releases.RELEASES["test"] = SmallRelease(
+        name="test", sources=wheels, folder=folder / "recipe", **fields
+    )
+    paths = Paths(cache=folder / "cache", state=folder / "state")
+    given = (Config(release="test"), Options(name=LAB), paths)
+    stages = (ToolsStage(*given), ImagesStage(*given, names=["tiny"]))
+    return Engine(LAB, stages, paths, run_id=run)
+
+
+if __name__ == "__main__":
+    where, run, stage = sys.argv[1:]
+    if stage == "destroy":
+        found = engine(Path(where), run)
+        found._remove(found.stages["images"])
+    else:
+        engine(Path(where), run).ensure(stage)
