@@ -37,7 +37,7 @@ def exclusive(
     timeout: float = 7200.0,
     waiting: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Hold the lock while the body runs; `waiting` is told once whom this process waits for.
+    """Hold the lock while the body runs; `waiting` is told whom this process waits for.
 
     `what` says what the holder does, `log` where one can follow it. The kernel releases the lock
     when its holder dies, however it dies. `timeout` is in seconds. Raises BusyError when the
@@ -47,13 +47,14 @@ def exclusive(
     try:
         started = time.monotonic()
         deadline = started + timeout
-        told = False
+        told = ""
         while not _try(handle, fcntl.LOCK_EX):
             # Between taking the lock and writing its name a holder is nameless.
-            named = holder(path) != NAMELESS or time.monotonic() > started + 1
-            if not told and named and waiting is not None:
-                waiting(f"waiting for {holder(path)}{_follow(path)}")
-                told = True
+            named = holder(path)
+            if named not in (told, NAMELESS) or (not told and time.monotonic() > started + 1):
+                told = named
+                if waiting is not None:
+                    waiting(f"waiting for {named}{_follow(path)}")
             if time.monotonic() >= deadline:
                 raise BusyError(
                     f"{path.name} is still locked after {timeout:.0f} s",

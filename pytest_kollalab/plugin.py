@@ -174,7 +174,7 @@ def pytest_runtest_makereport(
     explained = isinstance(failure, LabFailure) and failure.explained
     if isinstance(failure, LabFailure) and not explained:
         # A report for machines has no summary at its end.
-        report.user_properties.append(("kollalab_failure", failure.text))
+        item.user_properties.append(("kollalab_failure", failure.text))
         # pytest raises the one failure of a session fixture again for every test that uses it.
         failure.explained = True
     if item.config.stash.get(used_key, False):
@@ -261,6 +261,9 @@ def _show(config: pytest.Config, text: str) -> None:
     shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
     with shown:
         reporter.ensure_newline()
+        if config.get_terminal_writer().width_of_current_line:
+            # The results of workers stand in a line that the reporter does not count as begun.
+            reporter.write_line("")
         reporter.write_line(text)
         # Into a pipe nothing would be seen until the stage is over.
         reporter.flush()

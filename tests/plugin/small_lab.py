@@ -1,0 +1,67 @@
+"""A lab of small stages for tests of the plugin, as the text of a conftest.py."""
+
+# The real plugin, Lab, engine and records; only the stages make files instead of clouds.
+CONFTEST = """
+import functools
+import time
+from pathlib import Path
+
+import pytest_kollalab.lab
+from pytest_kollalab.engine import Engine, Stage
+from pytest_kollalab.errors import StageError
+
+TRACE = Path(__file__).with_name("trace")
+
+
+class Small(Stage):
+    def __init__(self, name, *needs, shared=False):
+        self.name, self.needs, self.shared = name, needs, shared
+
+    def inputs(self):
+        return {}
+
+    def gone(self, record):
+        return None
+
+    def create(self, work):
+        if Path(__file__).with_name(f"break-{self.name}").exists():
+            raise StageError(f"{self.name} is full", details="many\\nlines", hint="make room")
+        self.pause("create")
+        self.note("create")
+        return {"namespace": "kolla", "nodes": {}, "ssh_config": "none"}
+
+    def destroy(self, work):
+        self.pause("destroy")
+        self.note("destroy")
+
+    def pause(self, verb):
+        path = Path(__file__).with_name(f"slow-{verb}-{self.name}")
+        if path.exists():
+            path.with_name(f"began-{verb}-{self.name}").touch()
+            time.sleep(float(path.read_text()))
+
+    def note(self, verb):
+        with TRACE.open("a") as file:
+            file.write(f"{verb} {self.name}\\n")
+
+
+class SmallLab(pytest_kollalab.lab.Lab):
+    @functools.cached_property
+    def engine(self):
+        stages = (
+            Small("tools", shared=True),
+            Small("images", "tools", shared=True),
+            Small("nodes", "images"),
+            Small("cloud", "tools", "nodes"),
+        )
+        return Engine(
+            self.name, stages, self.paths,
+            fresh=self.options.fresh, run_id=self._run_id, say=self._say,
+        )
+
+    def _check_host(self, stage):
+        pass
+
+
+pytest_kollalab.lab.Lab = SmallLab
+"""

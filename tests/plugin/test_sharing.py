@@ -1,0 +1,278 @@
+"""One lab for many: workers, sessions side by side, tests that want it alone, signals, kills."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.small_lab import CONFTEST
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_nodes(lab_nodes, number):
+    pass
+"""
+
+# Waits for a file, so that a test of ours decides how long it lasts.
+PATIENT = """
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def test_patient(lab_nodes):
+    (HERE / "began").touch()
+    while not (HERE / "go").exists():
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+class Sessions:
+    """Sessions of pytest in the background."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.folder = pytester.path
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        log = self.folder / f"log-{len(self.started)}"
+        with log.open("w") as sink:
+            process = subprocess.Popen(
+                argv, cwd=self.folder, stdout=sink, stderr=subprocess.STDOUT, text=True
+            )
+        self.started.append(process)
+        return process
+
+    def await_file(self, name: str) -> None:
+        deadline = time.monotonic() + 30
+        while not (self.folder / name).exists():
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.02)
+
+    def said(self, number: int = 0) -> str:
+        return (self.folder / f"log-{number}").read_text()
+
+
+@pytest.fixture
+def sessions(project: pytest.Pytester) -> Iterator[Sessions]:
+    made = Sessions(project)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def trace(project: pytest.Pytester) -> list[str]:
+    path = project.path / "trace"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def is_there(project: pytest.Pytester) -> bool:
+    return (project.path / "state" / "labs" / "lab").exists()
+
+
+def test_workers_build_each_stage_once_and_the_others_say_for_whom_they_wait(
+    project: pytest.Pytester,
+) -> None:
+    (project.path / "slow-create-nodes").write_text("2")
+    result = project.runpytest_subprocess("-n", "3")
+    result.assert_outcomes(passed=4)
+    lines = trace(project)
+    assert [line for line in lines if line.startswith("create")] == [
+        "create tools",
+        "create images",
+        "create nodes",
+    ]
+    text = result.stdout.str()
+    assert text.count("nodes: build (") == 1
+    holder = r"gw\d, process \d+ \(build nodes, since [\d:]+\)"
+    found = re.findall(rf"\[gw\d\] lab: waiting for {holder}; follow it in (.*)", text)
+    assert len(found) == 1, text
+    assert found[0].endswith("state/labs/lab/logs/nodes.log")
+    assert not is_there(project)
+    assert list((project.path / "state" / "runs").iterdir()) == []
+
+
+def test_a_failure_is_that_of_all_workers(project: pytest.Pytester) -> None:
+    (project.path / "break-nodes").touch()
+    result = project.runpytest_subprocess("-n", "3", "--junitxml=junit.xml")
+    result.assert_outcomes(errors=4)
+    text = result.stdout.str()
+    assert text.count("nodes: build (") == 1
+    assert text.count("what now: make room") == 1
+    assert "Traceback" not in text
+    assert (project.path / "junit.xml").read_text().count("make room") == 1
+
+
+def test_the_last_of_two_sessions_removes_the_lab(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    (project.path / "test_patient.py").write_text(PATIENT)
+    patient = sessions.start("test_patient.py")
+    sessions.await_file("began")
+    quick = project.runpytest_subprocess("-k", "test_nodes")
+    quick.assert_outcomes(passed=4)
+    quick.stdout.fnmatch_lines(["*lab lab is used by another session, which will remove it"])
+    assert is_there(project)
+    (project.path / "go").touch()
+    assert patient.wait(30) == 0, sessions.said()
+    assert not is_there(project)
+    assert trace(project).count("create nodes") == 1
+    assert trace(project)[-2:] == ["destroy cloud", "destroy nodes"]
+
+
+def test_who_comes_while_the_lab_is_removed_waits_and_has_one_of_its_own(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    (project.path / "slow-destroy-cloud").write_text("2")
+    first = sessions.start("-k", "test_nodes")
+    sessions.await_file("began-destroy-cloud")
+    second = project.runpytest_subprocess("-k", "test_nodes")
+    second.assert_outcomes(passed=4)
+    second.stdout.fnmatch_lines(["*lab lab is being removed by another process; waiting*"])
+    assert first.wait(30) == 0
+    assert trace(project).count("create nodes") == 2
+    assert not is_there(project)
+
+
+def test_a_disruptive_test_runs_alone(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import time
+        from pathlib import Path
+
+        import pytest
+
+        def note(text):
+            with Path(__file__).with_name("turns").open("a") as file:
+                file.write(text + "\\n")
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_gentle(kollalab, number):
+            note("in")
+            time.sleep(0.3)
+            note("out")
+
+        @pytest.mark.disruptive
+        def test_disruptive(kollalab):
+            note("begin")
+            time.sleep(0.5)
+            note("end")
+
+        def test_plain():
+            pass
+        """
+    )
+    project.runpytest_subprocess("-n", "3", "-W", "error").assert_outcomes(passed=8)
+    lines = (project.path / "turns").read_text().splitlines()
+    begin = lines.index("begin")
+    assert lines[begin + 1] == "end"
+    assert lines[:begin].count("in") == lines[:begin].count("out")
+
+
+def test_a_worker_that_dies_leaves_no_lab(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import os, signal
+
+        def test_dies(lab_nodes):
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    result = project.runpytest_subprocess("-n", "1")
+    result.assert_outcomes(failed=1)
+    assert trace(project)[-2:] == ["destroy cloud", "destroy nodes"]
+    assert not is_there(project)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_first_signal_ends_the_tests_and_removes_the_lab(
+    project: pytest.Pytester, sessions: Sessions, kind: signal.Signals, workers: tuple[str, ...]
+) -> None:
+    (project.path / "test_patient.py").write_text(PATIENT)
+    process = sessions.start("test_patient.py", *workers)
+    sessions.await_file("began")
+    process.send_signal(kind)
+    assert process.wait(40) == pytest.ExitCode.INTERRUPTED, sessions.said()
+    text = sessions.said()
+    name = "Ctrl-C" if kind == signal.SIGINT else "SIGTERM"
+    assert f"kollalab: {name}: ending the tests, then removing lab lab" in text
+    assert "kollalab: removing lab lab" in text
+    assert trace(project)[-2:] == ["destroy cloud", "destroy nodes"]
+    assert not is_there(project)
+
+
+def test_the_second_signal_stops_at_once_and_names_the_command(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    (project.path / "slow-destroy-cloud").write_text("60")
+    (project.path / "test_patient.py").write_text(PATIENT)
+    process = sessions.start("test_patient.py", "--kollalab-name=mine")
+    sessions.await_file("began")
+    process.send_signal(signal.SIGINT)
+    sessions.await_file("began-destroy-cloud")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 128 + signal.SIGINT
+    assert "Lab mine is removed by: kollalab down --name mine" in sessions.said()
+    assert "Traceback" not in sessions.said()
+
+
+def test_a_signal_while_the_lab_is_removed_does_not_stop_that(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    (project.path / "slow-destroy-cloud").write_text("2")
+    process = sessions.start("-k", "test_nodes")
+    sessions.await_file("began-destroy-cloud")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0, sessions.said()
+    assert not is_there(project)
+
+
+def test_a_killed_session_is_cleaned_up_by_the_next(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    (project.path / "slow-create-nodes").write_text("60")
+    process = sessions.start("-k", "test_nodes")
+    sessions.await_file("began-create-nodes")
+    process.kill()
+    process.wait()
+    assert is_there(project)
+    (project.path / "slow-create-nodes").unlink()
+    result = project.runpytest_subprocess("-k", "test_nodes")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*nodes: build (an earlier run was stopped)*"])
+    assert not is_there(project)
+    assert list((project.path / "state" / "runs").iterdir()) == []
+
+
+def test_a_session_without_a_lab_leaves_signals_alone(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import signal
+
+        def test_plain():
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        """
+    )
+    project.runpytest_subprocess().assert_outcomes(passed=1)
+    assert not Path(os.environ["KOLLALAB_STATE"]).exists()
