@@ -1,0 +1,23 @@
+"""The greeter: answers every request with a greeting from the host it runs on."""
+
+from __future__ import annotations
+
+import os
+import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Greeter(BaseHTTPRequestHandler):
+    """One request."""
+
+    def do_GET(self) -> None:
+        """Greet."""
+        answer = f"hello from {socket.gethostname()}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+address = os.environ["GREETER_ADDRESS"], int(os.environ["GREETER_PORT"])
+ThreadingHTTPServer(address, Greeter).serve_forever()

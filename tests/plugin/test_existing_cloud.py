@@ -1,0 +1,79 @@
+"""A session with `--kollalab-cloud`: no stage runs, and what needs a lab is skipped."""
+
+from __future__ import annotations
+
+import pytest
+
+# openstacksdk talks to nobody before it is asked something.
+CLOUDS = """
+clouds:
+  borrowed:
+    auth_type: none
+    endpoint: http://127.0.0.1:1
+"""
+
+TESTS = """
+import pytest
+from pytest_kollalab.errors import NeedsLabError
+
+def test_images(kolla_images):
+    pass
+
+def test_nodes(lab_nodes):
+    pass
+
+def test_cloud(openstack_cloud):
+    assert openstack_cloud.config.name == "borrowed"
+
+@pytest.fixture
+def on_a_node(kollalab):
+    return kollalab.ssh()
+
+def test_fixture_that_reaches_a_node(on_a_node):
+    pass
+
+def test_reaches_a_node_on_its_way(openstack_cloud, kollalab):
+    kollalab.ssh()
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    pytester.path.joinpath("clouds.yaml").write_text(CLOUDS)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(pytester.path / "clouds.yaml"))
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+def test_what_needs_a_lab_is_skipped_and_the_rest_runs(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\nfilterwarnings = error\n")
+    result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "-rs")
+    result.assert_outcomes(passed=1, skipped=4)
+    for what in ("the stage images", "access to nodes"):
+        result.stdout.fnmatch_lines([f"*{what} needs a lab; this run uses the cloud borrowed"])
+    result.stdout.no_fnmatch_line("*removing lab*")
+    assert not (project.path / "cache").exists()
+
+
+def test_the_ini_setting_means_the_same(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\nkollalab_cloud = borrowed\n")
+    project.runpytest_subprocess().assert_outcomes(passed=1, skipped=4)
+
+
+def test_the_plan_says_that_there_is_none(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "--kollalab-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["the cloud borrowed is used as it is: no stage runs"])
+
+
+def test_an_unknown_cloud_names_the_nearest(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("--kollalab-cloud=borowed", "-k", "test_cloud")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*there is no cloud 'borowed'*", "*did you mean 'borrowed'?*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_it_is_not_destroyed(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "--kollalab-destroy")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*removing a lab needs a lab; this run uses the cloud borrowed*"])

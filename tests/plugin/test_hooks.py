@@ -1,0 +1,97 @@
+"""The hooks as pytest asks them: a conftest's answers, watchers, messages for what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+CONFTEST = """
+from pytest_kollalab.features import Feature
+
+def pytest_kollalab_features():
+    return Feature("balancer", requires=("sfc",), fixtures=("balancer",))
+
+def pytest_kollalab_globals(release):
+    return {"neutron_dns_domain": f"lab-{release}."}
+"""
+
+TEST = """
+import pytest
+
+@pytest.fixture
+def balancer(lab_nodes):
+    pass
+
+def test_it(balancer):
+    pass
+"""
+
+
+def test_a_feature_is_asked_for_by_its_fixture(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(TEST)
+    result = pytester.runpytest_subprocess("-W", "error", "--kollalab-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "feature balancer, from conftest.py",
+            "variable neutron_dns_domain = 'lab-2026.1.', from conftest.py",
+        ]
+    )
+
+
+def test_a_marker_asks_too_and_a_wrong_name_knows_the_added_ones(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.kollalab_feature("balancr")
+        def test_it():
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*there is no feature 'balancr'*", "*did you mean 'balancer'?*"])
+
+
+def test_a_clash_with_another_plugin_names_both(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(
+        other="def pytest_kollalab_globals(): return {'neutron_dns_domain': 'other.'}",
+        test_it=TEST,
+    )
+    result = pytester.runpytest_subprocess("-p", "other", "--kollalab-plan")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*conftest.py and other do not agree on the Kolla variable neutron_dns_domain*"]
+    )
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_a_hook_that_does_not_exist_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_kollalab_feature(): pass")
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest_subprocess()
+    assert result.ret != pytest.ExitCode.OK
+    text = result.stdout.str() + result.stderr.str()
+    assert "unknown hook 'pytest_kollalab_feature'" in text
+
+
+def test_an_added_provider_can_be_chosen_and_others_are_refused(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_kollalab_providers():
+            return {"hired": lambda options, paths: None}
+        """
+    )
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest_subprocess("--kollalab-provider=hired")
+    result.assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("--kollalab-provider=hird")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*'hird' is not known*", "*did you mean 'hired'?*"])
