@@ -19,8 +19,9 @@ class Signals:
 
     The first one says `first` and raises KeyboardInterrupt; once `removing` is set there is
     nothing to interrupt any more, so it is only said. The second one says `second`, ends the
-    processes that this one started, and exits at once. `handle` is the file descriptor to say it
-    to, and `pass_on` is called with the first signal, for other processes of the run.
+    processes that this one started, and exits at once with 128 and its number. `last` is the
+    number of the latest one, `handle` the file descriptor to say it to; `pass_on` is called with
+    the first one, for other processes of the run.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Signals:
         self.pass_on = pass_on
         self.removing = False
         self.seen = 0
+        self.last = int(signal.SIGINT)
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
@@ -54,6 +56,7 @@ class Signals:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         self.seen += 1
+        self.last = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         if self.seen == 1:
             self._say(f"{name}: {self.first}; once more stops at once")

@@ -30,7 +30,7 @@ Exit codes:
   2    the command line or the configuration is wrong
   3    the host lacks something
   4    somebody else is using the lab
-  130  stopped with Ctrl-C
+  130  stopped with Ctrl-C (143 with SIGTERM)
 """
 
 

@@ -22,6 +22,7 @@ from pytest_kollalab.cli.frame import (
     until_option,
     verb,
 )
+from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.run import become
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, up to a healthy cloud."""
     lab = make_lab(features or DEFAULT_FEATURES, **given)
-    lab.up()
+    with orderly(lab):
+        lab.up()
     _show(lab)
 
 
@@ -45,7 +47,8 @@ def up(features: tuple[str, ...], **given: Any) -> None:
 def down(**given: Any) -> None:
     """Remove the lab and everything that belongs to it; caches stay."""
     lab = make_lab((), **given)
-    lab.destroy()
+    with orderly(lab):
+        lab.destroy()
     click.echo(f"lab {lab.name} is gone")
 
 
