@@ -173,6 +173,17 @@ def test_no_report_tells_a_secret(project: pytest.Pytester, style: str) -> None:
     assert "********" in shown[project.path / "junit.xml"]
 
 
+def test_a_plugin_has_its_own_commands_run_on_each_node(project: pytest.Pytester) -> None:
+    hook = """
+def pytest_kollalab_artifacts():
+    return {"mine": "echo pass-word-of-the-database of $((40 + 2))"}
+"""
+    project.makeconftest(CONFTEST + hook)
+    run(project, "-k", "test_bad").assert_outcomes(failed=1)
+    (folder,) = (project.path / "out").iterdir()
+    assert (folder / "controller-1" / "others" / "mine.txt").read_text() == "******** of 42\n"
+
+
 def test_a_broken_lab_is_collected_for_once(project: pytest.Pytester) -> None:
     project.makepyfile(test_it="def test_a(lab_nodes): pass\n\ndef test_b(lab_nodes): pass\n")
     (project.path / "break-nodes").touch()
