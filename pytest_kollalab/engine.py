@@ -15,6 +15,7 @@ from pytest_kollalab import leftovers, lock, state
 from pytest_kollalab.errors import KollalabError, StageError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
+from pytest_kollalab.progress import HISTORY, Watcher, expect, read
 from pytest_kollalab.session import Session
 from pytest_kollalab.stage import Json, Stage, Work
 from pytest_kollalab.state import Record, Tag
@@ -52,7 +53,10 @@ class Engine:
         fresh: Sequence[str] = (),
         run_id: str | None = None,
         say: Callable[[str], None] = print,
+        watcher: Watcher | None = None,
     ) -> None:
+        self.watcher = watcher or Watcher()
+        self._steps = 0
         self.lab = lab
         self.stages = {stage.name: stage for stage in stages}
         self.paths = paths
@@ -254,6 +258,8 @@ class Engine:
         point(f"{stage.name}:recorded")
         work = self._work(stage, step.key, resumes=step.resumes)
         made = None
+        self._steps = 0
+        self.watcher.begin(stage.name, expect(read(self.paths.state / HISTORY), stage.name))
         try:
             with ExitStack() as undo:
                 made = stage.create(dataclasses.replace(work, undo=undo))
@@ -264,6 +270,8 @@ class Engine:
             state.save(path, record.with_status(state.FAILED, error=brief))
             self._remember(stage.name, step, time.monotonic() - started, "failed")
             raise
+        finally:
+            self.watcher.end(stage.name)
         seconds = round(time.monotonic() - started, 1)
         state.save(path, record.with_status(state.READY, made=made, seconds=seconds))
         self._remember(stage.name, step, seconds, "built")
@@ -293,7 +301,12 @@ class Engine:
             log=log,
             resumes=resumes,
             say=lambda text: self.say(f"{stage.name}: {text}"),
+            step=lambda text: self._step(stage.name, text),
         )
+
+    def _step(self, stage: str, text: str) -> None:
+        self._steps += 1
+        self.watcher.step(stage, text)
 
     def _made_by(self, name: str) -> Mapping[str, Json]:
         record = self.record(name)
@@ -328,14 +341,17 @@ class Engine:
     def _remember(self, name: str, step: Step, seconds: float, outcome: str) -> None:
         line = {
             "lab": self.lab,
+            "run": self.run_id,
             "stage": name,
             "key": step.key,
             "reason": step.reason,
             "seconds": round(seconds, 1),
             "outcome": outcome,
+            "resumed": step.resumes,
+            "steps": self._steps,
             "time": _now(),
         }
-        state.append(self.paths.state / "history.jsonl", line)
+        state.append(self.paths.state / HISTORY, line)
 
 
 def new_run_id() -> str:

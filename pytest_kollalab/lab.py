@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import state
+from pytest_kollalab import progress, state
 from pytest_kollalab.config import STAGES, Config, Options
 from pytest_kollalab.engine import BUILD, REUSE, Engine, Step, new_run_id
 from pytest_kollalab.errors import BusyError, HostError, NeedsLabError, StageError
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
     from pytest_kollalab.features import Feature
+    from pytest_kollalab.progress import Watcher
     from pytest_kollalab.providers import Provider
+    from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
 
 
@@ -44,7 +46,9 @@ class Lab:
         run_id: str | None = None,
         say: Callable[[str], None] = print,
         extensions: Extensions = NOTHING,
+        watcher: Watcher | None = None,
     ) -> None:
+        self._watcher = watcher
         self.config = config or Config()
         self.options = options or Options()
         self.name = self.options.name
@@ -108,6 +112,7 @@ class Lab:
             fresh=self.options.fresh,
             run_id=self._run_id,
             say=self._say,
+            watcher=self._watcher,
         )
 
     def plan(self, until: str | None = None) -> list[Step]:
@@ -183,6 +188,16 @@ class Lab:
                 found[name] = record
         return found
 
+    def summary(self, *, kept: bool) -> Summary:
+        """What this run did, with the records as they are: make it before anything is removed."""
+        from pytest_kollalab.report.summary import Summary, down_command, rows
+
+        wanted = STAGES[: STAGES.index(self.options.until) + 1]
+        history = progress.read(self.paths.state / progress.HISTORY)
+        records = {name: self.engine.record(name) for name in wanted}
+        remove = down_command(self.name, Options.name) if kept else ""
+        return Summary(self.name, self._run_id, rows(self._run_id, history, records), kept, remove)
+
     def ssh(self) -> Ssh:
         """The way to run commands on the nodes. Raises StageError when there are none."""
         from pytest_kollalab.ssh import Ssh
@@ -223,7 +238,11 @@ class Lab:
 
         tools = self.engine.record("tools") if self.config.globals else None
         if tools is not None and tools.status == state.READY:
-            variables.check(self.config.globals, Path(tools.made["venv"]), self.config.release)
+            # Features may have variables of their own, for their playbooks.
+            layers = (*self.features, *self.extensions.layers)
+            own = {name for feature in layers for name in feature.globals}
+            asked = {k: v for k, v in self.config.globals.items() if k not in own}
+            variables.check(asked, Path(tools.made["venv"]), self.config.release)
 
     def _check_ours(self, what: str) -> None:
         if self.options.cloud:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Generator, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +33,9 @@ from pytest_kollalab.sharing import Sharing
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
     from pytest_kollalab.lab import Lab
+    from pytest_kollalab.progress import Watcher
     from pytest_kollalab.report.failures import Failures
+    from pytest_kollalab.report.summary import Summary
 
 __all__ = [
     "compute",
@@ -47,6 +52,7 @@ settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options
 extensions_key = pytest.StashKey["Extensions"]()
 failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
+watcher_key = pytest.StashKey["Watcher"]()
 sharing_key = pytest.StashKey[Sharing]()
 
 MARKER = "kollalab_feature"
@@ -224,8 +230,9 @@ def make_lab(config: pytest.Config) -> Lab:
             options,
             features=features,
             run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
-            say=lambda text: say(config, text),
+            say=lambda text: _tell(config, text),
             extensions=brought(config),
+            watcher=_watcher(config),
         )
     return config.stash[lab_key]
 
@@ -253,10 +260,18 @@ def say(config: pytest.Config, text: str) -> None:
         config.stash[sharing_key].say(text)
 
 
+def _tell(config: pytest.Config, text: str) -> None:
+    if config.get_verbosity() >= 0:
+        say(config, text)
+
+
 def _show(config: pytest.Config, text: str) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
     if reporter is None:
+        return
+    watching = config.stash.get(watcher_key, None)
+    if watching is not None and watching.line(text):
         return
     shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
     with shown:
@@ -267,6 +282,22 @@ def _show(config: pytest.Config, text: str) -> None:
         reporter.write_line(text)
         # Into a pipe nothing would be seen until the stage is over.
         reporter.flush()
+
+
+def _watcher(config: pytest.Config) -> Watcher | None:
+    from pytest_kollalab.report.live import watcher
+
+    if hasattr(config, "workerinput"):
+        return None
+    if watcher_key not in config.stash:
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            # What pytest captures later is not what a user sees.
+            handle = os.dup(1)
+        terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
+        config.add_cleanup(terminal.close)
+        config.stash[watcher_key] = watcher(terminal, config.get_verbosity())
+    return config.stash[watcher_key]
 
 
 def _is_asked(config: pytest.Config, name: str) -> bool:
@@ -320,18 +351,28 @@ def _leave(session: pytest.Session) -> None:
     if lab.options.cloud:
         return
     keep = lab.options.keep
-    if keep == "always" or (keep == "failed" and session.testsfailed):
-        say(
-            config,
-            f"kollalab: lab {lab.name} is kept; remove it with: kollalab down"
-            + (f" --name {lab.name}" if lab.name != configuration.Options.name else ""),
-        )
-        lab.lease.release()
-        return
+    kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
+    summary = lab.summary(kept=kept)
     try:
-        say(config, f"kollalab: removing lab {lab.name}")
-        lab.destroy()
+        if kept:
+            lab.lease.release()
+        else:
+            _tell(config, f"kollalab: removing lab {lab.name}")
+            started = time.monotonic()
+            lab.destroy()
+            summary = replace(summary, removed_in=round(time.monotonic() - started, 1))
+        _summarize(config, lab, summary)
     except BusyError:
         say(config, f"kollalab: lab {lab.name} is used by another session, which will remove it")
     except KollalabError as error:
         say(config, f"kollalab: {error}")
+
+
+def _summarize(config: pytest.Config, lab: Lab, summary: Summary) -> None:
+    folders = [lab.paths.state / "summaries" / lab.name]
+    if lab.options.artifacts:
+        folders.append(Path(config.invocation_params.dir, lab.options.artifacts).resolve())
+    summary.write(*folders)
+    # Who asked for quiet still has to know what is left on the host.
+    for line in summary.lines() if config.get_verbosity() >= 0 else summary.kept_lines():
+        say(config, f"kollalab: {line}")

@@ -20,7 +20,8 @@ class Work:
 
     `made` maps each needed stage to what it made. `undo` runs, last in first out, when the build
     fails: push each undo right after its step. `folder` is the stage's own place for state files
-    (0700) and `log` the file that a user is pointed to. `say` shows a line of progress.
+    (0700) and `log` the file that a user is pointed to. `say` shows a line of progress,
+    `step` tells that the next of many steps begins.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Work:
     log: Path
     undo: ExitStack = field(default_factory=ExitStack)
     say: Callable[[str], None] = print
+    step: Callable[[str], None] = lambda _: None
     resumes: bool = False
 
 

@@ -6,6 +6,3 @@ from pytest_kollalab.cli import host, logs, verbs
 from pytest_kollalab.cli.frame import main
 
 __all__ = ["host", "logs", "main", "verbs"]
-
-if __name__ == "__main__":
-    main()

@@ -16,6 +16,7 @@ from pytest_kollalab import config as configuration
 from pytest_kollalab.errors import BusyError, ConfigError, HostError, KollalabError
 from pytest_kollalab.extensions import installed
 from pytest_kollalab.lab import Lab
+from pytest_kollalab.progress import Watcher
 
 DEFAULT_FEATURES = ("compute", "sfc")
 EXIT_FAILED = 1
@@ -107,6 +108,7 @@ def make_lab(
     until: str | None = None,
     fresh: tuple[str, ...] = (),
     say: Callable[[str], None] = click.echo,
+    watcher: Watcher | None = None,
 ) -> Lab:
     """The lab that the options and the configuration file describe; touches nothing."""
     settings, run = configuration.read(path or config_file())
@@ -116,6 +118,7 @@ def make_lab(
         configuration.options(run, given),
         features=features,
         say=say,
+        watcher=watcher,
         extensions=installed(settings.release),
     )
 

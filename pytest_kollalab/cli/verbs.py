@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import tomllib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,25 @@ if TYPE_CHECKING:
 @feature_option
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, up to a healthy cloud."""
-    lab = make_lab(features or DEFAULT_FEATURES, **given)
-    with orderly(lab):
-        lab.up()
+    from pytest_kollalab.report.live import watcher
+
+    asked = click.get_current_context().find_root().obj
+    verbosity = asked["verbose"] - asked["quiet"]
+    watching = watcher(sys.stdout, verbosity)
+
+    def say(text: str) -> None:
+        if verbosity >= 0 and not watching.line(text):
+            click.echo(text)
+
+    lab = make_lab(features or DEFAULT_FEATURES, **given, say=say, watcher=watching)
+    try:
+        with orderly(lab):
+            lab.up()
+    finally:
+        summary = lab.summary(kept=True)
+        summary.write(lab.paths.state / "summaries" / lab.name)
+        for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
+            click.echo(line)
     _show(lab)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,13 @@ class Timing:
 
 
 class Tally:
-    """How far runs that belong together have come: `tasks` begun, `began` in Unix time."""
+    """How far runs that belong together have come: `tasks` begun, `began` in Unix time.
 
-    def __init__(self) -> None:
+    `step` is told the play and the task that begins.
+    """
+
+    def __init__(self, step: Callable[[str], None] = lambda _: None) -> None:
+        self.step = step
         self.tasks = 0
         self.began: float | None = None
 
@@ -76,6 +80,7 @@ class Progress:
         elif kind in _STARTS:
             self._finish(at)
             self.tally.tasks += 1
+            self.tally.step(": ".join(filter(None, (self._play, data.get("task", "")))))
             self._task = (self._play, data.get("role", ""), data.get("task", ""), at)
             # A play none of whose hosts match starts no task: it is not worth a line.
             if self._play != self._shown_play:

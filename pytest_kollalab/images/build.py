@@ -27,6 +27,7 @@ class Progress:
 
     total: int
     say: Callable[[str], None]
+    step: Callable[[str], None] = lambda _: None
     seconds: dict[str, float] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
 
@@ -38,6 +39,7 @@ class Progress:
         if text.startswith("Building started at ") and image not in self.started:
             self.started.add(image)
             self.say(f"{image}: building")
+            self.step(image)
             point("images:building")
         elif took := TOOK.match(text):
             seconds = int(took["h"]) * 3600 + int(took["m"]) * 60 + float(took["s"])
@@ -47,7 +49,7 @@ class Progress:
 
 def build(
     venv: Path, conf: Path, names: Sequence[str], total: int, logs: Path, work: Path, log: Path,
-    say: Callable[[str], None],
+    say: Callable[[str], None], step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:  # fmt: skip
     """Build the named images and their parents, those that docker has left out.
 
@@ -57,7 +59,7 @@ def build(
     logs.mkdir(parents=True, exist_ok=True)
     summary = logs / "summary.json"
     summary.unlink(missing_ok=True)
-    progress = Progress(total, say)
+    progress = Progress(total, say, step)
     argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf]
     argv += ["--skip-existing", "--logs-dir", logs, "--work-dir", work, "--format", "json"]
     argv += ["--summary-json-file", summary, *render.patterns(names)]

@@ -223,7 +223,7 @@ class CloudStage(Stage):
 
     @contextmanager
     def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:
-        tally = Tally()
+        tally = Tally(work.step)
         seen: dict[str, Progress] = {}
         started = time.monotonic()
 

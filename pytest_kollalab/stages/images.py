@@ -187,7 +187,8 @@ class ImagesStage(Stage):
         write(conf, text)
         total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
         logs = work.log.parent / "images" / rendered.tag
-        build.build(venv, conf, names, total, logs, place / "work", work.log, work.say)
+        place = place / "work"
+        build.build(venv, conf, names, total, logs, place, work.log, work.say, work.step)
 
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""

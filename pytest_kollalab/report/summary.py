@@ -1,0 +1,88 @@
+"""The summary: each stage of a run, reused or built and why, seconds, and what was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab import state
+from pytest_kollalab.state import Record
+
+FILE = "summary.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage: `action` is reuse, build or failed; `seconds` is what it took in this run."""
+
+    stage: str
+    action: str
+    reason: str
+    seconds: float
+    key: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did. `remove` is the command that removes what was kept, empty if nothing was."""
+
+    lab: str
+    run: str
+    stages: tuple[Row, ...]
+    kept: bool
+    remove: str
+    removed_in: float | None = None
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        lines = [
+            f"{row.stage:<7} {row.action:<6} {row.seconds:>6.0f} s  {row.reason}"
+            for row in self.stages
+        ]
+        if self.removed_in is not None:
+            lines.append(f"lab {self.lab} was removed in {self.removed_in:.0f} s; caches stay")
+        return lines + self.kept_lines()
+
+    def kept_lines(self) -> list[str]:
+        """What was kept and how to remove it; empty when nothing was."""
+        if not self.kept:
+            return []
+        return [f"lab {self.lab} is kept; remove it with: {self.remove}"]
+
+    def write(self, *folders: Path) -> None:
+        """Write summary.json into each folder."""
+        for folder in folders:
+            state.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n", mode=0o644)
+
+
+def rows(
+    run: str,
+    history: Sequence[Mapping[str, Any]],
+    records: Mapping[str, Record | None],
+) -> tuple[Row, ...]:
+    """The stages of a run: what the history says that it built, and the records that it reused.
+
+    `records` has the stages in their order, as they are before anything is removed.
+    """
+    found = []
+    for stage, record in records.items():
+        mine = [row for row in history if row.get("run") == run and row["stage"] == stage]
+        if mine:
+            last = mine[-1]
+            action = "build" if last["outcome"] == "built" else str(last["outcome"])
+            seconds = sum(float(row["seconds"]) for row in mine)
+            found.append(
+                Row(stage, action, str(last["reason"]), round(seconds, 1), str(last["key"]))
+            )
+        elif record is not None and record.status == state.READY:
+            reason = f"unchanged since {record.created}"
+            found.append(Row(stage, "reuse", reason, 0.0, record.key))
+    return tuple(found)
+
+
+def down_command(lab: str, default: str) -> str:
+    """The command that removes a lab."""
+    return "kollalab down" + (f" --name {lab}" if lab != default else "")

@@ -1,0 +1,151 @@
+"""Progress: what history says, the live line, the summary."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab import progress
+from pytest_kollalab.engine import Engine, Stage, Work
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.progress import Expected, Watcher
+from pytest_kollalab.report import live
+from pytest_kollalab.report.live import Running, describe
+from pytest_kollalab.report.summary import Summary, down_command, rows
+from pytest_kollalab.state import FAILED, READY, Record
+
+
+def row(stage: str, seconds: float, outcome: str = "built", **more: Any) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "seconds": seconds,
+        "outcome": outcome,
+        "reason": "why",
+        "key": "k",
+    } | more
+
+
+def test_history_tells_how_long_a_whole_build_takes() -> None:
+    history = [row("cloud", 1000)] + [row("cloud", s, steps=s * 2) for s in (10, 20, 30, 40, 90)]
+    history += [row("cloud", 1, "failed"), row("cloud", 2, resumed=True), row("nodes", 5)]
+    assert progress.expect(history, "cloud") == Expected(30, 60)
+    assert progress.expect(history, "nodes") == Expected(5, None)
+    assert progress.expect(history, "images") == Expected(None, None)
+
+
+def test_a_line_that_was_cut_off_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    assert progress.read(path) == []
+    path.write_text(json.dumps(row("cloud", 1)) + '\n{"stage": "clo')
+    assert len(progress.read(path)) == 1
+
+
+def test_the_live_line() -> None:
+    running = Running(Expected(120.0, 40), began=100.0, steps=12, what="neutron: Copying files")
+    line = "cloud: neutron: Copying files, step 12 of about 40, 1:05, about 0:55 left"
+    assert describe("cloud", running, 165.0) == line
+    # Past what history knows it promises nothing.
+    running.steps = 41
+    assert describe("cloud", running, 300.0) == "cloud: neutron: Copying files, step 41, 3:20"
+    assert describe("nodes", Running(Expected(), began=0.0), 3.0) == "nodes, 0:03"
+
+
+def test_a_terminal_shows_live_lines_and_lines_above_them() -> None:
+    file = io.StringIO()
+    terminal = live.Terminal(file)
+    assert not terminal.line("nobody runs")
+    terminal.begin("cloud", Expected())
+    terminal.step("cloud", "a task")
+    assert terminal._live is not None
+    terminal._live.refresh()
+    assert terminal.line("cloud: [bold]said[/bold]")
+    terminal.end("cloud")
+    assert not terminal.line("over")
+    assert "cloud: [bold]said[/bold]" in file.getvalue()
+    assert "cloud: a task, step 1" in file.getvalue()
+    assert "nobody" not in file.getvalue()
+
+
+def test_without_a_terminal_steps_are_lines_only_if_asked_for() -> None:
+    file = io.StringIO()
+    assert type(live.watcher(file, 0)) is Watcher
+    assert type(live.watcher(file, -1)) is Watcher
+    verbose = live.watcher(file, 1)
+    verbose.begin("cloud", Expected(steps=7))
+    verbose.step("cloud", "a task")
+    verbose.end("cloud")
+    assert file.getvalue() == "cloud: a task, step 1 of about 7, 0:00\n"
+
+
+class Stepping(Stage):
+    name = "tools"
+
+    def inputs(self) -> Any:
+        return {}
+
+    def create(self, work: Work) -> dict[str, Any]:
+        work.step("one")
+        work.step("two")
+        return {}
+
+    def destroy(self, work: Work) -> None:
+        pass
+
+
+class Watching(Watcher):
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, ...]] = []
+
+    def begin(self, stage: str, expected: Expected) -> None:
+        self.seen.append(("begin", stage, str(expected.steps)))
+
+    def step(self, stage: str, what: str) -> None:
+        self.seen.append((stage, what))
+
+    def end(self, stage: str) -> None:
+        self.seen.append(("end", stage))
+
+
+def test_the_engine_tells_its_watcher_and_remembers_for_the_next_run(tmp_path: Path) -> None:
+    paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+    for steps in ("None", "2"):
+        watching = Watching()
+        engine = Engine("lab", [Stepping()], paths, watcher=watching, say=lambda _: None)
+        engine.ensure("tools")
+        assert watching.seen[0] == ("begin", "tools", steps)
+        assert watching.seen[1:] == [("tools", "one"), ("tools", "two"), ("end", "tools")]
+        engine.destroy()
+    (first, _) = progress.read(paths.state / progress.HISTORY)
+    assert (first["steps"], first["resumed"]) == (2, False)
+
+
+def test_the_summary_tells_what_was_built_and_what_was_reused(tmp_path: Path) -> None:
+    history = [
+        row("nodes", 9, run="old"),
+        row("nodes", 4.04, run="me"),
+        row("cloud", 2, "failed", run="me"),
+    ]
+    records = {
+        "tools": Record("tools", "t", "old", READY, inputs={}, created="then"),
+        "images": None,
+        "nodes": Record("nodes", "n", "me", READY, inputs={}),
+        "cloud": Record("cloud", "c", "me", FAILED, inputs={}),
+    }
+    found = rows("me", history, records)
+    assert [(each.stage, each.action, each.seconds) for each in found] == [
+        ("tools", "reuse", 0.0), ("nodes", "build", 4.0), ("cloud", "failed", 2.0),
+    ]  # fmt: skip
+    kept = Summary("mine", "me", found, kept=True, remove=down_command("mine", "lab"))
+    text = "\n".join(kept.lines())
+    assert "tools   reuse       0 s  unchanged since then" in text
+    assert text.endswith("lab mine is kept; remove it with: kollalab down --name mine")
+    gone = Summary("lab", "me", found, kept=False, remove="", removed_in=3.2)
+    assert gone.lines()[-1] == "lab lab was removed in 3 s; caches stay"
+    gone.write(tmp_path / "a", tmp_path / "b")
+    told = json.loads((tmp_path / "b" / "summary.json").read_text())
+    assert told["stages"][1] == {
+        "stage": "nodes", "action": "build", "reason": "why", "seconds": 4.0, "key": "k",
+    }  # fmt: skip
+    assert down_command("lab", "lab") == "kollalab down"
