@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from pytest_kollalab import releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import BUILD, REUSE, Engine
 from pytest_kollalab.errors import StageError
-from pytest_kollalab.images import registry
+from pytest_kollalab.images import added, registry
+from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.releases import Release
 from pytest_kollalab.run import run
@@ -24,6 +25,8 @@ from pytest_kollalab.stages.images import ImagesStage
 from pytest_kollalab.stages.tools import ToolsStage
 
 pytestmark = pytest.mark.xdist_group("images")
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "other-project" / "greeter" / "images"
 
 TINY = """\
 FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
@@ -56,9 +59,11 @@ class Site:
         self.paths = Paths(cache=folder / "cache", state=folder / "state")
         self.said: list[str] = []
 
-    def engine(self, *names: str, fresh: tuple[str, ...] = ()) -> Engine:
+    def engine(
+        self, *names: str, fresh: tuple[str, ...] = (), folders: Sequence[Folder] = ()
+    ) -> Engine:
         given = (Config(release="test"), Options(name="images"), self.paths)
-        stages = (ToolsStage(*given), ImagesStage(*given, names=names))
+        stages = (ToolsStage(*given), ImagesStage(*given, names=names, folders=folders))
         return Engine("images", stages, self.paths, fresh=fresh, say=self.said.append)
 
     def actions(self, *names: str) -> dict[str, str]:
@@ -152,6 +157,35 @@ def test_an_image_gone_from_the_store_is_noticed_and_not_built_again(
     assert "tiny not in the registry" in steps["images"].reason
     assert dict(site.engine("tiny").ensure("images")) == built
     assert client.images.get(f"kolla/tiny:{built['tag']}").id == before
+
+
+def test_an_added_folder_is_built_on_ours_and_has_a_tag_of_its_own(
+    site: Site, built: dict[str, Any], client: docker.DockerClient
+) -> None:
+    folder = added.read(EXAMPLE)
+    tag = folder.tag(built["tag"])
+    reference = f"kolla/greeter:{tag}"
+    before = client.images.get(f"kolla/base:{built['tag']}").id
+    site.said.clear()
+    try:
+        made = dict(site.engine("tiny", "greeter", folders=[folder]).ensure("images"))
+        assert made == built
+        assert registry.stored(Path(made["registry_root"]), tag, folder.names) == ["greeter"]
+        assert client.images.get(f"kolla/base:{built['tag']}").id == before
+        assert not registry.exists(client, f"kolla/base:{tag}")
+        assert not any("base: building" in line for line in site.said)
+        # Nothing but the registry's own word says that an image is there.
+        engine = site.engine("tiny", "greeter", folders=[folder])
+        assert {step.action for step in engine.plan()} == {REUSE}
+        script = "import http.server, os; assert os.access('/usr/local/bin/greeter', os.R_OK)"
+        run(["docker", "run", "--rm", "--network", "none", reference, "python3", "-c", script])
+        registry.forget(Path(made["registry_root"]), tag)
+        (step,) = [step for step in engine.plan() if step.stage == "images"]
+        assert step.action == BUILD
+        assert "greeter of" in step.reason
+    finally:
+        if registry.exists(client, reference):
+            client.images.remove(reference, force=True)
 
 
 def test_a_build_that_failed_tells_why_and_goes_on(
