@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.errors import BusyError
-from pytest_kollalab.lock import Lease, exclusive, holder
+from pytest_kollalab.lock import Lease, Turns, exclusive, holder
 
 HOLD = """
 import sys
 from pathlib import Path
-from pytest_kollalab.lock import Lease, exclusive
+from pytest_kollalab.lock import Lease, Turns, exclusive
 path = Path(sys.argv[2])
 if sys.argv[1] == "lock":
-    with exclusive(path, "build images"):
+    with exclusive(path, "build images", log=Path("/logs/images.log")):
+        print("held", flush=True)
+        sys.stdin.read()
+elif sys.argv[1] in ("together", "alone"):
+    with getattr(Turns(path), sys.argv[1])(lambda: print("waits", flush=True)):
         print("held", flush=True)
         sys.stdin.read()
 else:
@@ -56,6 +60,7 @@ def test_a_held_lock_names_its_holder(tmp_path: Path) -> None:
             pass
         assert f"process {other.pid} (build images" in caught.value.details
         assert len(told) == 1
+        assert told[0].endswith("; follow it in /logs/images.log")
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
@@ -85,3 +90,54 @@ def test_a_lease_is_shared_only_while_another_process_has_it(tmp_path: Path) -> 
         mine.take()
     assert not mine.is_shared()
     mine.release()
+
+
+def test_of_two_who_leave_the_second_is_the_last(tmp_path: Path) -> None:
+    one, two = Lease(tmp_path / "lab.lease"), Lease(tmp_path / "lab.lease")
+    one.take()
+    two.take()
+    assert not one.claim()
+    assert two.claim()
+    two.release()
+    assert one.claim()
+    one.release()
+
+
+def test_who_comes_while_the_last_one_removes_waits(tmp_path: Path) -> None:
+    last, comer = Lease(tmp_path / "lab.lease"), Lease(tmp_path / "lab.lease")
+    assert last.claim()
+
+    class Told(Exception):  # noqa: N818
+        pass
+
+    def told() -> None:
+        raise Told
+
+    with pytest.raises(Told):
+        comer.take(told)
+    last.release()
+    comer.take(told)
+    comer.release()
+
+
+def never() -> None:
+    raise AssertionError("waited")
+
+
+def test_many_are_together_and_nobody_beside_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lab"
+    with other_process("together", path), Turns(path).together(never):
+        pass
+    with Turns(path).alone(never):
+        pass
+    for held, wanted in [("alone", "together"), ("together", "alone")]:
+        told: list[str] = []
+        with other_process(held, path) as other:
+
+            def waits(other: subprocess.Popen[str] = other, told: list[str] = told) -> None:
+                told.append("waits")
+                other.kill()
+                other.wait()
+
+            with getattr(Turns(path), wanted)(waits):
+                assert told == ["waits"]

@@ -1,0 +1,160 @@
+"""What killed runs leave: known by the process it belonged to, and removed; nothing else is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab import leftovers, owner
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.points import VARIABLE, point
+from pytest_kollalab.run import run
+from pytest_kollalab.session import Session
+
+# Starts a child as everything of ours starts one, tells who that is, and waits.
+PARENT = """
+import sys
+from pytest_kollalab.run import run
+run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"],
+    on_line=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+
+
+@pytest.fixture
+def dead() -> str:
+    """The mark of a process that is gone."""
+    said = run([sys.executable, "-c", "from pytest_kollalab import owner; print(owner.mark())"])
+    return said.stdout.strip()
+
+
+@pytest.fixture
+def family() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process and the child that it owns."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        yield parent, child
+        parent.kill()
+        if owner.runs(child):
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_process_knows_itself_alive() -> None:
+    assert owner.lives(owner.mark())
+    assert owner.living(f"push-{owner.mark()}-x") == os.getpid()
+    assert not owner.left_by_the_dead(f"push-{owner.mark()}-x")
+
+
+def test_a_number_that_is_used_again_is_another_process() -> None:
+    assert not owner.lives(f"pid{os.getpid()}.1")
+    assert not owner.lives("nonsense")
+
+
+@pytest.mark.parametrize("name", ["kolla-22.2.0.tar.gz", "2026.1", "tools.txt", "e96a2892d848"])
+def test_what_carries_no_mark_is_nobodys_leftover(name: str) -> None:
+    assert not owner.left_by_the_dead(name)
+
+
+def test_a_zombie_does_not_live() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    deadline = time.monotonic() + 10
+    while owner.runs(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.wait()
+
+
+def test_orphans_are_found_and_ended(family: tuple[subprocess.Popen[str], int]) -> None:
+    parent, child = family
+    assert child not in owner.orphans()
+    parent.kill()
+    parent.wait()
+    assert child in owner.orphans()
+    assert "sleep" in leftovers.command(child)
+    assert 0 <= owner.age(child) < 60
+    said: list[str] = []
+    leftovers.end([child], said.append)
+    assert said == ["ending 1 processes that a killed run left behind"]
+    assert not owner.runs(child)
+
+
+def test_temporary_files_of_the_dead_are_removed_and_no_others(paths: Paths, dead: str) -> None:
+    gone = [
+        paths.cache / f"push-{dead}-a",
+        paths.cache / "images" / f"base-{dead}-b",
+        paths.cache / "stages" / "images" / "records" / f".k.json.{dead}.c",
+        paths.state / "labs" / "lab" / f".nodes.json.{dead}.d",
+    ]
+    stays = [
+        paths.cache / f"push-{owner.mark()}-a",
+        paths.cache / "images" / "sources" / "kolla-22.2.0.tar.gz",
+        paths.state / "labs" / "lab" / "nodes.json",
+    ]
+    for path in (*gone, *stays):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    gone[0].unlink()
+    gone[0].mkdir()
+    (gone[0] / "images.tar").touch()
+    assert set(leftovers.files(paths)) >= set(gone)
+    leftovers.remove(paths, lambda _: None)
+    assert not any(path.exists() for path in gone)
+    assert all(path.exists() for path in stays)
+
+
+def test_a_scratch_folder_tells_its_owner(tmp_path: Path) -> None:
+    with leftovers.scratch(tmp_path / "new", "push") as folder:
+        assert Path(folder).name.startswith(f"push-{owner.mark()}-")
+        assert Path(folder).is_dir()
+    assert not Path(folder).exists()
+
+
+def test_the_folder_of_a_run_goes_with_its_process(paths: Paths, dead: str) -> None:
+    mine, other = Session(paths, "mine"), Session(paths, "other")
+    mine.open()
+    other.open()
+    for path in other.folder.iterdir():
+        path.rename(path.with_name(f"owner-{dead}"))
+    leftovers.remove(paths, lambda _: None)
+    assert mine.folder.is_dir()
+    assert not other.folder.exists()
+
+
+def test_sockets_without_a_listener_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = Path(f"/tmp/kollalab-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    deaf, alive = folder / f"t{os.getpid()}-deaf", folder / f"t{os.getpid()}-alive"
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        one.bind(str(deaf))
+        two.bind(str(alive))
+        two.listen()
+        one.close()
+        found = set(leftovers.files(Paths(cache=tmp_path, state=tmp_path)))
+    assert deaf in found
+    assert alive not in found
+    deaf.unlink()
+    alive.unlink()
+
+
+def test_a_point_is_deadly_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    point("nodes:created")
+    monkeypatch.setenv(VARIABLE, "nodes:recorded")
+    point("nodes:created")
+    code = "from pytest_kollalab.points import point; point('nodes:recorded')"
+    assert run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
