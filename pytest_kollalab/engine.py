@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kollalab import leftovers, lock, state
-from pytest_kollalab.errors import KollalabError, StageError
+from pytest_kollalab.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.progress import HISTORY, Watcher, expect, read
@@ -53,6 +53,7 @@ class Engine:
         fresh: Sequence[str] = (),
         run_id: str | None = None,
         say: Callable[[str], None] = print,
+        others: Callable[[], bool] = lambda: False,
         watcher: Watcher | None = None,
     ) -> None:
         self.watcher = watcher or Watcher()
@@ -61,6 +62,7 @@ class Engine:
         self.stages = {stage.name: stage for stage in stages}
         self.paths = paths
         self.run_id = run_id or new_run_id()
+        self._others = others
         self.say = say
         self._fresh = set(fresh)
         self.session = Session(paths, self.run_id)
@@ -223,6 +225,7 @@ class Engine:
             step = steps[name]
             if step.action != BUILD:
                 return
+            self._check_unused(stage, step)
             self.say(f"{name}: build ({step.reason})")
             leftovers.remove(self.paths, self.say)
             if not step.resumes and (not stage.shared or self.record(name) is not None):
@@ -233,6 +236,16 @@ class Engine:
                 # Before the lock is let go: those who wait for it must not try again.
                 self.session.fail(error)
                 raise
+
+    def _check_unused(self, stage: Stage, step: Step) -> None:
+        record = self.record(stage.name)
+        is_ours = stage.shared or record is None or record.status != state.READY
+        if not is_ours and self._others():
+            raise BusyError(
+                f"another run uses lab {self.lab}, whose {stage.name} would have to be built anew",
+                details=f"the reason: {step.reason}",
+                hint="wait until that run has ended, or give this one a lab of another name",
+            )
 
     def _check_whole(self) -> None:
         failure = self.session.failure()

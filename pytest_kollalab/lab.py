@@ -54,8 +54,8 @@ class Lab:
         self.name = self.options.name
         self.paths = paths or default_paths()
         self.feature_names = tuple(dict.fromkeys([*self.config.features, *features]))
-        self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease")
         self._run_id = run_id or new_run_id()
+        self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease", self._run_id)
         self.session = Session(self.paths, self._run_id)
         self._say = say
         self.extensions = extensions
@@ -112,6 +112,7 @@ class Lab:
             fresh=self.options.fresh,
             run_id=self._run_id,
             say=self._say,
+            others=self.lease.others,
             watcher=self._watcher,
         )
 
@@ -173,6 +174,7 @@ class Lab:
             self.engine.destroy()
             point("lab:destroyed")
             shutil.rmtree(self.folder, ignore_errors=True)
+            self.lease.forget()
         self.lease.release()
 
     def exists(self) -> bool:

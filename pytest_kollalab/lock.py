@@ -80,11 +80,16 @@ def exclusive(
 
 
 class Lease:
-    """A shared hold on a lab: as long as somebody has one, nobody else destroys the lab."""
+    """A shared hold on a lab: as long as somebody has one, nobody else destroys the lab.
 
-    def __init__(self, path: Path) -> None:
+    `run` names the run that the process is part of: its processes use the lab for one purpose.
+    """
+
+    def __init__(self, path: Path, run: str = "") -> None:
         self.path = path
+        self.run = run
         self._handle: int | None = None
+        self._own: int | None = None
 
     def take(self, waiting: Callable[[], None] | None = None) -> None:
         """Take the lease; taking it twice is the same as once.
@@ -103,6 +108,23 @@ class Lease:
             os.close(handle)
             raise
         self._handle = handle
+        self._own = _open(self._path_of(self.run))
+        fcntl.flock(self._own, fcntl.LOCK_SH)
+
+    def others(self) -> bool:
+        """Whether a process of another run holds the lease."""
+        mine = self._path_of(self.run)
+        for path in self.path.parent.glob(self._path_of("*").name):
+            if path != mine:
+                with _held(path) as handle:
+                    if not _try(handle, fcntl.LOCK_EX):
+                        return True
+        return False
+
+    def forget(self) -> None:
+        """Remove the traces of earlier runs; only who has claimed the lease may."""
+        for path in self.path.parent.glob(self._path_of("*").name):
+            path.unlink(missing_ok=True)
 
     def claim(self) -> bool:
         """Have the lease for oneself alone, until it is released.
@@ -120,9 +142,13 @@ class Lease:
 
     def release(self) -> None:
         """Let go."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        for handle in (self._handle, self._own):
+            if handle is not None:
+                os.close(handle)
+        self._handle = self._own = None
+
+    def _path_of(self, run: str) -> Path:
+        return self.path.with_name(f"{self.path.name}-of-{run or 'nobody'}")
 
     def is_shared(self) -> bool:
         """Whether somebody else holds a lease on the lab too."""

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_kollalab import state
 from pytest_kollalab.engine import BUILD, REUSE, Engine, Stage, Work
-from pytest_kollalab.errors import KollalabError, StageError
+from pytest_kollalab.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Record
 
@@ -263,3 +263,32 @@ def test_the_folder_of_a_lab_is_private(bench: Bench) -> None:
     bench.run().ensure("nodes")
     folder = bench.paths.lab("lab")
     assert (folder / "nodes").stat().st_mode & 0o077 == 0
+
+
+def test_what_another_run_uses_is_not_built_anew(bench: Bench) -> None:
+    bench.run("r1").ensure("cloud")
+    bench.cloud.given = {"globals": {"debug": True}}
+    with pytest.raises(BusyError, match="another run uses lab lab") as caught:
+        bench.run("r2", others=lambda: True).ensure("cloud")
+    assert "needs it fresh" in caught.value.details
+    assert bench.nodes.done.count("destroy") == 1
+    bench.run("r3").ensure("cloud")
+
+
+def test_what_is_not_there_is_built_beside_another_run(bench: Bench) -> None:
+    bench.run("r1").ensure("nodes")
+    bench.run("r2", others=lambda: True).ensure("cloud")
+
+
+def test_a_failure_of_one_process_is_that_of_all(bench: Bench) -> None:
+    def fail(work: Work) -> None:
+        raise StageError("no room")
+
+    bench.nodes.on_create = fail
+    one, two = bench.run("r"), bench.run("r")
+    one.session.open()
+    with pytest.raises(StageError):
+        one.ensure("nodes")
+    with pytest.raises(StageError, match="the lab is broken: no room"):
+        two.ensure("nodes")
+    assert bench.nodes.done.count("create") == 1

@@ -141,3 +141,21 @@ def test_many_are_together_and_nobody_beside_one_alone(tmp_path: Path) -> None:
 
             with getattr(Turns(path), wanted)(waits):
                 assert told == ["waits"]
+
+
+def test_workers_of_a_run_are_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lease"
+    one, two, three = Lease(path, "a"), Lease(path, "a"), Lease(path, "b")
+    one.take()
+    two.take()
+    assert not one.others()
+    three.take()
+    assert one.others()
+    three.release()
+    assert not one.others()
+    one.release()
+    two.release()
+    assert three.claim()
+    three.forget()
+    assert [each.name for each in tmp_path.iterdir()] == ["lab.lease"]
+    three.release()
