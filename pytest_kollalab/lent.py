@@ -28,15 +28,20 @@ class Lent:
         self.name = name
         self._features = features
         self._lab = lab
+        self._refused: str | None = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Skip a test whose feature the cloud does not have, and one whose fixture needs a lab."""
         wanted = self._features([item])
         if wanted:
+            if self._refused is not None:
+                pytest.fail(self._refused, pytrace=False)
             try:
                 lacking = self._lab().lacking(wanted)
             except KollalabError as error:
+                # A cloud that does not answer is not waited for again.
+                self._refused = error.brief
                 pytest.fail(str(error), pytrace=False)
             for feature, why in lacking.items():
                 pytest.skip(f"the cloud {self.name} has no feature {feature}: {why}")

@@ -54,20 +54,33 @@ def secrets(name: str) -> tuple[str, ...]:
 
 
 def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, str]:
-    """Which of the features the cloud does not have, and what it lacks for each."""
-    offered = {str(service["type"]) for service in connection.service_catalog}
-    found: dict[str, str] = {}
-    loaded: set[str] | None = None
-    for feature in features:
-        missing = sorted(set(feature.services) - offered)
-        if missing:
-            found[feature.name] = f"no service {missing[0]}"
-        elif feature.extensions:
-            if loaded is None:
-                loaded = {extension.alias for extension in connection.network.extensions()}
-            if missing := sorted(set(feature.extensions) - loaded):
-                found[feature.name] = f"no network extension {missing[0]}"
-        elif feature.name != CORE and not feature.services:
-            # Nothing of it shows in the API: what it consists of lives on nodes.
-            found[feature.name] = "no nodes that it could be seen on"
-    return found
+    """Which of the features the cloud does not have, and what it lacks for each.
+
+    Raises ConfigError when the cloud does not answer or does not let us in.
+    """
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    try:
+        offered = {str(service["type"]) for service in connection.service_catalog}
+        loaded = {extension.alias for extension in connection.network.extensions()}
+    except (ClientException, SDKException) as error:
+        name = connection.config.name
+        raise ConfigError(
+            f"the cloud {name} cannot be used",
+            details=str(error).partition("\n")[0],
+            hint=f"see what `openstack --os-cloud {name} token issue` says",
+        ) from error
+    found = {feature.name: _lacks(feature, offered, loaded) for feature in features}
+    return {name: why for name, why in found.items() if why}
+
+
+def _lacks(feature: Feature, services: set[str], extensions: set[str]) -> str:
+    if missing := sorted(set(feature.services) - services):
+        return f"no service {missing[0]}"
+    if missing := sorted(set(feature.extensions) - extensions):
+        return f"no network extension {missing[0]}"
+    if not feature.services and not feature.extensions and feature.name != CORE:
+        # Nothing of it shows in the API: what it consists of lives on nodes.
+        return "no nodes that it could be seen on"
+    return ""

@@ -97,11 +97,8 @@ class Tenant:
     @property
     def ssh(self) -> Ssh:
         """The way to run commands on the nodes. Raises NeedsLabError when there is none."""
-        if self._ssh is None:
-            raise NeedsLabError(
-                "access to nodes needs a lab; this cloud is somebody else's",
-                hint="leave out --kollalab-cloud",
-            )
+        self._check_nodes()
+        assert self._ssh is not None
         return self._ssh
 
     @property
@@ -209,6 +206,7 @@ class Tenant:
 
     def port(self, network: Network, node: str, name: str, *, device: str | None = None) -> Port:
         """A port bound to a node, without port security. Ports of one `device` belong together."""
+        self._check_nodes()
         api = self.admin.network
         made = api.create_port(
             name=f"{self.name}-{name}",
@@ -232,6 +230,7 @@ class Tenant:
 
     def outside(self) -> Probe:
         """A host on the external network: what a user of floating IPs is. On the controller."""
+        self._check_nodes()
         api = self.admin.network
         name = f"outside-{secrets.token_hex(2)}"
         # Not bound and not plugged by Neutron: the port only keeps the address ours.
@@ -302,6 +301,13 @@ class Tenant:
                 remote_ip_prefix="0.0.0.0/0",
             )
         return self.name
+
+    def _check_nodes(self) -> None:
+        if self._ssh is None:
+            raise NeedsLabError(
+                "access to nodes needs a lab; this cloud is somebody else's",
+                hint="leave out --kollalab-cloud",
+            )
 
     def _plug(self, namespace: Namespace, network: Network, port: Port) -> None:
         namespace.plug(
