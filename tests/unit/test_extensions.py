@@ -11,12 +11,14 @@ import pytest
 
 from pytest_kollalab import extensions
 from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Engine, Stage, Work
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.extensions import Extension, Extensions
 from pytest_kollalab.features import Feature
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import check
+from pytest_kollalab.state import Record
 
 RELEASE = "2026.1"
 FROM = "FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}\n"
@@ -169,6 +171,49 @@ def test_the_plan_says_what_came_from_whom(tmp_path: Path, folder: Path) -> None
         "variable a = 1, from conftest.py",
         "artifact b, from conftest.py",
     ]
+
+
+class Small(Stage):
+    """A stage that makes its own name."""
+
+    def __init__(self, name: str, *needs: str) -> None:
+        self.name, self.needs = name, needs
+
+    def inputs(self) -> Any:
+        return {}
+
+    def gone(self, record: Record) -> str | None:
+        return None
+
+    def create(self, work: Work) -> dict[str, Any]:
+        return {"is": self.name}
+
+    def destroy(self, work: Work) -> None:
+        pass
+
+
+def test_each_stage_is_told_once_with_what_it_made(tmp_path: Path) -> None:
+    seen: list[tuple[str, str, str, Any]] = []
+
+    def watch(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+        seen.append((lab, stage, action, made))
+
+    def ensured(stage: str) -> Lab:
+        made = lab(tmp_path, Extensions(watch=watch))
+        stages = [Small("tools"), Small("images", "tools"), Small("nodes", "images")]
+        made.engine = Engine("lab", stages, made.paths, say=lambda text: None)
+        made._checked = True
+        made.ensure(stage)
+        made.lease.release()
+        return made
+
+    first = ensured("images")
+    first.ensure("images")
+    first.lease.release()
+    assert seen == [("lab", name, "build", {"is": name}) for name in ("tools", "images")]
+    seen.clear()
+    ensured("nodes")
+    assert [action for _, _, action, _ in seen] == ["reuse", "reuse", "build"]
 
 
 def test_installed_packages_bring_extensions_without_pytest(
