@@ -66,6 +66,7 @@ def build_argv(sources: Path, target: Path, mirror: str, suite: str) -> list[str
         "mmdebstrap",
         "--variant=extract",
         f"--include={','.join(PACKAGES)}",
+        '--aptopt=Acquire::Retries "3"',
         f"--setup-hook={MERGED_USR}",
         f"--extract-hook=copy-in {sources} /",
         '--extract-hook=chroot "$1" sh /files/build',
