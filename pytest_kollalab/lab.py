@@ -48,7 +48,7 @@ class Lab:
         self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease")
         self._run_id = run_id
         self._say = say
-        self._checked = False
+        self._announced = False
 
     @property
     def folder(self) -> Path:
@@ -110,8 +110,9 @@ class Lab:
                 hint="leave out the option until, or name a later stage",
             )
         self.lease.take()
-        if not self._checked:
-            self._check_host(stage)
+        if not self._announced:
+            self._announced = True
+            self._announce(stage)
         return self.engine.ensure(stage)
 
     def up(self) -> None:
@@ -162,9 +163,12 @@ class Lab:
 
         return connect(self.ensure("cloud"))
 
-    def _check_host(self, stage: str) -> None:
-        self._checked = True
-        if stage == "tools" or not any(s.action == BUILD for s in self.engine.plan(stage)):
+    def _announce(self, stage: str) -> None:
+        """Show the plan and, before anything is built, what the host lacks for it."""
+        steps = self.engine.plan(stage)
+        for step in steps:
+            self._say(str(step))
+        if stage == "tools" or not any(step.action == BUILD for step in steps):
             return
         problems = self.provider.problems()
         if problems:
