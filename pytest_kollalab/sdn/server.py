@@ -93,10 +93,8 @@ class Server:
 
     def give_floating_ip(self) -> str:
         """An address on the external network, and a host out there that uses it."""
-        api = self.tenant.cloud.network
-        port = next(iter(api.ports(device_id=self.id)))
-        made = api.create_ip(floating_network_id=self.tenant.external.id, port_id=port.id)
-        self.floating_ip = str(made.floating_ip_address)
+        port = next(iter(self.tenant.cloud.network.ports(device_id=self.id)))
+        self.floating_ip = self.tenant.floating_ip(port.id)
         self._outside = self.tenant.outside()
         self._outside.reaches(self.floating_ip, within=60 * self.tenant.patience)
         return self.floating_ip
