@@ -164,12 +164,13 @@ class Lab:
         return connect(self.ensure("cloud"))
 
     def _announce(self, stage: str) -> None:
-        """Show the plan and, before anything is built, what the host lacks for it."""
         steps = self.engine.plan(stage)
         for step in steps:
             self._say(str(step))
-        if stage == "tools" or not any(step.action == BUILD for step in steps):
-            return
+        if stage != "tools" and any(step.action == BUILD for step in steps):
+            self._check_host()
+
+    def _check_host(self) -> None:
         problems = self.provider.problems()
         if problems:
             raise HostError(
