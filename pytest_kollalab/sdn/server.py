@@ -7,6 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
@@ -35,23 +36,23 @@ class Compute:
     """The image and the flavor that servers are made of; brought into the cloud if not there."""
 
     def __init__(self, cloud: Connection, paths: Paths, options: Options) -> None:
-        path = guest_image(paths.cache, mirror=options.mirror)
-        self.image_id = self._image(cloud, path.stem, str(path))
+        self.image_id = self._image(cloud, guest_image(paths.cache, mirror=options.mirror))
         self.flavor_id = self._flavor(cloud)
 
-    def _image(self, cloud: Connection, key: str, path: str) -> str:
-        name = f"{GUEST}-{key}"
+    def _image(self, cloud: Connection, path: Path) -> str:
+        name = f"{GUEST}-{path.stem}"
         found = cloud.image.find_image(name)
         if found is None or found.status != "active":
-            found = cloud.image.create_image(
-                name,
-                filename=path,
-                disk_format="raw",
-                container_format="bare",
-                visibility="public",
-                wait=True,
-                tags=[GUEST],
-            )
+            with path.open("rb") as data:
+                found = cloud.image.create_image(
+                    name,
+                    data=data,
+                    disk_format="raw",
+                    container_format="bare",
+                    visibility="public",
+                    wait=True,
+                    tags=[GUEST],
+                )
         return str(found.id)
 
     def _flavor(self, cloud: Connection) -> str:
