@@ -46,7 +46,7 @@ class Compute:
             with path.open("rb") as data:
                 found = cloud.image.create_image(
                     name,
-                    data=data,
+                    data=data,  # type: ignore[arg-type]  # a file is read in parts; typed as bytes
                     disk_format="raw",
                     container_format="bare",
                     visibility="public",
