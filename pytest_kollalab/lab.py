@@ -59,7 +59,7 @@ class Lab:
         self.session = Session(self.paths, self._run_id)
         self._say = say
         self.extensions = extensions
-        self._checked = False
+        self._announced = False
         self._told: set[str] = set()
         self._lacking: dict[str, str] | None = None
 
@@ -144,8 +144,8 @@ class Lab:
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
-        if not self._checked:
-            self._check_host(stage)
+        if not self._announced:
+            self._announce(stage)
         if self.config.globals and stage != "tools":
             # A variable that nobody knows is told before anything is built for it.
             self.engine.ensure("tools")
@@ -262,10 +262,15 @@ class Lab:
             action = BUILD if record.run == self.engine.run_id else REUSE
             self.extensions.watch(self.name, name, action, record.made)
 
-    def _check_host(self, stage: str) -> None:
-        if stage == "tools" or not any(s.action == BUILD for s in self.engine.plan(stage)):
-            self._checked = True
-            return
+    def _announce(self, stage: str) -> None:
+        steps = self.engine.plan(stage)
+        for step in steps:
+            self._say(str(step))
+        if stage != "tools" and any(step.action == BUILD for step in steps):
+            self._check_host()
+        self._announced = True
+
+    def _check_host(self) -> None:
         problems = self.provider.problems()
         if problems:
             raise HostError(
@@ -273,4 +278,3 @@ class Lab:
                 details="\n".join(problem.what for problem in problems),
                 hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
             )
-        self._checked = True

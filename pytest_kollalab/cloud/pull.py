@@ -52,7 +52,7 @@ class Pull:
     """Images being fetched onto all nodes at once; use it as a context manager.
 
     The deploy need not wait: dockerd lets a second pull of an image join the first. Leaving the
-    context waits for what is still under way.
+    context waits for what is still under way, unless the deploy came to nothing.
     """
 
     def __init__(self, ssh: Ssh, images: Mapping[str, Sequence[str]]) -> None:
@@ -67,8 +67,8 @@ class Pull:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for thread in self._threads:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for thread in self._threads if kind is None else ():
             thread.join()
 
     def check(self) -> None:

@@ -43,7 +43,7 @@ MERGED_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$
 
 
 def guest_image(cache: Path, *, mirror: str = MIRROR, suite: str = SUITE) -> Path:
-    """The disk image (raw, 36 MiB, boots by itself under a PC BIOS); built when it is not cached.
+    """The disk image (raw, 37 MiB, boots by itself under a PC BIOS); built when it is not cached.
 
     Built in about 15 s as root, with packages from `mirror`. The guest wants virtio devices,
     takes its address, MTU and routes by DHCP and its name, keys and script from the metadata
@@ -66,6 +66,7 @@ def build_argv(sources: Path, target: Path, mirror: str, suite: str) -> list[str
         "mmdebstrap",
         "--variant=extract",
         f"--include={','.join(PACKAGES)}",
+        '--aptopt=Acquire::Retries "3"',
         f"--setup-hook={MERGED_USR}",
         f"--extract-hook=copy-in {sources} /",
         '--extract-hook=chroot "$1" sh /files/build',

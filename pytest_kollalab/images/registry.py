@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
@@ -94,10 +95,13 @@ def forget(store: Path, tag: str) -> None:
 
 
 def sweep(client: DockerClient, store: Path) -> None:
-    """Remove what a push that was killed left behind; nobody else may be pushing."""
-    for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
-        container.remove(force=True, v=True)
-    for folder in store.parent.glob(f"{SPOOL}-*"):
+    """Remove what a push into this store left behind when it was killed."""
+    from docker.errors import NotFound
+
+    # By the store's own spool folders: other stores on this host may be pushed into right now.
+    for folder in store.parent.glob(f"{SPOOL}*"):
+        with contextlib.suppress(NotFound):
+            client.containers.get(f"kollalab-{folder.name}").remove(force=True, v=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

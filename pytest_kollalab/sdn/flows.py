@@ -237,7 +237,7 @@ def normal_action(action: str) -> str:
     action = action.strip()
     if found := re.fullmatch(r"set_field:(.+)->(\w+)", action):
         value, name = found[1], found[2]
-    elif found := re.fullmatch(r"(?:mod|set)_(\w+?):(.+)", action):
+    elif found := re.fullmatch(r"(?:mod|set)_(\w+?)(?::|\()([^()]+)\)?", action):
         name, value = found[1], found[2]
         if name in ("nw_ttl", "mpls_ttl", "mpls_label", "mpls_tc", "queue"):
             pass

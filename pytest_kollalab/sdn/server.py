@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
@@ -15,6 +16,7 @@ from pytest_kollalab.errors import ConfigError, WaitError
 from pytest_kollalab.guest.image import USER, guest_image
 from pytest_kollalab.run import Result, run
 from pytest_kollalab.sdn.namespace import Namespace
+from pytest_kollalab.sdn.network import Network, Port
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from pytest_kollalab.config import Options
     from pytest_kollalab.paths import Paths
-    from pytest_kollalab.sdn.network import Network
     from pytest_kollalab.sdn.probe import Probe
     from pytest_kollalab.sdn.tenant import Tenant
 
@@ -37,27 +38,27 @@ class Compute:
 
     def __init__(self, cloud: Connection, paths: Paths, options: Options) -> None:
         self._made = ExitStack()
-        path = guest_image(paths.cache, mirror=options.mirror)
-        self.image_id = self._image(cloud, path.stem, str(path))
+        self.image_id = self._image(cloud, guest_image(paths.cache, mirror=options.mirror))
         self.flavor_id = self._flavor(cloud)
 
     def remove(self) -> None:
         """Take away what was not there before; a lab of our own takes it along when it goes."""
         self._made.close()
 
-    def _image(self, cloud: Connection, key: str, path: str) -> str:
-        name = f"{GUEST}-{key}"
+    def _image(self, cloud: Connection, path: Path) -> str:
+        name = f"{GUEST}-{path.stem}"
         found = cloud.image.find_image(name)
         if found is None or found.status != "active":
-            found = cloud.image.create_image(
-                name,
-                filename=path,
-                disk_format="raw",
-                container_format="bare",
-                visibility="public",
-                wait=True,
-                tags=[GUEST],
-            )
+            with path.open("rb") as data:
+                found = cloud.image.create_image(
+                    name,
+                    data=data,  # type: ignore[arg-type]  # a file is read in parts; typed as bytes
+                    disk_format="raw",
+                    container_format="bare",
+                    visibility="public",
+                    wait=True,
+                    tags=[GUEST],
+                )
             self._made.callback(cloud.image.delete_image, found.id)
         return str(found.id)
 
@@ -72,12 +73,16 @@ class Compute:
 class Server:
     """A booted server; `ip` is its address on its network, `floating_ip` the one from outside."""
 
-    def __init__(self, tenant: Tenant, network: Network, id: str, name: str, ip: str) -> None:
+    def __init__(
+        self, tenant: Tenant, network: Network, node: str, port: Port, id: str, name: str
+    ) -> None:
         self.tenant = tenant
         self.network = network
+        self.node = node
+        self.port = port
         self.id = id
         self.name = name
-        self.ip = ip
+        self.ip = port.ip
         self.floating_ip: str | None = None
         self.seconds_to_ready = 0.0
         self._outside: Probe | None = None
@@ -95,16 +100,16 @@ class Server:
 
         def look() -> bool | NotYet:
             said = self.console()
-            return READY in said or NotYet(f"its console says:\n{said}")
+            if READY in said:
+                return True
+            self._raise_device()
+            return NotYet(f"its console says:\n{said}")
 
         wait.until(f"server {self.name} to boot", look, timeout=timeout * self.tenant.patience)
 
     def give_floating_ip(self) -> str:
         """An address on the external network, and a host out there that uses it."""
-        api = self.tenant.cloud.network
-        port = next(iter(api.ports(device_id=self.id)))
-        made = api.create_ip(floating_network_id=self.tenant.external.id, port_id=port.id)
-        self.floating_ip = str(made.floating_ip_address)
+        self.floating_ip = self.tenant.floating_ip(self.port.id)
         self._outside = self.tenant.outside()
         self._outside.reaches(self.floating_ip, within=60 * self.tenant.patience)
         return self.floating_ip
@@ -122,6 +127,13 @@ class Server:
         else:
             namespace = dhcp_namespace(self.tenant, self.network)
         return run(ssh_argv(self.tenant, namespace, target, argv), check=check, timeout=60)
+
+    def _raise_device(self) -> None:
+        # ovs-vswitchd's userspace datapath sets a device promiscuous by writing back flags that it
+        # read before. When libvirt raises the device in between, it stays down and the guest is
+        # deaf ("Network is down" in ovs-vswitchd.log). Raising it again does no harm.
+        device = self.port.device
+        self.tenant.ssh.run(self.node, ["ip", "link", "set", "dev", device, "up"], check=False)
 
 
 def boot(
@@ -141,6 +153,7 @@ def boot(
     name = name or f"server-{secrets.token_hex(2)}"
     cloud = tenant.cloud
     image, flavor = _find_guest(cloud)
+    port = _port(tenant, network, name)
     started = time.monotonic()
     options: dict[str, Any] = {"user_data": encode(user_data)} if user_data else {}
     if tenant.has_nodes:
@@ -150,7 +163,7 @@ def boot(
         name=f"{tenant.name}-{name}",
         image_id=image,
         flavor_id=flavor,
-        networks=[{"port": _port(tenant, network, name)}],
+        networks=[{"port": port.id}],
         key_name=tenant.keypair,
         **options,
     )
@@ -170,8 +183,7 @@ def boot(
         )
     except WaitError as error:
         raise WaitError(error.brief, details=error.details, hint=_hint(node)) from error
-    address = next(iter(made.addresses.values()))[0]["addr"]
-    server = Server(tenant, network, made.id, name, address)
+    server = Server(tenant, network, node, port, made.id, name)
     if ready:
         server.await_ready()
     server.seconds_to_ready = time.monotonic() - started
@@ -214,9 +226,9 @@ def dhcp_namespace(tenant: Tenant, network: Network) -> Namespace:
     return Namespace(tenant.ssh, CONTROLLER, f"qdhcp-{network.id}")
 
 
-def _port(tenant: Tenant, network: Network, name: str) -> str:
+def _port(tenant: Tenant, network: Network, name: str) -> Port:
     made = tenant.cloud.network.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
-    return str(made.id)
+    return Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
 
 
 def _find_guest(cloud: Connection) -> tuple[str, str]:

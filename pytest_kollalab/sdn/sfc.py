@@ -176,7 +176,8 @@ class Chain:
     @property
     def nodes(self) -> tuple[str, ...]:
         """The nodes that the chain has flows on."""
-        return tuple(dict.fromkeys((self.src.node, *(f.node for f in self.functions))))
+        ends = [self.src, self.dst] if self.symmetric else [self.src]
+        return tuple(dict.fromkeys(probe.node for probe in (*ends, *self.functions)))
 
     def flows(self, node: str) -> Flows:
         """The chain's flows on br-int of a node: those that classify, encapsulate and deliver."""
@@ -213,6 +214,10 @@ class Chain:
                     missing.append(f"delivery to {function.name} on {function.node}")
                 if not _classifying(here, function.egress.device):
                     missing.append(f"{function.name} goes on, on {function.node}")
+                if self.symmetric and not _classifying(here, function.ingress.device):
+                    missing.append(f"{function.name} goes back, on {function.node}")
+        if self.symmetric and not _classifying(seen[self.dst.node], self.dst.device):
+            missing.append(f"{self.dst.name} classified on {self.dst.node}")
         return missing
 
     def _settled(self, node: str) -> Flows:

@@ -251,6 +251,11 @@ class Tenant:
         )
         return Probe(name, self.external, namespace, [port])
 
+    def floating_ip(self, port_id: str) -> str:
+        """An address on the external network that leads to a port; a router has to be there."""
+        made = self.cloud.network.create_ip(floating_network_id=self.external.id, port_id=port_id)
+        return str(made.floating_ip_address)
+
     def server(self, network: Network, node: str = COMPUTE, **options: Any) -> Server:
         """A Nova server that has booted; the fixture `compute` must have been asked for."""
         from pytest_kollalab.sdn.server import boot

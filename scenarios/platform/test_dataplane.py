@@ -65,3 +65,15 @@ def test_another_network_is_apart_until_a_router_joins_them(
     here.reaches(stranger)
     assert here.traceroute(stranger) == (network.gateway, stranger.ip)
     assert here.tcp_echo(stranger).name == "stranger"
+
+
+def test_a_floating_ip_leads_in_from_outside(tenant: Tenant) -> None:
+    inner = tenant.network("inner", dhcp=False)
+    tenant.router(inner, external=True)
+    host = tenant.probe(inner, "compute-1", name="host")
+    outside = tenant.outside()
+    address = tenant.floating_ip(host.ports[0].id)
+    outside.reaches(address, within=60)
+    with host.listening("tcp", 80):
+        assert outside.ask("tcp", address, 80).name == "host"
+    assert host.ping(outside)

@@ -69,7 +69,7 @@ class SmallLab(pytest_kollalab.lab.Lab):
             fresh=self.options.fresh, run_id=self._run_id, say=self._say,
         )
 
-    def _check_host(self, stage):
+    def _check_host(self):
         pass
 
 

@@ -115,6 +115,7 @@ def test_groups_with_their_buckets_and_counters() -> None:
         ("set_field:0x1007->vlan_vid", "set dl_vlan=7"),
         ("set_mpls_label:511", "set mpls_label=511"),
         ("set_mpls_ttl:255", "set mpls_ttl=255"),
+        ("set_mpls_ttl(255)", "set mpls_ttl=255"),
         ("pop_vlan", "strip_vlan"),
         ("load:0x1->NXM_NX_TUN_ID[]", "load:0x1->NXM_NX_TUN_ID[]"),
         ("resubmit(,10)", "resubmit(,10)"),
