@@ -202,7 +202,7 @@ def test_each_stage_is_told_once_with_what_it_made(tmp_path: Path) -> None:
         made = lab(tmp_path, Extensions(watch=watch))
         stages = [Small("tools"), Small("images", "tools"), Small("nodes", "images")]
         made.engine = Engine("lab", stages, made.paths, say=lambda text: None)
-        made._checked = True
+        made._announced = True
         made.ensure(stage)
         made.lease.release()
         return made
