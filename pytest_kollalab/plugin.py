@@ -103,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[settings_key] = _settings(config)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
-    sharing = Sharing(config, config.stash[settings_key][1].name, lambda text: _show(config, text))
+    sharing = Sharing(config, config.stash[settings_key][1], lambda text: _show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
     cloud = config.stash[settings_key][1].cloud
