@@ -372,7 +372,10 @@ def _summarize(config: pytest.Config, lab: Lab, summary: Summary) -> None:
     folders = [lab.paths.state / "summaries" / lab.name]
     if lab.options.artifacts:
         folders.append(Path(config.invocation_params.dir, lab.options.artifacts).resolve())
-    summary.write(*folders)
+    try:
+        summary.write(*folders)
+    except OSError as error:
+        say(config, f"kollalab: the summary could not be written: {error}")
     # Who asked for quiet still has to know what is left on the host.
     for line in summary.lines() if config.get_verbosity() >= 0 else summary.kept_lines():
         say(config, f"kollalab: {line}")
