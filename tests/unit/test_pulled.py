@@ -84,6 +84,8 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Reg
         }
 
     kind = Served
+    # All images are asked for at once; a connection that finds the queue full tries a second later.
+    monkeypatch.setattr(ThreadingTCPServer, "request_queue_size", 64)
     server = ThreadingTCPServer(("127.0.0.1", 0), kind)
     kind.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
