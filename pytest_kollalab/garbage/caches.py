@@ -24,9 +24,6 @@ from pytest_kollalab.stages.tools import ToolsStage
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# What a run that was killed leaves in the cache: temporary folders of these names.
-TEMPORARY = ("push-*", "images/render-*", "images/base-*", "images/rendered/render-*")
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -127,7 +124,7 @@ def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
 
 
 def files(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
-    """Rendered trees, build folders and logs of old tags, old sources, what killed runs left."""
+    """Build folders and logs of old tags, their records, old sources."""
     guard = paths.cache / "stages" / "images.lock"
     if is_held(guard):
         return
@@ -143,12 +140,9 @@ def files(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
     for path in (paths.cache / "stages" / "images" / "records").glob("*.json"):
         if path.stem not in kept.images:
             old[path] = "the record of images that nothing uses"
-    for pattern in TEMPORARY:
-        for path in paths.cache.glob(pattern):
-            old[path] = "left by a run that was killed"
     for path, why in sorted(old.items()):
         age = time.time() - path.stat().st_mtime
-        if age >= older_than or "killed" in why:
+        if age >= older_than:
             yield Item("files", str(path.relative_to(paths.cache)), why, age, size_of(path),
                        _Delete([path], guard))  # fmt: skip
 

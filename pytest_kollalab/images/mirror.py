@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kollalab import leftovers
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import LABELS, NAMESPACE
 from pytest_kollalab.images.registry import SPOOL, STORE
@@ -78,7 +77,8 @@ def copy(
             say(f"{name}: in the registry ({done} of {len(copies)})")
             step(name)
 
-    with _spool(store) as spool:
+    with leftovers.scratch(store.parent, SPOOL) as scratch:
+        spool = Path(scratch)
         (spool / "list").write_text("".join(f"{c.line(upstream)}\n" for c in copies))
         name = f"kollalab-{spool.name}"
         argv = ["docker", "run", "--rm", "--init", "--interactive", "--network", "host"]
@@ -132,12 +132,6 @@ def build_on(client: DockerClient, base: str, folder: Path, name: str, log: Path
     finally:
         with log.open("a", encoding="utf-8") as file:
             file.writelines(lines)
-
-
-@contextmanager
-def _spool(store: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=store.parent, prefix=SPOOL) as folder:
-        yield Path(folder)
 
 
 def _free_port() -> int:
