@@ -112,11 +112,17 @@ class Engine:
     def destroy(self) -> None:
         """Remove what belongs to the lab, last stage first; the shared stages stay."""
         self._ready.clear()
+        self.offline()
         with self.locked("remove the lab"):
             leftovers.remove(self.paths, self.say)
             for stage in reversed(self.stages.values()):
                 if not stage.shared:
                     self._remove(stage)
+
+    def offline(self) -> None:
+        """Have no stage ask anybody outside from here on."""
+        for stage in self.stages.values():
+            stage.offline()
 
     def record(self, name: str) -> Record | None:
         """The record of a stage, or None."""

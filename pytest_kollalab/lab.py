@@ -199,6 +199,7 @@ class Lab:
         """What this run did, with the records as they are: make it before anything is removed."""
         from pytest_kollalab.report.summary import Summary, down_command, rows
 
+        self.engine.offline()
         wanted = STAGES[: STAGES.index(self.options.until) + 1]
         history = progress.read(self.paths.state / progress.HISTORY)
         records = {name: self.engine.record(name) for name in wanted}

@@ -118,6 +118,11 @@ class PulledImagesStage(Stage):
             return None
         return json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
 
+    def offline(self) -> None:
+        """What was resolved last will do; without it there is no image of this stage."""
+        if "digests" not in self.__dict__ and not self.recall():
+            self.__dict__["digests"] = {}
+
     def recall(self) -> bool:
         """Take the digests from the last time, whenever that was; whether there was one."""
         known = self.remembered()

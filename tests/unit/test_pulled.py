@@ -20,6 +20,7 @@ from pytest_kollalab.errors import ConfigError, StageError
 from pytest_kollalab.images import mirror, upstream
 from pytest_kollalab.images.mirror import Copy
 from pytest_kollalab.images.upstream import Login, Upstream
+from pytest_kollalab.lab import Lab
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.stages.images import ImagesStage
 from pytest_kollalab.stages.pulled import PulledImagesStage, images_stage
@@ -256,3 +257,14 @@ def test_what_the_mirror_is_told() -> None:
     auths = json.loads(mirror.auth_file(there))["auths"]
     assert base64.b64decode(auths["127.0.0.1:5000"]["auth"]) == b"me:secret"
     assert mirror.auth_file(Upstream("127.0.0.1:5000", "kolla")) == ""
+
+
+def test_a_lab_is_removed_and_summed_up_without_the_registry(paths: Paths) -> None:
+    images = ImagesConfig(mode="pull", source="127.0.0.1:1/kolla")
+    lab = Lab(Config(images=images), Options(until="images"), paths=paths)
+    with pytest.raises(StageError, match="cannot be asked"):
+        lab.plan()
+    lab = Lab(Config(images=images), Options(until="images"), paths=paths)
+    assert lab.summary(kept=False).stages == ()
+    lab.engine.offline()
+    assert lab.engine.record("images") is None
