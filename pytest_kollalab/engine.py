@@ -24,6 +24,7 @@ __all__ = ["BUILD", "REUSE", "Engine", "Json", "Stage", "Step", "Work", "new_run
 
 REUSE = "reuse"
 BUILD = "build"
+BUILDING = "build "
 SHOWN_CHANGES = 3
 
 
@@ -111,11 +112,17 @@ class Engine:
     def destroy(self) -> None:
         """Remove what belongs to the lab, last stage first; the shared stages stay."""
         self._ready.clear()
+        self.offline()
         with self.locked("remove the lab"):
             leftovers.remove(self.paths, self.say)
             for stage in reversed(self.stages.values()):
                 if not stage.shared:
                     self._remove(stage)
+
+    def offline(self) -> None:
+        """Have no stage ask anybody outside from here on."""
+        for stage in self.stages.values():
+            stage.offline()
 
     def record(self, name: str) -> Record | None:
         """The record of a stage, or None."""
@@ -130,14 +137,22 @@ class Engine:
         root = self.paths.cache if self.stages[name].shared else self.paths.lab(self.lab)
         return root / "logs" / f"{name}.log"
 
+    @property
+    def lock_path(self) -> Path:
+        """The file of the lab's lock."""
+        return self.paths.state / "labs" / f"{self.lab}.lock"
+
+    def is_built_elsewhere(self) -> bool:
+        """Whether another process is building a stage of the lab at this moment."""
+        return lock.held_for(self.lock_path).startswith(BUILDING)
+
     @contextmanager
     def locked(self, what: str, log: Path | None = None) -> Iterator[None]:
         """Hold the lab's lock; whoever holds it may ask for it again."""
         if self._locked:
             yield
             return
-        path = self.paths.state / "labs" / f"{self.lab}.lock"
-        with lock.exclusive(path, what, log=log, waiting=self._waiting(self.lab)):
+        with lock.exclusive(self.lock_path, what, log=log, waiting=self._waiting(self.lab)):
             self._locked = True
             try:
                 yield
@@ -218,7 +233,7 @@ class Engine:
 
     def _build(self, name: str, until: str) -> None:
         stage = self.stages[name]
-        with self.locked(f"build {name}", self.log_path(name)), self._shared_lock(stage):
+        with self.locked(f"{BUILDING}{name}", self.log_path(name)), self._shared_lock(stage):
             # Whoever held the lock before may have built it meanwhile, or failed to.
             self._check_whole()
             steps = {step.stage: step for step in self.plan(until)}

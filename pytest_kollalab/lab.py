@@ -85,14 +85,14 @@ class Lab:
         """The engine with this lab's four stages."""
         from pytest_kollalab.features import images
         from pytest_kollalab.stages.cloud import CloudStage
-        from pytest_kollalab.stages.images import ImagesStage
         from pytest_kollalab.stages.nodes import NodesStage
+        from pytest_kollalab.stages.pulled import images_stage
         from pytest_kollalab.stages.tools import ToolsStage
 
         given = (self.config, self.options, self.paths)
         stages = (
             ToolsStage(*given),
-            ImagesStage(
+            images_stage(
                 *given,
                 names=images(self.features),
                 folders=self.extensions.folders(self.features),
@@ -164,13 +164,18 @@ class Lab:
         Raises BusyError when another process uses the lab, unless `force`.
         """
         self._check_ours("removing a lab")
+        busy = BusyError(
+            f"lab {self.name} is in use by another process",
+            hint="end that one first; the last one out removes the lab",
+        )
+        if not force and self.engine.is_built_elsewhere():
+            # Who builds has a lease and leaves later than we do: it need not be waited for.
+            self.lease.release()
+            raise busy
         with self.engine.locked("remove the lab"):
             # Who leaves and who enters is decided under the lock: of several, one is the last.
             if not self.lease.claim() and not force:
-                raise BusyError(
-                    f"lab {self.name} is in use by another process",
-                    hint="end that one first; the last one out removes the lab",
-                )
+                raise busy
             self.engine.destroy()
             point("lab:destroyed")
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -194,6 +199,7 @@ class Lab:
         """What this run did, with the records as they are: make it before anything is removed."""
         from pytest_kollalab.report.summary import Summary, down_command, rows
 
+        self.engine.offline()
         wanted = STAGES[: STAGES.index(self.options.until) + 1]
         history = progress.read(self.paths.state / progress.HISTORY)
         records = {name: self.engine.record(name) for name in wanted}

@@ -19,6 +19,9 @@ from pytest_kollalab.wait import until
 
 # What ends politely takes away what it mounted and made.
 END_TIMEOUT = 10.0
+# What ssh calls itself when it keeps a connection for later commands; it ends by itself, or with
+# the nodes.
+SHARED_CONNECTION = "[mux]"
 # Where temporary files are made, relative to cache and state; looked at, never descended into.
 CACHED = ("*", "images/*", "images/*/*", "images/*/*/*", "guest/*", "stages/*/records/*")
 STATED = ("*", "labs/*/*", "labs/*/*/*")
@@ -32,7 +35,7 @@ def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
 
 def remove(paths: Paths, say: Callable[[str], None]) -> None:
     """End orphaned processes, then remove temporary files and dead sockets."""
-    end(owner.orphans(), say)
+    end(orphans(), say)
     for path in files(paths):
         remove_file(path)
 
@@ -44,6 +47,11 @@ def remove_file(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def orphans() -> list[int]:
+    """Processes of runs that are gone; shared SSH connections may outlive theirs for a while."""
+    return [pid for pid in owner.orphans() if not command(pid).endswith(SHARED_CONNECTION)]
 
 
 def end(pids: list[int], say: Callable[[str], None]) -> None:

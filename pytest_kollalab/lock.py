@@ -28,6 +28,16 @@ def holder(path: Path) -> str:
     return f"{worker}process {table['pid']} ({table['what']}, since {table['since']})"
 
 
+def held_for(path: Path) -> str:
+    """What the lock is held for at this moment; empty when nobody holds it."""
+    if not path.exists():
+        return ""
+    with _held(path) as handle:
+        if _try(handle, fcntl.LOCK_EX):
+            return ""
+    return str(_read(path).get("what", ""))
+
+
 @contextlib.contextmanager
 def exclusive(
     path: Path,

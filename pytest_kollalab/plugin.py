@@ -103,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[settings_key] = _settings(config)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
-    sharing = Sharing(config, config.stash[settings_key][1].name, lambda text: _show(config, text))
+    sharing = Sharing(config, config.stash[settings_key][1], lambda text: _show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
     cloud = config.stash[settings_key][1].cloud
@@ -372,7 +372,10 @@ def _summarize(config: pytest.Config, lab: Lab, summary: Summary) -> None:
     folders = [lab.paths.state / "summaries" / lab.name]
     if lab.options.artifacts:
         folders.append(Path(config.invocation_params.dir, lab.options.artifacts).resolve())
-    summary.write(*folders)
+    try:
+        summary.write(*folders)
+    except OSError as error:
+        say(config, f"kollalab: the summary could not be written: {error}")
     # Who asked for quiet still has to know what is left on the host.
     for line in summary.lines() if config.get_verbosity() >= 0 else summary.kept_lines():
         say(config, f"kollalab: {line}")

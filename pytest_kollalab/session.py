@@ -54,9 +54,14 @@ class Session:
         self._failure: Failure | None = None
 
     def open(self) -> None:
-        """Make the folder; its owner is this process."""
+        """Make the folder; this process is one of its owners."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / f"{OWNER}{owner.mark()}").touch()
+
+    def join(self) -> None:
+        """Become one of the owners of the folder, if it is there."""
+        if self.folder.is_dir():
+            self.open()
 
     def close(self) -> None:
         """Remove the folder; a failure is remembered."""
@@ -133,10 +138,11 @@ class Session:
 
 
 def abandoned(paths: Paths) -> Iterator[Path]:
-    """The folders of runs whose process is gone."""
-    for path in (paths.state / "runs").glob(f"*/{OWNER}*"):
-        if owner.left_by_the_dead(path.name):
-            yield path.parent
+    """The folders of runs whose processes are all gone."""
+    for folder in (paths.state / "runs").glob("*"):
+        owners = list(folder.glob(f"{OWNER}*"))
+        if owners and all(owner.left_by_the_dead(path.name) for path in owners):
+            yield folder
 
 
 def _failure(error: Exception) -> Failure:

@@ -34,13 +34,14 @@ Say = Callable[[str], None]
 class Sharing:
     """What a process of pytest has to do with the others of its session.
 
-    `name` is the lab's and `say` shows a line. In a worker of pytest-xdist there is no terminal:
-    lines go to the controller, which shows them.
+    `options` name the lab, and `say` shows a line. In a worker of pytest-xdist there is no
+    terminal: lines go to the controller, which shows them.
     """
 
-    def __init__(self, config: pytest.Config, name: str, say: Say) -> None:
+    def __init__(self, config: pytest.Config, options: configuration.Options, say: Say) -> None:
         self.config = config
-        self.name = name
+        self.name = name = options.name
+        self.keep = options.keep
         self.worker = str(getattr(config, "workerinput", {}).get("workerid", ""))
         self.run = str(getattr(config, "workerinput", {}).get("kollalab_run", "")) or new_run_id()
         paths = default_paths()
@@ -53,10 +54,10 @@ class Sharing:
 
     def use(self) -> None:
         """Say that this process uses the lab; the first use makes signals end orderly."""
-        if not self.worker and self.signals is None:
-            self.session.open()
-            self._handle_signals()
+        self.session.open()
         self.session.use()
+        if not self.worker and self.signals is None:
+            self._handle_signals()
 
     def say(self, text: str) -> None:
         """Show a line, here or where the terminal is."""
@@ -67,6 +68,7 @@ class Sharing:
 
     def begin_removal(self) -> None:
         """From here on a first signal has nothing to interrupt."""
+        self.session.join()
         if self.signals is not None:
             self.signals.removing = True
 
@@ -88,7 +90,6 @@ class Sharing:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         if self._follower is None:
-            self.session.open()
             self._handle_signals()
             self._follower = threading.Thread(target=self._follow, daemon=True)
             self._follower.start()
@@ -119,6 +120,9 @@ class Sharing:
 
     def _follow(self) -> None:
         for line in self.session.lines():
+            # Workers make the folder when they use the lab; without this process among its owners
+            # it would be a leftover as soon as they have ended.
+            self.session.join()
             if line is not None:
                 self._say(f"[{line.who}] {line.text}")
             elif self._done.is_set():
@@ -135,11 +139,17 @@ class Sharing:
         with shown:
             # What pytest captures later is not what a user sees.
             handle = os.dup(2)
+        after = {
+            "always": f"; lab {self.name} is kept",
+            "failed": f", then removing lab {self.name} if none has failed",
+            "never": f", then removing lab {self.name}",
+        }
         self.signals = Signals(
-            f"ending the tests, then removing lab {self.name}",
+            f"ending the tests{after[self.keep]}",
             f"Lab {self.name} is removed by: {command}",
             handle=handle,
             pass_on=self._pass_on,
+            used=self.session.is_used,
         )
         self.signals.install()
 

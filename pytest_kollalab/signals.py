@@ -21,7 +21,8 @@ class Signals:
     nothing to interrupt any more, so it is only said. The second one says `second`, ends the
     processes that this one started, and exits at once with 128 and its number. `last` is the
     number of the latest one, `handle` the file descriptor to say it to; `pass_on` is called with
-    the first one, for other processes of the run.
+    the first one, for other processes of the run. As long as the lab is not `used`, signals do
+    what they did before.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Signals:
         *,
         handle: int = 2,
         pass_on: Callable[[int], None] | None = None,
+        used: Callable[[], bool] = lambda: True,
     ) -> None:
         self.first = first
         self.second = second
         self.handle = handle
         self.pass_on = pass_on
+        self.used = used
         self.removing = False
         self.seen = 0
         self.last = int(signal.SIGINT)
@@ -55,6 +58,10 @@ class Signals:
         self._before.clear()
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
+        if not self.used():
+            self.restore()
+            os.kill(os.getpid(), number)
+            return
         self.seen += 1
         self.last = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name

@@ -59,6 +59,9 @@ class Stage:
         """Whether what was built from the recorded inputs can serve the wanted ones."""
         return state.canonical(recorded) == state.canonical(wanted)
 
+    def offline(self) -> None:
+        """Ask nobody outside for inputs from here on: what there is is looked at, or removed."""
+
     def gone(self, record: Record) -> str | None:
         """Why what the record lists is no longer there; None when it is. Cheap."""
         raise NotImplementedError

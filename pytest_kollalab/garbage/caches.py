@@ -18,14 +18,11 @@ from pytest_kollalab.garbage import Item, is_held, size_of, store
 from pytest_kollalab.images import LABEL, base, registry
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import docker_node_image
-from pytest_kollalab.stages.images import ImagesStage
+from pytest_kollalab.stages.pulled import BELOW, PulledImagesStage, images_stage
 from pytest_kollalab.stages.tools import ToolsStage
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-# What a run that was killed leaves in the cache: temporary folders of these names.
-TEMPORARY = ("push-*", "images/render-*", "images/base-*", "images/rendered/render-*")
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,10 @@ class Kept:
     tags: frozenset[str]
     names: frozenset[str]
 
+    def has(self, tag: str) -> bool:
+        """Whether images with this tag are in use, or such as others are built on."""
+        return tag.removesuffix(BELOW) in self.tags
+
 
 def kept(paths: Paths, config: Config) -> Kept:
     """What the releases of this version, this configuration and all labs use."""
@@ -45,8 +46,8 @@ def kept(paths: Paths, config: Config) -> Kept:
     # Whatever this configuration's own mode is: the images of both are worth keeping.
     configs = [config, *(Config(release=name) for name in releases.RELEASES)]
     for each in configs:
-        for name, key in _current(each, paths).items():
-            keys[name].add(key)
+        for name, current in _current(each, paths).items():
+            keys[name] |= current
         suite = releases.get(each.release).suite
         names |= {base.reference(suite), registry.reference(base.reference(suite))}
         names.add(docker_node_image.reference(each.nodes.suite))
@@ -114,7 +115,7 @@ def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
     tags = store.tags(root)
     for tag, repositories in sorted(tags.items()):
         age = time.time() - max(path.stat().st_mtime for path in repositories)
-        if tag in kept.tags or age < older_than:
+        if kept.has(tag) or age < older_than:
             continue
         others = [path for other, paths_ in tags.items() if other != tag for path in paths_]
         size = store.only_in(root, repositories, others)
@@ -123,7 +124,7 @@ def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
 
 
 def files(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
-    """Rendered trees, build folders and logs of old tags, old sources, what killed runs left."""
+    """Build folders and logs of old tags, their records, old sources."""
     guard = paths.cache / "stages" / "images.lock"
     if is_held(guard):
         return
@@ -139,12 +140,9 @@ def files(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
     for path in (paths.cache / "stages" / "images" / "records").glob("*.json"):
         if path.stem not in kept.images:
             old[path] = "the record of images that nothing uses"
-    for pattern in TEMPORARY:
-        for path in paths.cache.glob(pattern):
-            old[path] = "left by a run that was killed"
     for path, why in sorted(old.items()):
         age = time.time() - path.stat().st_mtime
-        if age >= older_than or "killed" in why:
+        if age >= older_than:
             yield Item("files", str(path.relative_to(paths.cache)), why, age, size_of(path),
                        _Delete([path], guard))  # fmt: skip
 
@@ -210,14 +208,18 @@ class _RemoveImages:
                     ) from error
 
 
-def _current(config: Config, paths: Paths) -> dict[str, str]:
+def _current(config: Config, paths: Paths) -> dict[str, set[str]]:
     names = features.images([features.REGISTRY.get(name) for name in features.BUILT_IN])
     built = Config(release=config.release, images=ImagesConfig())
-    keys: dict[str, str] = {}
+    keys: dict[str, set[str]] = {"tools": set(), "images": set()}
     for each in (built, config):
         given = (each, Options(), paths)
-        engine = Engine("gc", (ToolsStage(*given), ImagesStage(*given, names=names)), paths)
-        keys |= {name: engine.key(name) for name in ("tools", "images")}
+        images = images_stage(*given, names=names)
+        engine = Engine("gc", (ToolsStage(*given), images), paths)
+        keys["tools"] = {engine.key("tools")}
+        # No registry is asked here: what was not resolved yet is not there either.
+        if not isinstance(images, PulledImagesStage) or images.recall():
+            keys["images"].add(engine.key("images"))
     return keys
 
 
@@ -227,7 +229,7 @@ def _sources() -> set[str]:
 
 def _is_kept(name: str, kept: Kept) -> bool:
     repository, _, tag = name.rpartition(":")
-    return name in kept.names or (repository.startswith("kolla/") and tag in kept.tags)
+    return name in kept.names or (repository.startswith("kolla/") and kept.has(tag))
 
 
 def _group(name: str) -> str:

@@ -15,7 +15,7 @@ WHY = "the run that it belongs to is gone"
 
 def runs(paths: Paths) -> Iterator[Item]:
     """Orphaned processes, and files that only a run that lives has a use for."""
-    for pid in owner.orphans():
+    for pid in leftovers.orphans():
         remove = functools.partial(leftovers.end, [pid], _quiet)
         what = f"process {pid}: {leftovers.command(pid)}"
         yield Item("run", what, WHY, owner.age(pid), None, remove)

@@ -133,6 +133,10 @@ def links(project: pytest.Pytester) -> dict[str, str]:
     return found
 
 
+def folders(project: pytest.Pytester) -> list[Path]:
+    return [path for path in (project.path / "out").iterdir() if path.is_dir()]
+
+
 def texts(project: pytest.Pytester) -> dict[Path, str]:
     paths = [*(project.path / "out").rglob("*"), project.path / "junit.xml"]
     return {path: path.read_text() for path in paths if path.is_file()}
@@ -156,7 +160,7 @@ def test_failures_have_folders_that_junit_tells(
         assert (folder / "controller-1" / "system.txt").read_text()
         assert (folder / "controller-1" / "console.txt").read_text() == "controller-1 says ********"
         assert "Error" in (folder / "failure.txt").read_text()
-    assert len(list((project.path / "out").iterdir())) == 2
+    assert len(folders(project)) == 2
     result.stdout.fnmatch_lines(["*kollalab artefacts*", "*/out/*test_bad*files in*"])
 
 
@@ -180,7 +184,7 @@ def pytest_kollalab_artifacts():
 """
     project.makeconftest(CONFTEST + hook)
     run(project, "-k", "test_bad").assert_outcomes(failed=1)
-    (folder,) = (project.path / "out").iterdir()
+    (folder,) = folders(project)
     assert (folder / "controller-1" / "others" / "mine.txt").read_text() == "******** of 42\n"
 
 
@@ -188,7 +192,7 @@ def test_a_broken_lab_is_collected_for_once(project: pytest.Pytester) -> None:
     project.makepyfile(test_it="def test_a(lab_nodes): pass\n\ndef test_b(lab_nodes): pass\n")
     (project.path / "break-nodes").touch()
     run(project).assert_outcomes(errors=2)
-    (folder,) = (project.path / "out").iterdir()
+    (folder,) = folders(project)
     assert links(project) == {"test_a": folder.name}
     assert "in the log: " in (folder / "stages" / "nodes.log").read_text()
     assert json.loads((folder / "about.json").read_text())["phase"] == "setup"

@@ -276,3 +276,33 @@ def test_a_session_without_a_lab_leaves_signals_alone(project: pytest.Pytester) 
     )
     project.runpytest_subprocess().assert_outcomes(passed=1)
     assert not Path(os.environ["KOLLALAB_STATE"]).exists()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "workers"])
+def test_a_session_without_a_lab_ends_at_sigterm_as_ever(
+    project: pytest.Pytester, sessions: Sessions, workers: tuple[str, ...]
+) -> None:
+    (project.path / "test_patient.py").write_text(PATIENT.replace("lab_nodes", ""))
+    process = sessions.start("test_patient.py", *workers)
+    sessions.await_file("began")
+    process.terminate()
+    assert process.wait(20) == -signal.SIGTERM
+    assert "kollalab" not in sessions.said().replace("kollalab-0", "").split("session starts")[1]
+    assert not Path(os.environ["KOLLALAB_STATE"]).exists()
+
+
+def test_who_leaves_while_another_builds_does_not_wait(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    (project.path / "test_images.py").write_text(
+        PATIENT.replace("lab_nodes", "kolla_images").replace("patient", "images")
+    )
+    first = sessions.start("test_images.py")
+    sessions.await_file("began")
+    (project.path / "slow-create-nodes").write_text("60")
+    second = sessions.start("-k", "test_nodes")
+    sessions.await_file("began-create-nodes")
+    (project.path / "go").touch()
+    assert first.wait(20) == 0, sessions.said()
+    assert "lab lab is used by another session" in sessions.said()
+    assert second.poll() is None

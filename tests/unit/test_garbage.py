@@ -100,15 +100,13 @@ def test_old_tools_and_files_are_found_those_in_use_are_not(paths: Paths) -> Non
     for name in ("used", "old"):
         state.write(paths.cache / "tools" / name / "bin" / "python", "x")
         state.write(paths.cache / "images" / "build" / name / "kolla-build.conf", "x")
-    state.write(paths.cache / "push-1234" / "images.tar", "x")
     kept = Kept(
         tools=frozenset({"used"}), images=frozenset(), tags=frozenset({"used"}), names=frozenset()
     )
     (tools,) = caches.tools(paths, kept, 0)
     assert tools.what == "old"
-    assert [item.what for item in caches.files(paths, kept, 0)] == ["images/build/old", "push-1234"]
-    # What a killed run left is of no use at any age.
-    assert [item.what for item in caches.files(paths, kept, DAY)] == ["push-1234"]
+    assert [item.what for item in caches.files(paths, kept, 0)] == ["images/build/old"]
+    assert list(caches.files(paths, kept, DAY)) == []
     with lock.exclusive(paths.cache / "stages" / "images.lock", "build"):
         assert list(caches.files(paths, kept, 0)) == []
     tools.remove()

@@ -62,3 +62,38 @@ def test_a_removal_goes_on(pipe: tuple[int, int]) -> None:
     assert os.read(pipe[0], 1000) == b"\nkollalab: SIGTERM: ending; once more stops at once\n"
     assert passed == [signal.SIGTERM]
     assert signals.last == signal.SIGTERM
+
+
+ORDERLY = """
+import os, signal, sys
+from types import SimpleNamespace
+from pytest_kollalab.cli.orderly import orderly
+with orderly(SimpleNamespace(name=sys.argv[2])):
+    os.kill(os.getpid(), int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("name", "command"), [("lab", "kollalab down\n"), ("mine", "kollalab down --name mine\n")]
+)
+def test_a_verb_that_is_stopped_says_how_to_clean_up(
+    kind: signal.Signals, name: str, command: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ORDERLY, str(int(kind)), name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 128 + kind
+    assert "stopping; what is half made is taken back; once more stops at once" in done.stderr
+    assert done.stderr.endswith(command)
+
+
+def test_a_lab_that_is_not_used_needs_no_end() -> None:
+    signals = Signals("ending", "x", used=lambda: False)
+    signals.install()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signals.seen == 0
