@@ -94,9 +94,11 @@ def forget(store: Path, tag: str) -> None:
 
 
 def sweep(client: DockerClient, store: Path) -> None:
-    """Remove what a push that was killed left behind; nobody else may be pushing."""
+    """Remove what a push that was killed left behind; nobody else may be pushing to this store."""
     for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
-        container.remove(force=True, v=True)
+        # Another cache on the host has pushes of its own.
+        if str(store) in {mount.get("Source") for mount in container.attrs.get("Mounts", ())}:
+            container.remove(force=True, v=True)
     for folder in store.parent.glob(f"{SPOOL}-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
