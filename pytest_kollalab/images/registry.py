@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
@@ -95,13 +94,12 @@ def forget(store: Path, tag: str) -> None:
 
 
 def sweep(client: DockerClient, store: Path) -> None:
-    """Remove what a push into this store left behind when it was killed."""
-    from docker.errors import NotFound
-
-    # By the store's own spool folders: other stores on this host may be pushed into right now.
-    for folder in store.parent.glob(f"{SPOOL}*"):
-        with contextlib.suppress(NotFound):
-            client.containers.get(f"kollalab-{folder.name}").remove(force=True, v=True)
+    """Remove what a push that was killed left behind; nobody else may be pushing to this store."""
+    for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
+        # Another cache on the host has pushes of its own.
+        if str(store) in {mount.get("Source") for mount in container.attrs.get("Mounts", ())}:
+            container.remove(force=True, v=True)
+    for folder in store.parent.glob(f"{SPOOL}-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

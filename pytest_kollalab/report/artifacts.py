@@ -26,6 +26,7 @@ from pytest_kollalab.ssh import Ssh
 # is told and left out. Together with masking and writing it stays below 20 s.
 NODE_BUDGET = 10.0
 DEADLINE = 14.0
+CLOCK_DEADLINE = 5.0
 SCRIPT = Path(__file__).with_name("collect.sh")
 # Docker and journald cut to the span themselves; Kolla's logs each have times of their own.
 CUT_HERE = "kolla/"
@@ -115,12 +116,27 @@ def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Colle
 
 def ask_node(ssh: Ssh, node: str, span: Span, commands: Mapping[str, str]) -> dict[str, str]:
     """Everything a node can tell of a span: file -> text, below a folder of its name."""
-    now = time.time()
-    budget = f"{NODE_BUDGET:.0f}"
-    ago = [f"{max(now - moment, 0):.3f}" for moment in (span.began, span.ended)]
-    argv = ["sh", "-s", *ago, budget]
-    said = ssh.run(node, argv, input=script(commands), timeout=DEADLINE - 1).stdout
+    asked = time.time()
+    clock = ssh.run(node, ["date", "+%s.%N"], timeout=CLOCK_DEADLINE).stdout
+    answered = time.time()
+    ahead = skew(clock, asked, answered)
+    times = [f"{moment + ahead:.3f}" for moment in (span.began, span.ended)]
+    argv = ["sh", "-s", *times, f"{NODE_BUDGET:.0f}"]
+    left = DEADLINE - 1 - (answered - asked)
+    said = ssh.run(node, argv, input=script(commands), timeout=left).stdout
     return {f"{node}/{name}": text for name, text in unpack(said).items()}
+
+
+def skew(clock: str, asked: float, answered: float) -> float:
+    """How many seconds a node's clock is ahead of ours, from its answer and when that was had.
+
+    As far as the answer may be the same time as ours, it is: half a slow connection is no skew.
+    """
+    try:
+        theirs = float(clock)
+    except ValueError as error:
+        raise KollalabError(f"its clock says {clock.strip()!r}") from error
+    return 0.0 if asked <= theirs <= answered else theirs - (asked + answered) / 2
 
 
 def script(commands: Mapping[str, str]) -> str:

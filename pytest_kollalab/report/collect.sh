@@ -1,9 +1,8 @@
 # Runs on a node: prints what can be seen there of a span of time, as base64 of a compressed tar archive.
-# Arguments: how many seconds ago the span began and ended, and how many seconds all of this may take.
-# Seconds ago, not times: the node's clock may differ from that of whoever asks.
+# Arguments: when the span began and ended (seconds since 1970 of this clock), how many seconds all of this may take.
 set -u
 umask 077
-began=$1 ended=$2 budget=$3
+since=$1 until=$2 budget=$3
 most=2000000   # bytes of one log, its end
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
@@ -11,9 +10,6 @@ trap 'exit 1' HUP INT TERM
 cd "$here" || exit 1
 mkdir containers kolla others ovs
 
-now=$(date +%s.%N)
-since=$(awk -v now="$now" -v ago="$began" 'BEGIN { printf "%.3f", now - ago }')
-until=$(awk -v now="$now" -v ago="$ended" 'BEGIN { printf "%.3f", now - ago }')
 echo "$since $until $(date +%z)" > window
 export since until most
 

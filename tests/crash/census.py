@@ -67,7 +67,9 @@ def take(trail: Trail) -> dict[str, int]:
 def _remember(trail: Trail, details: dict[str, Any]) -> None:
     trail.containers.add(details["Id"])
     trail.runs.add(details["Config"]["Labels"]["kollalab.run"])
-    if key := details["NetworkSettings"]["SandboxKey"]:
+    key = details["NetworkSettings"]["SandboxKey"]
+    # A container on the host's network has the host's namespace, which stays.
+    if key and not key.endswith("/default"):
         trail.namespaces.add(key)
     if merged := (details["GraphDriver"].get("Data") or {}).get("MergedDir"):
         trail.layers.add(merged)
@@ -105,7 +107,8 @@ def _processes(trail: Trail) -> list[str]:
 
 
 def _files(trail: Trail) -> list[Path]:
-    found = [path for folder in trail.folders for path in folder.rglob("*") if path.is_file()]
+    found = [path for folder in trail.folders for path in (folder, *folder.rglob("*"))]
+    found = [path for path in found if path.exists()]
     sockets = Path(f"/tmp/kollalab-{os.getuid()}")
     found += [path for path in sockets.glob("*") if path.name.split("-")[0] in trail.runs]
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.crash.census import KINDS
 
+SINGULAR = {"processes": "process"}
 HEAD = ("point", "left after the kill", "recovered by", "left after recovery", "seconds")
 
 
@@ -34,7 +35,7 @@ class Table:
 def told(counts: dict[str, int]) -> str:
     """Counts for people; 0 when nothing is left."""
     found = [
-        f"{counts[kind]} {kind if counts[kind] > 1 else kind.removesuffix('s')}"
+        f"{counts[kind]} {kind if counts[kind] > 1 else SINGULAR.get(kind, kind[:-1])}"
         for kind in KINDS
         if counts[kind]
     ]

@@ -45,8 +45,8 @@ POINTS = (
     ("nodes:container-started", NODES, GC, True),
     ("nodes:registry-made", NODES, NODES, False),
     ("nodes:provided", NODES, DOWN, False),
-    ("nodes:configured", NODES, GC, False),
-    ("nodes:created", NODES, NODES, True),
+    ("nodes:configured", NODES, NODES, False),
+    ("nodes:created", NODES, GC, True),
     ("cloud:recorded", CLOUD, GC, False),
     ("cloud:prechecks", CLOUD, DOWN, False),
     ("cloud:prechecks-running", CLOUD, GC, False),
@@ -57,7 +57,7 @@ POINTS = (
     ("nodes:containers-removed", DOWN, NODES, False),
     ("nodes:network-removed", DOWN, GC, True),
     ("nodes:destroyed", DOWN, DOWN, False),
-    ("lab:destroyed", DOWN, GC, True),
+    ("lab:destroyed", DOWN, GC, False),
 )
 # On a cache of their own: each run recovers from the one before it and is killed in its turn.
 LADDER = (

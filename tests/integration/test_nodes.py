@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,8 @@ from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths, default_paths
 from pytest_kollalab.providers import NODES, docker_spec
 from pytest_kollalab.providers.docker import DockerProvider
+from pytest_kollalab.report import artifacts
+from pytest_kollalab.report.redaction import Redactor
 from pytest_kollalab.ssh import Ssh
 from pytest_kollalab.stages.nodes import NodesStage
 from pytest_kollalab.state import Tag
@@ -146,6 +149,69 @@ def test_the_host_fills_in_checksums(nodes: Built) -> None:
         _image(nodes), ["sh", "-c", script], network_mode="host", remove=True
     )
     assert output.decode().split() == ["tx-checksumming:", "off"]
+
+
+PASSWORD = "Zx9CvB2nM4aSdF7gHjK1lQwE"
+TOKEN = "gAAAAABpIhJ1q8Vw-Z_x0b1T5uE9kF3rJc7yN2mXhLs4dPaGvQoWtU6iBzRjKeYfSCnM"
+# A service that logs, a container that prints, the journal, and a process in a namespace, each
+# with what no artefact may tell.
+PLANT = f"""
+mkdir -p /var/log/kolla/neutron
+cd /var/log/kolla/neutron
+echo "2001-01-01 00:00:00.000 7 INFO neutron [-] long ago" > server.log
+date '+%F %T.%3N 7 ERROR neutron [-] X-Auth-Token: {TOKEN} {PASSWORD}' >> server.log
+logger "the password is {PASSWORD}"
+ip netns add planted
+ip netns exec planted sh -c 'sleep 60 < /dev/null > /dev/null 2>&1; : {PASSWORD}' > /dev/null 2>&1 &
+tar -ch /usr/bin/echo $(ldd /usr/bin/echo | grep -o '/[^ ]*') 2> /dev/null |
+    docker import - local/echo
+docker run --name planted --network none local/echo /usr/bin/echo {TOKEN} {PASSWORD}
+"""
+CLEAN = """
+ip netns pids planted | xargs -r kill
+ip netns delete planted
+docker rm planted
+docker rmi local/echo
+rm -r /var/log/kolla
+"""
+
+
+def test_the_artefacts_of_a_nodes_last_minute_tell_all_but_secrets(
+    nodes: Built, tmp_path: Path
+) -> None:
+    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    began = time.time()
+    nodes.run("controller-1", PLANT)
+    try:
+        asked = artifacts.sources(
+            ssh,
+            NODES,
+            artifacts.Span(began, time.time()),
+            last_words=lambda node: nodes.provider.last_words(LAB, node),
+            commands={"mine": f"echo mine {PASSWORD}"},
+        )
+        had = artifacts.collect(asked)
+    finally:
+        nodes.run("controller-1", CLEAN)
+    assert time.time() - began < 20
+    assert had.problems == ()
+    names = artifacts.write(tmp_path, had.files, Redactor([PASSWORD]))
+    for node in NODES:
+        for name in ("console", "docker-ps", "journal", "namespaces", "network", "system"):
+            assert f"{node}/{name}.txt" in names
+    planted = {
+        "containers/planted.log": "********",
+        "kolla/neutron/server.log": "X-Auth-Token: ********",
+        "journal.txt": "the password is ********",
+        "namespaces.txt": "== planted",
+        "others/mine.txt": "mine ********",
+    }
+    for name, seen in planted.items():
+        assert seen in (tmp_path / "controller-1" / name).read_text(), name
+    everything = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert PASSWORD not in everything
+    assert TOKEN not in everything
+    assert "long ago" not in everything
 
 
 def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:

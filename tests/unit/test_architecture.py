@@ -93,3 +93,9 @@ def test_only_the_pytest_layer_imports_pytest(path: Path) -> None:
 def test_every_name_in_the_tree_exists() -> None:
     for name in ranks():
         assert (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file(), name
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    # Without packages pytest takes the second for the first, and stops.
+    names = [path.name for path in (ROOT / "tests").glob("*/test_*.py")]
+    assert sorted(set(names)) == sorted(names)

@@ -76,6 +76,14 @@ def test_a_nodes_span() -> None:
     assert artifacts.parse_window("") is None
 
 
+def test_a_nodes_clock_is_ahead_only_if_the_way_to_it_cannot_explain_it() -> None:
+    assert artifacts.skew("103.5\n", 100.0, 104.0) == 0.0
+    assert artifacts.skew("162.0", 100.0, 104.0) == 60.0
+    assert artifacts.skew("42.0", 100.0, 104.0) == -60.0
+    with pytest.raises(KollalabError, match="clock says 'no'"):
+        artifacts.skew("no\n", 0, 1)
+
+
 def test_a_late_or_failing_source_costs_what_it_would_have_told(tmp_path: Path) -> None:
     stop = threading.Event()
 
