@@ -145,6 +145,7 @@ def wait_until_healthy(
         troubles = [
             *_containers(features, nodes, ssh),
             *_api(features, nodes, connection),
+            *_queues(features, nodes, ssh),
         ]
         if not troubles:
             return True
@@ -160,6 +161,26 @@ def wait_until_healthy(
             hint="look at the logs below /var/log/kolla on the nodes; the next run checks again",
             log=log,
         ) from error
+
+
+QUEUES = ("docker", "exec", "rabbitmq", "rabbitmqctl", "-q", "list_queues", "name", "consumers")
+
+
+def queue_troubles(text: str, wanted: Iterable[str]) -> Iterator[str]:
+    """Which of the wanted queues nobody reads, in the output of QUEUES.
+
+    A service may be up and yet take no request, as while it reloads itself.
+    """
+    rows = (line.split("\t") for line in text.splitlines())
+    read = {row[0] for row in rows if len(row) == 2 and row[1] not in ("0", "consumers")}
+    yield from (f"nobody takes requests for {name}" for name in sorted(set(wanted) - read))
+
+
+def _queues(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iterator[str]:
+    wanted = {name for feature in features for name in feature.queues}
+    if wanted:
+        (control,) = inventory.groups(nodes)["control"]
+        yield from queue_troubles(ssh.run(control, QUEUES).stdout, wanted)
 
 
 def _containers(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iterator[str]:

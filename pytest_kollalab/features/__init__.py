@@ -25,7 +25,8 @@ class Feature:
     Kolla image templates that the feature brings. `playbooks` run after the deploy, against the
     lab's inventory, each with what lies beside it. `services` are the types that must be in the
     catalogue, `extensions` the network API's extensions, and `containers` maps a node group
-    (control or compute) to the containers that must run there. A test that uses one of the
+    (control or compute) to the containers that must run there. `queues` are RabbitMQ's that some
+    service must read. A test that uses one of the
     `fixtures` asks for the feature.
     """
 
@@ -38,6 +39,7 @@ class Feature:
     images_from: tuple[Path, ...] = ()
     playbooks: tuple[Path, ...] = ()
     services: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fixtures: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from pytest_kollalab.cloud.health import (
     container_troubles,
     expected_containers,
     parse_ps,
+    queue_troubles,
     wanted_pairs,
     with_passed,
 )
@@ -112,3 +113,11 @@ def test_secrets_are_all_texts_of_some_length() -> None:
         }
     )
     assert found == ("0123456789", "abcdefghij")
+
+
+def test_a_queue_that_nobody_reads() -> None:
+    text = "name\tconsumers\nscheduler\t0\nconductor\t1\nscheduler_fanout\t2\n"
+    assert list(queue_troubles(text, ["scheduler", "conductor", "compute"])) == [
+        "nobody takes requests for compute",
+        "nobody takes requests for scheduler",
+    ]

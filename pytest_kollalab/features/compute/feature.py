@@ -23,7 +23,14 @@ FEATURE = Feature(
         "enable_nova_ssh": False,
         "nova_console": "none",
     },
+    # At its end the deploy has the scheduler reload itself (SIGHUP). Nova 33 does that by ending
+    # the worker, which first waits 160 s for work that may be in progress, and takes no request.
+    config={
+        "nova/nova-scheduler.conf": "[DEFAULT]\n"
+        "manager_shutdown_timeout = 1\ngraceful_shutdown_timeout = 15\n",
+    },
     services=("compute", "image", "placement"),
+    queues=("compute", "conductor", "scheduler"),
     containers={
         "control": (
             "glance_api",
