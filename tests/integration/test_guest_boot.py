@@ -42,7 +42,9 @@ def test_it_boots_takes_an_address_and_asks_who_it_is(image: Path, tmp_path: Pat
     metadata = f"guestfwd=tcp:169.254.169.254:80-cmd:{sys.executable} {responder}"
     done = run(
         [
-            *("qemu-system-x86_64", "-accel", "tcg", "-m", "128", "-nographic", "-no-reboot"),
+            # May start again: with QEMU 7.2's TCG one boot in a dozen dies of a random fault in the
+            # kernel's first second, and the guest's panic=5 has it start again, as under Nova.
+            *("qemu-system-x86_64", "-accel", "tcg", "-m", "128", "-nographic"),
             *("-drive", f"file={image},format=raw,if=virtio,snapshot=on"),
             *("-netdev", f"user,id=n,net=169.254.169.0/24,{metadata}"),
             *("-device", "virtio-net-pci,netdev=n"),

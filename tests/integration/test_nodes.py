@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -25,7 +26,11 @@ from pytest_kollalab.state import Tag
 from pytest_kollalab.wait import NotYet, until
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
-LAB = "itest-nodes"
+# Two runs on one host, each with a state of its own, must not meet.
+RUN = secrets.token_hex(2)
+LAB = f"itest-{RUN}"
+BROKEN = f"itest-broken-{RUN}"
+FOREIGN = f"itest-foreign-{RUN}"
 
 
 class Built:
@@ -234,21 +239,21 @@ def test_a_node_that_does_not_come_up_says_why_and_is_removed(
         "first-process": "#!/bin/sh\necho no such planet >&2\nexit 7\n"
     }
     monkeypatch.setattr(docker_spec, "packaged_files", lambda: broken)
-    built = Built(tmp_path, "itest-broken")
+    built = Built(tmp_path, BROKEN)
     with pytest.raises(StageError, match="did not come up") as caught:
         built.create()
     assert "no such planet" in caught.value.details
     assert "exit code 7" in caught.value.details
-    assert left("itest-broken") == []
+    assert left(BROKEN) == []
     assert not (tmp_path / "nodes").exists()
 
 
 def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None:
-    name = docker_spec.resource_name("itest-foreign", "tunnel")
-    foreign = docker.from_env().volumes.create("kollalab-itest-foreign-compute-1-docker")
+    name = docker_spec.resource_name(FOREIGN, "tunnel")
+    foreign = docker.from_env().volumes.create(f"kollalab-{FOREIGN}-compute-1-docker")
     network = docker.from_env().networks.create(name, driver="bridge", internal=True)
     try:
-        built = Built(tmp_path, "itest-foreign")
+        built = Built(tmp_path, FOREIGN)
         built.destroy()
         with pytest.raises(StageError, match="not ours") as caught:
             built.create()
@@ -258,7 +263,7 @@ def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None
     finally:
         network.remove()
         foreign.remove()
-    assert left("itest-foreign") == []
+    assert left(FOREIGN) == []
 
 
 def _image(nodes: Built) -> str:
