@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Generator, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -60,6 +61,9 @@ MARKER = "kollalab_feature"
 # openstacksdk 4.22 warns of what its own modules do on every call: a project that turns warnings
 # into errors could not use it. By module and not by category, which would have to be imported.
 SDK_WARNINGS = r"ignore::Warning:openstack\..*"
+# docker's SDK forgets the Unix socket that it could not connect: with its daemon stopped, a session
+# that turns warnings into errors would end in a traceback instead of our message.
+DOCKER_WARNING = r"unclosed <socket\.socket fd=\d+, family=1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -97,6 +101,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"{MARKER}(name, ...): features that the lab must have for this test"
     )
     config.addinivalue_line("filterwarnings", SDK_WARNINGS)
+    config.addinivalue_line("filterwarnings", f"ignore:{DOCKER_WARNING}:ResourceWarning")
+    # pytest has put its filters of the session's end in place already.
+    warnings.filterwarnings("ignore", DOCKER_WARNING, ResourceWarning)
     config.addinivalue_line("markers", "smoke: one test or two per feature, quick on a ready lab")
     config.addinivalue_line("markers", "disruptive: runs alone, no other test uses the lab then")
     try:
