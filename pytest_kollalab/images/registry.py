@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import leftovers
 from pytest_kollalab.errors import CommandError, StageError
@@ -85,6 +85,16 @@ def ensure_image(client: DockerClient, base: str, log: Path) -> str:
 def stored(store: Path, tag: str, names: Iterable[str]) -> list[str]:
     """Those of the images that the store has under the tag."""
     return [name for name in names if (_tag(store, name, tag) / "current" / "link").is_file()]
+
+
+def lacking(made: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Say which of the images a stage's `made` should have are not in the store, or None."""
+    present = stored(Path(made["registry_root"]), made["tag"], names)
+    missing = [name for name in names if name not in present]
+    if not missing:
+        return None
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"{missing[0]}{more} not in the registry"
 
 
 def forget(store: Path, tag: str) -> None:

@@ -61,11 +61,8 @@ class ImagesStage(Stage):
     def gone(self, record: Record) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""
         made = record.made
-        present = registry.stored(Path(made["registry_root"]), made["tag"], self.names)
-        missing = [name for name in self.names if name not in present]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            return f"{missing[0]}{more} not in the registry"
+        if reason := registry.lacking(made, self.names):
+            return reason
         for folder in self.folders:
             if lacking := self._lacking(folder, made["tag"]):
                 return f"{lacking[0]} of {folder.path} is not in the registry"

@@ -134,11 +134,8 @@ class PulledImagesStage(Stage):
     def gone(self, record: Record) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""
         made = record.made
-        present = registry.stored(Path(made["registry_root"]), made["tag"], self.names)
-        missing = [name for name in self.names if name not in present]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            return f"{missing[0]}{more} not in the registry"
+        if reason := registry.lacking(made, self.names):
+            return reason
         if not registry.exists(_docker(), made["registry_image"]):
             return f"docker does not have {made['registry_image']}"
         return None

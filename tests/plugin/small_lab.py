@@ -1,7 +1,30 @@
 """A lab of small stages for tests of the plugin, as the text of a conftest.py."""
 
+# What a class SmallLab has below its first lines, and how it takes the place of the real one.
+OF_SMALL_STAGES = """\
+    @functools.cached_property
+    def engine(self):
+        stages = (
+            Small("tools", shared=True),
+            Small("images", "tools", shared=True),
+            Small("nodes", "images"),
+            Small("cloud", "tools", "nodes"),
+        )
+        return Engine(
+            self.name, stages, self.paths,
+            fresh=self.options.fresh, run_id=self._run_id, say=self._say,
+        )
+
+    def _check_host(self):
+        pass
+
+
+pytest_kollalab.lab.Lab = SmallLab
+"""
+
 # The real plugin, Lab, engine and records; only the stages make files instead of clouds.
-CONFTEST = """
+CONFTEST = (
+    """
 import functools
 import time
 from pathlib import Path
@@ -46,22 +69,6 @@ class Small(Stage):
 
 
 class SmallLab(pytest_kollalab.lab.Lab):
-    @functools.cached_property
-    def engine(self):
-        stages = (
-            Small("tools", shared=True),
-            Small("images", "tools", shared=True),
-            Small("nodes", "images"),
-            Small("cloud", "tools", "nodes"),
-        )
-        return Engine(
-            self.name, stages, self.paths,
-            fresh=self.options.fresh, run_id=self._run_id, say=self._say,
-        )
-
-    def _check_host(self):
-        pass
-
-
-pytest_kollalab.lab.Lab = SmallLab
 """
+    + OF_SMALL_STAGES
+)

@@ -9,9 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.plugin.small_lab import OF_SMALL_STAGES
+
 # The real plugin, collection and ssh; a lab whose stages make no more than the files that are
 # looked at. Its "ssh" runs the command here, in a shell that finds none of a node's programs.
-CONFTEST = """
+CONFTEST = (
+    """
 import functools
 import json
 from pathlib import Path
@@ -56,25 +59,9 @@ class NoProvider:
 class SmallLab(pytest_kollalab.lab.Lab):
     provider = NoProvider()
 
-    @functools.cached_property
-    def engine(self):
-        stages = (
-            Small("tools", shared=True),
-            Small("images", "tools", shared=True),
-            Small("nodes", "images"),
-            Small("cloud", "tools", "nodes"),
-        )
-        return Engine(
-            self.name, stages, self.paths,
-            fresh=self.options.fresh, run_id=self._run_id, say=self._say,
-        )
-
-    def _check_host(self):
-        pass
-
-
-pytest_kollalab.lab.Lab = SmallLab
 """
+    + OF_SMALL_STAGES
+)
 
 TESTS = """
 import logging
