@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from pytest_kollalab import daemon
 from pytest_kollalab.config import Config, nearest
-from pytest_kollalab.errors import ConfigError, HostError
+from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.garbage import DAY, Item, caches, dead, labs
 from pytest_kollalab.paths import Paths
 
@@ -17,21 +18,12 @@ def find(paths: Paths, config: Config, days: float, kinds: Sequence[str] = ()) -
 
     Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
     """
-    import docker
-    from docker.errors import DockerException
-
     for kind in kinds:
         if kind not in KINDS:
             raise ConfigError(f"there is no garbage of kind {kind!r}", hint=nearest(kind, KINDS))
     wanted = kinds or KINDS
     old = days * DAY
-    try:
-        client = docker.from_env(timeout=600)
-        client.ping()
-    except DockerException as error:
-        raise HostError(
-            "docker does not answer", details=str(error), hint="kollalab doctor says how to mend it"
-        ) from error
+    client = daemon.connect()
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {
         "run": lambda: dead.runs(paths),

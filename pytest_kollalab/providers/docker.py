@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab import daemon
 from pytest_kollalab.config import NodesConfig
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.paths import Paths
@@ -56,22 +57,7 @@ class DockerProvider:
     @cached_property
     def client(self) -> DockerClient:
         """The daemon. Raises HostError when it cannot be used."""
-        import docker
-        from docker.errors import DockerException
-
-        try:
-            client = docker.from_env(timeout=120)
-            client.ping()
-        except DockerException as error:
-            denied = "Permission denied" in str(error)
-            raise HostError(
-                "docker cannot be used",
-                details=str(error),
-                hint="run as root, or as a member of the group docker"
-                if denied
-                else "run ./bootstrap: it installs docker and starts its daemon",
-            ) from error
-        return client
+        return daemon.connect(timeout=120)
 
     def problems(self) -> list[Problem]:
         """What the host lacks, every problem at once."""

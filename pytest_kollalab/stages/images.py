@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kollalab import features, pypi, releases
+from pytest_kollalab import daemon, features, pypi, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
-from pytest_kollalab.errors import HostError
 from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, sources
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
@@ -66,13 +65,13 @@ class ImagesStage(Stage):
         for folder in self.folders:
             if lacking := self._lacking(folder, made["tag"]):
                 return f"{lacking[0]} of {folder.path} is not in the registry"
-        if not registry.exists(_docker(), made["registry_image"]):
+        if not registry.exists(daemon.connect(), made["registry_image"]):
             return f"docker does not have {made['registry_image']}"
         return None
 
     def create(self, work: Work) -> dict[str, Json]:
         """Build what the store lacks; what docker has of it is not built again."""
-        client = _docker()
+        client = daemon.connect()
         registry.sweep(client, self.store)
         venv = Path(work.made["tools"]["venv"])
         python = venv / "bin" / "python"
@@ -110,7 +109,7 @@ class ImagesStage(Stage):
         known = render.recall(self.release, self._universe(), self._rendered())
         if known is None:
             return
-        client = _docker()
+        client = daemon.connect()
         for folder in self.folders:
             tag = folder.tag(known.tag)
             registry.forget(self.store, tag)
@@ -198,17 +197,3 @@ class ImagesStage(Stage):
 
 def _reference(name: str, tag: str) -> str:
     return f"{NAMESPACE}/{name}:{tag}"
-
-
-def _docker() -> DockerClient:
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        return docker.from_env(timeout=600)
-    except DockerException as error:
-        raise HostError(
-            "docker does not answer",
-            details=str(error),
-            hint="start its daemon: ./bootstrap, or `systemctl start docker`",
-        ) from error
