@@ -273,6 +273,9 @@ class Engine:
     def _create(self, stage: Stage, step: Step, steps: Mapping[str, Step]) -> None:
         path = self._record_path(stage, step.key)
         started = time.monotonic()
+        before = state.load(path)
+        # Others stand on a shared stage that is ready: for them it stays so while more is added.
+        grows = stage.shared and before is not None and before.status == state.READY
         record = Record(
             stage=stage.name,
             key=step.key,
@@ -282,7 +285,8 @@ class Engine:
             created=_now(),
             needs={name: self._identity(name, steps) for name in stage.needs},
         )
-        state.save(path, record)
+        if not grows:
+            state.save(path, record)
         point(f"{stage.name}:recorded")
         work = self._work(stage, step.key, resumes=step.resumes)
         made = None
@@ -295,7 +299,8 @@ class Engine:
                 undo.pop_all()
         except BaseException as error:
             brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
-            state.save(path, record.with_status(state.FAILED, error=brief))
+            if not grows:
+                state.save(path, record.with_status(state.FAILED, error=brief))
             self._remember(stage.name, step, time.monotonic() - started, "failed")
             raise
         finally:
