@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
 from collections.abc import Generator, Iterable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +27,11 @@ from pytest_kollalab.fixtures import (
     sfc,
     tenant,
 )
-from pytest_kollalab.sharing import Sharing
+from pytest_kollalab.sharing import Sharing, show, watcher
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
     from pytest_kollalab.lab import Lab
-    from pytest_kollalab.progress import Watcher
     from pytest_kollalab.report.failures import Failures
     from pytest_kollalab.report.summary import Summary
 
@@ -53,7 +50,6 @@ settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options
 extensions_key = pytest.StashKey["Extensions"]()
 failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
-watcher_key = pytest.StashKey["Watcher"]()
 sharing_key = pytest.StashKey[Sharing]()
 
 MARKER = "kollalab_feature"
@@ -110,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[settings_key] = _settings(config)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
-    sharing = Sharing(config, config.stash[settings_key][1], lambda text: _show(config, text))
+    sharing = Sharing(config, config.stash[settings_key][1], lambda text: show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
     cloud = config.stash[settings_key][1].cloud
@@ -239,7 +235,7 @@ def make_lab(config: pytest.Config) -> Lab:
             run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
             say=lambda text: _tell(config, text),
             extensions=brought(config),
-            watcher=_watcher(config),
+            watcher=watcher(config),
         )
     return config.stash[lab_key]
 
@@ -270,41 +266,6 @@ def say(config: pytest.Config, text: str) -> None:
 def _tell(config: pytest.Config, text: str) -> None:
     if config.get_verbosity() >= 0:
         say(config, text)
-
-
-def _show(config: pytest.Config, text: str) -> None:
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if reporter is None:
-        return
-    watching = config.stash.get(watcher_key, None)
-    if watching is not None and watching.line(text):
-        return
-    shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
-    with shown:
-        reporter.ensure_newline()
-        if config.get_terminal_writer().width_of_current_line:
-            # The results of workers stand in a line that the reporter does not count as begun.
-            reporter.write_line("")
-        reporter.write_line(text)
-        # Into a pipe nothing would be seen until the stage is over.
-        reporter.flush()
-
-
-def _watcher(config: pytest.Config) -> Watcher | None:
-    from pytest_kollalab.report.live import watcher
-
-    if hasattr(config, "workerinput"):
-        return None
-    if watcher_key not in config.stash:
-        capture = config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-            # What pytest captures later is not what a user sees.
-            handle = os.dup(1)
-        terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
-        config.add_cleanup(terminal.close)
-        config.stash[watcher_key] = watcher(terminal, config.get_verbosity())
-    return config.stash[watcher_key]
 
 
 def _is_asked(config: pytest.Config, name: str) -> bool:

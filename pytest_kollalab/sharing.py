@@ -21,6 +21,7 @@ from pytest_kollalab.signals import Signals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_kollalab.progress import Watcher
     from pytest_kollalab.session import Failure
 
 MARKER = "disruptive"
@@ -29,6 +30,8 @@ FIXTURE = "kollalab"
 POLL = 0.2
 
 Say = Callable[[str], None]
+
+watcher_key = pytest.StashKey["Watcher"]()
 
 
 class Sharing:
@@ -160,3 +163,40 @@ class Sharing:
                 if pid != os.getpid():
                     with suppress(OSError):
                         os.kill(pid, signal.SIGINT)
+
+
+def show(config: pytest.Config, text: str) -> None:
+    """Show a line on the terminal of this process now, whatever pytest captures."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None:
+        return
+    watching = config.stash.get(watcher_key, None)
+    if watching is not None and watching.line(text):
+        return
+    shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
+    with shown:
+        reporter.ensure_newline()
+        if config.get_terminal_writer().width_of_current_line:
+            # The results of workers stand in a line that the reporter does not count as begun.
+            reporter.write_line("")
+        reporter.write_line(text)
+        # Into a pipe nothing would be seen until the stage is over.
+        reporter.flush()
+
+
+def watcher(config: pytest.Config) -> Watcher | None:
+    """Who watches the stages of this process; made once. A worker has no terminal to watch from."""
+    from pytest_kollalab.report import live
+
+    if hasattr(config, "workerinput"):
+        return None
+    if watcher_key not in config.stash:
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            # What pytest captures later is not what a user sees.
+            handle = os.dup(1)
+        terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
+        config.add_cleanup(terminal.close)
+        config.stash[watcher_key] = live.watcher(terminal, config.get_verbosity())
+    return config.stash[watcher_key]
