@@ -211,10 +211,10 @@ def _docker() -> Iterator[Finding]:
         denied = "Permission denied" in str(error)
         where = os.environ.get("DOCKER_HOST")
         start = "systemctl start docker" if Path("/run/systemd/system").is_dir() else "dockerd &"
-        if where:
-            fix = f"start the daemon at {where}, or unset DOCKER_HOST"
-        elif denied:
+        if denied:
             fix = f"{_sudo()}usermod --append --groups docker $(id --user --name), then log in anew"
+        elif where:
+            fix = f"start the daemon at {where}, or unset DOCKER_HOST"
         else:
             fix = f"{_sudo()}{start}"
         yield Finding("docker daemon", "problem", str(error), fix)

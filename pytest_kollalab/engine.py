@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kollalab import leftovers, lock, state
-from pytest_kollalab.errors import BusyError, KollalabError, StageError
+from pytest_kollalab.errors import BusyError, KollalabError, StageError, as_message
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.progress import HISTORY, Watcher, expect, read
@@ -104,8 +104,11 @@ class Engine:
                 if step.action == BUILD:
                     self._build(step.stage, name)
         except Exception as error:
-            self.session.fail(error)
-            raise
+            told = as_message(error)
+            self.session.fail(told)
+            if told is error:
+                raise
+            raise told from error
         self._ready[name] = self._made_by(name)
         return self._ready[name]
 
@@ -124,9 +127,10 @@ class Engine:
         for stage in self.stages.values():
             stage.offline()
 
-    def record(self, name: str) -> Record | None:
-        """The record of a stage, or None."""
-        return state.load(self._record_path(self.stages[name]))
+    def record(self, name: str, *, whole: bool = True) -> Record | None:
+        """The record of a stage, or None; a damaged one is an error if it has to be `whole`."""
+        load = state.load if whole else state.load_if_whole
+        return load(self._record_path(self.stages[name]))
 
     def key(self, name: str) -> str:
         """The key of a shared stage as it is wanted now."""
@@ -249,7 +253,7 @@ class Engine:
                 self._create(stage, step, steps)
             except Exception as error:
                 # Before the lock is let go: those who wait for it must not try again.
-                self.session.fail(error)
+                self.session.fail(as_message(error))
                 raise
 
     def _check_unused(self, stage: Stage, step: Step) -> None:
@@ -312,7 +316,8 @@ class Engine:
 
     def _remove(self, stage: Stage) -> None:
         path = self._record_path(stage)
-        record = state.load(path)
+        # What cannot be read is no reason to keep what the tag tells.
+        record = state.load_if_whole(path)
         if record is not None:
             state.save(path, record.with_status(state.DESTROYING))
         point(f"{stage.name}:destroying")
@@ -342,7 +347,7 @@ class Engine:
         self.watcher.step(stage, text)
 
     def _made_by(self, name: str) -> Mapping[str, Json]:
-        record = self.record(name)
+        record = self.record(name, whole=False)
         return record.made if record is not None else {}
 
     def _folder(self, stage: Stage) -> Path:

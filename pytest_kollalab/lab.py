@@ -14,7 +14,7 @@ from pytest_kollalab.engine import BUILD, REUSE, Engine, Step, new_run_id
 from pytest_kollalab.errors import BusyError, HostError, NeedsLabError, StageError
 from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.lock import Lease
-from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.paths import Paths, check_writable, default_paths
 from pytest_kollalab.points import point
 from pytest_kollalab.session import Session
 
@@ -202,7 +202,7 @@ class Lab:
         self.engine.offline()
         wanted = STAGES[: STAGES.index(self.options.until) + 1]
         history = progress.read(self.paths.state / progress.HISTORY)
-        records = {name: self.engine.record(name) for name in wanted}
+        records = {name: self.engine.record(name, whole=False) for name in wanted}
         remove = down_command(self.name, Options.name) if kept else ""
         return Summary(self.name, self._run_id, rows(self._run_id, history, records), kept, remove)
 
@@ -272,7 +272,10 @@ class Lab:
         steps = self.engine.plan(stage)
         for step in steps:
             self._say(str(step))
-        if stage != "tools" and any(step.action == BUILD for step in steps):
+        building = [step for step in steps if step.action == BUILD]
+        if any(self.engine.stages[step.stage].shared for step in building):
+            check_writable(self.paths.cache, "KOLLALAB_CACHE")
+        if stage != "tools" and building:
             self._check_host()
         self._announced = True
 

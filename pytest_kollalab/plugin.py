@@ -27,7 +27,8 @@ from pytest_kollalab.fixtures import (
     sfc,
     tenant,
 )
-from pytest_kollalab.sharing import Sharing, show, watcher
+from pytest_kollalab.paths import check_writable, default_paths
+from pytest_kollalab.sharing import FIXTURE, Sharing, show, watcher
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
@@ -139,6 +140,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         config.stash[features_key] = wanted
         if wanted:
             brought(config).registry.resolve(wanted)
+        if any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
+            check_writable(default_paths().state, "KOLLALAB_STATE")
         provider = config.stash[settings_key][1].provider
         if provider not in configuration.PROVIDERS:
             from pytest_kollalab.providers import check
@@ -320,8 +323,8 @@ def _leave(session: pytest.Session) -> None:
         return
     keep = lab.options.keep
     kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
-    summary = lab.summary(kept=kept)
     try:
+        summary = lab.summary(kept=kept)
         if kept:
             lab.lease.release()
         else:

@@ -85,14 +85,8 @@ def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
     lab = labels[LABEL]
     homes = {Path(labels.get(HOME) or paths.state), paths.state}
     for home in homes:
-        folder = home / "labs" / lab
-        try:
-            if any(folder.glob("*.json")) or (home == paths.state and in_use(paths, lab)):
-                return folder
-            if folder.parent.is_dir():
-                list(folder.parent.iterdir())
-        except PermissionError:
-            return folder
+        if state.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
+            return home / "labs" / lab
     return None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from pytest_kollalab import state
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import StageError
@@ -22,7 +24,7 @@ from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.redaction import Redactor
 from pytest_kollalab.ssh import Ssh
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.state import Tag
+from pytest_kollalab.state import Record, Tag
 from pytest_kollalab.wait import NotYet, until
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
@@ -246,6 +248,32 @@ def test_a_node_that_does_not_come_up_says_why_and_is_removed(
     assert "exit code 7" in caught.value.details
     assert left(BROKEN) == []
     assert not (tmp_path / "nodes").exists()
+
+
+def test_the_lab_of_another_user_with_our_name_is_left_alone(tmp_path: Path) -> None:
+    client = docker.from_env()
+    home = tmp_path / "theirs"
+    record = Record("nodes", "key", "run", "ready", inputs={})
+    state.save(home / "labs" / FOREIGN / "nodes.json", record)
+    labels = Tag(FOREIGN, "nodes", "key", "run", str(home)).labels()
+    name = docker_spec.resource_name(FOREIGN, "tunnel")
+    network = client.networks.create(name, driver="bridge", internal=True, labels=labels)
+    try:
+        built = Built(tmp_path, FOREIGN)
+        built.destroy()
+        network.reload()
+        with pytest.raises(StageError, match="of another user") as caught:
+            built.create()
+        assert str(home) in caught.value.details
+        assert "--kollalab-name" in caught.value.hint
+        network.reload()
+        # Without records it is what a lab has left: whoever has the name may have it.
+        shutil.rmtree(home)
+        built.destroy()
+        assert left(FOREIGN) == []
+    finally:
+        with suppress(docker.errors.NotFound):
+            network.remove()
 
 
 def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None:
