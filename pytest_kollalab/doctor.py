@@ -18,12 +18,11 @@ from typing import Any
 
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import addresses, capabilities
-from pytest_kollalab.providers.docker import DISK, MEMORY
+from pytest_kollalab.providers.docker import MEMORY
 
-GIB = 2**30
-CACHE = 15 * GIB
 CORES = 2
 PYTHON = (3, 11)
 NET_TIMEOUT = 5.0
@@ -120,21 +119,23 @@ def install(program: str, system: str) -> str:
 
 def memory_finding(total: int) -> Finding:
     """Whether that many bytes of memory are enough."""
-    found = f"{total / GIB:.1f} GiB"
+    found = f"{total / room.GIB:.1f} GiB"
     if total < MEMORY:
         return Finding(
-            "memory", "problem", f"{found}, a lab needs {MEMORY / GIB:.0f}", "use a larger host"
+            "memory",
+            "problem",
+            f"{found}, a lab needs {MEMORY / room.GIB:.0f}",
+            "use a larger host",
         )
     return Finding("memory", "ok", found)
 
 
 def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
     """Whether there is room for `need` bytes below a folder that may not exist yet."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    free = shutil.disk_usage(there).free
-    found = f"{free / GIB:.0f} GiB free for {folder}"
+    free = shutil.disk_usage(room.existing(folder)).free
+    found = f"{free / room.GIB:.0f} GiB free for {folder}"
     if free < need:
-        return Finding(what, "problem", f"{found}, {need / GIB:.0f} are needed", fix)
+        return Finding(what, "problem", f"{found}, {need / room.GIB:.0f} are needed", fix)
     return Finding(what, "ok", found)
 
 
@@ -224,7 +225,7 @@ def _docker() -> Iterator[Finding]:
     root = Path(info["DockerRootDir"])
     if root.is_dir():
         fix = "kollalab gc --yes; docker image prune"
-        yield room_finding("room for docker", root, DISK, fix)
+        yield room_finding("room for docker", root, room.WHOLE[room.DOCKER], fix)
 
 
 def _kernel() -> Iterator[Finding]:
@@ -258,9 +259,9 @@ def _addresses() -> Iterator[Finding]:
 
 def _folders(paths: Paths) -> Iterator[Finding]:
     fix = "kollalab gc --yes, or set KOLLALAB_CACHE to a larger place"
-    yield room_finding("room for the cache", paths.cache, CACHE, fix)
+    yield room_finding("room for the cache", paths.cache, room.WHOLE[room.CACHE], fix)
     for what, folder in {"cache": paths.cache, "state": paths.state}.items():
-        there = next(each for each in (folder, *folder.parents) if each.exists())
+        there = room.existing(folder)
         if not os.access(there, os.W_OK):
             fix = f"set KOLLALAB_{what.upper()} to a folder of yours"
             yield Finding(f"{what} folder", "problem", f"{there} cannot be written", fix)

@@ -276,10 +276,12 @@ class Lab:
         if any(self.engine.stages[step.stage].shared for step in building):
             check_writable(self.paths.cache, "KOLLALAB_CACHE")
         if stage != "tools" and building:
-            self._check_host()
+            self._check_host(building)
         self._announced = True
 
-    def _check_host(self) -> None:
+    def _check_host(self, building: Iterable[Step]) -> None:
+        from pytest_kollalab.images import room
+
         problems = self.provider.problems()
         if problems:
             raise HostError(
@@ -287,3 +289,11 @@ class Lab:
                 details="\n".join(problem.what for problem in problems),
                 hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
             )
+        root = room.data_root()
+        folders = {room.CACHE: self.paths.cache} | ({room.DOCKER: root} if root else {})
+        needs = [
+            room.Need(step.stage, place, size)
+            for step in building
+            for place, size in self.engine.stages[step.stage].room().items()
+        ]
+        room.check(needs, folders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 MEMORY = 7 * 2**30
-DISK = 25 * 2**30
 REMOVE_TIMEOUT = 30.0
 STAGE = "nodes"
 
@@ -66,24 +65,7 @@ class DockerProvider:
             info = self.client.info()
         except HostError as error:
             return [Problem(f"{error.brief}: {error.details}", error.hint)]
-        found = []
-        if info["MemTotal"] < MEMORY:
-            found.append(
-                Problem(
-                    f"{info['MemTotal'] / 2**30:.1f} GiB of memory; "
-                    f"a lab needs {MEMORY / 2**30:.0f}",
-                    "use a host with more memory",
-                )
-            )
-        root = Path(info["DockerRootDir"])
-        if root.is_dir() and (free := shutil.disk_usage(root).free) < DISK:
-            found.append(
-                Problem(
-                    f"{free / 2**30:.0f} GiB free below {root}; "
-                    f"images and nodes need {DISK / 2**30:.0f}",
-                    "make room: `docker image prune`, or move docker's data-root",
-                )
-            )
+        found = list(too_small(info["MemTotal"]))
         if not Path("/sys/class/misc/tun").exists():
             found.append(
                 Problem(
@@ -323,6 +305,15 @@ class DockerProvider:
             api.start(container["Id"])
         except APIError as error:
             raise cannot_make(REGISTRY, error) from error
+
+
+def too_small(memory: int) -> Iterator[Problem]:
+    """What is wrong with that many bytes of memory."""
+    if memory < MEMORY:
+        yield Problem(
+            f"{memory / 2**30:.1f} GiB of memory; a lab needs {MEMORY / 2**30:.0f}",
+            "use a host with more memory",
+        )
 
 
 def other_home(thing: Mapping[str, Any], home: Path) -> Path | None:

@@ -30,14 +30,13 @@ from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.features import Feature
-from pytest_kollalab.images import added
+from pytest_kollalab.images import added, room
+from pytest_kollalab.providers import CONTROLLER, NODES
 from pytest_kollalab.state import Record
 
 if TYPE_CHECKING:
     from pytest_kollalab.paths import Paths
     from pytest_kollalab.providers import Provider
-
-CONTROLLER = "controller-1"
 
 Play = Callable[..., None]
 
@@ -100,6 +99,11 @@ class CloudStage(Stage):
         if not asked < there or not there <= set(self.extensions.registry.names()):
             return False
         return state.canonical(recorded) == state.canonical(self._with_features(there).inputs())
+
+    def room(self) -> dict[str, int]:
+        """The images on each node, and what the services write."""
+        fetched = pull.images_by_node(self.features, NODES)
+        return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
 
     def gone(self, record: Record) -> str | None:
         """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_kollalab import daemon, features, pypi, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
-from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, sources
+from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, room, sources
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Record, write
@@ -56,6 +56,24 @@ class ImagesStage(Stage):
     def inputs(self) -> Json:
         """The recipe; which images are needed is no part of it."""
         return render.recipe(self.release)
+
+    def room(self) -> dict[str, int]:
+        """What docker and the store lack of the images."""
+        known = render.recall(self.release, self._universe(), self._rendered())
+        tags = dict.fromkeys(self.names, known.tag if known is not None else "")
+        for folder in self.folders:
+            tags |= dict.fromkeys(folder.names, folder.tag(known.tag) if known is not None else "")
+        client = daemon.connect()
+        unbuilt = [
+            n
+            for n, t in tags.items()
+            if not t or not registry.exists(client, f"{NAMESPACE}/{n}:{t}")
+        ]
+        missing = [n for n, t in tags.items() if not t or not registry.stored(self.store, t, [n])]
+        return {
+            room.DOCKER: room.BUILT * len(unbuilt) + (room.BASE if unbuilt else 0),
+            room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
+        }
 
     def gone(self, record: Record) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""

@@ -11,6 +11,7 @@ from pytest_kollalab import ssh
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import CommandError, StageError, WaitError
+from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
@@ -46,6 +47,10 @@ class NodesStage(Stage):
     def inputs(self) -> Json:
         """What the provider makes nodes from."""
         return {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+
+    def room(self) -> dict[str, int]:
+        """The image of the nodes, and what they write."""
+        return {room.DOCKER: room.BASE}
 
     def gone(self, record: Record) -> str | None:
         """Ask the provider, and look for the key."""

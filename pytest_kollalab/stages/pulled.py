@@ -12,7 +12,7 @@ from pytest_kollalab import daemon, features, pypi, releases, state
 from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.images import NAMESPACE, added, base, mirror, registry, upstream
+from pytest_kollalab.images import NAMESPACE, added, base, mirror, registry, room, upstream
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.images.mirror import Copy
 from pytest_kollalab.paths import Paths
@@ -130,6 +130,12 @@ class PulledImagesStage(Stage):
             return False
         self.__dict__["digests"] = known[0]
         return True
+
+    def room(self) -> dict[str, int]:
+        """What the store lacks of the images."""
+        present = registry.stored(self.store, self.here(), self.names)
+        missing = len(self.names) - len(present)
+        return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
 
     def gone(self, record: Record) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""

@@ -24,6 +24,7 @@ from pytest_kollalab.providers import (
     docker_node_image,
     docker_spec,
 )
+from pytest_kollalab.providers.docker import too_small
 
 SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
 LABELS = {"kollalab.lab": "lab", "kollalab.stage": "nodes"}
@@ -33,6 +34,13 @@ NO_SYS_RESOURCE = "Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t000000000000000
 
 def files_of(node: str) -> dict[str, tuple[str, int]]:
     return docker_spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", HostKey("private", "pub"))
+
+
+def test_too_little_memory_is_a_problem_with_a_way_out() -> None:
+    assert list(too_small(64 * 2**30)) == []
+    (problem,) = too_small(4 * 2**30)
+    assert problem.what == "4.0 GiB of memory; a lab needs 7"
+    assert problem.fix == "use a host with more memory"
 
 
 def test_missing_capabilities_are_named() -> None:

@@ -13,6 +13,7 @@ from pytest_kollalab import doctor
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST
 from pytest_kollalab.doctor import Finding
+from pytest_kollalab.images import room
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ def test_a_package_is_installed_under_the_name_that_the_distribution_gave_it() -
 
 
 def test_memory_and_room_say_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
-    assert doctor.memory_finding(64 * doctor.GIB).status == "ok"
-    little = doctor.memory_finding(doctor.GIB)
+    assert doctor.memory_finding(64 * room.GIB).status == "ok"
+    little = doctor.memory_finding(room.GIB)
     assert (little.status, little.found) == ("problem", "1.0 GiB, a lab needs 7")
     none = doctor.room_finding("room", tmp_path / "not" / "there", 2**62, "make room")
     assert (none.status, none.fix) == ("problem", "make room")
