@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kollalab import daemon, features, pypi, releases
-from pytest_kollalab.config import Config, Options
+from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, room, sources
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
@@ -90,8 +91,9 @@ class ImagesStage(Stage):
     def create(self, work: Work) -> dict[str, Json]:
         """Build what the store lacks; what docker has of it is not built again."""
         client = daemon.connect()
-        registry.sweep(client, self.store)
         venv = Path(work.made["tools"]["venv"])
+        self._check_names(venv)
+        registry.sweep(client, self.store)
         python = venv / "bin" / "python"
         work.say("the base image")
         extra = pypi.configured(python).files()
@@ -141,6 +143,16 @@ class ImagesStage(Stage):
                 client.images.remove(_reference(name, known.tag), force=True)
         render.forget(self.release, self._universe(), self._rendered())
         work.say(f"the images with tag {known.tag} are removed")
+
+    def _check_names(self, venv: Path) -> None:
+        known = {*render.stock_images(venv), *render.own_images(self.release)}
+        unknown = sorted(set(self.names) - known)
+        if unknown:
+            raise ConfigError(
+                f"there is no image {unknown[0]}",
+                details="a feature asks for it, but neither Kolla nor the feature has it",
+                hint=nearest(unknown[0], known),
+            )
 
     def _lacking(self, folder: Folder, tag: str) -> list[str]:
         present = registry.stored(self.store, folder.tag(tag), folder.names)
