@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import state
 from pytest_kollalab.cloud import (
+    accord,
     clouds_yaml,
     deploy,
     inventory,
@@ -28,6 +29,7 @@ from pytest_kollalab.cloud.deploy import Run
 from pytest_kollalab.cloud.events import Progress, Tally
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.errors import KollalabError, StageError
 from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.features import Feature
 from pytest_kollalab.images import added, room
@@ -37,6 +39,8 @@ from pytest_kollalab.state import Record
 if TYPE_CHECKING:
     from pytest_kollalab.paths import Paths
     from pytest_kollalab.providers import Provider
+
+LAST_WORDS = 4
 
 Play = Callable[..., None]
 
@@ -128,20 +132,40 @@ class CloudStage(Stage):
             node: [f"{prefix}/{name}:{tags.get(name, images['tag'])}" for name in needed]
             for node, needed in pull.images_by_node(self.features, names).items()
         }
-        with pull.Pull(ssh, wanted) as pulling:
-            site = self._prepare(work)
-            self._precheck(work, site)
-            pulling.check()
-            self._deploy(work, site)
-            self._play_own(work, site)
-        made = self._describe(work, site)
-        self._wait(work, made, ssh, names)
+        accord.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
+        with self._nodes_watched(work, names):
+            with pull.Pull(ssh, wanted) as pulling:
+                site = self._prepare(work)
+                self._precheck(work, site)
+                pulling.check()
+                self._deploy(work, site)
+                self._play_own(work, site)
+            made = self._describe(work, site)
+            self._wait(work, made, ssh, names)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
         return made
 
     def destroy(self, work: Work) -> None:
         """Remove the cloud's files; what runs on the nodes goes with the nodes."""
         shutil.rmtree(work.folder, ignore_errors=True)
+
+    @contextmanager
+    def _nodes_watched(self, work: Work, names: Sequence[str]) -> Iterator[None]:
+        """A node that died is what a failure is about, whatever Ansible said of it."""
+        try:
+            yield
+        except KollalabError as error:
+            for name in names:
+                if (why := self.provider.stopped(work.tag.lab, name)) is None:
+                    continue
+                said = self.provider.last_words(work.tag.lab, name).splitlines()[-LAST_WORDS:]
+                raise StageError(
+                    f"the node {name} died during the deploy",
+                    details="\n".join([why, *said, f"then: {error.brief}"]),
+                    hint="was it short of memory (dmesg)? The next run makes the nodes anew",
+                    log=error.log or work.log,
+                ) from error
+            raise
 
     def _with_features(self, names: set[str]) -> CloudStage:
         return CloudStage(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ import docker
 import pytest
 
 from pytest_kollalab import state
+from pytest_kollalab.cloud import accord
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import StageError
@@ -118,6 +120,41 @@ def test_nodes_know_each_other_by_one_address(nodes: Built) -> None:
             address
         )
     nodes.run("controller-1", "ping -c 1 -W 2 compute-1")
+
+
+def agree(nodes: Built) -> None:
+    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    accord.check(ssh, {name: node["management"] for name, node in nodes.made["nodes"].items()})
+
+
+def test_a_node_without_dns_knows_the_others_and_one_without_names_is_told(nodes: Built) -> None:
+    nodes.run("compute-1", "cp /etc/resolv.conf /etc/hosts /root; : > /etc/resolv.conf")
+    try:
+        agree(nodes)
+        nodes.run("compute-1", "echo 127.0.0.1 localhost > /etc/hosts")
+        with pytest.raises(StageError, match="do not find each other by name") as caught:
+            agree(nodes)
+        assert caught.value.details == (
+            "compute-1: controller-1 is unknown\ncompute-1: compute-1 is unknown"
+        )
+        assert "/etc/resolv.conf" in caught.value.hint
+    finally:
+        nodes.run("compute-1", "cd /root && for f in hosts resolv.conf; do cat $f > /etc/$f; done")
+    agree(nodes)
+
+
+def test_clocks_that_differ_are_told(nodes: Built) -> None:
+    # Containers have the clock of their host: a command that tells another time stands for it.
+    late = 'exec /usr/bin/date --date="90 seconds ago" "$@"'
+    script = f"printf '%s\\n' '#!/bin/sh' {shlex.quote(late)} > /usr/local/bin/date"
+    nodes.run("compute-1", f"{script}; chmod +x /usr/local/bin/date")
+    try:
+        with pytest.raises(StageError, match="clocks of the nodes differ") as caught:
+            agree(nodes)
+        assert "compute-1 is 90 s behind this host" in caught.value.details
+        assert "NTP" in caught.value.hint
+    finally:
+        nodes.run("compute-1", "rm /usr/local/bin/date")
 
 
 def test_a_node_runs_privileged_containers(nodes: Built) -> None:
