@@ -20,6 +20,16 @@ PROVIDERS = ("auto", "docker", "libvirt")
 KEEP = ("never", "failed", "always")
 IMAGE_MODES = ("build", "pull")
 FILE = "kollalab.toml"
+# What TOML calls a value of these kinds.
+WANTED = {
+    str: "string",
+    int: "whole number",
+    float: "number with a point",
+    bool: "boolean",
+    tuple: "list of strings",
+    list: "list",
+    dict: "table",
+}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
@@ -187,9 +197,9 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
         return dict(value)
     elif hint in (str, int) and type(value) is hint:
         return value
-    wanted = getattr(hint, "__name__", str(hint))
+    wanted = WANTED.get(origin or hint, "table")
     raise ConfigError(
         f"{where}: {name} has the wrong type",
-        details=f"it is {value!r}, a {type(value).__name__}",
-        hint=f"write a {'list of strings' if origin is tuple else wanted.lower()}",
+        details=f"it is {value!r}, a {WANTED.get(type(value), type(value).__name__)}",
+        hint=f"write a {wanted}",
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab import config as configuration
-from pytest_kollalab import hookspecs
+from pytest_kollalab import hookspecs, releases
 from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
@@ -138,10 +138,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         wanted = wanted_features(session.items, config)
         config.stash[features_key] = wanted
+        uses_lab = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+        if uses_lab:
+            settings = config.stash[settings_key][0]
+            releases.get(settings.release)
+            wanted = (*wanted, *settings.features)
+            check_writable(default_paths().state, "KOLLALAB_STATE")
         if wanted:
             brought(config).registry.resolve(wanted)
-        if any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
-            check_writable(default_paths().state, "KOLLALAB_STATE")
         provider = config.stash[settings_key][1].provider
         if provider not in configuration.PROVIDERS:
             from pytest_kollalab.providers import check
