@@ -152,7 +152,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
             check(provider, brought(config).providers)
     except KollalabError as error:
-        raise pytest.UsageError(str(error)) from None
+        config.stash[sharing_key].refuse(session, error)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """A worker is given a test before it can say that it runs none."""
+    return True if item.config.stash[sharing_key].refused else None
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:

@@ -21,6 +21,7 @@ from pytest_kollalab.signals import Signals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_kollalab.errors import KollalabError
     from pytest_kollalab.progress import Watcher
     from pytest_kollalab.session import Failure
 
@@ -28,6 +29,7 @@ MARKER = "disruptive"
 # Asking for it, directly or through another fixture, is what makes a test one of the lab.
 FIXTURE = "kollalab"
 POLL = 0.2
+REFUSED = "kollalab_refused"
 
 Say = Callable[[str], None]
 
@@ -51,6 +53,7 @@ class Sharing:
         self.session = Session(paths, self.run)
         self.turns = Turns(paths.state / "labs" / name)
         self.signals: Signals | None = None
+        self.refused = ""
         self._say = say
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
@@ -85,6 +88,31 @@ class Sharing:
         if not self.worker:
             self.session.close()
 
+    def refuse(self, session: pytest.Session, error: KollalabError) -> None:
+        """End the session before its first test: what it asks for does not make sense.
+
+        Raises UsageError where there is a terminal to show it. A worker that did so would be taken
+        for one that crashed: it passes the message on, and runs nothing.
+        """
+        if not self.worker:
+            raise pytest.UsageError(str(error)) from None
+        self.refused = str(error)
+        session.shouldstop = error.brief
+        output: dict[str, Any] = getattr(self.config, "workeroutput", {})
+        output[REFUSED] = self.refused
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        refused = getattr(node, "workeroutput", {}).get(REFUSED, "")
+        if refused and not self.refused:
+            self.refused = refused
+            self._say(f"ERROR: {refused}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.refused:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
     @property
     def failure(self) -> Failure | None:
         """The first failure of the session."""
@@ -111,7 +139,7 @@ class Sharing:
 
     @contextmanager
     def _turn(self, item: pytest.Item) -> Iterator[None]:
-        if FIXTURE not in getattr(item, "fixturenames", ()):
+        if self.refused or FIXTURE not in getattr(item, "fixturenames", ()):
             yield
             return
         if item.get_closest_marker(MARKER) is not None:

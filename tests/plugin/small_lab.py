@@ -15,7 +15,7 @@ OF_SMALL_STAGES = """\
             fresh=self.options.fresh, run_id=self._run_id, say=self._say,
         )
 
-    def _check_host(self):
+    def _check_host(self, building):
         pass
 
 

@@ -24,6 +24,17 @@ def test_nodes(lab_nodes):
     pass
 """
 
+MARKED = """
+import pytest
+
+@pytest.mark.kollalab_feature("sfx")
+def test_marked():
+    pass
+
+def test_plain():
+    pass
+"""
+
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
@@ -158,6 +169,33 @@ def test_a_state_file_of_a_newer_version(project: pytest.Pytester) -> None:
     message(result, "was written by a newer")
     # What only the newer version knows is left to it.
     assert record.read_text() == newer
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("toml", "test", "told"),
+    [
+        ("release = '2026.2'", TEST, ["release '2026.2' is not supported", "'2026.1'?"]),
+        ("features = ['sfx']", TEST, ["there is no feature 'sfx'", "did you mean 'sfc'?"]),
+        ("", MARKED, ["there is no feature 'sfx'", "did you mean 'sfc'?"]),
+        ("[run]\nprovider = 'dokcer'", TEST, ["'dokcer' is not known", "did you mean 'docker'?"]),
+        ("relase = '2026.1'", TEST, ["unknown key relase", "did you mean 'release'?"]),
+        ("release = 1", TEST, ["release has the wrong type", "it is 1", "write a string"]),
+        ("release = ", TEST, ["is not valid TOML", "line 1", "mend the line"]),
+    ],
+    ids=["release", "feature", "marker", "provider", "key", "type", "broken"],
+)
+def test_what_does_not_make_sense_ends_the_session_before_its_first_test(
+    real: pytest.Pytester, toml: str, test: str, told: list[str], workers: tuple[str, ...]
+) -> None:
+    (real.path / "kollalab.toml").write_text(f"{toml}\n")
+    real.makepyfile(test_it=test)
+    result = real.runpytest_subprocess(*workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = message(result, *told)
+    assert text.count("what now: ") == 1
+    assert "passed" not in text
+    assert not (real.path / "state").exists()
 
 
 def test_no_terminal(project: pytest.Pytester) -> None:
