@@ -18,6 +18,7 @@ EXAMPLE = ROOT / "examples" / "other-project"
 # A whole deploy, with room for a busy host.
 TIMEOUT = 3600.0
 POLL = 0.2
+ALL_FEATURES = 'features = ["compute", "sfc"]\n'
 
 
 @dataclass
@@ -69,9 +70,11 @@ class Sessions:
         self.started.append(session)
         return session
 
-    def at_the_lab(self, *words: str, keep: str = "always", cwd: Path = ROOT) -> Session:
-        config = self.folder / "kollalab.toml"
-        config.write_text('features = ["compute", "sfc"]\n')
+    def at_the_lab(
+        self, *words: str, keep: str = "always", cwd: Path = ROOT, toml: str = ALL_FEATURES
+    ) -> Session:
+        config = self.folder / f"kollalab-{len(self.started)}.toml"
+        config.write_text(toml)
         given = {"name": self.name, "keep": keep, "config": str(config)}
         return self.start(*(f"--kollalab-{k}={v}" for k, v in given.items()), *words, cwd=cwd)
 

@@ -15,11 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import docker
 import pytest
 import yaml
 
-from pytest_kollalab import owner
+from pytest_kollalab import owner, state
+from pytest_kollalab.cloud import health
 from pytest_kollalab.cloud.clouds_yaml import cloud_name
+from pytest_kollalab.cloud.connect import connect
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.features import REGISTRY
+from pytest_kollalab.providers.docker_spec import resource_name
+from pytest_kollalab.ssh import Ssh
 from tests.crash.census import Trail, take
 from tests.deploy.outside import EXAMPLE, Session, Sessions, await_it, passed
 
@@ -65,9 +72,9 @@ def trail(sessions: Sessions) -> Trail:
     return Trail(f"kollalab.lab={LAB}", (lab, sessions.state / "runs"))
 
 
-def tasks(sessions: Sessions) -> int:
-    """How many tasks of the deploy itself have begun."""
-    logs = (sessions.state / "labs" / LAB / "logs").glob("cloud-deploy-*.log")
+def tasks(sessions: Sessions, run: str = "deploy-*") -> int:
+    """How many tasks of the deploy itself, or of another run of playbooks, have begun."""
+    logs = (sessions.state / "labs" / LAB / "logs").glob(f"cloud-{run}.log")
     return sum(log.read_text(errors="replace").count("\nTASK [") for log in logs)
 
 
@@ -205,6 +212,32 @@ def test_its_cloud_serves_a_run_that_has_no_lab(sessions: Sessions, trail: Trail
     }
 
 
+def test_an_agent_that_does_not_come_up_is_named(sessions: Sessions, tmp_path: Path) -> None:
+    records = {
+        stage: state.load(sessions.state / "labs" / LAB / f"{stage}.json")
+        for stage in ("nodes", "cloud")
+    }
+    nodes, cloud = (dict(record.made) for record in records.values() if record is not None)
+    ssh, connection = Ssh(Path(nodes["ssh_config"])), connect(cloud)
+    features = REGISTRY.resolve(("compute", "sfc"))
+
+    def wait(slowness: float) -> None:
+        health.wait_until_healthy(
+            features, list(nodes["nodes"]), ssh, connection, slowness=slowness, log=tmp_path / "log"
+        )
+
+    ssh.run("controller-1", ["docker", "stop", "neutron_dhcp_agent"])
+    try:
+        with pytest.raises(StageError, match="did not become healthy") as caught:
+            wait(0.02)
+        assert "controller-1: neutron_dhcp_agent is exited" in caught.value.details
+        assert "/var/log/kolla" in caught.value.hint
+    finally:
+        ssh.run("controller-1", ["docker", "start", "neutron_dhcp_agent"])
+    wait(1.0)
+    connection.close()
+
+
 def test_the_last_one_out_removes_it(sessions: Sessions, trail: Trail) -> None:
     take(trail)
     first = sessions.at_the_lab("-n", "2", *ALL, keep="never")
@@ -212,5 +245,34 @@ def test_the_last_one_out_removes_it(sessions: Sessions, trail: Trail) -> None:
     second = sessions.at_the_lab(keep="never", cwd=EXAMPLE)
     both = passed(first) + passed(second)
     assert both.count(f"lab {LAB} was removed in") == 1
+    after = take(trail)
+    assert not any(after.values()), after
+
+
+def test_a_task_that_fails_is_told_in_four_lines(sessions: Sessions) -> None:
+    wrong = '[globals]\nnetwork_interface = "nowhere0"\n'
+    session = sessions.at_the_lab(cwd=EXAMPLE, keep="never", toml=wrong)
+    assert session.end() == pytest.ExitCode.TESTS_FAILED, session.said
+    said = session.said
+    told = re.search(r"^prechecks failed\n((?:  .*\n)+)", said, re.MULTILINE)
+    assert told is not None, said
+    where, *message = told[1].splitlines()
+    assert re.fullmatch(r"  (controller|compute)-1: .* : .*", where), told[1]
+    assert "nowhere0" in told[1]
+    lines = [line for line in message if line.startswith("    ")]
+    assert 1 <= len(lines) <= 4 * 3, told[1]
+    assert "  log: " in told[1]
+    assert "  what now: the log tells more" in told[1]
+    assert "Traceback" not in said
+
+
+def test_a_node_that_dies_while_it_is_deployed_is_named(sessions: Sessions, trail: Trail) -> None:
+    session = sessions.at_the_lab(cwd=EXAMPLE, keep="never", toml="")
+    await_it("prechecks", session, lambda: tasks(sessions, "prechecks") >= 10)
+    take(trail)
+    docker.from_env().containers.get(resource_name(LAB, "compute-1")).kill()
+    assert session.end() == pytest.ExitCode.TESTS_FAILED, session.said
+    assert "the node compute-1 died during the deploy" in session.said
+    assert "compute-1 ended with exit code 137" in session.said
     after = take(trail)
     assert not any(after.values()), after
