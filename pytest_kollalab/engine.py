@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from pytest_kollalab.errors import BusyError, KollalabError, StageError, as_mess
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.progress import HISTORY, Watcher, expect, read
-from pytest_kollalab.session import Session
+from pytest_kollalab.session import Session, new_run_id
 from pytest_kollalab.stage import Json, Stage, Work
 from pytest_kollalab.state import Record, Tag
 
@@ -286,7 +284,7 @@ class Engine:
             run=self.run_id,
             status=state.CREATING,
             inputs=stage.inputs(),
-            created=_now(),
+            created=state.now(),
             needs={name: self._identity(name, steps) for name in stage.needs},
         )
         if not grows:
@@ -387,15 +385,6 @@ class Engine:
             "outcome": outcome,
             "resumed": step.resumes,
             "steps": self._steps,
-            "time": _now(),
+            "time": state.now(),
         }
         state.append(self.paths.state / HISTORY, line)
-
-
-def new_run_id() -> str:
-    """A name for one run of the program."""
-    return uuid.uuid4().hex[:8]
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

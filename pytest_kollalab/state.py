@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
@@ -63,6 +64,11 @@ class Record:
 
     def with_status(self, status: str, **changes: Any) -> Record:
         return replace(self, status=status, **changes)
+
+
+def now() -> str:
+    """This moment, as records tell it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def canonical(value: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_kollalab import daemon
 from pytest_kollalab.errors import HostError
 
 GIB = 2**30
@@ -69,7 +70,5 @@ def existing(folder: Path) -> Path:
 
 def data_root() -> Path | None:
     """Where docker keeps images and volumes; None when its daemon is on another host."""
-    import docker
-
-    root = Path(docker.from_env(timeout=20).info()["DockerRootDir"])
+    root = Path(daemon.connect().info()["DockerRootDir"])
     return root if root.is_dir() else None
