@@ -67,7 +67,7 @@ class Record:
 
 
 def now() -> str:
-    """This moment, as records tell it."""
+    """The time as records tell it: ISO 8601, UTC."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
