@@ -58,7 +58,7 @@ def end(pids: list[int], say: Callable[[str], None]) -> None:
     """End processes, politely first."""
     if not pids:
         return
-    say(f"ending {len(pids)} processes that a killed run left behind")
+    say(f"ending {len(pids)} process{'es' if len(pids) > 1 else ''} that a killed run left behind")
     for kind in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
             with suppress(ProcessLookupError, PermissionError):
