@@ -182,7 +182,7 @@ def test_the_underlay_address_follows_its_bridge(nodes: Built) -> None:
             said = nodes.run("compute-1", command)
             return True if address in said else NotYet(said)
 
-        until("br-phy has its address", addressed, timeout=5, interval=0.1)
+        until("br-phy has its address", addressed, timeout=60, interval=0.1)
         nodes.run("compute-1", "ip link delete br-phy")
 
 
