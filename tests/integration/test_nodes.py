@@ -20,7 +20,7 @@ from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths, default_paths
-from pytest_kollalab.providers import NODES, docker_spec
+from pytest_kollalab.providers import NODES, addresses, docker_networks, docker_spec
 from pytest_kollalab.providers.docker import DockerProvider
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.redaction import Redactor
@@ -285,6 +285,21 @@ def test_a_node_that_does_not_come_up_says_why_and_is_removed(
     assert "exit code 7" in caught.value.details
     assert left(BROKEN) == []
     assert not (tmp_path / "nodes").exists()
+
+
+def test_a_subnet_that_is_taken_is_passed_over() -> None:
+    client = docker.from_env()
+    tag = Tag(FOREIGN, "nodes", "key", "run")
+    wish = addresses.pick(FOREIGN, [])
+    taken = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(wish))])
+    other = client.networks.create(f"other-{FOREIGN}", ipam=taken)
+    try:
+        found = docker_networks.make(client, tag)
+        assert not any(subnet.cidr.overlaps(wish) for subnet in found.values())
+    finally:
+        other.remove()
+        for network in client.networks.list(filters={"label": f"kollalab.lab={FOREIGN}"}):
+            network.remove()
 
 
 def test_the_lab_of_another_user_with_our_name_is_left_alone(tmp_path: Path) -> None:
