@@ -98,7 +98,7 @@ class _Destroy:
         self.name = name
 
     def __call__(self) -> None:
-        nodes = state.load(self.paths.lab(self.name) / "nodes.json")
+        nodes = state.load_if_whole(self.paths.lab(self.name) / "nodes.json")
         provider = str(nodes.made.get("provider", "auto")) if nodes is not None else "auto"
         options = Options(name=self.name, provider=provider)
         lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
