@@ -68,14 +68,19 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sessions]:
 
 @pytest.fixture(scope="module")
 def trail(sessions: Sessions) -> Trail:
-    lab = sessions.state / "labs" / LAB
-    return Trail(f"kollalab.lab={LAB}", (lab, sessions.state / "runs"))
+    return Trail(f"kollalab.lab={LAB}", (sessions.state / "labs" / LAB,))
 
 
 def tasks(sessions: Sessions, run: str = "deploy-*") -> int:
     """How many tasks of the deploy itself, or of another run of playbooks, have begun."""
     logs = (sessions.state / "labs" / LAB / "logs").glob(f"cloud-{run}.log")
     return sum(log.read_text(errors="replace").count("\nTASK [") for log in logs)
+
+
+def check_nothing_is_left(sessions: Sessions, trail: Trail) -> None:
+    after = take(trail)
+    assert not any(after.values()), after
+    assert list((sessions.state / "runs").iterdir()) == []
 
 
 def project(sessions: Sessions, name: str) -> Path:
@@ -104,8 +109,7 @@ def test_ctrl_c_in_the_middle_of_the_deploy_takes_all_away(
     said = session.said
     assert f"kollalab: Ctrl-C: ending the tests, then removing lab {LAB}" in said
     assert "Traceback" not in said
-    after = take(trail)
-    assert not any(after.values()), after
+    check_nothing_is_left(sessions, trail)
 
 
 def test_a_kill_in_the_middle_is_what_the_next_run_goes_on_from(
@@ -245,8 +249,7 @@ def test_the_last_one_out_removes_it(sessions: Sessions, trail: Trail) -> None:
     second = sessions.at_the_lab(keep="never", cwd=EXAMPLE)
     both = passed(first) + passed(second)
     assert both.count(f"lab {LAB} was removed in") == 1
-    after = take(trail)
-    assert not any(after.values()), after
+    check_nothing_is_left(sessions, trail)
 
 
 def test_a_task_that_fails_is_told_in_four_lines(sessions: Sessions) -> None:
@@ -274,5 +277,4 @@ def test_a_node_that_dies_while_it_is_deployed_is_named(sessions: Sessions, trai
     assert session.end() == pytest.ExitCode.TESTS_FAILED, session.said
     assert "the node compute-1 died during the deploy" in session.said
     assert "compute-1 ended with exit code 137" in session.said
-    after = take(trail)
-    assert not any(after.values()), after
+    check_nothing_is_left(sessions, trail)
