@@ -6,6 +6,9 @@ import errno
 from pathlib import Path
 
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+# Whose errors are docker's: its SDK speaks through requests, and nothing else of ours does so
+# without errors of its own.
+DOCKER = {"docker", "requests"}
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -82,7 +85,13 @@ class NeedsLabError(KollalabError):
 
 
 def as_message(error: Exception) -> Exception:
-    """The same as a message, if it is the host's refusal to write; any other error as it is."""
+    """The same as a message, if the host refuses to write or docker to answer; else as it is."""
+    if type(error).__module__.partition(".")[0] in DOCKER:
+        return HostError(
+            "docker did not do what it was asked",
+            details=f"{type(error).__name__}: {error}",
+            hint="see the daemon's own log; `kollalab doctor` tells whether it answers",
+        )
     if not isinstance(error, OSError) or error.errno not in CLOSED | FULL:
         return error
     hint = "give this user the folder, or name others in KOLLALAB_CACHE and KOLLALAB_STATE"

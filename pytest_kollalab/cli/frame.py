@@ -67,7 +67,7 @@ def verb(
     def wrapped(**arguments: Any) -> None:
         try:
             function(**arguments)
-        except (KollalabError, OSError) as error:
+        except Exception as error:
             told = as_message(error)
             if not isinstance(told, KollalabError):
                 raise

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import socket
 from pathlib import Path
 
+import docker
 import pytest
 
 from pytest_kollalab.errors import HostError, KollalabError, StageError, as_message
@@ -54,3 +56,16 @@ def test_other_errors_are_what_they_are() -> None:
         KeyError(),
     ):
         assert as_message(error) is error
+
+
+def test_a_daemon_that_stops_in_the_middle_is_a_message() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = docker.DockerClient(f"tcp://127.0.0.1:{server.getsockname()[1]}", version="1.41")
+    with pytest.raises(OSError, match="refused") as caught:
+        client.ping()
+    client.close()
+    told = as_message(caught.value)
+    assert isinstance(told, HostError)
+    assert "Connection refused" in told.details
+    assert "kollalab doctor" in told.hint
+    assert isinstance(as_message(docker.errors.APIError("no room")), HostError)
