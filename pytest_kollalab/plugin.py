@@ -51,6 +51,7 @@ settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options
 extensions_key = pytest.StashKey["Extensions"]()
 failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
+file_key = pytest.StashKey["Path | None"]()
 sharing_key = pytest.StashKey[Sharing]()
 
 MARKER = "kollalab_feature"
@@ -116,6 +117,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
         lent = Lent(cloud, lambda items: wanted_features(items, config), lambda: make_lab(config))
         config.pluginmanager.register(lent, "kollalab-lent")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which file counts: it may be in a folder above, where nobody thinks of it."""
+    file = config.stash.get(file_key, None)
+    return f"kollalab: {file}" if file is not None else None
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -290,7 +297,8 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
         given = getattr(config.option, f"kollalab_{name}")
         return given if given is not None else (config.getini(f"kollalab_{name}") or None)
 
-    settings, run = configuration.read(_config_file(config, value("config")))
+    config.stash[file_key] = file = _config_file(config, value("config"))
+    settings, run = configuration.read(file)
     names = ("name", "provider", "keep", "fresh", "until", "artifacts", "cloud")
     return settings, configuration.options(run, {name: value(name) for name in names})
 

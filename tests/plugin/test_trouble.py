@@ -210,7 +210,7 @@ def test_a_file_in_a_folder_above(project: pytest.Pytester) -> None:
     below = project.mkdir("below")
     (below / "test_below.py").write_text(TEST)
     result = project.runpytest_subprocess("--rootdir", str(project.path), "below/test_below.py")
-    message(result, "lab above is kept")
+    message(result, f"kollalab: {project.path / 'kollalab.toml'}", "lab above is kept")
     # A file above the project is somebody else's.
     project.path.joinpath("below", "pytest.ini").write_text("[pytest]\n")
     (below / "conftest.py").write_text(CONFTEST)
