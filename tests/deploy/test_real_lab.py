@@ -37,6 +37,8 @@ ALL = ("-m", "smoke", "scenarios", "examples/other-project")
 TASKS = 60
 
 SECONDS_OF_REUSE = 2.0
+# What bare pytest takes on a quiet host with two cores.
+BARE = 0.6
 SECONDS_OF_ARTEFACTS = 20.0
 
 FAILING = """
@@ -195,7 +197,8 @@ def test_a_reused_lab_costs_two_seconds(sessions: Sessions) -> None:
     bare = min(seconds(sessions.start(*given, cwd=folder)) for _ in range(3))
     reused = min(seconds(sessions.at_the_lab("test_reused.py", cwd=folder)) for _ in range(3))
     sys.stdout.write(f"until the first test: {reused:.2f} s, bare pytest {bare:.2f} s\n")
-    assert reused - bare <= SECONDS_OF_REUSE
+    # A host with other work is slower in everything; what bare pytest takes tells how much.
+    assert reused - bare <= SECONDS_OF_REUSE * max(1.0, bare / BARE)
 
 
 def test_its_cloud_serves_a_run_that_has_no_lab(sessions: Sessions, trail: Trail) -> None:
