@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
+    from pytest_kollalab.stages.saves import Save, Saves
 
 
 class Lab:
@@ -73,7 +77,19 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers import choose
 
+        if self.options.provider == "auto":
+            # What a lab was made by is also what it is looked at and removed by.
+            record = state.load(self.folder / "nodes.json")
+            if record is not None and "provider" in record.inputs:
+                return self._provider_named(str(record.inputs["provider"]))
         return choose(self.options, self.paths, self.extensions.providers)
+
+    @cached_property
+    def saves(self) -> Saves:
+        """The saved states of the lab."""
+        from pytest_kollalab.stages.saves import Saves
+
+        return Saves(self.name, self.folder, lambda: self.provider)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -97,7 +113,7 @@ class Lab:
                 names=images(self.features),
                 folders=self.extensions.folders(self.features),
             ),
-            NodesStage(*given, provider=self.provider),
+            NodesStage(*given, provider=self.provider, named=self._provider_named),
             CloudStage(
                 *given,
                 features=self.features,
@@ -144,6 +160,7 @@ class Lab:
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
+        self._recover()
         if not self._announced:
             self._announce(stage)
         if self.config.globals and stage != "tools":
@@ -151,6 +168,7 @@ class Lab:
             self.engine.ensure("tools")
             self._check_variables()
         made = self.engine.ensure(stage)
+        self._keep_golden(stage)
         self._tell(stage)
         return made
 
@@ -181,6 +199,38 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.lease.forget()
         self.lease.release()
+
+    def save(self, name: str) -> Save:
+        """Save nodes and cloud as they are, under a name; one that has the name goes afterwards.
+
+        Raises StageError without nodes, HostError when the provider cannot, BusyError when another
+        run uses the lab.
+        """
+        with self._changing(f"save {name}"):
+            self.ssh().close()
+            save = self.saves.save(name)
+        self._say(f"saved {name} in {save.seconds:.0f} s")
+        return save
+
+    def rollback(self, name: str) -> Save:
+        """Bring nodes and cloud back to a saved state, and return when they are usable.
+
+        Raises as `save` does, and ConfigError for a name that nothing was saved under.
+        """
+        started = time.monotonic()
+        with self._changing(f"roll back to {name}"):
+            self.ssh().close()
+            save = self.saves.restore(name)
+            self._settle()
+        self._say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")
+        return save
+
+    def clear(self, name: str) -> None:
+        """Forget a saved state. Raises ConfigError for a name that nothing was saved under."""
+        self._check_ours("saved states")
+        with self.engine.locked(f"clear {name}"):
+            self._recover()
+            self.saves.clear(name)
 
     def exists(self) -> bool:
         """Whether there is a record of any of the lab's own stages."""
@@ -240,6 +290,57 @@ class Lab:
                 connection.close()
         wanted = self.extensions.registry.resolve(names)
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
+
+    def _provider_named(self, name: str) -> Provider:
+        from pytest_kollalab.providers import choose
+
+        options = replace(self.options, provider=name)
+        return choose(options, self.paths, self.extensions.providers)
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[None]:
+        """Hold the lock for something that nobody may be using the nodes meanwhile."""
+        self._check_ours("saved states")
+        with self.engine.locked(what):
+            if self.lease.others():
+                raise BusyError(
+                    f"lab {self.name} is in use by another run",
+                    details=f"to {what} would change its nodes under that one's feet",
+                    hint="end that one first",
+                )
+            self._recover()
+            yield
+
+    def _recover(self) -> None:
+        """End what a run that was killed while it saved or rolled back has left half done."""
+        if self.saves.unfinished() is None:
+            return
+        with self.engine.locked("finish what a killed run began"):
+            doing = self.saves.finish()
+            if doing is None:
+                return
+            self._say(f"a run was killed while it did: {doing.what} {doing.save.name}; mended")
+            self._settle()
+
+    def _settle(self) -> None:
+        from pytest_kollalab.stages import quiet
+
+        self.engine.forget()
+        log = self.engine.log_path("nodes")
+        resolve = self.extensions.registry.resolve
+        quiet.settle(self.name, self.records(), self.provider, resolve, log)
+
+    def _keep_golden(self, stage: str) -> None:
+        """Save a cloud that this run has just built, before anybody changes it."""
+        from pytest_kollalab.stages.saves import GOLDEN
+
+        record = self.engine.record(stage)
+        fresh = record is not None and record.run == self.engine.run_id
+        if stage != "cloud" or not fresh or not self.provider.can_save:
+            return
+        with self.engine.locked("save the golden state"):
+            if not any(save.name == GOLDEN for save in self.saves.list()):
+                self.save(GOLDEN)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables

@@ -53,16 +53,19 @@ def write_config(
     key: Path,
     host_keys: Mapping[str, str],
     connection: str,
+    jump: str = "",
 ) -> None:
     """Write the ssh_config and, beside it, a known_hosts of the nodes' host keys.
 
     `addresses` and `host_keys` map a node to its address and to its public host key.
     `connection` names the shared connections: a lab that is built anew at the same addresses
-    must not meet the sockets of the one before.
+    must not meet the sockets of the one before. `jump` is the ProxyCommand through which the nodes
+    are reached, where they are not next to us.
     """
     known_hosts = path.parent / "known_hosts"
     state.write(known_hosts, known_hosts_text(addresses, host_keys))
-    state.write(path, config_text(addresses, key, known_hosts, control_folder(), connection))
+    text = config_text(addresses, key, known_hosts, control_folder(), connection)
+    state.write(path, text + (f"    ProxyCommand {jump}\n" if jump else ""))
 
 
 def known_hosts_text(addresses: Mapping[str, str], host_keys: Mapping[str, str]) -> str:
