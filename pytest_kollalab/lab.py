@@ -232,6 +232,12 @@ class Lab:
             self._recover()
             self.saves.clear(name)
 
+    def whole_saves(self) -> dict[Save, bool]:
+        """The saved states, oldest first, and whether the provider still has all of each."""
+        saves = self.saves.list()
+        there = self.provider.saved(self.name) if saves else []
+        return {save: save.label in there for save in saves}
+
     def exists(self) -> bool:
         """Whether there is a record of any of the lab's own stages."""
         return self.folder.is_dir() and any(self.folder.glob("*.json"))

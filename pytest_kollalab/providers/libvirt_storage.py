@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pytest_kollalab import owner
-from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import libvirt_xml
 from pytest_kollalab.providers.libvirt_host import Host
@@ -116,6 +113,13 @@ class Storage:
             with self.host.doing(f"remove the volume {name}"):
                 volume.delete()
 
+    def base_of(self, name: str) -> str:
+        """The name of the volume that a disk stands on; empty when it stands on its own."""
+        volume = self.volume(name)
+        if volume is None:
+            return ""
+        return Path(libvirt_xml.value_in(volume.XMLDesc(), "backingStore/path")).name
+
     def tail(self, name: str, size: int) -> bytes:
         """The last `size` bytes of a volume; empty when there is none."""
         self.names()
@@ -157,14 +161,3 @@ def lab_of(volume: str) -> str:
     """The lab that a volume belongs to; empty for what all labs share."""
     lab, dot, _ = volume.partition(".")
     return lab if dot and not volume.startswith("base-") else ""
-
-
-def temporary(folder: Path, what: str) -> Path:
-    """A path whose name tells which process made it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{what}-{owner.mark()}-{os.urandom(4).hex()}"
-
-
-def missing(name: str, host: Host) -> StageError:
-    """What to say when a volume is not there that has to be."""
-    return StageError(f"there is no volume {name} at {host.uri}", hint="run `kollalab down`")
