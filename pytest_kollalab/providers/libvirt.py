@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from pytest_kollalab.providers.libvirt_xml import INTERFACES, MTU, NETWORKS, Mac
 
 # Python in an emulated guest is four to seven times slower than on its host.
 EMULATED = 8.0
+PREPARE = Path(str(files("pytest_kollalab.providers"))) / "libvirt_prepare" / "prepare.yml"
 PROGRAMS = {"qemu-img": "qemu-utils", "xorriso": "xorriso"}
 
 
@@ -117,7 +119,8 @@ class LibvirtProvider:
             "uri": self.host.uri,
             "accelerator": accelerator,
             "jump": there.proxy if (there := remote(self.host.uri)) is not None else "",
-            "prepare": bool(nodes.image),
+            # What is not of our making has to be made ready for Kolla-Ansible.
+            "playbooks": [str(PREPARE)] if nodes.image else [],
             "nodes": {
                 node: {network: str(subnets[network].node(node)) for network in NETWORKS}
                 for node in NODES
