@@ -206,8 +206,10 @@ class Lab:
         Raises StageError without nodes, HostError when the provider cannot, BusyError when another
         run uses the lab.
         """
+        from pytest_kollalab.ssh import close
+
         with self._changing(f"save {name}"):
-            self.ssh().close()
+            close(self.ssh().config)
             save = self.saves.save(name)
         self._say(f"saved {name} in {save.seconds:.0f} s")
         return save
@@ -217,9 +219,11 @@ class Lab:
 
         Raises as `save` does, and ConfigError for a name that nothing was saved under.
         """
+        from pytest_kollalab.ssh import close
+
         started = time.monotonic()
         with self._changing(f"roll back to {name}"):
-            self.ssh().close()
+            close(self.ssh().config)
             save = self.saves.restore(name)
             self._settle()
         self._say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")

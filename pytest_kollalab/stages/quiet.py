@@ -14,7 +14,7 @@ from pytest_kollalab.cloud.connect import connect
 from pytest_kollalab.errors import StageError, WaitError
 from pytest_kollalab.features import Feature
 from pytest_kollalab.providers import Provider
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.ssh import Ssh, close
 from pytest_kollalab.stages.nodes import await_nodes
 from pytest_kollalab.state import READY, Record
 from pytest_kollalab.wait import NotYet, until
@@ -43,7 +43,7 @@ def settle(
         return
     ssh, names = Ssh(Path(nodes.made["ssh_config"])), list(nodes.made["nodes"])
     # What was connected is not any more, and neither end knows.
-    ssh.close()
+    close(ssh.config)
     await_nodes(provider, lab, ssh, nodes.made["registry"], log)
     if provider.own_clock:
         step_clocks(ssh, names)

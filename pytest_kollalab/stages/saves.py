@@ -121,8 +121,11 @@ class Saves:
     def restore(self, name: str) -> Save:
         """Bring the nodes, and the records of the cloud on them, back to a saved state."""
         self.finish()
+        provider = self._provider()
+        if not provider.can_save:
+            provider.restore(self.lab, name)  # which says why
         save = self.find(name)
-        if save.label not in self._provider().saved(self.lab):
+        if save.label not in provider.saved(self.lab):
             raise StageError(
                 f"the saved state {name} of lab {self.lab} is not whole any more",
                 details="it is not there on every node; nothing has been changed",

@@ -21,6 +21,8 @@ class Killed(BaseException):
 class Memory:
     """A provider that keeps what it is told, and may die in the middle."""
 
+    can_save = True
+
     def __init__(self) -> None:
         self.states: set[str] = set()
         self.calls: list[str] = []
