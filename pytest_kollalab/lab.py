@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +27,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
-    from pytest_kollalab.stages.saves import Save, Saves
+    from pytest_kollalab.stages.rewind import Rewind
+    from pytest_kollalab.stages.saves import Save
 
 
 class Lab:
@@ -85,11 +84,19 @@ class Lab:
         return choose(self.options, self.paths, self.extensions.providers)
 
     @cached_property
-    def saves(self) -> Saves:
-        """The saved states of the lab."""
+    def rewind(self) -> Rewind:
+        """What saves the lab and rolls it back."""
+        from pytest_kollalab.stages.rewind import Rewind
         from pytest_kollalab.stages.saves import Saves
 
-        return Saves(self.name, self.folder, lambda: self.provider)
+        return Rewind(
+            self.engine,
+            Saves(self.name, self.folder, lambda: self.provider),
+            self.provider,
+            self.lease,
+            records=self.records,
+            resolve=self.extensions.registry.resolve,
+        )
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -160,7 +167,7 @@ class Lab:
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
-        self._recover()
+        self.rewind.recover()
         if not self._announced:
             self._announce(stage)
         if self.config.globals and stage != "tools":
@@ -168,7 +175,8 @@ class Lab:
             self.engine.ensure("tools")
             self._check_variables()
         made = self.engine.ensure(stage)
-        self._keep_golden(stage)
+        if stage == "cloud":
+            self.rewind.keep_golden()
         self._tell(stage)
         return made
 
@@ -206,41 +214,21 @@ class Lab:
         Raises StageError without nodes, HostError when the provider cannot, BusyError when another
         run uses the lab.
         """
-        from pytest_kollalab.ssh import close
-
-        with self._changing(f"save {name}"):
-            close(self.ssh().config)
-            save = self.saves.save(name)
-        self._say(f"saved {name} in {save.seconds:.0f} s")
-        return save
+        self._check_ours("a saved state")
+        return self.rewind.save(name)
 
     def rollback(self, name: str) -> Save:
         """Bring nodes and cloud back to a saved state, and return when they are usable.
 
         Raises as `save` does, and ConfigError for a name that nothing was saved under.
         """
-        from pytest_kollalab.ssh import close
-
-        started = time.monotonic()
-        with self._changing(f"roll back to {name}"):
-            close(self.ssh().config)
-            save = self.saves.restore(name)
-            self._settle()
-        self._say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")
-        return save
+        self._check_ours("a saved state")
+        return self.rewind.rollback(name)
 
     def clear(self, name: str) -> None:
         """Forget a saved state. Raises ConfigError for a name that nothing was saved under."""
-        self._check_ours("saved states")
-        with self.engine.locked(f"clear {name}"):
-            self._recover()
-            self.saves.clear(name)
-
-    def whole_saves(self) -> dict[Save, bool]:
-        """The saved states, oldest first, and whether the provider still has all of each."""
-        saves = self.saves.list()
-        there = self.provider.saved(self.name) if saves else []
-        return {save: save.label in there for save in saves}
+        self._check_ours("a saved state")
+        self.rewind.clear(name)
 
     def exists(self) -> bool:
         """Whether there is a record of any of the lab's own stages."""
@@ -306,51 +294,6 @@ class Lab:
 
         options = replace(self.options, provider=name)
         return choose(options, self.paths, self.extensions.providers)
-
-    @contextmanager
-    def _changing(self, what: str) -> Iterator[None]:
-        """Hold the lock for something that nobody may be using the nodes meanwhile."""
-        self._check_ours("saved states")
-        with self.engine.locked(what):
-            if self.lease.others():
-                raise BusyError(
-                    f"lab {self.name} is in use by another run",
-                    details=f"to {what} would change its nodes under that one's feet",
-                    hint="end that one first",
-                )
-            self._recover()
-            yield
-
-    def _recover(self) -> None:
-        """End what a run that was killed while it saved or rolled back has left half done."""
-        if self.saves.unfinished() is None:
-            return
-        with self.engine.locked("finish what a killed run began"):
-            doing = self.saves.finish()
-            if doing is None:
-                return
-            self._say(f"a run was killed while it did: {doing.what} {doing.save.name}; mended")
-            self._settle()
-
-    def _settle(self) -> None:
-        from pytest_kollalab.stages import quiet
-
-        self.engine.forget()
-        log = self.engine.log_path("nodes")
-        resolve = self.extensions.registry.resolve
-        quiet.settle(self.name, self.records(), self.provider, resolve, log)
-
-    def _keep_golden(self, stage: str) -> None:
-        """Save a cloud that this run has just built, before anybody changes it."""
-        from pytest_kollalab.stages.saves import GOLDEN
-
-        record = self.engine.record(stage)
-        fresh = record is not None and record.run == self.engine.run_id
-        if stage != "cloud" or not fresh or not self.provider.can_save:
-            return
-        with self.engine.locked("save the golden state"):
-            if not any(save.name == GOLDEN for save in self.saves.list()):
-                self.save(GOLDEN)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables

@@ -158,7 +158,7 @@ def _show(lab: Lab) -> None:
             click.echo(f"  {name:<13} {listed}")
         if "uri" in nodes.made:
             click.echo(f"  machines      {nodes.made['accelerator']} at {nodes.made['uri']}")
-    whole = lab.whole_saves() if nodes is not None else {}
+    whole = lab.rewind.whole() if nodes is not None else {}
     for save, is_whole in whole.items():
         of = "nodes and cloud" if save.cloud else "nodes"
         told = of if is_whole else "not whole any more: kollalab clear forgets it"

@@ -41,7 +41,7 @@ def settle(
     nodes, cloud = records.get("nodes"), records.get("cloud")
     if nodes is None or nodes.status != READY:
         return
-    ssh, names = Ssh(Path(nodes.made["ssh_config"])), list(nodes.made["nodes"])
+    ssh, names = Ssh(ssh_config(nodes)), list(nodes.made["nodes"])
     # What was connected is not any more, and neither end knows.
     close(ssh.config)
     await_nodes(provider, lab, ssh, nodes.made["registry"], log)
@@ -50,6 +50,11 @@ def settle(
     if cloud is not None and cloud.status == READY:
         features = resolve(cloud.made["features"])
         await_cloud(cloud.made, features, names, ssh, slowness=provider.slowness, log=log)
+
+
+def ssh_config(nodes: Record) -> Path:
+    """The file by which ssh finds the nodes of a record."""
+    return Path(nodes.made["ssh_config"])
 
 
 def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
