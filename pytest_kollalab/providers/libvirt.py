@@ -49,7 +49,7 @@ class LibvirtProvider:
     can_save = True
 
     def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
-        self.host = Host(uri)
+        self.host = Host(uri, paths.state)
         self.storage = Storage(self.host)
         self.mirror = mirror
         self.paths = paths

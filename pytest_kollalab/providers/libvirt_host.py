@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from pytest_kollalab import state
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.providers import Problem
 from pytest_kollalab.providers.libvirt_xml import tag_in
@@ -68,10 +70,15 @@ def is_here(host: str) -> bool:
 
 
 class Host:
-    """The libvirt daemon that a URI names."""
+    """The libvirt daemon that a URI names.
 
-    def __init__(self, uri: str) -> None:
+    `home` is the folder of state of the labs that are asked for: one that has the same name and
+    its records elsewhere is another one.
+    """
+
+    def __init__(self, uri: str, home: Path | None = None) -> None:
         self.uri = uri or DEFAULT
+        self.home = home
 
     @cached_property
     def connection(self) -> libvirt.virConnect:
@@ -114,6 +121,12 @@ class Host:
         """The networks that carry our tag: all, or those of a lab."""
         return self._tagged(self.connection.listAllNetworks(), lab)
 
+    def is_shared(self, lab: str) -> bool:
+        """Whether a lab of that name with its records elsewhere has machines or networks here."""
+        things = (*self.connection.listAllDomains(), *self.connection.listAllNetworks())
+        tags = [tag for tag, _ in self._tagged(list(things), None) if tag.lab == lab]
+        return any(self._is_elsewhere(tag) for tag in tags)
+
     def domain(self, name: str) -> libvirt.virDomain | None:
         """The machine of that name, whoever made it."""
         return self._found(lambda: self.connection.lookupByName(name))
@@ -144,8 +157,16 @@ class Host:
                 tag = tag_in(thing.XMLDesc())
             except libvirt.libvirtError:
                 continue  # gone since it was listed
-            if tag is not None and lab in (None, tag.lab):
+            if tag is None or lab not in (None, tag.lab):
+                continue
+            if lab is None or not self._is_elsewhere(tag):
                 yield tag, thing
+
+    def _is_elsewhere(self, tag: Tag) -> bool:
+        if self.home is None or not tag.home or Path(tag.home) == self.home:
+            return False
+        # A lab without records is nobody's: whoever has its name may remove what is left of it.
+        return state.has_records(Path(tag.home), tag.lab)
 
     def _found(self, look: Callable[[], Any]) -> Any:
         import libvirt

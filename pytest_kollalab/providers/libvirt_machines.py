@@ -96,7 +96,8 @@ def destroy(host: Host, storage: Storage, lab: str) -> None:
                 | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
             )
         point("nodes:machine-removed")
-    for name in storage.names():
+    # A disk has no tag: where two labs have one name it may be the other's.
+    for name in () if host.is_shared(lab) else storage.names():
         if lab_of(name) == lab:
             storage.remove(name)
             point("nodes:disk-removed")

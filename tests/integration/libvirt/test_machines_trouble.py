@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from contextlib import ExitStack
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,16 @@ import pytest
 from pytest_kollalab.config import Config, ControllerConfig, MachineConfig, NodesConfig, Options
 from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import HostError, StageError
+from pytest_kollalab.garbage import machines
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import libvirt_probe
+from pytest_kollalab.providers import libvirt_probe, libvirt_xml
+from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt import LibvirtProvider
 from pytest_kollalab.providers.libvirt_host import Host
 from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
 from pytest_kollalab.providers.libvirt_xml import resource_name
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.state import Tag
+from pytest_kollalab.state import Record, Tag, save
 
 pytestmark = pytest.mark.xdist_group("machines")
 LAB = f"itest-vx-{secrets.token_hex(2)}"
@@ -141,3 +144,50 @@ def test_the_probe_runs_a_guest_and_leaves_nothing(tmp_path: Path) -> None:
     assert verdicts[0] == verdicts[1]
     names = [domain.name() for domain in host.connection.listAllDomains()]
     assert not [name for name in (*names, *storage.names()) if "kollalab-probe-" in name]
+
+
+def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
+    host = Host("")
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    tag = Tag(LAB, "nodes", "key", "run", str(tmp_path))
+    subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
+    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    (tmp_path / "disk").write_bytes(b"x")
+    Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
+    [item] = [item for item in machines.leftovers(paths, "") if item.what == LAB]
+    assert "1 network, 1 disk" in item.why
+    item.remove()
+    assert left() == []
+    # With a record it is a lab, which nobody takes away.
+    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    record = paths.lab(LAB) / "nodes.json"
+    save(record, Record("nodes", "key", "run", "ready", {}))
+    assert not [item for item in machines.leftovers(paths, "") if item.what == LAB]
+    record.unlink()
+    for item in machines.leftovers(paths, ""):
+        if item.what == LAB:
+            item.remove()
+    assert left() == []
+
+
+def test_a_lab_of_the_same_name_with_records_elsewhere_is_left_alone(
+    tmp_path: Path, image: NodesConfig
+) -> None:
+    host, elsewhere = Host(""), tmp_path / "elsewhere"
+    tag = Tag(LAB, "nodes", "key", "run", str(elsewhere))
+    record = Paths(cache=elsewhere, state=elsewhere).lab(LAB) / "nodes.json"
+    save(record, Record("nodes", "key", "run", "ready", {}))
+    subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
+    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    (tmp_path / "disk").write_bytes(b"x")
+    Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
+    there = left()
+    attempt = Attempt(tmp_path, image)
+    attempt.provider.destroy(LAB)
+    with pytest.raises(StageError, match="not ours"):
+        attempt.create()
+    assert left() == there
+    # Without records it is nobody's.
+    record.unlink()
+    attempt.provider.destroy(LAB)
+    assert left() == []
