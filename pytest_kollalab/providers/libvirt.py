@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab import leftovers
+from pytest_kollalab import leftovers, lock
 from pytest_kollalab.config import NodesConfig
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
@@ -97,7 +97,8 @@ class LibvirtProvider:
         accelerator = self.accelerator
         spec.say(f"machines on {accelerator} at {self.host.uri}")
         image = libvirt_image.ensure(nodes, self.mirror, self.paths.cache, spec.log, spec.say)
-        base = self.storage.upload_once(image.name, image, "qcow2")
+        with lock.exclusive(image.with_name("upload.lock"), "upload the image", waiting=spec.say):
+            base = self.storage.upload_once(image.name, image, "qcow2")
         # By tag and not by object: whatever step fails, all of it goes, in the right order.
         undo.callback(self.destroy, lab)
         subnets = libvirt_networks.make(self.host, spec.tag)

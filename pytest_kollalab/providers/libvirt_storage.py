@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -55,8 +56,7 @@ class Storage:
             pool = self.host.connection.storagePoolLookupByName(POOL)
             if not pool.isActive():
                 return []
-            # Others may have changed the folder: a console is a file that QEMU writes.
-            pool.refresh()
+            _refresh(pool)
             return list(pool.listVolumes())
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
@@ -122,8 +122,11 @@ class Storage:
 
     def tail(self, name: str, size: int) -> bytes:
         """The last `size` bytes of a volume; empty when there is none."""
-        self.names()
         volume = self.volume(name)
+        if volume is None:
+            # A console is a file that QEMU has begun meanwhile.
+            _refresh(self.pool())
+            volume = self.volume(name)
         if volume is None:
             return b""
         length = int(volume.info()[1])
@@ -140,7 +143,7 @@ class Storage:
             stream.sendAll(lambda _stream, count, _opaque: file.read(count), None)
             stream.finish()
             if form != "raw":
-                self.pool().refresh()
+                _refresh(self.pool())
             return str(volume.path())
 
     def _read(self, volume: libvirt.virStorageVol, start: int) -> Iterator[bytes]:
@@ -150,6 +153,14 @@ class Storage:
             while data := stream.recv(CHUNK):
                 yield data
             stream.finish()
+
+
+def _refresh(pool: libvirt.virStoragePool) -> None:
+    """Have libvirt look at the folder again; while somebody fills a volume it does not."""
+    import libvirt
+
+    with suppress(libvirt.libvirtError):
+        pool.refresh()
 
 
 def volume_name(lab: str, thing: str) -> str:

@@ -28,6 +28,7 @@ from pytest_kollalab.state import Record
 from pytest_kollalab.wait import NotYet, until
 
 BOOT_TIMEOUT = 120.0
+ASK_TIMEOUT = 10.0
 
 
 class NodesStage(Stage):
@@ -90,6 +91,7 @@ class NodesStage(Stage):
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
             connection=work.tag.run,
             jump=made.get("jump", ""),
+            patience=self.provider.slowness,
         )
         work.undo.callback(ssh.close, config)
         point("nodes:configured")
@@ -137,7 +139,7 @@ def await_node(provider: Provider, lab: str, connection: Ssh, node: str) -> None
     """Return when a node runs. Raises WaitError."""
 
     def running() -> bool | NotYet:
-        _, said = _ask(connection, node, ["systemctl", "is-system-running"])
+        _, said = _ask(provider, connection, node, ["systemctl", "is-system-running"])
         return True if said == "running" else NotYet(said)
 
     _await(provider, lab, node, "is running", running)
@@ -149,7 +151,7 @@ def _await_registry(provider: Provider, lab: str, connection: Ssh, registry: str
     def answers() -> bool | NotYet:
         # From a node, because that is who pulls, and with what every image of a node has.
         dial = ["timeout", "2", "bash", "-c", f": < /dev/tcp/{host}/{port}"]
-        code, said = _ask(connection, CONTROLLER, dial)
+        code, said = _ask(provider, connection, CONTROLLER, dial)
         return True if code == 0 else NotYet(said)
 
     _await(provider, lab, REGISTRY, "answers", answers)
@@ -167,9 +169,10 @@ def _await(
     )
 
 
-def _ask(connection: Ssh, node: str, command: Sequence[str]) -> tuple[int, str]:
+def _ask(provider: Provider, connection: Ssh, node: str, command: Sequence[str]) -> tuple[int, str]:
     try:
-        result = connection.run(node, command, check=False, timeout=10)
+        timeout = ASK_TIMEOUT * provider.slowness
+        result = connection.run(node, command, check=False, timeout=timeout)
     except CommandError as error:
         return -1, error.brief
     return result.returncode, result.stdout.strip() or result.stderr.strip()
