@@ -19,8 +19,9 @@ from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths, default_paths
 from pytest_kollalab.providers import NODES
 from pytest_kollalab.providers.libvirt import LibvirtProvider
+from pytest_kollalab.providers.libvirt_console import Console
 from pytest_kollalab.providers.libvirt_host import Host
-from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
+from pytest_kollalab.providers.libvirt_storage import Storage, lab_of, volume_name
 from pytest_kollalab.providers.libvirt_xml import resource_name
 from pytest_kollalab.ssh import Ssh
 from pytest_kollalab.stages import quiet
@@ -181,10 +182,11 @@ def test_a_state_that_one_machine_has_lost_is_refused(life: Life) -> None:
 
 
 def test_the_console_is_kept(life: Life) -> None:
-    assert "Linux" in life.provider.last_words(LAB, "compute-1") or life.provider.last_words(
-        LAB, "compute-1"
-    )
-    assert life.provider.stopped(LAB, "compute-1") is None
+    for node in NODES:
+        console = Console(life.provider.storage, volume_name(LAB, f"{node}.console"))
+        assert "Welcome to Debian" in console.text()
+        assert life.provider.last_words(LAB, node).strip()
+        assert life.provider.stopped(LAB, node) is None
 
 
 def test_a_machine_that_is_off_is_gone(life: Life) -> None:
