@@ -34,10 +34,34 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
 @dataclass(frozen=True)
+class MachineConfig:
+    """How big a virtual machine is; `memory` in MiB."""
+
+    cpus: int = 2
+    memory: int = 4096
+
+
+@dataclass(frozen=True)
+class ControllerConfig(MachineConfig):
+    """How big the machine with the controlling services is; `memory` in MiB."""
+
+    memory: int = 8192
+
+
+@dataclass(frozen=True)
 class NodesConfig:
-    """What the two nodes are."""
+    """What the two nodes are.
+
+    All but `suite` counts for virtual machines only. `image` is the path or the URL of a cloud
+    image to use instead of a Debian of our own; `checksum` is its SHA-256. `disk` is in GiB.
+    """
 
     suite: str = "trixie"
+    image: str = ""
+    checksum: str = ""
+    disk: int = 40
+    controller: ControllerConfig = field(default_factory=ControllerConfig)
+    compute: MachineConfig = field(default_factory=MachineConfig)
 
 
 @dataclass(frozen=True)
@@ -80,11 +104,13 @@ class Options:
     images are built at once (0: one per core). `artifacts` is the folder for what is collected
     when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
     an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
-    authorities of the registry that images are pulled from.
+    authorities of the registry that images are pulled from. `provider_uri` says which libvirt makes
+    the nodes (default: qemu:///system).
     """
 
     name: str = "lab"
     provider: str = "auto"
+    provider_uri: str = ""
     keep: str = "never"
     fresh: tuple[str, ...] = ()
     until: str = "cloud"
@@ -153,7 +179,10 @@ def _with_folders(config: Config, folder: Path) -> Config:
     """The same with folders that count from the configuration file as full paths."""
     overrides = {name: str(folder / path) for name, path in config.images.overrides.items()}
     images = dataclasses.replace(config.images, overrides=overrides)
-    return dataclasses.replace(config, images=images)
+    nodes = config.nodes
+    if nodes.image and "://" not in nodes.image:
+        nodes = dataclasses.replace(nodes, image=str(folder / nodes.image))
+    return dataclasses.replace(config, images=images, nodes=nodes)
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:

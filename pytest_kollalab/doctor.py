@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import platform
-import re
 import shutil
 import sys
 import urllib.error
@@ -20,13 +17,15 @@ from pytest_kollalab.config import Config, Options
 from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import addresses, capabilities
+from pytest_kollalab.providers import addresses, capabilities, libvirt_probe
 from pytest_kollalab.providers.docker import MEMORY
+from pytest_kollalab.providers.libvirt import EMULATED
+from pytest_kollalab.providers.libvirt_host import Host
+from pytest_kollalab.providers.libvirt_storage import Storage
 
 CORES = 2
 PYTHON = (3, 11)
 NET_TIMEOUT = 5.0
-KVM_CREATE_VM = 0xAE01
 
 # Program -> the package that has it, by family of distributions, where the names differ.
 PACKAGES: dict[str, dict[str, str]] = {
@@ -55,7 +54,7 @@ PROGRAMS = {
     "ip": "it finds free addresses",
 }
 FOR_SERVERS = ("busybox", "cpio", "xorriso")
-FOR_LIBVIRT = ("virsh", "qemu-img")
+FOR_LIBVIRT = ("virsh", "qemu-img", "xorriso")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         _addresses,
         lambda: _folders(paths),
         lambda: _mirror(options.mirror, config.nodes.suite),
-        _machines,
+        lambda: _machines(options, paths),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: list(check()), checks)
@@ -137,27 +136,6 @@ def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
     if free < need:
         return Finding(what, "problem", f"{found}, {need / room.GIB:.0f} are needed", fix)
     return Finding(what, "ok", found)
-
-
-def kvm_trouble(device: Path, cpu: str) -> str | None:
-    """Why machines cannot be accelerated; None when they can.
-
-    A device file alone says nothing: there are hosts whose KVM makes a machine and never runs it.
-    `cpu` is the text of /proc/cpuinfo.
-    """
-    if platform.machine() == "x86_64" and not re.search(r"^flags\b.* (vmx|svm)\b", cpu, re.M):
-        return "the processor shows neither vmx nor svm"
-    try:
-        handle = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        return str(error.strerror)
-    try:
-        os.close(fcntl.ioctl(handle, KVM_CREATE_VM, 0))
-    except OSError as error:
-        return f"it makes no machine: {error.strerror}"
-    finally:
-        os.close(handle)
-    return None
 
 
 def _sudo() -> str:
@@ -279,17 +257,8 @@ def _mirror(mirror: str, suite: str) -> Iterator[Finding]:
         yield Finding("Debian mirror", "note", f"{url}: {error}", fix)
 
 
-def _machines() -> Iterator[Finding]:
+def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
     """Virtual machines: a choice, not a need."""
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    why = kvm_trouble(Path("/dev/kvm"), cpu)
-    if why is None:
-        yield Finding("KVM", "ok", "/dev/kvm")
-    else:
-        yield Finding(
-            "KVM", "note", f"{why}; nodes are containers, or emulated machines",
-            f"{_sudo()}modprobe kvm_intel (or kvm_amd), on a host with virtualization",
-        )  # fmt: skip
     system = _system()
     for program in FOR_LIBVIRT:
         path = shutil.which(program)
@@ -298,3 +267,27 @@ def _machines() -> Iterator[Finding]:
             yield Finding(program, "note", found, install(program, system))
         else:
             yield Finding(program, "ok", path)
+    host = Host(options.provider_uri)
+    troubles = host.problems()
+    for trouble in troubles:
+        if options.provider == "libvirt":
+            yield Finding("libvirt", "problem", trouble.what, trouble.fix)
+        else:
+            yield Finding("libvirt", "note", f"{trouble.what}; nodes are containers", trouble.fix)
+    if troubles:
+        return
+    yield Finding("libvirt", "ok", host.uri)
+    try:
+        why = libvirt_probe.kvm_trouble(host, Storage(host), paths.cache)
+    except KollalabError as error:
+        yield Finding("KVM", "note", f"{error.brief}: {error.details}", error.hint)
+        return
+    if why is None:
+        yield Finding("KVM", "ok", "it ran a guest")
+    else:
+        fix = f"{_sudo()}modprobe kvm_intel (or kvm_amd), on a host with virtualization"
+        if "ermission denied" in why:
+            fix = f"{_sudo()}chgrp kvm /dev/kvm && {_sudo()}chmod 660 /dev/kvm"
+        yield Finding(
+            "KVM", "note", f"{why}; machines are emulated, some {EMULATED:.0f} times slower", fix
+        )

@@ -120,6 +120,10 @@ class Engine:
                 if not stage.shared:
                     self._remove(stage)
 
+    def forget(self) -> None:
+        """Look again at what there is."""
+        self._ready.clear()
+
     def offline(self) -> None:
         """Have no stage ask anybody outside from here on."""
         for stage in self.stages.values():

@@ -112,12 +112,36 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
 
 
 @pytest.fixture(scope="module")
+def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connection]:
+    """The cloud as it was right after its deploy, for a module whose tests run alone.
+
+    The lab is rolled back to its golden state first; each module that uses this has it afresh.
+    """
+    from pytest_kollalab.stages.saves import GOLDEN
+
+    try:
+        kollalab.rollback(GOLDEN)
+    except NeedsLabError as error:
+        pytest.skip(error.brief)
+    except KollalabError as error:
+        pytest.fail(str(error), pytrace=False)
+    # What it kept open leads to servers that know nothing of it.
+    openstack_cloud.session.session.close()
+    connection = kollalab.connect()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
 def tenant(
     openstack_cloud: Connection, kollalab: Lab, request: pytest.FixtureRequest
 ) -> Iterator[Tenant]:
     """A project of the module's own; everything made in it is removed, last first."""
     from pytest_kollalab.sdn.tenant import Tenant
 
+    if "fresh_cloud" in request.fixturenames:
+        # What it makes must not be gone again with the rollback.
+        request.getfixturevalue("fresh_cloud")
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     if kollalab.options.cloud:
         with Tenant(openstack_cloud, name, None, external_cidr=None) as tenant:

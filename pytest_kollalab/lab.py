@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
+    from pytest_kollalab.stages.rewind import Rewind
+    from pytest_kollalab.stages.saves import Save
 
 
 class Lab:
@@ -73,7 +76,27 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers import choose
 
+        if self.options.provider == "auto":
+            # What a lab was made by is also what it is looked at and removed by.
+            record = state.load(self.folder / "nodes.json")
+            if record is not None and "provider" in record.inputs:
+                return self._provider_named(str(record.inputs["provider"]))
         return choose(self.options, self.paths, self.extensions.providers)
+
+    @cached_property
+    def rewind(self) -> Rewind:
+        """What saves the lab and rolls it back."""
+        from pytest_kollalab.stages.rewind import Rewind
+        from pytest_kollalab.stages.saves import Saves
+
+        return Rewind(
+            self.engine,
+            Saves(self.name, self.folder, lambda: self.provider),
+            self.provider,
+            self.lease,
+            records=self.records,
+            resolve=self.extensions.registry.resolve,
+        )
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -97,7 +120,7 @@ class Lab:
                 names=images(self.features),
                 folders=self.extensions.folders(self.features),
             ),
-            NodesStage(*given, provider=self.provider),
+            NodesStage(*given, provider=self.provider, named=self._provider_named),
             CloudStage(
                 *given,
                 features=self.features,
@@ -144,6 +167,7 @@ class Lab:
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
+        self.rewind.recover()
         if not self._announced:
             self._announce(stage)
         if self.config.globals and stage != "tools":
@@ -151,6 +175,8 @@ class Lab:
             self.engine.ensure("tools")
             self._check_variables()
         made = self.engine.ensure(stage)
+        if stage == "cloud":
+            self.rewind.keep_golden()
         self._tell(stage)
         return made
 
@@ -181,6 +207,28 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.lease.forget()
         self.lease.release()
+
+    def save(self, name: str) -> Save:
+        """Save nodes and cloud as they are, under a name; one that has the name goes afterwards.
+
+        Raises StageError without nodes, HostError when the provider cannot, BusyError when another
+        run uses the lab.
+        """
+        self._check_ours("a saved state")
+        return self.rewind.save(name)
+
+    def rollback(self, name: str) -> Save:
+        """Bring nodes and cloud back to a saved state, and return when they are usable.
+
+        Raises as `save` does, and ConfigError for a name that nothing was saved under.
+        """
+        self._check_ours("a saved state")
+        return self.rewind.rollback(name)
+
+    def clear(self, name: str) -> None:
+        """Forget a saved state. Raises ConfigError for a name that nothing was saved under."""
+        self._check_ours("a saved state")
+        self.rewind.clear(name)
 
     def exists(self) -> bool:
         """Whether there is a record of any of the lab's own stages."""
@@ -240,6 +288,12 @@ class Lab:
                 connection.close()
         wanted = self.extensions.registry.resolve(names)
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
+
+    def _provider_named(self, name: str) -> Provider:
+        from pytest_kollalab.providers import choose
+
+        options = replace(self.options, provider=name)
+        return choose(options, self.paths, self.extensions.providers)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables

@@ -23,7 +23,10 @@ END_TIMEOUT = 10.0
 # the nodes.
 SHARED_CONNECTION = "[mux]"
 # Where temporary files are made, relative to cache and state; looked at, never descended into.
-CACHED = ("*", "images/*", "images/*/*", "images/*/*/*", "guest/*", "stages/*/records/*")
+CACHED = (
+    *("*", "images/*", "images/*/*", "images/*/*/*"),
+    *("guest/*", "libvirt/*", "stages/*/records/*"),
+)
 STATED = ("*", "labs/*/*", "labs/*/*/*")
 
 

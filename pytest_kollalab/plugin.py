@@ -19,6 +19,7 @@ from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
     LabFailure,
     compute,
+    fresh_cloud,
     kolla_images,
     kollalab,
     lab_key,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "compute",
+    "fresh_cloud",
     "kolla_images",
     "kollalab",
     "lab_nodes",

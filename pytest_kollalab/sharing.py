@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.session import Failure
 
 MARKER = "disruptive"
+# Rolls the lab back, which nobody else's test would survive.
+FRESH = "fresh_cloud"
 # Asking for it, directly or through another fixture, is what makes a test one of the lab.
 FIXTURE = "kollalab"
 POLL = 0.2
@@ -139,10 +141,11 @@ class Sharing:
 
     @contextmanager
     def _turn(self, item: pytest.Item) -> Iterator[None]:
-        if self.refused or FIXTURE not in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if self.refused or FIXTURE not in names:
             yield
             return
-        if item.get_closest_marker(MARKER) is not None:
+        if item.get_closest_marker(MARKER) is not None or FRESH in names:
             with self.turns.alone(lambda: self.say(f"{item.name}: waits for the other tests")):
                 yield
         else:

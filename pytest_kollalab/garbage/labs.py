@@ -99,8 +99,10 @@ class _Destroy:
 
     def __call__(self) -> None:
         nodes = state.load_if_whole(self.paths.lab(self.name) / "nodes.json")
-        provider = str(nodes.made.get("provider", "auto")) if nodes is not None else "auto"
-        options = Options(name=self.name, provider=provider)
+        # The inputs are there before anything is made.
+        provider = str(nodes.inputs.get("provider", "auto")) if nodes is not None else "auto"
+        uri = str(nodes.made.get("uri", "")) if nodes is not None else ""
+        options = Options(name=self.name, provider=provider, provider_uri=uri)
         lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
         lab.destroy()
 

@@ -48,6 +48,8 @@ class DockerProvider:
 
     name = "docker"
     slowness = 1.0
+    own_clock = False
+    can_save = False
 
     def __init__(self, mirror: str, paths: Paths) -> None:
         self.mirror = mirror
@@ -214,6 +216,21 @@ class DockerProvider:
     def _ours(self, things: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [thing for thing in things if other_home(thing, self._home) is None]
 
+    def save(self, lab: str, name: str) -> None:
+        """Refuse: a container's processes cannot be saved as they run."""
+        raise _cannot_save()
+
+    def restore(self, lab: str, name: str) -> None:
+        """Refuse."""
+        raise _cannot_save()
+
+    def saved(self, lab: str) -> list[str]:
+        """Nothing ever is."""
+        return []
+
+    def clear(self, lab: str, name: str) -> None:
+        """There is nothing to forget."""
+
     def _remove_container(self, container: str) -> None:
         from docker.errors import APIError, NotFound
 
@@ -326,6 +343,15 @@ def other_home(thing: Mapping[str, Any], home: Path) -> Path | None:
     if other is None or Path(other) == home or not state.has_records(Path(other), lab):
         return None
     return Path(other)
+
+
+def _cannot_save() -> HostError:
+    return HostError(
+        "the docker provider cannot save nodes and bring them back",
+        details="its nodes are containers, whose running processes nothing saves as a whole",
+        hint="make the lab of virtual machines, with the provider libvirt; or build the cloud anew "
+        "with --fresh cloud",
+    )
 
 
 def _tagged(lab: str) -> dict[str, list[str]]:

@@ -134,8 +134,9 @@ class CloudStage(Stage):
         }
         accord.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
         with self._nodes_watched(work, names):
+            ready = self._make_ready(work)
             with pull.Pull(ssh, wanted) as pulling:
-                site = self._prepare(work)
+                site = ready or self._prepare(work)
                 self._precheck(work, site)
                 pulling.check()
                 self._deploy(work, site)
@@ -221,6 +222,17 @@ class CloudStage(Stage):
             state.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
         state.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
 
+    def _make_ready(self, work: Work) -> deploy.Site | None:
+        """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
+        own = [Path(path) for path in work.made["nodes"].get("playbooks", ())]
+        if not own:
+            return None
+        site = self._prepare(work)
+        for path in own:
+            with self._timed(work, site, f"nodes-{path.stem}") as play:
+                play(_laid(work, site, path, f"nodes-{path.stem}"))
+        return site
+
     def _precheck(self, work: Work, site: deploy.Site) -> None:
         with self._timed(work, site, "prechecks") as play:
             play(Run("prechecks", "precheck"))
@@ -244,10 +256,7 @@ class CloudStage(Stage):
                 continue
             with self._timed(work, site, f"playbooks-{feature.name}") as play:
                 for path in feature.playbooks:
-                    place = work.folder / "own" / f"{feature.name}-{path.stem}"
-                    laid = playbooks.lay_over(site.playbooks, path.parent, place)
-                    name = f"{feature.name}-{path.stem}"
-                    play(Run(name, "deploy", (str(laid / path.name),)))
+                    play(_laid(work, site, path, f"{feature.name}-{path.stem}"))
 
     @contextmanager
     def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:
@@ -297,6 +306,12 @@ class CloudStage(Stage):
             )
         finally:
             connection.close()
+
+
+def _laid(work: Work, site: deploy.Site, path: Path, name: str) -> Run:
+    """The run of a playbook that is not Kolla-Ansible's, laid beside those."""
+    laid = playbooks.lay_over(site.playbooks, path.parent, work.folder / "own" / name)
+    return Run(name, "deploy", (str(laid / path.name),))
 
 
 def _logged(work: Work) -> Work:

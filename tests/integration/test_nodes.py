@@ -25,7 +25,7 @@ from pytest_kollalab.providers.docker import DockerProvider
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.redaction import Redactor
 from pytest_kollalab.ssh import Ssh
-from pytest_kollalab.stages.nodes import NodesStage
+from pytest_kollalab.stages.nodes import NodesStage, await_node
 from pytest_kollalab.state import Record, Tag
 from pytest_kollalab.wait import NotYet, until
 
@@ -264,7 +264,7 @@ def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
     container.kill()
     assert nodes.provider.gone(LAB, nodes.made) == "compute-1 does not run"
     container.start()
-    nodes.stage._wait_for_node(Ssh(Path(nodes.made["ssh_config"])), "compute-1")
+    await_node(nodes.provider, LAB, Ssh(Path(nodes.made["ssh_config"])), "compute-1")
     assert nodes.provider.gone(LAB, nodes.made) is None
     test_interfaces_are_named_after_their_networks(nodes)
     test_nodes_know_each_other_by_one_address(nodes)
