@@ -12,7 +12,7 @@ from pytest_kollalab.config import nearest
 from pytest_kollalab.errors import ConfigError
 
 CORE = "core"
-BUILT_IN = (CORE, "compute", "sfc")
+BUILT_IN = (CORE, "compute", "sfc", "skydive")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Feature:
     lab's inventory, each with what lies beside it. `services` are the types that must be in the
     catalogue, `extensions` the network API's extensions, and `containers` maps a node group
     (control or compute) to the containers that must run there. `queues` are RabbitMQ's that some
-    service must read. A test that uses one of the
-    `fixtures` asks for the feature.
+    service must read. `passwords` are generated for the lab and known to playbooks by these names.
+    A test that uses one of the `fixtures` asks for the feature.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Feature:
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
     images_from: tuple[Path, ...] = ()
+    passwords: tuple[str, ...] = ()
     playbooks: tuple[Path, ...] = ()
     services: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
@@ -110,3 +111,15 @@ def resolve(wanted: Iterable[str]) -> tuple[Feature, ...]:
 def images(features: Iterable[Feature]) -> tuple[str, ...]:
     """Every Kolla image that the features need, once, sorted."""
     return tuple(sorted({name for feature in features for name in feature.images}))
+
+
+def stock_images(features: Iterable[Feature]) -> tuple[str, ...]:
+    """Those of the images that Kolla itself can build: no feature brings them. Sorted."""
+    found = list(features)
+    brought = {
+        template.parent.name
+        for feature in found
+        for folder in feature.images_from
+        for template in folder.rglob("Dockerfile.j2")
+    }
+    return tuple(name for name in images(found) if name not in brought)

@@ -15,6 +15,9 @@ TEMPLATE = "Dockerfile.j2"
 FROM = re.compile(r"^FROM\s+(?P<from>.+?)\s*$", re.MULTILINE)
 KOLLA = re.compile(
     r"\{\{\s*namespace\s*\}\}/\{\{\s*image_prefix\s*\}\}(?P<name>[\w-]+):\{\{\s*tag\s*\}\}"
+    # The first of several stages has a name.
+    r"(?:\s+AS\s+\w+)?",
+    re.IGNORECASE,
 )
 
 
