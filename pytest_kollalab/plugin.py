@@ -113,12 +113,11 @@ def pytest_configure(config: pytest.Config) -> None:
     sharing = Sharing(config, config.stash[settings_key][1], lambda text: _show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
-    cloud = config.stash[settings_key][1].cloud
-    if cloud:
-        from pytest_kollalab.lent import Lent
+    from pytest_kollalab.lent import Lent, Poor
 
-        lent = Lent(cloud, lambda items: wanted_features(items, config), lambda: make_lab(config))
-        config.pluginmanager.register(lent, "kollalab-lent")
+    cloud = config.stash[settings_key][1].cloud
+    given = (lambda items: wanted_features(items, config), lambda: make_lab(config))
+    config.pluginmanager.register(Lent(cloud, *given) if cloud else Poor(*given), "kollalab-lent")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

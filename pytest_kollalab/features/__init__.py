@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.config import nearest
+from pytest_kollalab.config import Config, nearest
 from pytest_kollalab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.images.added import Given
 
 CORE = "core"
 BUILT_IN = (CORE, "compute", "sfc", "skydive")
@@ -27,6 +30,8 @@ class Feature:
     catalogue, `extensions` the network API's extensions, and `containers` maps a node group
     (control or compute) to the containers that must run there. `queues` are RabbitMQ's that some
     service must read. `passwords` are generated for the lab and known to playbooks by these names.
+    `given` tells which files the configuration has for the images. `obstacle` tells why those
+    cannot be built on this host, or None; it may ask the network, and is asked only before a build.
     A test that uses one of the `fixtures` asks for the feature.
     """
 
@@ -38,6 +43,8 @@ class Feature:
     config: Mapping[str, str] = field(default_factory=dict)
     images_from: tuple[Path, ...] = ()
     passwords: tuple[str, ...] = ()
+    given: Callable[[Config], tuple[Given, ...]] | None = None
+    obstacle: Callable[[Config], str | None] | None = None
     playbooks: tuple[Path, ...] = ()
     services: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()

@@ -68,7 +68,7 @@ class CloudStage(Stage):
         self.features = tuple(features)
         self.provider = provider
         self.extensions = extensions
-        self.folders = extensions.folders(self.features)
+        self.folders = extensions.folders(self.features, config)
 
     def inputs(self) -> Json:
         merged = self._globals()

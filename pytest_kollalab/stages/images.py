@@ -9,10 +9,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kollalab import daemon, features, pypi, releases
+from pytest_kollalab import daemon, features, leftovers, pypi, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
-from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, sources
+from pytest_kollalab.images import (
+    NAMESPACE,
+    added,
+    base,
+    build,
+    golang,
+    registry,
+    render,
+    sources,
+)
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Record, write
@@ -124,6 +133,14 @@ class ImagesStage(Stage):
         render.forget(self.release, self._universe(), self._rendered())
         work.say(f"the images with tag {known.tag} are removed")
 
+    def has(self, folder: Folder) -> bool:
+        """Whether all images of a folder are in the store, as far as the recipe was ever rendered.
+
+        Reads files only.
+        """
+        known = render.recall(self.release, self._universe(), self._rendered())
+        return known is not None and not self._lacking(folder, known.tag)
+
     def _lacking(self, folder: Folder, tag: str) -> list[str]:
         present = registry.stored(self.store, folder.tag(tag), folder.names)
         return [name for name in folder.names if name not in present]
@@ -148,7 +165,11 @@ class ImagesStage(Stage):
                 image = client.images.get(_reference(name, rendered.tag))
                 image.tag(f"{NAMESPACE}/{name}", mine.tag)
                 undo.callback(client.images.remove, _reference(name, mine.tag))
-            self._build(work, venv, mine, folder.names, client, folder.path)
+            laid = undo.enter_context(leftovers.scratch(self.cache, "given"))
+            for file in folder.given:
+                work.say(f"{Path(file.into).name}: {file.source}")
+                file.fetch(Path(laid))
+            self._build(work, venv, mine, folder.names, client, folder.path, Path(laid))
 
     def _build(
         self,
@@ -165,6 +186,7 @@ class ImagesStage(Stage):
         work.say("the sources")
         sources.download(needed, venv / "bin" / "python", folder, work.log)
         collections = sources.unpack_collections(needed, folder)
+        told = golang.argument(golang.settings())
         place = self.cache / "build" / rendered.tag
         conf = place / "kolla-build.conf"
         text = render.configuration(
@@ -178,7 +200,10 @@ class ImagesStage(Stage):
             ],
             sources=folder,
             collections=collections,
-            extra={"threads": str(self.threads or os.cpu_count() or 1)},
+            extra={
+                "threads": str(self.threads or os.cpu_count() or 1),
+                **({"build_args": f"{golang.ARGUMENT}:{told}".replace("$", "$$")} if told else {}),
+            },
         )
         write(conf, text)
         total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
