@@ -25,8 +25,10 @@ from pytest_kollalab.fixtures import (
     kollalab,
     lab_key,
     lab_nodes,
+    local_view,
     openstack_cloud,
     sfc,
+    skydive,
     tenant,
 )
 from pytest_kollalab.sharing import Sharing
@@ -43,8 +45,10 @@ __all__ = [
     "kolla_images",
     "kollalab",
     "lab_nodes",
+    "local_view",
     "openstack_cloud",
     "sfc",
+    "skydive",
     "tenant",
 ]
 
