@@ -61,6 +61,15 @@ class Box:
             and other.y < self.y + self.height
         )
 
+    def inside(self, other: Box) -> bool:
+        """Whether no part of it is outside the other."""
+        return (
+            other.x <= self.x
+            and self.x + self.width <= other.x + other.width
+            and other.y <= self.y
+            and self.y + self.height <= other.y + other.height
+        )
+
 
 @dataclass
 class Layout:
