@@ -22,7 +22,8 @@ NETWORKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 CHAINS = ("#b00020", "#5b2a86", "#006064", "#8a4b00")
 SVG = "http://www.w3.org/2000/svg"
 STYLE = """\
-text { font: 12px sans-serif; fill: #222 } .small { font-size: 10px; fill: #555 }
+text { font: 12px sans-serif; fill: #222; paint-order: stroke; stroke: #fff; stroke-width: 3px;
+stroke-linejoin: round } .small { font-size: 10px; fill: #555 }
 .title { font-size: 15px; font-weight: bold } .node { fill: #f6f6f4; stroke: #999 }
 .bridge { fill: #dfe7ee; stroke: #567 } .cell { stroke-width: 2; fill: #fff }
 .patch { stroke: #567; stroke-width: 2; fill: none }
