@@ -91,11 +91,14 @@ class Lab:
 
         found: dict[str, str] = {}
         registry = self.extensions.registry
-        if self.options.cloud or self.config.images.mode != "build":
+        if self.options.cloud:
             return found
         for name in self.feature_names:
             for feature in registry.resolve([name]):
                 if feature.obstacle is None:
+                    continue
+                if self.config.images.mode != "build":
+                    found[name] = "its images are built here only, and images.mode is another"
                     continue
                 folders = self.extensions.folders([feature], self.config)
                 stage = ImagesStage(self.config, self.options, self.paths, names=())
