@@ -21,8 +21,8 @@ from pytest_kollalab.sdn.topology import Flow, Port, Seen, Topology
 from pytest_kollalab.wait import NotYet
 
 TIMEOUT = 20.0
-# Enough for what a scenario sends, and no danger for the agent's memory.
-RAW_PACKETS = 200
+# Of each flow; Skydive keeps no more.
+RAW_PACKETS = 10
 # Milliseconds between injected packets: slow enough that an injection is seen while it goes on.
 INTERVAL = 400
 
