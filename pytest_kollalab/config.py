@@ -30,6 +30,7 @@ WANTED = {
     list: "list",
     dict: "table",
 }
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
@@ -80,6 +81,19 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True)
+class SkydiveConfig:
+    """Where Skydive's binary comes from: built here, or brought.
+
+    `binary` is a file or an address (a relative file counts from the configuration file) of a
+    binary for Debian's release of the images, and `sha256` its checksum. Without one it is built
+    from Go modules.
+    """
+
+    binary: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """What the lab is. Every field enters the keys of the stages that depend on it.
 
@@ -92,6 +106,7 @@ class Config:
     features: tuple[str, ...] = ()
     images: ImagesConfig = field(default_factory=ImagesConfig)
     nodes: NodesConfig = field(default_factory=NodesConfig)
+    skydive: SkydiveConfig = field(default_factory=SkydiveConfig)
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
 
@@ -148,6 +163,12 @@ def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
         _check_known(key, known, str(path), "run.")
     _fill(Options, run, str(path), "run.")
     _check_choice(f"{path}: images.mode", config.images.mode, IMAGE_MODES)
+    if config.skydive.binary and not SHA256.fullmatch(config.skydive.sha256):
+        raise ConfigError(
+            f"{path}: skydive.binary needs skydive.sha256",
+            details=f"it is {config.skydive.sha256!r}",
+            hint="write the 64 digits that `sha256sum` prints for the file",
+        )
     if run.get("registry_ca"):
         run["registry_ca"] = str(path.parent.resolve() / run["registry_ca"])
     return _with_folders(config, path.parent.resolve()), run
@@ -179,10 +200,12 @@ def _with_folders(config: Config, folder: Path) -> Config:
     """The same with folders that count from the configuration file as full paths."""
     overrides = {name: str(folder / path) for name, path in config.images.overrides.items()}
     images = dataclasses.replace(config.images, overrides=overrides)
-    nodes = config.nodes
+    nodes, skydive = config.nodes, config.skydive
     if nodes.image and "://" not in nodes.image:
         nodes = dataclasses.replace(nodes, image=str(folder / nodes.image))
-    return dataclasses.replace(config, images=images, nodes=nodes)
+    if skydive.binary and "://" not in skydive.binary:
+        skydive = dataclasses.replace(skydive, binary=str(folder / skydive.binary))
+    return dataclasses.replace(config, images=images, nodes=nodes, skydive=skydive)
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:

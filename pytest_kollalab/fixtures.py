@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
     from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.local import Local
     from pytest_kollalab.sdn.server import Compute
     from pytest_kollalab.sdn.sfc import Sfc
+    from pytest_kollalab.sdn.skydive import Skydive
     from pytest_kollalab.sdn.tenant import Tenant
     from pytest_kollalab.session import Failure
     from pytest_kollalab.ssh import Ssh
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
 lab_key = pytest.StashKey["Lab"]()
 
 # Using one of these fixtures asks for the feature; a marker does the same for any test.
-FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": ("sfc",)}
+FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
+    "compute": ("compute",),
+    "sfc": ("sfc",),
+    "skydive": ("skydive",),
+}
 
 
 # pytest offers this class as an attribute of a function only, which mypy does not take for a class.
@@ -165,6 +171,23 @@ def sfc(tenant: Tenant) -> Iterator[Sfc]:
 
     with Sfc(tenant) as sfc:
         yield sfc
+
+
+@pytest.fixture(scope="session")
+def skydive(openstack_cloud: Connection, kollalab: Lab) -> Skydive:
+    """Skydive's analyzer, which knows what the network really does; asks for its feature."""
+    from pytest_kollalab.sdn.skydive import of_lab
+
+    nodes, cloud = ensure(kollalab, "nodes"), ensure(kollalab, "cloud")
+    return of_lab(nodes, cloud, slowness=kollalab.provider.slowness)
+
+
+@pytest.fixture(scope="session")
+def local_view(openstack_cloud: Connection, lab_nodes: Mapping[str, Node]) -> Local:
+    """The topology as the nodes tell it themselves; needs no feature."""
+    from pytest_kollalab.sdn.local import Local
+
+    return Local(next(iter(lab_nodes.values())).ssh, lab_nodes)
 
 
 @pytest.fixture(scope="session")

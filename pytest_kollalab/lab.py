@@ -100,8 +100,37 @@ class Lab:
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The features of the lab, those that others require included."""
-        return self.extensions.registry.resolve(self.feature_names)
+        """The features of the lab, those that others require included, without hindered ones."""
+        names = [name for name in self.feature_names if name not in self.hindered]
+        return self.extensions.registry.resolve(names)
+
+    @cached_property
+    def hindered(self) -> dict[str, str]:
+        """The features asked for whose images this host can neither find nor build, and why.
+
+        Found out once: it may take a request to the network, and images that are there need none.
+        """
+        from pytest_kollalab.stages.images import ImagesStage
+
+        found: dict[str, str] = {}
+        registry = self.extensions.registry
+        if self.options.cloud:
+            return found
+        for name in self.feature_names:
+            for feature in registry.resolve([name]):
+                if feature.obstacle is None:
+                    continue
+                if self.config.images.mode != "build":
+                    found[name] = "its images are built here only, and images.mode is another"
+                    continue
+                folders = self.extensions.folders([feature], self.config)
+                stage = ImagesStage(self.config, self.options, self.paths, names=())
+                if all(map(stage.has, folders)):
+                    continue
+                why = feature.obstacle(self.config)
+                if why is not None:
+                    found[name] = why
+        return found
 
     @cached_property
     def engine(self) -> Engine:
@@ -118,7 +147,7 @@ class Lab:
             images_stage(
                 *given,
                 names=images(self.features),
-                folders=self.extensions.folders(self.features),
+                folders=self.extensions.folders(self.features, self.config),
             ),
             NodesStage(*given, provider=self.provider, named=self._provider_named),
             CloudStage(
@@ -150,7 +179,8 @@ class Lab:
         """The plan for people: a line per stage, and what came from whom."""
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
-        return [*map(str, self.plan()), *self.extensions.describe(self.features)]
+        left_out = [f"feature {name} is left out: {why}" for name, why in self.hindered.items()]
+        return [*map(str, self.plan()), *left_out, *self.extensions.describe(self.features)]
 
     def ensure(self, stage: str) -> Mapping[str, Any]:
         """Have a stage and all that it builds on; returns what the stage made.
@@ -169,6 +199,8 @@ class Lab:
         )
         self.rewind.recover()
         if not self._announced:
+            for name, why in self.hindered.items():
+                self._say(f"feature {name} is left out: {why}")
             self._announce(stage)
         if self.config.globals and stage != "tools":
             # A variable that nobody knows is told before anything is built for it.
@@ -181,7 +213,12 @@ class Lab:
         return made
 
     def up(self) -> None:
-        """Bring the lab up as far as the option `until` says."""
+        """Bring the lab up as far as the option `until` says, with all that was asked for.
+
+        Raises HostError when this host cannot have one of the features.
+        """
+        for name, why in self.hindered.items():
+            raise HostError(f"this host cannot have the feature {name}", details=why)
         self.ensure(self.options.until)
 
     def destroy(self, *, force: bool = False) -> None:

@@ -24,8 +24,10 @@ from pytest_kollalab.fixtures import (
     kollalab,
     lab_key,
     lab_nodes,
+    local_view,
     openstack_cloud,
     sfc,
+    skydive,
     tenant,
 )
 from pytest_kollalab.paths import check_writable, default_paths
@@ -43,8 +45,10 @@ __all__ = [
     "kolla_images",
     "kollalab",
     "lab_nodes",
+    "local_view",
     "openstack_cloud",
     "sfc",
+    "skydive",
     "tenant",
 ]
 
@@ -113,12 +117,11 @@ def pytest_configure(config: pytest.Config) -> None:
     sharing = Sharing(config, config.stash[settings_key][1], lambda text: show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
-    cloud = config.stash[settings_key][1].cloud
-    if cloud:
-        from pytest_kollalab.lent import Lent
+    from pytest_kollalab.lent import Lent, Poor
 
-        lent = Lent(cloud, lambda items: wanted_features(items, config), lambda: make_lab(config))
-        config.pluginmanager.register(lent, "kollalab-lent")
+    cloud = config.stash[settings_key][1].cloud
+    given = (lambda items: wanted_features(items, config), lambda: make_lab(config))
+    config.pluginmanager.register(Lent(cloud, *given) if cloud else Poor(*given), "kollalab-lent")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -228,6 +228,12 @@ class Tenant:
         self.await_active(port)
         return Probe(name, network, namespace, [port])
 
+    def remove(self, probe: Probe) -> None:
+        """Take a probe away now, with its ports."""
+        probe.namespace.remove([port.device for port in probe.ports])
+        for port in probe.ports:
+            self.admin.network.delete_port(port.id, ignore_missing=True)
+
     def outside(self) -> Probe:
         """A host on the external network: what a user of floating IPs is. On the controller."""
         self._check_nodes()

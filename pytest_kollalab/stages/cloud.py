@@ -71,7 +71,7 @@ class CloudStage(Stage):
         self.features = tuple(features)
         self.provider = provider
         self.extensions = extensions
-        self.folders = extensions.folders(self.features)
+        self.folders = extensions.folders(self.features, config)
 
     def inputs(self) -> Json:
         merged = self._globals()
@@ -197,7 +197,8 @@ class CloudStage(Stage):
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as aside:
             # Generating keys takes seconds; the files are written meanwhile.
-            generated = aside.submit(passwords.generate, venv, secrets)
+            own = [name for feature in self.features for name in feature.passwords]
+            generated = aside.submit(passwords.generate, venv, secrets, own)
             self._write_files(work, site)
             generated.result()
         shutil.rmtree(work.folder / "facts", ignore_errors=True)

@@ -9,11 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kollalab import daemon, features, pypi, releases
+from pytest_kollalab import daemon, features, leftovers, pypi, releases
 from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, room, sources
+from pytest_kollalab.images import (
+    NAMESPACE,
+    added,
+    base,
+    build,
+    golang,
+    registry,
+    render,
+    room,
+    sources,
+)
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Record, write
@@ -144,6 +154,14 @@ class ImagesStage(Stage):
         render.forget(self.release, self._universe(), self._rendered())
         work.say(f"the images with tag {known.tag} are removed")
 
+    def has(self, folder: Folder) -> bool:
+        """Whether all images of a folder are in the store, as far as the recipe was ever rendered.
+
+        Reads files only.
+        """
+        known = render.recall(self.release, self._universe(), self._rendered())
+        return known is not None and not self._lacking(folder, known.tag)
+
     def _check_names(self, venv: Path) -> None:
         known = {*render.stock_images(venv), *render.own_images(self.release)}
         unknown = sorted(set(self.names) - known)
@@ -178,7 +196,11 @@ class ImagesStage(Stage):
                 image = client.images.get(_reference(name, rendered.tag))
                 image.tag(f"{NAMESPACE}/{name}", mine.tag)
                 undo.callback(client.images.remove, _reference(name, mine.tag))
-            self._build(work, venv, mine, folder.names, client, folder.path)
+            laid = undo.enter_context(leftovers.scratch(self.cache, "given"))
+            for file in folder.given:
+                work.say(f"{Path(file.into).name}: {file.source}")
+                file.fetch(Path(laid))
+            self._build(work, venv, mine, folder.names, client, folder.path, Path(laid))
 
     def _build(
         self,
@@ -195,6 +217,7 @@ class ImagesStage(Stage):
         work.say("the sources")
         sources.download(needed, venv / "bin" / "python", folder, work.log)
         collections = sources.unpack_collections(needed, folder)
+        told = golang.argument(golang.settings())
         place = self.cache / "build" / rendered.tag
         conf = place / "kolla-build.conf"
         text = render.configuration(
@@ -208,7 +231,10 @@ class ImagesStage(Stage):
             ],
             sources=folder,
             collections=collections,
-            extra={"threads": str(self.threads or os.cpu_count() or 1)},
+            extra={
+                "threads": str(self.threads or os.cpu_count() or 1),
+                **({"build_args": f"{golang.ARGUMENT}:{told}".replace("$", "$$")} if told else {}),
+            },
         )
         write(conf, text)
         total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
@@ -219,7 +245,7 @@ class ImagesStage(Stage):
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
-        return sorted({*features.images(built_in), *render.own_images(self.release)})
+        return sorted({*features.stock_images(built_in), *render.own_images(self.release)})
 
     def _rendered(self) -> Path:
         return self.cache / "rendered"
