@@ -39,7 +39,7 @@ DEFAULTS: Globals = {
 CONFIG: Mapping[str, str] = {
     "galera.cnf": """\
 [mysqld]
-innodb_buffer_pool_size = 256M
+innodb_buffer_pool_size = 128M
 max_connections = 500
 """,
 }

@@ -31,6 +31,13 @@ FEATURE = Feature(
         "openvswitch-vswitchd",
         "neutron-openvswitch-agent",
     ),
+    config={
+        # An agent that starts before Neutron's RPC workers listen loses its first request, and asks
+        # again only after the time-out and as long again: up to two minutes by default. The
+        # time-out of a request doubles with each attempt, so a slow host is not left out.
+        # State reports need no worker of their own for two nodes: the RPC worker takes them too.
+        "neutron.conf": "[DEFAULT]\nrpc_response_timeout = 20\nrpc_state_report_workers = 0\n",
+    },
     services=("identity", "network"),
     containers={
         "control": (
