@@ -23,9 +23,12 @@ FEATURE = Feature(
         "enable_nova_ssh": False,
         "nova_console": "none",
     },
-    # At its end the deploy has the scheduler reload itself (SIGHUP). Nova 33 does that by ending
-    # the worker, which first waits 160 s for work that may be in progress, and takes no request.
     config={
+        # As for Neutron: sixty-four threads a pool that all look for work every second.
+        "nova.conf": "[DEFAULT]\nexecutor_thread_pool_size = 8\n",
+        # At its end the deploy has the scheduler reload itself (SIGHUP). Nova 33 does that by
+        # ending the worker, which first waits 160 s for work that may be in progress, and takes
+        # no request.
         "nova/nova-scheduler.conf": "[DEFAULT]\n"
         "manager_shutdown_timeout = 1\ngraceful_shutdown_timeout = 15\n",
     },
