@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.errors import StageError
@@ -14,12 +15,25 @@ if TYPE_CHECKING:
 
 # Tokens and reports of agents carry times: a few seconds are well within what services allow.
 MOST_APART = 5.0
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 # Prints the clock, then the address of each name, with nothing behind a name that is not known.
 ASK = """\
 date +%s.%N
 for name do echo "$name $(getent ahostsv4 "$name" | cut -d " " -f 1 | sort -u | tr "\\n" " ")"; done
 """
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """By how many seconds a clock is ahead of this host's: a slow answer leaves a span for that."""
+
+    least: float
+    most: float
+
+    @property
+    def surely(self) -> float:
+        """What of it the time that the answer took cannot explain."""
+        return min(max(self.least, 0.0), self.most) if self.most >= 0 else self.most
 
 
 def check(ssh: Ssh, addresses: Mapping[str, str]) -> None:
@@ -29,12 +43,11 @@ def check(ssh: Ssh, addresses: Mapping[str, str]) -> None:
     """
     argv = ["sh", "-c", ASK, "ask", *addresses]
 
-    def ask(node: str) -> tuple[float, str]:
+    def ask(node: str) -> tuple[Ahead, str]:
         before = time.time()
         said = ssh.run(node, argv, timeout=TIMEOUT).stdout
-        # Half a slow connection is no skew.
         clock, _, names = said.partition("\n")
-        return float(clock) - (before + time.time()) / 2, names
+        return Ahead(float(clock) - time.time(), float(clock) - before), names
 
     with ThreadPoolExecutor() as pool:
         found = dict(zip(addresses, pool.map(ask, addresses), strict=True))
@@ -65,9 +78,10 @@ def name_troubles(said: Mapping[str, str], addresses: Mapping[str, str]) -> Iter
                 yield f"{node}: {name} is {', '.join(found)} instead of {address}"
 
 
-def clock_troubles(ahead: Mapping[str, float]) -> Iterator[str]:
-    """Which clocks are apart; `ahead` is by how many seconds each is ahead of this host's."""
-    if ahead and max(ahead.values()) - min(ahead.values()) > MOST_APART:
-        for node, seconds in ahead.items():
-            behind = "ahead of" if seconds >= 0 else "behind"
-            yield f"{node} is {abs(seconds):.0f} s {behind} this host"
+def clock_troubles(ahead: Mapping[str, Ahead]) -> Iterator[str]:
+    """Which clocks are apart, by how far each is ahead of this host's."""
+    least, most = max(a.least for a in ahead.values()), min(a.most for a in ahead.values())
+    if least - most > MOST_APART:
+        for node, found in ahead.items():
+            behind = "ahead of" if found.surely >= 0 else "behind"
+            yield f"{node} is {abs(found.surely):.0f} s {behind} this host"

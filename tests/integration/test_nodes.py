@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 import shutil
@@ -151,7 +152,8 @@ def test_clocks_that_differ_are_told(nodes: Built) -> None:
     try:
         with pytest.raises(StageError, match="clocks of the nodes differ") as caught:
             agree(nodes)
-        assert "compute-1 is 90 s behind this host" in caught.value.details
+        # As far as the time that the answer took does not explain it.
+        assert re.search(r"compute-1 is (90|[78]\d) s behind this host", caught.value.details)
         assert "NTP" in caught.value.hint
     finally:
         nodes.run("compute-1", "rm /usr/local/bin/date")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.cloud.accord import clock_troubles, name_troubles
+from pytest_kollalab.cloud.accord import Ahead, clock_troubles, name_troubles
 
 ADDRESSES = {"controller-1": "10.0.1.11", "compute-1": "10.0.1.12"}
 
@@ -22,10 +22,18 @@ def test_a_name_that_is_unknown_or_means_something_else() -> None:
 
 
 def test_clocks() -> None:
-    assert list(clock_troubles({"controller-1": 0.4, "compute-1": -1.2})) == []
+    def troubles(controller: Ahead, compute: Ahead) -> list[str]:
+        return list(clock_troubles({"controller-1": controller, "compute-1": compute}))
+
+    assert troubles(Ahead(-0.1, 0.4), Ahead(-1.2, -1.0)) == []
     # What both are ahead of this host is their own business.
-    assert list(clock_troubles({"controller-1": 3600.0, "compute-1": 3601.0})) == []
-    assert list(clock_troubles({"controller-1": 0.1, "compute-1": -90.2})) == [
+    assert troubles(Ahead(3600.0, 3600.2), Ahead(3601.0, 3601.1)) == []
+    # Of an answer that took 40 s nobody can tell when the clock was read.
+    assert troubles(Ahead(-0.1, 0.1), Ahead(-39.0, 1.0)) == []
+    assert troubles(Ahead(-0.1, 0.1), Ahead(-90.6, -90.2)) == [
         "controller-1 is 0 s ahead of this host",
         "compute-1 is 90 s behind this host",
     ]
+    assert troubles(Ahead(-0.1, 0.1), Ahead(89.8, 90.4))[1] == (
+        "compute-1 is 90 s ahead of this host"
+    )
