@@ -65,7 +65,14 @@ def bases(paths: Paths, config: Config, uri: str, older_than: float) -> Iterator
     for name in there:
         if name.startswith(BASE) and name.endswith(".qcow2") and name not in used:
             why = f"an image that no machine at {host.uri} stands on"
-            yield Item("files", name, why, 0.0, None, functools.partial(_remove, storage, name))
+            yield Item(
+                "files",
+                name,
+                why,
+                0.0,
+                storage.size_of(name),
+                functools.partial(_remove, storage, name),
+            )
 
 
 def _destroy(host: Host, lab: str) -> None:

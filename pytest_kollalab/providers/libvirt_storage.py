@@ -113,6 +113,11 @@ class Storage:
             with self.host.doing(f"remove the volume {name}"):
                 volume.delete()
 
+    def size_of(self, name: str) -> int:
+        """The bytes that a volume takes; 0 when it is not there."""
+        volume = self.volume(name)
+        return int(volume.info()[2]) if volume is not None else 0
+
     def base_of(self, name: str) -> str:
         """The name of the volume that a disk stands on; empty when it stands on its own."""
         volume = self.volume(name)

@@ -11,7 +11,7 @@ from pytest_kollalab.errors import BusyError, StageError
 from pytest_kollalab.features import Feature
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.providers import Provider
-from pytest_kollalab.ssh import close
+from pytest_kollalab.ssh import Ssh, close
 from pytest_kollalab.stages import quiet
 from pytest_kollalab.stages.saves import GOLDEN, Save, Saves
 from pytest_kollalab.state import READY, Record
@@ -44,6 +44,10 @@ class Rewind:
         """Save nodes and cloud as they are."""
         with self._changing(f"save {name}"):
             save = self.saves.save(name)
+            nodes = self._records()["nodes"]
+            if self.provider.own_clock:
+                # They stood still for as long as it took.
+                quiet.step_clocks(Ssh(quiet.ssh_config(nodes)), nodes.made["nodes"])
         self.engine.say(f"saved {name} in {save.seconds:.0f} s")
         return save
 

@@ -141,3 +141,13 @@ def test_what_is_not_there_is_neither_saved_nor_brought_back(paths: Paths, verb:
     with pytest.raises(KollalabError) as caught:
         getattr(lab(paths), verb)("golden")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("verb", ["save", "rollback"])
+def test_a_lab_that_another_run_uses_keeps_its_nodes_as_they_are(paths: Paths, verb: str) -> None:
+    other = Lease(paths.state / "labs" / "lab.lease", "other")
+    other.take()
+    with pytest.raises(BusyError, match="in use by another run") as caught:
+        getattr(lab(paths), verb)("golden")
+    assert "end that one first" in caught.value.hint
+    other.release()

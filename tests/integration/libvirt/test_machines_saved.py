@@ -92,7 +92,7 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def machines(tmp_path_factory: pytest.TempPathFactory, small_images: None) -> Iterator[Machines]:
     made = Machines(tmp_path_factory.mktemp("saved"))
     try:
         made.create()

@@ -73,7 +73,7 @@ def left() -> list[str]:
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> NodesConfig:
+def image(tmp_path: Path, small_images: None) -> NodesConfig:
     """A cloud image whose kernel panics."""
     path = tmp_path / "image.raw"
     path.write_bytes(speaking_sector())
