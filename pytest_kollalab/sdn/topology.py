@@ -168,13 +168,14 @@ class Hop:
 
 @dataclass(frozen=True)
 class Seen:
-    """One IPv4 packet at a point; `time` is in seconds of the node's clock."""
+    """One IPv4 packet at a point: `time` in seconds of the node's clock, `sender` is a MAC."""
 
     time: float
     src: str
     dst: str
     ttl: int
     is_request: bool = False
+    sender: str = ""
 
 
 class Sight(Protocol):
@@ -237,16 +238,19 @@ def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[
 
 
 def hops(seen: Mapping[Port, Sequence[Seen]], src: str, dst: str) -> list[Hop]:
-    """The ports that requests from src to dst passed: by falling TTL, then by time.
+    """The ports that requests from src to dst passed, in order, without a common clock.
 
-    Whoever routes lowers the TTL by one, which orders nodes whose clocks differ.
+    Whoever routes lowers the TTL by one; of two ports that saw the same TTL, the one whose own
+    MAC the packets bear is where they came from.
     """
     found = []
     for port, packets in seen.items():
         ours = [p for p in packets if p.is_request and (p.src, p.dst) == (src, dst)]
         if ours:
-            found.append((-ours[0].ttl, ours[0].time, Hop(port, len(ours), ours[0].ttl)))
-    return [hop for *_, hop in sorted(found, key=lambda entry: entry[:2])]
+            first = ours[0]
+            order = (-first.ttl, first.sender != port.mac, first.time)
+            found.append((order, Hop(port, len(ours), first.ttl)))
+    return [hop for _, hop in sorted(found, key=lambda entry: entry[0])]
 
 
 def flows(packets: Iterable[Seen], protocol: str) -> list[Flow]:
