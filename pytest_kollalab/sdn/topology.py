@@ -201,11 +201,13 @@ class Collector(Protocol):
 
 
 def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> Port:
-    """Wait until a port of Neutron is seen, with what it is to Neutron. Raises WaitError."""
+    """Wait until a port of Neutron is seen whole, in its namespace. Raises WaitError."""
 
     def look() -> Port | NotYet:
         found = collector.topology().neutron(id)
-        return found if found is not None and found.neutron else NotYet("no such port")
+        if found is None:
+            return NotYet("no such port")
+        return found if found.mac and found.namespace else NotYet(repr(found))
 
     return wait.until(
         f"port {id} to be seen by {collector.name}", look, timeout=within, interval=0.2
