@@ -92,6 +92,7 @@ def _refusal(proxy: str, module: str, version: str) -> str | None:
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             return None
     except urllib.error.HTTPError as error:
+        error.close()
         return f"{shown} does not have {module} {version} ({error.code})"
     except (OSError, ValueError) as error:
         return f"{shown} does not answer: {getattr(error, 'reason', error)}"

@@ -197,6 +197,7 @@ def _read(packet: Mapping[str, Any]) -> Iterator[Seen]:
         ".".join(map(str, header[16:20])),
         header[8],
         is_request,
+        data[6:12].hex(":"),
     )
 
 

@@ -94,7 +94,7 @@ class LocalSight:
     def packets(self, point: Port) -> list[Seen]:
         """The IPv4 packets that passed a point, in order."""
         return [
-            Seen(p.time, p.src, p.dst, p.ttl, p.is_echo_request)
+            Seen(p.time, p.src, p.dst, p.ttl, p.is_echo_request, p.src_mac)
             for p in self.seen.get(point, ())
             if p.src
         ]

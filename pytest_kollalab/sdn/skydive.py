@@ -25,6 +25,8 @@ TIMEOUT = 20.0
 RAW_PACKETS = 10
 # Milliseconds between injected packets: slow enough that an injection is seen while it goes on.
 INTERVAL = 400
+# That many looks in a row with the same counts.
+SETTLED = 4
 
 
 class Skydive:
@@ -51,7 +53,8 @@ class Skydive:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace").strip()
+            with error:
+                said = error.read().decode(errors="replace").strip()
             raise KollalabError(
                 f"Skydive answers {error.code} to {method} {path}", details=said
             ) from error
@@ -148,6 +151,7 @@ class SkydiveSight:
     def __post_init__(self) -> None:
         self._flows: dict[str, list[Flow]] = {}
         self._packets: dict[str, list[Seen]] = {}
+        self._query = f"G.Flows().Has('CaptureID', '{self.capture}')"
 
     def flows(self, point: Port) -> Sequence[Flow]:
         """What passed a point."""
@@ -166,10 +170,20 @@ class SkydiveSight:
         self._await_state("the capture to end", set())
 
     def close(self) -> None:
-        """Ask for what was seen."""
-        raw = self.skydive.gremlin(f"G.Flows().Has('CaptureID', '{self.capture}')")
+        """Ask for what was seen, once no more is told: agents read packets in blocks."""
+        before: list[int] = []
+
+        def look() -> bool | NotYet:
+            metrics = self.skydive.gremlin(f"{self._query}.Metrics().Sum()")
+            before.append(hash(json.dumps(metrics)))
+            last = before[-SETTLED:]
+            settled = len(last) == SETTLED and len(set(last)) == 1
+            return settled or NotYet(f"still counting: {metrics}")
+
+        wait.until("what was captured to be told", look, timeout=self.skydive.within, interval=0.4)
+        raw = self.skydive.gremlin(self._query)
         self._flows = parse_flows(raw)
-        found = self.skydive.gremlin(f"G.Flows().Has('CaptureID', '{self.capture}').RawPackets()")
+        found = self.skydive.gremlin(f"{self._query}.RawPackets()")
         self._packets = parse_packets(raw, found)
 
     def _await_state(self, what: str, wanted: set[str]) -> None:

@@ -168,13 +168,14 @@ class Hop:
 
 @dataclass(frozen=True)
 class Seen:
-    """One IPv4 packet at a point; `time` is in seconds of the node's clock."""
+    """One IPv4 packet at a point: `time` in seconds of the node's clock, `sender` is a MAC."""
 
     time: float
     src: str
     dst: str
     ttl: int
     is_request: bool = False
+    sender: str = ""
 
 
 class Sight(Protocol):
@@ -200,11 +201,13 @@ class Collector(Protocol):
 
 
 def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> Port:
-    """Wait until a port of Neutron is seen, with what it is to Neutron. Raises WaitError."""
+    """Wait until a port of Neutron is seen whole, in its namespace. Raises WaitError."""
 
     def look() -> Port | NotYet:
         found = collector.topology().neutron(id)
-        return found if found is not None and found.neutron else NotYet("no such port")
+        if found is None:
+            return NotYet("no such port")
+        return found if found.mac and found.namespace else NotYet(repr(found))
 
     return wait.until(
         f"port {id} to be seen by {collector.name}", look, timeout=within, interval=0.2
@@ -237,16 +240,19 @@ def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[
 
 
 def hops(seen: Mapping[Port, Sequence[Seen]], src: str, dst: str) -> list[Hop]:
-    """The ports that requests from src to dst passed: by falling TTL, then by time.
+    """The ports that requests from src to dst passed, in order, without a common clock.
 
-    Whoever routes lowers the TTL by one, which orders nodes whose clocks differ.
+    Whoever routes lowers the TTL by one; of two ports that saw the same TTL, the one whose own
+    MAC the packets bear is where they came from.
     """
     found = []
     for port, packets in seen.items():
         ours = [p for p in packets if p.is_request and (p.src, p.dst) == (src, dst)]
         if ours:
-            found.append((-ours[0].ttl, ours[0].time, Hop(port, len(ours), ours[0].ttl)))
-    return [hop for *_, hop in sorted(found, key=lambda entry: entry[:2])]
+            first = ours[0]
+            order = (-first.ttl, first.sender != port.mac, first.time)
+            found.append((order, Hop(port, len(ours), first.ttl)))
+    return [hop for _, hop in sorted(found, key=lambda entry: entry[0])]
 
 
 def flows(packets: Iterable[Seen], protocol: str) -> list[Flow]:

@@ -28,7 +28,8 @@ BACK_WITHIN = 60.0
 def test_nobody_is_answered_without_the_password(skydive: Skydive, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{skydive.url}/{path}", timeout=10)
-    assert refused.value.code == 401
+    with refused.value as answer:
+        assert answer.code == 401
 
 
 def test_it_listens_on_the_management_network_only(lab_nodes: Mapping[str, Node]) -> None:

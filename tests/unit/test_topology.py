@@ -55,8 +55,8 @@ def test_hops_are_in_the_order_of_ttl_then_time() -> None:
     seen = {
         FAR: [request(3.0, 63), request(4.0, 63)],
         TAP: [request(1.0, 64), Seen(1.1, "b", "a", 64), request(2.0, 64)],
-        replace(FAR, name="other"): [request(0.5, 63, "x", "b")],
-        replace(FAR, name="later"): [request(9.0, 64)],
+        replace(FAR, name="other", mac="z"): [request(0.5, 63, "x", "b")],
+        replace(FAR, name="later", mac="z"): [request(9.0, 64)],
     }
     found = hops(seen, "a", "b")
     assert [(hop.port.name, hop.packets, hop.ttl) for hop in found] == [
@@ -64,6 +64,14 @@ def test_hops_are_in_the_order_of_ttl_then_time() -> None:
         ("later", 1, 64),
         ("tap2", 2, 63),
     ]
+
+
+def test_of_two_ports_with_one_ttl_the_sender_is_first() -> None:
+    seen = {
+        replace(FAR, mac="b"): [replace(request(1.0, 64), sender="m")],
+        TAP: [replace(request(1.0, 64), sender="m")],
+    }
+    assert [hop.port.name for hop in hops(seen, "a", "b")] == ["tap1", "tap2"]
 
 
 def test_packets_add_up_to_flows_of_two_ways() -> None:
