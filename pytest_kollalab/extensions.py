@@ -12,7 +12,7 @@ import pluggy
 
 from pytest_kollalab import hookspecs
 from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.features import BUILT_IN, Feature, Registry, images
+from pytest_kollalab.features import BUILT_IN, Feature, Registry, stock_images
 from pytest_kollalab.images import added
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Extensions:
         paths += [path for feature in features for path in feature.images_from]
         found = tuple(added.read(path) for path in dict.fromkeys(paths))
         if found:
-            added.check_apart(found, images(map(self.registry.get, BUILT_IN)))
+            added.check_apart(found, stock_images(map(self.registry.get, BUILT_IN)))
         return found
 
     def describe(self, features: Iterable[Feature]) -> list[str]:

@@ -83,7 +83,7 @@ class Lab:
     @cached_property
     def engine(self) -> Engine:
         """The engine with this lab's four stages."""
-        from pytest_kollalab.features import images
+        from pytest_kollalab.features import images, nodes
         from pytest_kollalab.stages.cloud import CloudStage
         from pytest_kollalab.stages.nodes import NodesStage
         from pytest_kollalab.stages.pulled import images_stage
@@ -97,7 +97,7 @@ class Lab:
                 names=images(self.features),
                 folders=self.extensions.folders(self.features),
             ),
-            NodesStage(*given, provider=self.provider),
+            NodesStage(*given, provider=self.provider, extra=nodes(self.features)),
             CloudStage(
                 *given,
                 features=self.features,

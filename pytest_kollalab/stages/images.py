@@ -190,7 +190,7 @@ class ImagesStage(Stage):
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
-        return sorted({*features.images(built_in), *render.own_images(self.release)})
+        return sorted({*features.stock_images(built_in), *render.own_images(self.release)})
 
     def _rendered(self) -> Path:
         return self.cache / "rendered"

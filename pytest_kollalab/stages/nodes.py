@@ -1,4 +1,4 @@
-"""The nodes stage: two nodes and their networks, reachable over SSH, with systemd running."""
+"""The nodes stage: nodes and their networks, reachable over SSH, with systemd running."""
 
 from __future__ import annotations
 
@@ -36,8 +36,16 @@ class NodesStage(Stage):
     needs = ("images",)
 
     def __init__(
-        self, config: Config, options: Options, paths: Paths, *, provider: Provider
+        self,
+        config: Config,
+        options: Options,
+        paths: Paths,
+        *,
+        provider: Provider,
+        extra: Sequence[str] = (),
     ) -> None:
+        self.extra = tuple(extra)
+        self.names = (*NODES, *self.extra)
         self.config = config
         self.lab = options.name
         self.paths = paths
@@ -45,7 +53,16 @@ class NodesStage(Stage):
 
     def inputs(self) -> Json:
         """What the provider makes nodes from."""
-        return {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+        found = {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+        # Left out where there is none: a lab without them is what it was.
+        return found | ({"extra": list(self.extra)} if self.extra else {})
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        """Nodes that are there beside those that are wanted do no harm."""
+        if set(wanted.get("extra", ())) <= set(recorded.get("extra", ())):
+            wanted = {k: v for k, v in wanted.items() if k != "extra"}
+            recorded = {k: v for k, v in recorded.items() if k != "extra"}
+        return super().serves(recorded, wanted)
 
     def gone(self, record: Record) -> str | None:
         """Ask the provider, and look for the key."""
@@ -54,14 +71,15 @@ class NodesStage(Stage):
         return self.provider.gone(self.lab, record.made)
 
     def create(self, work: Work) -> dict[str, Json]:
-        """Make keys, nodes and the ssh_config, then wait for both nodes side by side."""
+        """Make keys, nodes and the ssh_config, then wait for all nodes side by side."""
         key, config = work.folder / "id_ed25519", work.folder / "ssh_config"
         work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
         ssh.make_key(key, f"kollalab {work.tag.lab}")
         point("nodes:key-made")
-        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in NODES}
+        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in self.names}
         spec = Spec(
             tag=work.tag,
+            names=self.names,
             nodes=self.config.nodes,
             authorized_key=key.with_suffix(".pub").read_text(encoding="utf-8"),
             host_keys=host_keys,
@@ -70,6 +88,7 @@ class NodesStage(Stage):
             say=work.say,
         )
         made = self.provider.create(spec, work.undo)
+        self._check_all_made(made)
         point("nodes:provided")
         ssh.write_config(
             config,
@@ -89,9 +108,18 @@ class NodesStage(Stage):
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
 
+    def _check_all_made(self, made: Mapping[str, Json]) -> None:
+        missing = [name for name in self.names if name not in made["nodes"]]
+        if missing:
+            raise StageError(
+                f"the provider {self.provider.name} did not make {', '.join(missing)}",
+                details="a feature of the lab wants nodes of its own, which this provider ignores",
+                hint="leave that feature out, or use the docker provider",
+            )
+
     def _wait_for_all(self, work: Work, connection: Ssh, registry: str) -> None:
         with ThreadPoolExecutor() as pool:
-            jobs = {node: pool.submit(self._wait_for_node, connection, node) for node in NODES}
+            jobs = {node: pool.submit(self._wait_for_node, connection, node) for node in self.names}
             if registry:
                 jobs[REGISTRY] = pool.submit(self._wait_for_registry, connection, registry)
         for thing, job in jobs.items():

@@ -209,7 +209,7 @@ class PulledImagesStage(Stage):
 
     def _universe(self) -> list[str]:
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
-        return sorted({*features.images(built_in), *self.names})
+        return sorted({*features.stock_images(built_in), *self.names})
 
 
 def _override(name: str, folder: Path) -> Path:

@@ -126,3 +126,14 @@ def test_a_lab_in_use_is_not_destroyed(paths: Paths) -> None:
             lab(paths).destroy()
     finally:
         other.release()
+
+
+def test_nodes_of_a_feature_change_the_nodes_and_serve_who_wants_none(paths: Paths) -> None:
+    few, more = lab(paths, "sfc"), lab(paths, "sfc", "bgpvpn")
+    assert keys(few)["images"] == keys(more)["images"]
+    assert keys(few)["nodes"] != keys(more)["nodes"]
+    wanted, recorded = (each.engine.stages["nodes"].inputs() for each in (few, more))
+    assert recorded == {**wanted, "extra": ["gateway-1"]}
+    assert few.engine.stages["nodes"].serves(recorded, wanted)
+    assert not more.engine.stages["nodes"].serves(wanted, recorded)
+    assert not few.engine.stages["nodes"].serves({**recorded, "mtu": "another"}, wanted)
