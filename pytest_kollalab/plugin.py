@@ -20,6 +20,7 @@ from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
     LabFailure,
+    bgpvpn,
     compute,
     kolla_images,
     kollalab,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.report.summary import Summary
 
 __all__ = [
+    "bgpvpn",
     "compute",
     "kolla_images",
     "kollalab",

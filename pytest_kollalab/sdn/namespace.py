@@ -73,8 +73,12 @@ class Namespace:
         timeout: float | None = 60,
     ) -> Result:
         """Run a command in the namespace. Raises CommandError when it fails, unless told not to."""
-        inside = ["ip", "netns", "exec", self.name, *argv]
+        inside = self.inside(argv)
         return self.ssh.run(self.node, inside, input=input, check=check, timeout=timeout)
+
+    def inside(self, argv: Sequence[str]) -> list[str]:
+        """The command that runs a command in the namespace."""
+        return ["ip", "netns", "exec", self.name, *argv]
 
     def script(self, text: str, *words: str, check: bool = True) -> Result:
         """Run a shell script on the node, outside the namespace, with words as $1, $2 and so on."""
@@ -124,6 +128,15 @@ class Namespace:
 
 
 @dataclass(frozen=True)
+class Outer(Namespace):
+    """The node's own namespace; the name is for what runs in it."""
+
+    def inside(self, argv: Sequence[str]) -> list[str]:
+        """The command itself."""
+        return list(argv)
+
+
+@dataclass(frozen=True)
 class Background:
     """A command that runs in a namespace; what it printed is in a folder on the node."""
 
@@ -141,7 +154,7 @@ class Background:
             f"--property=StandardOutput=file:{self.folder}/out",
             f"--property=StandardError=file:{self.folder}/err",
             f"--property=WorkingDirectory={self.folder}",
-            *("ip", "netns", "exec", self.namespace.name, *argv),
+            *self.namespace.inside(argv),
         ]
         self.namespace.script("\n".join([*lines, shlex.join(command)]))
 
