@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
     from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.bgpvpn import Bgpvpn
     from pytest_kollalab.sdn.local import Local
     from pytest_kollalab.sdn.server import Compute
     from pytest_kollalab.sdn.sfc import Sfc
@@ -28,6 +29,7 @@ lab_key = pytest.StashKey["Lab"]()
 
 # Using one of these fixtures asks for the feature; a marker does the same for any test.
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
+    "bgpvpn": ("bgpvpn",),
     "compute": ("compute",),
     "sfc": ("sfc",),
     "skydive": ("skydive",),
@@ -171,6 +173,15 @@ def sfc(tenant: Tenant) -> Iterator[Sfc]:
 
     with Sfc(tenant) as sfc:
         yield sfc
+
+
+@pytest.fixture(scope="module")
+def bgpvpn(tenant: Tenant, lab_nodes: Mapping[str, Node]) -> Iterator[Bgpvpn]:
+    """BGP VPNs of the module's project, and sites outside; asks for the feature `bgpvpn`."""
+    from pytest_kollalab.sdn.bgpvpn import Bgpvpn
+
+    with Bgpvpn(tenant, {name: node.addresses["tunnel"] for name, node in lab_nodes.items()}) as b:
+        yield b
 
 
 @pytest.fixture(scope="session")

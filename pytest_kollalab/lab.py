@@ -135,7 +135,7 @@ class Lab:
     @cached_property
     def engine(self) -> Engine:
         """The engine with this lab's four stages."""
-        from pytest_kollalab.features import images
+        from pytest_kollalab.features import images, nodes
         from pytest_kollalab.stages.cloud import CloudStage
         from pytest_kollalab.stages.nodes import NodesStage
         from pytest_kollalab.stages.pulled import images_stage
@@ -149,7 +149,12 @@ class Lab:
                 names=images(self.features),
                 folders=self.extensions.folders(self.features, self.config),
             ),
-            NodesStage(*given, provider=self.provider, named=self._provider_named),
+            NodesStage(
+                *given,
+                provider=self.provider,
+                named=self._provider_named,
+                extra=nodes(self.features),
+            ),
             CloudStage(
                 *given,
                 features=self.features,

@@ -18,6 +18,7 @@ from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
     FIXTURE_FEATURES,
     LabFailure,
+    bgpvpn,
     compute,
     fresh_cloud,
     kolla_images,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.report.summary import Summary
 
 __all__ = [
+    "bgpvpn",
     "compute",
     "fresh_cloud",
     "kolla_images",

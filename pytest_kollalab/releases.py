@@ -103,6 +103,18 @@ RELEASES = {
                 section="neutron-base-plugin-networking-sfc",
             ),
             Source(
+                "networking-bgpvpn",
+                "24.0.0",
+                "27a5f4c6f6f756ca3102aa808a994b91b8b43b67965b03097ff3550af2270cc8",
+                section="neutron-base-plugin-networking-bgpvpn",
+            ),
+            Source(
+                "networking-bagpipe",
+                "24.0.0",
+                "2b19e093037ad68d91ca87fc5528a93a147e6c054ffcd30ef40dad3b8e38fc5d",
+                section="neutron-base-plugin-networking-bagpipe",
+            ),
+            Source(
                 "ansible",
                 "12.3.0",
                 "cd156f82fa87f7a899212b0efa9f7ca3a24d609212de9f78428a572eb01e5414",

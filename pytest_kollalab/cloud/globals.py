@@ -135,6 +135,11 @@ def added_images(made: Mapping[str, Mapping[str, Any]], tags: Mapping[str, str])
     return {"kollalab_images": found} if found else {}
 
 
+def networks(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The variable `kollalab_networks`, for playbooks: cidr, gateway and mtu of each network."""
+    return {"kollalab_networks": {k: dict(v) for k, v in made["nodes"]["networks"].items()}}
+
+
 def is_userspace(merged: Globals) -> bool:
     """Whether these globals make Open vSwitch forward in user space."""
     return merged.get("ovs_datapath") == "netdev"

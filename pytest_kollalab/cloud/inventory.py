@@ -16,13 +16,23 @@ _SECTION = re.compile(r"\[[^\]]+\]\s*")
 
 
 def groups(nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which nodes are in which of the first groups."""
+    """Which nodes are in which of the first groups.
+
+    A node that is neither controller nor compute node, such as `gateway-1`, is in a group of its
+    kind only, which Kolla-Ansible deploys nothing to.
+    """
     control = tuple(name for name in nodes if name.startswith("controller-"))
     compute = tuple(name for name in nodes if name.startswith("compute-"))
+    own: dict[str, tuple[str, ...]] = {}
+    for name in nodes:
+        if name not in (*control, *compute):
+            group = name.rpartition("-")[0]
+            own[group] = (*own.get(group, ()), name)
     return {
         **dict.fromkeys(CONTROL_GROUPS, control),
         **dict.fromkeys(COMPUTE_GROUPS, compute),
         **dict.fromkeys(EMPTY_GROUPS, ()),
+        **own,
     }
 
 
@@ -31,6 +41,7 @@ def render(stock: str, nodes: Sequence[str]) -> str:
     members = groups(nodes)
     lines: list[str] = []
     replaced = False
+    there: set[str] = set()
     for line in stock.splitlines():
         section = _SECTION.fullmatch(line)
         if section is not None:
@@ -38,7 +49,10 @@ def render(stock: str, nodes: Sequence[str]) -> str:
             replaced = group is not None and group["name"] in members
             lines.append(line)
             if group is not None and replaced:
+                there.add(group["name"])
                 lines += [*members[group["name"]], ""]
         elif not replaced:
             lines.append(line)
+    for name in (name for name in members if name not in there):
+        lines += ["", f"[{name}]", *members[name]]
     return "\n".join(lines) + "\n"

@@ -32,6 +32,8 @@ def images_by_node(features: Iterable[Feature], nodes: Sequence[str]) -> dict[st
         ):
             for node in members[group]:
                 wanted[node].update(dict.fromkeys(names))
+        for node, names in feature.nodes.items():
+            wanted[node].update(dict.fromkeys(names))
     return {node: list(names) for node, names in wanted.items()}
 
 

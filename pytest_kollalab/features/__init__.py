@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.images.added import Given
 
 CORE = "core"
-BUILT_IN = (CORE, "compute", "sfc", "skydive")
+BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive")
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,26 @@ class Feature:
     """What a capability adds to a lab.
 
     `control_images` and `compute_images` are Kolla image names by the node that runs them.
+    `nodes` are nodes that the lab has more than others, such as `gateway-1`, each with the images
+    it fetches; they are in an inventory group of their own, here `gateway`, and run no OpenStack.
     `globals` are Kolla-Ansible variables; lists of several features are joined. `config` maps a
     path below Kolla's custom configuration folder to a file's text. `images_from` are folders of
     Kolla image templates that the feature brings. `playbooks` run after the deploy, against the
     lab's inventory, each with what lies beside it. `services` are the types that must be in the
     catalogue, `extensions` the network API's extensions, and `containers` maps a node group
-    (control or compute) to the containers that must run there. `queues` are RabbitMQ's that some
-    service must read. `passwords` are generated for the lab and known to playbooks by these names.
-    `given` tells which files the configuration has for the images. `obstacle` tells why those
-    cannot be built on this host, or None; it may ask the network, and is asked only before a build.
-    A test that uses one of the `fixtures` asks for the feature.
+    (control, compute, or that of a node of its own) to the containers that must run there.
+    `queues` are RabbitMQ's that some service must read. `passwords` are generated for the lab and
+    known to playbooks by these names. `given` tells which files the configuration has for the
+    images. `obstacle` tells why those cannot be built on this host, or None; it may ask the
+    network, and is asked only before a build. A test that uses one of the `fixtures` asks for the
+    feature.
     """
 
     name: str
     requires: tuple[str, ...] = ()
     control_images: tuple[str, ...] = ()
     compute_images: tuple[str, ...] = ()
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
     images_from: tuple[Path, ...] = ()
@@ -55,7 +59,8 @@ class Feature:
     @property
     def images(self) -> tuple[str, ...]:
         """Every Kolla image of the feature, once."""
-        return tuple(dict.fromkeys((*self.control_images, *self.compute_images)))
+        own = [name for names in self.nodes.values() for name in names]
+        return tuple(dict.fromkeys((*self.control_images, *self.compute_images, *own)))
 
 
 class Registry:
@@ -130,3 +135,8 @@ def stock_images(features: Iterable[Feature]) -> tuple[str, ...]:
         for template in folder.rglob("Dockerfile.j2")
     }
     return tuple(name for name in images(found) if name not in brought)
+
+
+def nodes(features: Iterable[Feature]) -> tuple[str, ...]:
+    """The nodes that the features want beside those that every lab has, once, sorted."""
+    return tuple(sorted({name for feature in features for name in feature.nodes}))

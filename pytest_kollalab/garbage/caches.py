@@ -15,7 +15,8 @@ from pytest_kollalab.config import Config, ImagesConfig, Options
 from pytest_kollalab.engine import Engine
 from pytest_kollalab.errors import KollalabError, StateError
 from pytest_kollalab.garbage import Item, is_held, size_of, store
-from pytest_kollalab.images import LABEL, base, registry
+from pytest_kollalab.images import LABEL, added, base, registry
+from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import docker_node_image
 from pytest_kollalab.stages.pulled import BELOW, PulledImagesStage, images_stage
@@ -59,7 +60,8 @@ def kept(paths: Paths, config: Config) -> Kept:
     for key in keys["images"]:
         record = _read(paths.cache / "stages" / "images" / "records" / f"{key}.json")
         if record is not None and record.made:
-            tags.add(str(record.made["tag"]))
+            tag = str(record.made["tag"])
+            tags |= {tag, *(folder.tag(tag) for folder in _folders())}
             names |= {str(record.made[k]) for k in ("registry_image", "base_image")
                       if record.made.get(k)}  # fmt: skip
     return Kept(*(frozenset(each) for each in (keys["tools"], keys["images"], tags, names)))
@@ -209,7 +211,7 @@ class _RemoveImages:
 
 
 def _current(config: Config, paths: Paths) -> dict[str, set[str]]:
-    names = features.images([features.REGISTRY.get(name) for name in features.BUILT_IN])
+    names = features.stock_images([features.REGISTRY.get(name) for name in features.BUILT_IN])
     built = Config(release=config.release, images=ImagesConfig())
     keys: dict[str, set[str]] = {"tools": set(), "images": set()}
     for each in (built, config):
@@ -221,6 +223,11 @@ def _current(config: Config, paths: Paths) -> dict[str, set[str]]:
         if not isinstance(images, PulledImagesStage) or images.recall():
             keys["images"].add(engine.key("images"))
     return keys
+
+
+def _folders() -> list[Folder]:
+    built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
+    return [added.read(path) for feature in built_in for path in feature.images_from]
 
 
 def _sources() -> set[str]:

@@ -30,8 +30,9 @@ def resolve(release: Release) -> list[Path]:
         uv += ["--exclude-newer", release.as_of]
         for project in pinned:
             uv += ["--exclude-newer-package", f"{project}={ANY_TIME}"]
-        # Debian's own ovs is used in the images.
-        linux = ["--python-platform", "x86_64-unknown-linux-gnu", "--no-emit-package", "ovs"]
+        linux: list[str | Path] = ["--python-platform", "x86_64-unknown-linux-gnu"]
+        # What the images have from elsewhere, or not at all.
+        linux += ["--overrides", images.with_name("overrides.txt")]
         environment = pypi.configured(python).environment()
         for target, source, target_options in (
             (images, "requirements.in", ["--python-version", release.python, *linux]),

@@ -46,9 +46,13 @@ class Registry:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a provider is asked to make. `authorized_key` is a line for authorized_keys."""
+    """What a provider is asked to make. `authorized_key` is a line for authorized_keys.
+
+    `names` are the nodes: those that every lab has, then what features want more.
+    """
 
     tag: Tag
+    names: tuple[str, ...]
     nodes: NodesConfig
     authorized_key: str
     host_keys: Mapping[str, HostKey]

@@ -21,10 +21,11 @@ BLOCK_PREFIX = 22
 
 @dataclass(frozen=True)
 class Subnet:
-    """One network of a lab."""
+    """One network of a lab; `nodes` are those on it, in the order of their addresses."""
 
     cidr: IPv4Network
     mtu: int
+    nodes: tuple[str, ...] = NODES
 
     @property
     def gateway(self) -> IPv4Address:
@@ -35,13 +36,13 @@ class Subnet:
         return self.cidr[REGISTRY_HOST]
 
     def node(self, name: str) -> IPv4Address:
-        return self.cidr[FIRST_NODE_HOST + NODES.index(name)]
+        return self.cidr[FIRST_NODE_HOST + self.nodes.index(name)]
 
 
-def subnets(block: IPv4Network) -> dict[str, Subnet]:
+def subnets(block: IPv4Network, nodes: tuple[str, ...] = NODES) -> dict[str, Subnet]:
     """Cut a block into the networks of a lab, one /24 each."""
     cut = block.subnets(new_prefix=24)
-    return {name: Subnet(cidr, MTU[name]) for name, cidr in zip(NETWORKS, cut, strict=True)}
+    return {name: Subnet(cidr, MTU[name], nodes) for name, cidr in zip(NETWORKS, cut, strict=True)}
 
 
 def candidates(lab: str) -> Iterator[IPv4Network]:

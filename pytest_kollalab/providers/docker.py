@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -18,7 +18,6 @@ from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
     NETWORKS,
-    NODES,
     REGISTRY,
     Problem,
     Spec,
@@ -95,15 +94,15 @@ class DockerProvider:
         )
 
     def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
-        """Make networks, then both nodes and the registry at once."""
+        """Make networks, then all nodes and the registry at once."""
         self.prepare(spec.nodes, spec.log, spec.say)
-        self._check_names(spec.tag.lab)
+        self._check_names(spec.tag.lab, spec.names)
         # By tag and not by object: whatever step fails, all of it goes, in the right order.
         undo.callback(self.destroy, spec.tag.lab)
-        subnets = docker_networks.make(self.client, spec.tag)
+        subnets = docker_networks.make(self.client, spec.tag, spec.names)
         point("nodes:networks-made")
         with ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(self._make_node, spec, node, subnets) for node in NODES]
+            jobs = [pool.submit(self._make_node, spec, node, subnets) for node in spec.names]
             if spec.registry is not None:
                 jobs.append(pool.submit(self._make_registry, spec, subnets))
             image = docker_node_image.reference(spec.nodes.suite)
@@ -116,7 +115,7 @@ class DockerProvider:
             "provider": self.name,
             "nodes": {
                 node: {network: str(subnets[network].node(node)) for network in NETWORKS}
-                for node in NODES
+                for node in spec.names
             },
             "interfaces": docker_globals.INTERFACES,
             "networks": {
@@ -253,13 +252,13 @@ class DockerProvider:
         self.client.api.remove_network(network)
         point("nodes:network-removed")
 
-    def _check_names(self, lab: str) -> None:
+    def _check_names(self, lab: str, nodes: Sequence[str]) -> None:
         """Refuse to go on when a name is taken by something without our tag."""
         api = self.client.api
         found = {n.lstrip("/"): c for c in api.containers(all=True) for n in c["Names"]}
         found |= {network["Name"]: network for network in api.networks()}
         found |= {volume["Name"]: volume for volume in api.volumes()["Volumes"] or []}
-        wanted = [*NETWORKS, *NODES, *(f"{node}-docker" for node in NODES), REGISTRY]
+        wanted = [*NETWORKS, *nodes, *(f"{node}-docker" for node in nodes), REGISTRY]
         taken = sorted(found.keys() & {resource_name(lab, thing) for thing in wanted})
         homes = sorted({str(h) for name in taken if (h := other_home(found[name], self._home))})
         if homes:

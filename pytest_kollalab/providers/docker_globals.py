@@ -48,6 +48,9 @@ def kolla_globals(missing_capabilities: Collection[str]) -> dict[str, Any]:
 def host_vars(made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Variables of each node: the tunnel address sits on a bridge that Ansible's facts miss."""
     return {
-        node: {"tunnel_interface_address": addresses["tunnel"]}
+        node: {
+            "tunnel_interface_address": addresses["tunnel"],
+            "kollalab_underlay_bridge": UNDERLAY_BRIDGE,
+        }
         for node, addresses in made["nodes"].items()
     }

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def make(client: DockerClient, tag: Tag) -> dict[str, Subnet]:
-    """Make the networks of a lab and return where they are."""
+def make(client: DockerClient, tag: Tag, nodes: tuple[str, ...]) -> dict[str, Subnet]:
+    """Make the networks of a lab with these nodes and return where they are."""
     from docker.errors import APIError
 
     taken = addresses.in_use()
     taken += addresses.in_docker(client.api.networks())
     while True:
         block = addresses.pick(tag.lab, taken)
-        subnets = addresses.subnets(block)
+        subnets = addresses.subnets(block, nodes)
         try:
             _make_all(client, tag, subnets)
         except APIError as error:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from pytest_kollalab.images import registry
-from pytest_kollalab.providers import NETWORKS, NODES, REGISTRY, HostKey
+from pytest_kollalab.providers import NETWORKS, REGISTRY, HostKey
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_globals import INTERFACES, UNDERLAY_BRIDGE
 from pytest_kollalab.state import digest
@@ -153,7 +153,8 @@ def registry_config(
 def hosts_file(subnets: Mapping[str, Subnet]) -> str:
     """/etc/hosts: one address a name, as RabbitMQ's precheck wants it."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    lines += [f"{subnets['management'].node(name)} {name}" for name in NODES]
+    management = subnets["management"]
+    lines += [f"{management.node(name)} {name}" for name in management.nodes]
     return "\n".join(lines) + "\n"
 
 

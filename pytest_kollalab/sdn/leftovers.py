@@ -38,6 +38,8 @@ def sweep(cloud: Connection, project: str) -> list[str]:
     if cloud.has_service("compute"):
         _remove_servers(cloud, project)
     each("floating IP", network.ips(project_id=project), network.delete_ip)
+    if network.find_extension("bgpvpn") is not None:
+        each("BGP VPN", list(network.bgpvpns(project_id=project)), network.delete_bgpvpn)
     if network.find_extension("sfc") is not None:
         for kind in SFC:
             things = list(getattr(network, kind)(project_id=project))

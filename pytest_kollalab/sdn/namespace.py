@@ -130,7 +130,7 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Host(Namespace):
-    """The node itself, where no namespace is entered."""
+    """The node itself, where no namespace is entered; the name is for what runs there."""
 
     name: str = "host"
 

@@ -38,6 +38,19 @@ class EchoResult:
         return self.answer.partition(" ")[0]
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """A bulk transfer; true when all of it arrived as it was sent. `sent` is in bytes."""
+
+    sent: int
+    seconds: float
+    whole: bool
+    error: str
+
+    def __bool__(self) -> bool:
+        return self.whole
+
+
 class Capture:
     """What tcpdump sees on one interface; complete when its block has ended."""
 
@@ -160,6 +173,16 @@ class Probe:
         done = self.namespace.run(["python3", "-", "ask", *words], input=echo_source())
         return EchoResult(text, **json.loads(done.stdout))
 
+    def transfer(self, target: Probe, size: int = 10_000_000, *, timeout: float = 60) -> Transfer:
+        """Send that many bytes over TCP to the target, which answers with their digest."""
+        argv = ["python3", "-u", "bulk.py", "receive", "0.0.0.0", "7778"]
+        with target.namespace.background(
+            "bulk", argv, ready="^ready", files={"bulk.py": program("bulk")}
+        ):
+            words = ["send", target.ip, "7778", str(size), str(timeout)]
+            done = self.namespace.run(["python3", "-", *words], input=program("bulk"), timeout=300)
+        return Transfer(**json.loads(done.stdout))
+
     def traceroute(self, target: Target) -> tuple[str, ...]:
         """The address of each hop on the way, the target's last; `*` for one that is silent."""
         argv = ["traceroute", "-n", "-I", "-q", "1", "-w", "2", "-m", "10", address_of(target)]
@@ -178,12 +201,22 @@ class Probe:
             yield capture
             capture.close()
 
+    def own(self, *addresses: str) -> None:
+        """Have more addresses, beside those of the ports; answered for wherever they are asked."""
+        lines = "".join(f"address replace {address}/32 dev lo\n" for address in addresses)
+        self.namespace.run(["ip", "-batch", "-"], input=lines)
+
     def forward(self) -> None:
         """Pass on packets that are for others, as routers and service functions do."""
         self.namespace.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
 
 
 @cache
+def program(name: str) -> str:
+    """The text of a program of this folder that runs on the nodes."""
+    return Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+
+
 def echo_source() -> str:
     """The program that listens and asks; it runs on the node."""
-    return Path(__file__).with_name("echo.py").read_text(encoding="utf-8")
+    return program("echo")

@@ -164,6 +164,13 @@ class Tenant:
         outside = info["external_fixed_ips"][0]["ip_address"] if info else None
         return Router(made.id, name, outside)
 
+    def remove_router(self, router: Router, *networks: Network) -> None:
+        """Take a router out of these networks, which are all that it is in, and remove it."""
+        api = self.cloud.network
+        for network in networks:
+            api.remove_interface_from_router(router.id, subnet=network.subnet_id)
+        api.delete_router(router.id)
+
     @cached_property
     def external(self) -> Network:
         """The network behind br-ex; made once for all tenants of the lab, and left there."""
@@ -204,7 +211,15 @@ class Tenant:
                 )
         raise NeedsLabError("an external network needs a lab; this cloud has none to offer")
 
-    def port(self, network: Network, node: str, name: str, *, device: str | None = None) -> Port:
+    def port(
+        self,
+        network: Network,
+        node: str,
+        name: str,
+        *,
+        device: str | None = None,
+        address: str | None = None,
+    ) -> Port:
         """A port bound to a node, without port security. Ports of one `device` belong together."""
         self._check_nodes()
         api = self.admin.network
@@ -216,20 +231,39 @@ class Tenant:
             device_id=device or f"{self.name}-{name}",
             binding_host_id=node,
             is_port_security_enabled=False,
+            **({"fixed_ips": [{"ip_address": address}]} if address else {}),
         )
         return Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
 
-    def probe(self, network: Network, node: str = COMPUTE, *, name: str | None = None) -> Probe:
+    def probe(
+        self,
+        network: Network,
+        node: str = COMPUTE,
+        *,
+        name: str | None = None,
+        address: str | None = None,
+    ) -> Probe:
         """A probe on a node, plugged into a new port of the network and ready to talk."""
         name = name or f"probe-{secrets.token_hex(2)}"
-        port = self.port(network, node, name)
+        port = self.port(network, node, name, address=address)
         namespace = self.namespace(node, name, [port])
         self._plug(namespace, network, port)
         self.await_active(port)
         return Probe(name, network, namespace, [port])
 
+    def replug(self, probe: Probe) -> None:
+        """Put a probe's devices back into its namespace once Open vSwitch was started anew."""
+        for port in probe.ports:
+
+            def look(port: Port = port) -> bool | NotYet:
+                done = self.ssh.run(probe.node, ["ip", "link", "show", port.device], check=False)
+                return done.returncode == 0 or NotYet(done.stderr.strip())
+
+            wait.until(f"{port.device} to be there again", look, timeout=60 * self.patience)
+            self._plug(probe.namespace, probe.network, port)
+
     def remove(self, probe: Probe) -> None:
-        """Take a probe away now, with its ports."""
+        """Unplug a probe and remove its ports, as when a server is deleted."""
         probe.namespace.remove([port.device for port in probe.ports])
         for port in probe.ports:
             self.admin.network.delete_port(port.id, ignore_missing=True)

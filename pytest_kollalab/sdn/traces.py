@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The way out to the external network is made by the first tenant that wants it, and stays.
 KEPT = ("network external",)
+# A BGP speaker makes it, and a flow for it, when it is first told of a VPN.
+TUNNEL = "mpls_gre"
 
 
 def take(cloud: Connection, ssh: Ssh, nodes: Iterable[str]) -> frozenset[str]:
@@ -48,6 +50,8 @@ def await_none_left(
 def _objects(cloud: Connection) -> Iterable[str]:
     network = cloud.network
     kinds = ["ports", "networks", "routers", "ips"]
+    if network.find_extension("bgpvpn") is not None:
+        kinds.append("bgpvpns")
     if network.find_extension("sfc") is not None:
         kinds += SFC
     for kind in kinds:
@@ -67,11 +71,17 @@ def _on(ssh: Ssh, node: str) -> Iterable[str]:
     listed = ssh.run(node, ["ip", "netns", "list"]).stdout
     for line in listed.splitlines():
         yield f"{node}: namespace {line.split()[0]}"
-    argv = ["docker", "exec", "openvswitch_vswitchd", "ovs-vsctl", "list-ports"]
-    for bridge in ("br-int", "br-ex"):
-        for device in ssh.run(node, [*argv, bridge], check=False).stdout.split():
-            yield f"{node}: port {device} of {bridge}"
-    for flow in bridge_flows(ssh, node):
-        yield f"{node}: flow {flow.rule}"
-    for group in bridge_groups(ssh, node).values():
-        yield f"{node}: group {group.id} {group.type}"
+    argv = ["docker", "exec", "openvswitch_vswitchd", "ovs-vsctl"]
+    there = ssh.run(node, [*argv, "list-br"]).stdout.split()
+    # That of MPLS only where something speaks BGP: elsewhere nothing is in it.
+    bridges = [name for name in ("br-int", "br-ex", "br-mpls") if name in there]
+    for bridge in bridges:
+        for device in ssh.run(node, [*argv, "list-ports", bridge]).stdout.split():
+            if device != TUNNEL:
+                yield f"{node}: port {device} of {bridge}"
+    for bridge in (name for name in bridges if name != "br-ex"):
+        for flow in bridge_flows(ssh, node, bridge):
+            if flow.match.get("in_port") != TUNNEL:
+                yield f"{node}: flow of {bridge} {flow.rule}"
+        for group in bridge_groups(ssh, node, bridge).values():
+            yield f"{node}: group {group.id} {group.type} of {bridge}"

@@ -210,7 +210,8 @@ class CloudStage(Stage):
         nodes = work.made["nodes"]
         merged = self._globals()
         # The user's word is the last one, even on addresses.
-        own = kolla.added_images(work.made, added.tags(self.folders, work.made["images"]["tag"]))
+        tags = added.tags(self.folders, work.made["images"]["tag"])
+        own = {**kolla.added_images(work.made, tags), **kolla.networks(work.made)}
         site_globals = kolla.site_globals(work.made, CONTROLLER)
         values = {**merged, **site_globals, **own, **self.config.globals}
         state.write(site.etc / "globals.yml", yaml.safe_dump(values))

@@ -1,9 +1,9 @@
-"""The nodes stage: two nodes and their networks, reachable over SSH, with systemd running."""
+"""The nodes stage: nodes and their networks, reachable over SSH, with systemd running."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,7 +45,10 @@ class NodesStage(Stage):
         *,
         provider: Provider,
         named: Callable[[str], Provider] | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
+        self.extra = tuple(extra)
+        self.names = (*NODES, *self.extra)
         self.config = config
         self.lab = options.name
         self.paths = paths
@@ -54,7 +57,16 @@ class NodesStage(Stage):
 
     def inputs(self) -> Json:
         """What the provider makes nodes from."""
-        return {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+        found = {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+        # Left out where there is none: a lab without them is what it was.
+        return found | ({"extra": list(self.extra)} if self.extra else {})
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        """Nodes that are there beside those that are wanted do no harm."""
+        if set(wanted.get("extra", ())) <= set(recorded.get("extra", ())):
+            wanted = {k: v for k, v in wanted.items() if k != "extra"}
+            recorded = {k: v for k, v in recorded.items() if k != "extra"}
+        return super().serves(recorded, wanted)
 
     def room(self) -> dict[str, int]:
         """The image of the nodes, and what they write."""
@@ -67,14 +79,15 @@ class NodesStage(Stage):
         return self.provider.gone(self.lab, record.made)
 
     def create(self, work: Work) -> dict[str, Json]:
-        """Make keys, nodes and the ssh_config, then wait for both nodes side by side."""
+        """Make keys, nodes and the ssh_config, then wait for all nodes side by side."""
         key, config = work.folder / "id_ed25519", work.folder / "ssh_config"
         work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
         ssh.make_key(key, f"kollalab {work.tag.lab}")
         point("nodes:key-made")
-        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in NODES}
+        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in self.names}
         spec = Spec(
             tag=work.tag,
+            names=self.names,
             nodes=self.config.nodes,
             authorized_key=key.with_suffix(".pub").read_text(encoding="utf-8"),
             host_keys=host_keys,
@@ -83,6 +96,7 @@ class NodesStage(Stage):
             say=work.say,
         )
         made = self.provider.create(spec, work.undo)
+        self._check_all_made(made)
         point("nodes:provided")
         ssh.write_config(
             config,
@@ -95,7 +109,7 @@ class NodesStage(Stage):
         )
         work.undo.callback(ssh.close, config)
         point("nodes:configured")
-        await_nodes(self.provider, self.lab, Ssh(config), made["registry"], work.log)
+        await_nodes(self.provider, self.lab, self.names, Ssh(config), made["registry"], work.log)
         return {**made, "ssh_config": str(config), "ssh_key": str(key)}
 
     def destroy(self, work: Work) -> None:
@@ -110,14 +124,30 @@ class NodesStage(Stage):
         shutil.rmtree(work.folder, ignore_errors=True)
         shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
 
+    def _check_all_made(self, made: Mapping[str, Json]) -> None:
+        missing = [name for name in self.names if name not in made["nodes"]]
+        if missing:
+            raise StageError(
+                f"the provider {self.provider.name} did not make {', '.join(missing)}",
+                details="a feature of the lab wants nodes of its own, which this provider ignores",
+                hint="leave that feature out, or use the docker provider",
+            )
 
-def await_nodes(provider: Provider, lab: str, connection: Ssh, registry: str, log: Path) -> None:
-    """Return when both nodes run, and the registry if there is one, seen side by side.
+
+def await_nodes(
+    provider: Provider,
+    lab: str,
+    names: Iterable[str],
+    connection: Ssh,
+    registry: str,
+    log: Path,
+) -> None:
+    """Return when the nodes run, and the registry if there is one, seen side by side.
 
     Raises StageError with the last words of the one that does not, which are in `log` as well.
     """
     with ThreadPoolExecutor() as pool:
-        jobs = {node: pool.submit(await_node, provider, lab, connection, node) for node in NODES}
+        jobs = {node: pool.submit(await_node, provider, lab, connection, node) for node in names}
         if registry:
             jobs[REGISTRY] = pool.submit(_await_registry, provider, lab, connection, registry)
     for thing, job in jobs.items():

@@ -44,7 +44,7 @@ def settle(
     ssh, names = Ssh(ssh_config(nodes)), list(nodes.made["nodes"])
     # What was connected is not any more, and neither end knows.
     close(ssh.config)
-    await_nodes(provider, lab, ssh, nodes.made["registry"], log)
+    await_nodes(provider, lab, nodes.made["nodes"], ssh, nodes.made["registry"], log)
     if provider.own_clock:
         step_clocks(ssh, names)
     if cloud is not None and cloud.status == READY:

@@ -296,7 +296,7 @@ def test_a_subnet_that_is_taken_is_passed_over() -> None:
     taken = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(wish))])
     other = client.networks.create(f"other-{FOREIGN}", ipam=taken)
     try:
-        found = docker_networks.make(client, tag)
+        found = docker_networks.make(client, tag, NODES)
         assert not any(subnet.cidr.overlaps(wish) for subnet in found.values())
     finally:
         other.remove()

@@ -54,6 +54,13 @@ def test_a_block_is_cut_into_the_networks() -> None:
     ]
 
 
+def test_more_nodes_have_the_next_addresses() -> None:
+    few = addresses.subnets(IPv4Network("10.64.0.0/22"))["tunnel"]
+    more = addresses.subnets(IPv4Network("10.64.0.0/22"), (*NODES, "gateway-1"))["tunnel"]
+    assert [more.node(node) for node in NODES] == [few.node(node) for node in NODES]
+    assert str(more.node("gateway-1")) == "10.64.3.13"
+
+
 def test_tunnels_carry_whole_packets() -> None:
     vxlan_and_mpls = 50 + 4 + 4
     assert addresses.MTU["tunnel"] >= addresses.MTU["external"] + vxlan_and_mpls

@@ -87,6 +87,19 @@ def test_images_by_node() -> None:
     assert found["controller-1"][0] == "kolla-toolbox"
 
 
+def test_a_node_of_a_feature_fetches_what_the_feature_says() -> None:
+    nodes = (*NODES, "gateway-1")
+    found = pull.images_by_node(resolve(["bgpvpn"]), nodes)
+    assert found["gateway-1"] == ["openvswitch-db-server", "openvswitch-vswitchd", "bagpipe-bgp"]
+    assert "frr" in found["controller-1"]
+    assert "frr" not in found["compute-1"]
+    assert expected_containers(resolve(["bgpvpn"]), nodes)["gateway-1"] == [
+        "bagpipe_bgp",
+        "openvswitch_db",
+        "openvswitch_vswitchd",
+    ]
+
+
 def test_features_need_their_images() -> None:
     features = resolve(["compute"])
     built = [name for feature in features for name in feature.images]

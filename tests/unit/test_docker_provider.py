@@ -149,10 +149,13 @@ def test_limits_are_left_alone_only_where_they_cannot_be_raised() -> None:
     assert full["modules"] == []
 
 
-def test_each_node_is_told_its_tunnel_address() -> None:
+def test_each_node_is_told_where_its_tunnels_begin() -> None:
     made = {"nodes": {"compute-1": {"tunnel": "10.64.3.12", "management": "10.64.1.12"}}}
     assert docker_globals.host_vars(made) == {
-        "compute-1": {"tunnel_interface_address": "10.64.3.12"}
+        "compute-1": {
+            "tunnel_interface_address": "10.64.3.12",
+            "kollalab_underlay_bridge": "br-phy",
+        }
     }
 
 

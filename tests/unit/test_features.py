@@ -3,7 +3,15 @@
 import pytest
 
 from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.features import BUILT_IN, Feature, Registry, images, resolve
+from pytest_kollalab.features import (
+    BUILT_IN,
+    Feature,
+    Registry,
+    images,
+    nodes,
+    resolve,
+    stock_images,
+)
 
 
 def names(*wanted: str) -> list[str]:
@@ -44,3 +52,16 @@ def test_added_feature_brings_what_it_requires() -> None:
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ConfigError, match="two features named 'sfc'"):
         Registry().add(Feature("sfc"))
+
+
+def test_a_feature_may_want_a_node_of_its_own() -> None:
+    assert nodes(resolve(["sfc", "compute"])) == ()
+    assert nodes(resolve(["bgpvpn"])) == ("gateway-1",)
+    edge = Feature("edge", nodes={"edge-1": ("base", "cron")})
+    assert edge.images == ("base", "cron")
+
+
+def test_images_that_a_feature_brings_are_not_those_of_kolla() -> None:
+    found = resolve(["bgpvpn"])
+    assert set(images(found)) - set(stock_images(found)) == {"bagpipe-bgp", "frr"}
+    assert stock_images(resolve(["sfc"])) == images(resolve(["sfc"]))

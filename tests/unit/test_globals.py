@@ -1,5 +1,6 @@
 """Globals and custom configuration: layers, joined lists, clashes."""
 
+import re
 from typing import Any
 
 import pytest
@@ -40,6 +41,18 @@ def test_lists_of_features_are_joined_once() -> None:
     ]
     assert kolla.merge_globals(features, {}, {})["plugins"] == [ROUTER, SFC, VPN]
     assert features[0].globals["plugins"] == [ROUTER, SFC]
+
+
+def test_chains_and_vpns_are_in_one_lab() -> None:
+    merged = kolla.merge_globals(resolve(["sfc", "bgpvpn"]), {}, {})
+    assert merged["enable_neutron_sfc"] is True
+    # What the role itself switches on for chains is kept: the list is the role's, and one more.
+    for name, stock, more in (
+        ("neutron_service_plugins", "service_plugins", "bgpvpn"),
+        ("neutron_agent_extensions", "agent_extensions", "bagpipe_bgpvpn"),
+        ("neutron_bootstrap_services", "neutron_subprojects", "networking-bgpvpn"),
+    ):
+        assert re.fullmatch(rf"\{{\{{ \({stock} \|.*\) \+ \[.*'{more}'.*\] \}}\}}", merged[name])
 
 
 def test_a_list_of_the_user_replaces() -> None:

@@ -58,3 +58,12 @@ def test_groups_of_nodes() -> None:
         "storage": (),
         "deployment": (),
     }
+
+
+def test_a_node_of_another_kind_is_in_a_group_of_its_own_at_the_end() -> None:
+    nodes = (*NODES, "gateway-1")
+    assert inventory.groups(nodes)["gateway"] == ("gateway-1",)
+    assert inventory.groups(nodes)["control"] == ("controller-1",)
+    text = inventory.render(STOCK, nodes)
+    assert text.endswith("[deployment:vars]\nx=1\n\n[gateway]\ngateway-1\n")
+    assert text.startswith(inventory.render(STOCK, NODES).rstrip())

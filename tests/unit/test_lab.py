@@ -151,3 +151,14 @@ def test_a_lab_that_another_run_uses_keeps_its_nodes_as_they_are(paths: Paths, v
         getattr(lab(paths), verb)("golden")
     assert "end that one first" in caught.value.hint
     other.release()
+
+
+def test_nodes_of_a_feature_change_the_nodes_and_serve_who_wants_none(paths: Paths) -> None:
+    few, more = lab(paths, "sfc"), lab(paths, "sfc", "bgpvpn")
+    assert keys(few)["images"] == keys(more)["images"]
+    assert keys(few)["nodes"] != keys(more)["nodes"]
+    wanted, recorded = (each.engine.stages["nodes"].inputs() for each in (few, more))
+    assert recorded == {**wanted, "extra": ["gateway-1"]}
+    assert few.engine.stages["nodes"].serves(recorded, wanted)
+    assert not more.engine.stages["nodes"].serves(wanted, recorded)
+    assert not few.engine.stages["nodes"].serves({**recorded, "mtu": "another"}, wanted)

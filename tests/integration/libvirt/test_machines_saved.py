@@ -54,6 +54,7 @@ class Machines:
         )
         spec = Spec(
             tag=Tag(LAB, "nodes", "key", "run", str(self.folder)),
+            names=NODES,
             nodes=nodes,
             authorized_key="key",
             host_keys=dict.fromkeys(NODES, HostKey("private", "public")),

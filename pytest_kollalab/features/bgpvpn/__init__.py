@@ -1,0 +1,1 @@
+"""BGP VPNs: networking-bgpvpn and bagpipe, a route reflector, a gateway of a data centre."""

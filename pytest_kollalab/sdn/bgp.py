@@ -1,0 +1,205 @@
+"""BGP as the route reflector sees it: routes and sessions, from what FRR says as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import wait
+from pytest_kollalab.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.ssh import Ssh
+
+TARGET = re.compile(r"\bRT:(\S+)")
+# Where FRR runs: the unit of its container, and the namespace of its addresses.
+UNIT = "kolla-frr-container.service"
+NAMESPACE = "reflector"
+# EVPN routes by their type: a MAC address, and a way for what goes to all.
+MACIP, MULTICAST = 2, 3
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path to a prefix: who announced it, with what, and where its packets go.
+
+    `label` is the MPLS label, or the VNI of an EVPN route. `targets` are the route targets.
+    """
+
+    rd: str
+    prefix: str
+    next_hop: str
+    targets: frozenset[str]
+    label: int | None = None
+    local_pref: int | None = None
+    mac: str = ""
+    kind: int = 0
+
+
+@dataclass(frozen=True)
+class Session:
+    """The reflector's session with a peer: its state, and how many routes came from there."""
+
+    peer: str
+    state: str
+    routes: int
+
+    def __bool__(self) -> bool:
+        return self.state == "Established"
+
+
+class Reflector:
+    """FRR on a node."""
+
+    def __init__(self, ssh: Ssh, node: str) -> None:
+        self.ssh = ssh
+        self.node = node
+
+    def vtysh(self, *commands: str) -> str:
+        """Run commands, one after the other; what they print."""
+        words = [word for command in commands for word in ("-c", command)]
+        return self.ssh.run(self.node, ["docker", "exec", "frr", "vtysh", *words]).stdout
+
+    def configure(self, *lines: str) -> None:
+        """Change the running configuration."""
+        self.vtysh("configure terminal", *lines)
+
+    def routes(self) -> list[Route]:
+        """The VPNv4 routes."""
+        return parse_routes(self.vtysh("show bgp ipv4 vpn detail json"))
+
+    def evpn_routes(self) -> list[Route]:
+        """The EVPN routes."""
+        return parse_evpn(self.vtysh("show bgp l2vpn evpn route detail json"))
+
+    def sessions(self) -> dict[str, Session]:
+        """The sessions for VPNv4, by the address of the peer."""
+        return parse_sessions(self.vtysh("show bgp ipv4 vpn summary json"))
+
+    def neighbor(self, peer: str) -> Mapping[str, Any]:
+        """All that FRR knows of a peer."""
+        found = json.loads(self.vtysh(f"show bgp neighbors {peer} json"))
+        return dict(found.get(peer, {}))
+
+    def wait_established(self, peer: str, timeout: float = 120) -> float:
+        """Wait until the session with a peer is up; the seconds that took. Raises WaitError."""
+        started = time.monotonic()
+
+        def look() -> Session | NotYet | None:
+            session = self.sessions().get(peer)
+            return session or NotYet(f"{session}")
+
+        wait.until(f"the session with {peer}", look, timeout=timeout)
+        return time.monotonic() - started
+
+    def await_complaint(self, peer: str, words: str, timeout: float = 60) -> None:
+        """Wait until the last reset of a peer's session has this for a reason. Raises WaitError."""
+
+        def look() -> bool | NotYet:
+            said = json.dumps(self.neighbor(peer))
+            reasons = re.findall(r'"last[^"]*(?:Reason|Code|Subcode|DueTo)[^"]*": "[^"]*"', said)
+            return words in said or NotYet(", ".join(reasons))
+
+        wait.until(f"{peer} to be refused for {words!r}", look, timeout=timeout)
+
+    def reset(self, peer: str) -> None:
+        """End the session with a peer, which may begin another."""
+        self.vtysh(f"clear bgp {peer}")
+
+    @contextmanager
+    def expecting(self, peer: str, *lines: str) -> Iterator[None]:
+        """Want something else of a peer, such as `password secret`, until the block ends."""
+        router, mine = "router bgp 64512", f"neighbor {peer}"
+        before = re.findall(rf"^ ({re.escape(mine)} remote-as .*)$", self._running(), re.MULTILINE)
+        try:
+            self.configure(router, *(f"{mine} {line}" for line in lines))
+            yield
+        finally:
+            back = [f"no {mine} password" for line in lines if line.startswith("password")]
+            self.configure(router, *back, *before)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have FRR stopped until the block ends."""
+        self.ssh.run(self.node, ["systemctl", "stop", UNIT], timeout=120)
+        try:
+            yield
+        finally:
+            self.ssh.run(self.node, ["systemctl", "start", UNIT], timeout=120)
+
+    @contextmanager
+    def deaf_to(self, peer: str) -> Iterator[None]:
+        """Have nothing of a peer arrive until the block ends; nobody is told."""
+        rule = ["INPUT", "--source", peer, "--jump", "DROP"]
+        iptables = ["ip", "netns", "exec", NAMESPACE, "iptables", "--wait"]
+        self.ssh.run(self.node, [*iptables, "--append", *rule])
+        try:
+            yield
+        finally:
+            self.ssh.run(self.node, [*iptables, "--delete", *rule])
+
+    def _running(self) -> str:
+        return self.vtysh("show running-config")
+
+
+def parse_routes(text: str) -> list[Route]:
+    """Parse what `show bgp ipv4 vpn detail json` printed."""
+    return [
+        _route(path, rd=rd, prefix=prefix) for rd, prefix, path in _paths(json.loads(text or "{}"))
+    ]
+
+
+def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    distinguishers = document.get("routes", {}).get("routeDistinguishers", {})
+    for rd, prefixes in distinguishers.items():
+        for prefix, entry in prefixes.items():
+            paths = entry["paths"] if isinstance(entry, dict) else entry
+            for path in paths:
+                yield rd, prefix, path
+
+
+def parse_evpn(text: str) -> list[Route]:
+    """Parse what `show bgp l2vpn evpn route detail json` printed."""
+    return list(_evpn(json.loads(text or "{}")))
+
+
+def _evpn(document: Mapping[str, Any]) -> Iterator[Route]:
+    for rd, entries in document.items():
+        for prefix, entry in entries.items() if isinstance(entries, dict) else ():
+            if not isinstance(entry, dict) or "paths" not in entry:
+                continue
+            for paths in entry["paths"]:
+                for path in paths if isinstance(paths, list) else [paths]:
+                    # What tells of the prefix stands beside its paths.
+                    yield _route({**entry, **path}, rd=rd, prefix=prefix)
+
+
+def _route(path: Mapping[str, Any], *, rd: str, prefix: str) -> Route:
+    community = path.get("extendedCommunity", {}).get("string", "")
+    hops = [hop["ip"] for hop in path.get("nexthops", ()) if hop.get("ip")]
+    label = path.get("remoteLabel", path.get("vni", path.get("pmsi", {}).get("label")))
+    return Route(
+        rd=rd,
+        prefix=prefix,
+        next_hop=hops[0] if hops else "",
+        targets=frozenset(TARGET.findall(community)),
+        label=int(label) if label is not None else None,
+        local_pref=path.get("locPrf"),
+        mac=path.get("mac", ""),
+        kind=int(path.get("routeType", 0)),
+    )
+
+
+def parse_sessions(text: str) -> dict[str, Session]:
+    """Parse what `show bgp ipv4 vpn summary json` printed."""
+    document = json.loads(text or "{}")
+    peers = document.get("peers", document.get("ipv4Vpn", {}).get("peers", {}))
+    return {
+        peer: Session(peer, found["state"], int(found.get("pfxRcd", 0)))
+        for peer, found in peers.items()
+    }

@@ -1,0 +1,33 @@
+"""What the scenarios of VPNs share: two networks on two nodes, and a second project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
+from pytest_kollalab.sdn.tenant import Tenant
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+
+@pytest.fixture(scope="module")
+def ends(bgpvpn: Bgpvpn) -> Ends:
+    return bgpvpn.ends()
+
+
+@pytest.fixture(scope="module")
+def other_tenant(openstack_cloud: Connection, tenant: Tenant) -> Iterator[Tenant]:
+    """A second project beside the module's own."""
+    with Tenant(openstack_cloud, "other", tenant.ssh, patience=tenant.patience) as other:
+        yield other
+
+
+@pytest.fixture(scope="module")
+def other_bgpvpn(bgpvpn: Bgpvpn, other_tenant: Tenant) -> Iterator[Bgpvpn]:
+    addresses = {node: speaker.address for node, speaker in bgpvpn.speakers.items()}
+    with Bgpvpn(other_tenant, addresses) as other:
+        yield other

@@ -1,0 +1,59 @@
+"""BGP: what FRR 10 prints as JSON, parsed."""
+
+from pytest_kollalab.sdn.bgp import MACIP, MULTICAST, parse_evpn, parse_routes, parse_sessions
+
+VPN = """
+{"vrfId": 0, "routerId": "10.65.3.254", "localAS": 64512,
+ "routes": {"routeDistinguishers": {"10.65.3.11:0": {}, "10.65.3.13:0": {"192.168.101.10/32": [
+  {"aspath": {"string": "Local"}, "rxedFromRrClient": true, "origin": "IGP", "locPrf": 100,
+   "valid": true, "extendedCommunity": {"string": "RT:64512:70000 RT:64512:80000 ET:2"},
+   "remoteLabel": 17,
+   "nexthops": [{"ip": "10.65.3.13", "afi": "ipv4", "metric": 0, "accessible": true}],
+   "peer": {"peerId": "10.65.3.13", "type": "internal"}}]}}},
+ "totalRoutes": 1, "totalPaths": 1}
+"""
+EVPN = """
+{"10.65.3.11:10": {}, "10.65.3.13:0": {"rd": "10.65.3.13:0",
+ "[2]:[0]:[48]:[52:54:00:01:02:03]:[32]:[10.1.1.5]": {
+  "prefix": "[2]:[0]:[48]:[52:54:00:01:02:03]:[32]:[10.1.1.5]", "rd": "10.65.3.13:0",
+  "routeType": 2, "mac": "52:54:00:01:02:03", "ip": "10.1.1.5",
+  "paths": [[{"vni": "4242", "locPrf": 100, "extendedCommunity": {"string": "RT:64512:7 ET:8"},
+   "nexthops": [{"ip": "10.65.3.13"}]}]]},
+ "[3]:[0]:[32]:[10.65.3.13]": {
+  "prefix": "[3]:[0]:[32]:[10.65.3.13]", "rd": "10.65.3.13:0", "routeType": 3, "ip": "10.65.3.13",
+  "paths": [[{"locPrf": 100, "extendedCommunity": {"string": "RT:64512:7 ET:8"},
+   "pmsi": {"tunnelType": "Ingress Replication", "label": 4242},
+   "nexthops": [{"ip": "10.65.3.13"}]}]]}},
+ "numPrefix": 2, "numPaths": 2}
+"""
+SUMMARY = """
+{"routerId": "10.65.3.254", "as": 64512, "peers": {
+ "10.65.3.11": {"remoteAs": 64512, "pfxRcd": 0, "state": "Active"},
+ "10.65.3.12": {"remoteAs": 64512, "pfxRcd": 2, "state": "Established"}}, "failedPeers": 1}
+"""
+
+
+def test_a_route_of_a_vpn() -> None:
+    (route,) = parse_routes(VPN)
+    assert (route.prefix, route.rd) == ("192.168.101.10/32", "10.65.3.13:0")
+    assert (route.next_hop, route.label, route.local_pref) == ("10.65.3.13", 17, 100)
+    assert route.targets == {"64512:70000", "64512:80000"}
+
+
+def test_routes_of_a_segment() -> None:
+    host, everyone = parse_evpn(EVPN)
+    assert (host.kind, host.mac, host.label) == (MACIP, "52:54:00:01:02:03", 4242)
+    assert (everyone.kind, everyone.next_hop, everyone.label) == (MULTICAST, "10.65.3.13", 4242)
+    assert host.targets == everyone.targets == {"64512:7"}
+
+
+def test_nothing_is_no_route() -> None:
+    assert parse_routes("") == []
+    assert parse_evpn('{"numPrefix": 0}') == []
+
+
+def test_sessions() -> None:
+    found = parse_sessions(SUMMARY)
+    assert not found["10.65.3.11"]
+    assert found["10.65.3.12"]
+    assert found["10.65.3.12"].routes == 2
