@@ -111,26 +111,23 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
     connection.close()
 
 
+def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
+    """A project in the lab, or in somebody else's cloud, that is there while it is entered."""
+    from pytest_kollalab.sdn.tenant import Tenant
+
+    if lab.options.cloud:
+        return Tenant(cloud, name, None, external_cidr=None)
+    external = ensure(lab, "nodes")["networks"]["external"]["cidr"]
+    return Tenant(cloud, name, lab.ssh(), external_cidr=external, patience=lab.provider.slowness)
+
+
 @pytest.fixture(scope="module")
 def tenant(
     openstack_cloud: Connection, kollalab: Lab, request: pytest.FixtureRequest
 ) -> Iterator[Tenant]:
     """A project of the module's own; everything made in it is removed, last first."""
-    from pytest_kollalab.sdn.tenant import Tenant
-
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
-    if kollalab.options.cloud:
-        with Tenant(openstack_cloud, name, None, external_cidr=None) as tenant:
-            yield tenant
-        return
-    external = ensure(kollalab, "nodes")["networks"]["external"]["cidr"]
-    with Tenant(
-        openstack_cloud,
-        name,
-        kollalab.ssh(),
-        external_cidr=external,
-        patience=kollalab.provider.slowness,
-    ) as tenant:
+    with make_tenant(openstack_cloud, kollalab, name) as tenant:
         yield tenant
 
 

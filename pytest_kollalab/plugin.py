@@ -29,6 +29,7 @@ from pytest_kollalab.fixtures import (
     sfc,
     tenant,
 )
+from pytest_kollalab.report import figures
 from pytest_kollalab.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
 watcher_key = pytest.StashKey["Watcher"]()
 sharing_key = pytest.StashKey[Sharing]()
+figures_key = pytest.StashKey[figures.Figures]()
 
 MARKER = "kollalab_feature"
 
@@ -113,6 +115,8 @@ def pytest_configure(config: pytest.Config) -> None:
     sharing = Sharing(config, config.stash[settings_key][1], lambda text: _show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
+    config.stash[figures_key] = figures.Figures()
+    config.pluginmanager.register(config.stash[figures_key], "kollalab-figures")
     cloud = config.stash[settings_key][1].cloud
     if cloud:
         from pytest_kollalab.lent import Lent
@@ -182,6 +186,8 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
+    # Before the report is made, which copies the properties.
+    item.user_properties += figures.taken()
     report = yield
     failure = call.excinfo.value if call.excinfo is not None else None
     explained = isinstance(failure, LabFailure) and failure.explained
@@ -359,7 +365,7 @@ def _leave(session: pytest.Session) -> None:
         return
     keep = lab.options.keep
     kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
-    summary = lab.summary(kept=kept)
+    summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
     try:
         if kept:
             lab.lease.release()

@@ -168,6 +168,8 @@ def boot(
         **options,
     )
 
+    tenant.undo.callback(_remove, tenant, made.id)
+
     def look() -> Any:
         nonlocal made
         made = cloud.compute.get_server(made.id)
@@ -227,8 +229,23 @@ def dhcp_namespace(tenant: Tenant, network: Network) -> Namespace:
 
 
 def _port(tenant: Tenant, network: Network, name: str) -> Port:
-    made = tenant.cloud.network.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
-    return Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+    api = tenant.cloud.network
+    made = api.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
+    tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
+    port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+    tenant.known_ports.append(port)
+    return port
+
+
+def _remove(tenant: Tenant, server: str) -> None:
+    compute = tenant.cloud.compute
+    compute.delete_server(server, ignore_missing=True)
+
+    def look() -> bool | NotYet:
+        found = compute.find_server(server, ignore_missing=True)
+        return found is None or NotYet(f"{found.status}, {found.task_state}")
+
+    wait.until(f"server {server} to be gone", look, timeout=120 * tenant.patience)
 
 
 def _find_guest(cloud: Connection) -> tuple[str, str]:

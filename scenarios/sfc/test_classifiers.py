@@ -1,0 +1,96 @@
+"""What a chain leads: just what its classifiers say, be it one or several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.probe import Probe
+    from pytest_kollalab.sdn.sfc import Function, Sfc
+
+PINGS = 5
+
+
+def test_several_classifiers_lead_into_one_chain(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+) -> None:
+    both = [sfc.traffic(target, source)]
+    with (
+        sfc.chain(source, target, through=[firewall], also=both) as chain,
+        chain.counting() as counted,
+    ):
+        assert sfc.ways(source, target, PINGS) == ([firewall], [firewall])
+        assert sfc.ways(target, source, PINGS) == ([firewall], [firewall])
+    assert counted.classified == counted.delivered[firewall] == 4 * PINGS
+    assert sfc.ways(source, target) == ([], [])
+
+
+def test_several_classifiers_lead_into_one_symmetric_chain(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+) -> None:
+    both = [sfc.traffic(target, source)]
+    with sfc.chain(source, target, through=[firewall], also=both, symmetric=True):
+        assert sfc.ways(source, target) == ([firewall], [firewall])
+        assert sfc.ways(target, source) == ([firewall], [firewall])
+    assert sfc.ways(source, target) == ([], [])
+    assert sfc.ways(target, source) == ([], [])
+
+
+def test_only_the_port_that_was_asked_for_is_led(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+) -> None:
+    with sfc.chain(source, target, through=[firewall], protocol="tcp", port=7777):
+        with sfc.watching(source, target) as seen:
+            assert source.tcp_echo(target, port=7777).name == target.name
+            assert source.tcp_echo(target, port=8888).name == target.name
+            assert source.udp_echo(target, port=7777).name == target.name
+        led = [each.packet for each in seen if each.device == firewall.ingress.device]
+        led = [packet for packet in led if packet.dst == target.ip]
+        assert {(packet.protocol, packet.dport) for packet in led} == {("tcp", 7777)}
+        assert sfc.path(source, target) == []
+
+
+def test_only_the_protocol_that_was_asked_for_is_led(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+) -> None:
+    with sfc.chain(source, target, through=[firewall], protocol="icmp"):
+        assert sfc.path(source, target) == [firewall]
+        before = firewall.forwarded()
+        assert source.tcp_echo(target)
+        assert source.udp_echo(target)
+        assert firewall.forwarded() == before
+
+
+def test_two_ports_of_one_pair_of_hosts_take_two_chains(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+) -> None:
+    with (
+        sfc.chain(source, target, through=[firewall], protocol="udp", port=53) as names,
+        sfc.chain(source, target, through=[nat], protocol="udp", port=123) as times,
+        names.counting() as asked,
+        times.counting() as told,
+    ):
+        assert source.udp_echo(target, port=53).name == target.name
+        assert source.udp_echo(target, port=123).name == target.name
+        assert source.udp_echo(target, port=123).name == target.name
+    assert (asked.classified, asked.passed_on[firewall]) == (1, 1)
+    assert (told.classified, told.passed_on[nat]) == (2, 2)
+
+
+def test_others_than_the_source_are_not_led(
+    sfc: Sfc, source: Probe, target: Probe, far: Probe, firewall: Function
+) -> None:
+    with sfc.chain(source, target, through=[firewall]):
+        assert sfc.ways(far, target) == ([], [])
+        assert sfc.ways(source, far) == ([], [])
+
+
+def test_a_firewall_in_the_chain_drops_a_port(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+) -> None:
+    with sfc.chain(source, target, through=[firewall, nat]), target.listening("tcp", 8888):
+        assert source.ask("tcp", target, 8888)
+        with firewall.dropping("tcp", 8888):
+            assert source.ask("tcp", target, 8888, timeout=1).error == "timed out"
+            assert source.tcp_echo(target, port=7777).name == target.name
+        assert source.ask("tcp", target, 8888)
