@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 lab_key = pytest.StashKey["Lab"]()
 
 # Using one of these fixtures asks for the feature; a marker does the same for any test.
+GUESTS = ("probe", "server")
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": ("sfc",)}
 
 
@@ -131,12 +132,43 @@ def tenant(
         yield tenant
 
 
+def add_guests_option(parser: pytest.Parser) -> None:
+    """The option that says what service functions are."""
+    text = "what service functions are: probe or server (default: probe)"
+    group = parser.getgroup("kollalab", "OpenStack lab")
+    group.addoption("--kollalab-guests", dest="kollalab_guests", help=text, choices=GUESTS)
+    parser.addini("kollalab_guests", text, default=None)
+
+
+def wanted_guests(config: pytest.Config) -> str:
+    """What service functions are in this session. Raises ConfigError for an unknown kind."""
+    wanted = str(config.getoption("kollalab_guests") or config.getini("kollalab_guests") or "probe")
+    if wanted not in GUESTS:
+        raise ConfigError(f"guests: {wanted!r} is not known", hint=f"known: {', '.join(GUESTS)}")
+    return wanted
+
+
+def fixture_features(config: pytest.Config) -> dict[str, tuple[str, ...]]:
+    """The features that our fixtures ask for in this session."""
+    if wanted_guests(config) == "server":
+        return {**FIXTURE_FEATURES, "sfc": ("sfc", "compute")}
+    return FIXTURE_FEATURES
+
+
+def ready_guests(request: pytest.FixtureRequest) -> str:
+    """What service functions are; when they are servers, all that servers need is there."""
+    guests = wanted_guests(request.config)
+    if guests == "server":
+        request.getfixturevalue("compute")
+    return guests
+
+
 @pytest.fixture(scope="module")
-def sfc(tenant: Tenant) -> Iterator[Sfc]:
+def sfc(tenant: Tenant, request: pytest.FixtureRequest) -> Iterator[Sfc]:
     """Service function chaining in the module's project; asks for the feature `sfc`."""
     from pytest_kollalab.sdn.sfc import Sfc
 
-    with Sfc(tenant) as sfc:
+    with Sfc(tenant, guests=ready_guests(request)) as sfc:
         yield sfc
 
 

@@ -18,9 +18,10 @@ from pytest_kollalab import config as configuration
 from pytest_kollalab import hookspecs
 from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
-    FIXTURE_FEATURES,
     LabFailure,
+    add_guests_option,
     compute,
+    fixture_features,
     kolla_images,
     kollalab,
     lab_key,
@@ -91,6 +92,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
     add("plan", "say what each stage would do and why, then stop", action="store_true")
     add("destroy", "remove the lab, then stop", action="store_true")
+    add_guests_option(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -204,7 +206,7 @@ def pytest_runtest_makereport(
 
 def wanted_features(items: Iterable[pytest.Item], config: pytest.Config) -> tuple[str, ...]:
     """The features that tests ask for, by their markers and by the fixtures they use."""
-    fixtures = FIXTURE_FEATURES
+    fixtures = fixture_features(config)
     if any(getattr(config.hook, name).get_hookimpls() for name in hookspecs.NAMES):
         fixtures = {**fixtures, **brought(config).fixtures()}
     wanted: set[str] = set()

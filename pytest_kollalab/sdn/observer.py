@@ -1,9 +1,9 @@
 """The observer: it keeps each frame of chosen devices; runs on a node, with Python's library alone.
 
 `observer.py SOCKET` answers one line a connection, as JSON. `watch NAMESPACE DEVICE ...` begins to
-look and answers with the node's clock; `forget DEVICE ...` ends that; `take` answers with what was
-seen since the last time. A frame is kept by the kernel the moment it passes: after a ping has been
-answered, nothing of it is still on the way to us.
+look and answers with the node's clock (the namespace `-` is the node's own); `forget DEVICE ...`
+ends that; `take` answers with what was seen since the last time. A frame is kept by the kernel the
+moment it passes: after a ping has been answered, nothing of it is still on the way to us.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Observer:
         try:
             for namespace, device in zip(words[::2], words[1::2], strict=True):
                 if device not in self.sockets:
-                    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+                    path = "/proc/1/ns/net" if namespace == "-" else f"/run/netns/{namespace}"
+                    there = os.open(path, os.O_RDONLY)
                     os.setns(there)  # type: ignore[attr-defined,unused-ignore]  # Python 3.12
                     os.close(there)
                     self.sockets[device] = packet_socket(device)

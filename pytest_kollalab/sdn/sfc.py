@@ -15,7 +15,7 @@ from pytest_kollalab.sdn.sfc_chain import Chain
 from pytest_kollalab.sdn.sfc_function import Function
 from pytest_kollalab.sdn.sfc_graph import Graph
 from pytest_kollalab.sdn.sfc_group import Group, Traffic
-from pytest_kollalab.sdn.sfc_path import Ways, arrived, copies, flows_by_function, ways
+from pytest_kollalab.sdn.sfc_path import Ways, arrived, copies, flows_by_function, followed, ways
 from pytest_kollalab.sdn.tenant import COMPUTE, Tenant
 from pytest_kollalab.sdn.watch import Watch
 
@@ -39,8 +39,9 @@ class Sfc:
     Whoever makes something in a block of `Tenant.part` has it until that ends.
     """
 
-    def __init__(self, tenant: Tenant) -> None:
+    def __init__(self, tenant: Tenant, *, guests: str = "probe") -> None:
         self.tenant = tenant
+        self.guests = guests
         self.functions: list[Function] = []
         self.chains: list[Chain] = []
         self._groups: list[Group] = []
@@ -68,21 +69,26 @@ class Sfc:
         name: str | None = None,
         arms: int = 2,
         keeps: str | None = None,
+        turns: tuple[str, str] | None = None,
+        guest: str | None = None,
     ) -> Function:
         """A service function on a node that passes on what it gets.
 
         With one arm it does so by the port that it got it by, as a router in a chain does. With
-        `keeps` (mpls or nsh) it gets the service header, and hands it on with a lower index.
+        `keeps` (mpls or nsh) it gets the service header, and hands it on with a lower index; such
+        a one can turn what goes to one address to another: `turns`.
+
+        `guest` says what it is, a probe or a server; by default what the run was asked for, where
+        Nova runs servers and the kernel can do what is wanted.
         """
         name = name or f"function-{secrets.token_hex(2)}"
-        undo = self.tenant.undo
-        ports = self.tenant.ports(network, node, [f"{name}-{n}" for n in ("in", "out")[:arms]])
-        namespace = self.tenant.namespace(node, name, ports)
-        self.tenant.plug(namespace, network, ports)
-        function = Function(name, network, namespace, ports[0], ports[-1], keeps=keeps)
-        function.forward()
-        if keeps:
-            undo.enter_context(function.handing_on_headers())
+        wanted = guest or (self.guests if node == COMPUTE and not keeps else "probe")
+        if wanted == "server":
+            from pytest_kollalab.sdn.sfc_server import server_function
+
+            function: Function = server_function(self.tenant, network, node, name, arms)
+        else:
+            function = self._probe(network, node, name, arms, keeps, turns)
         pair = sfc_api.create(
             self.tenant,
             "port_pair",
@@ -93,7 +99,25 @@ class Sfc:
         )
         function.pair = pair["id"]
         self.functions.append(function)
-        undo.callback(self._forget, function)
+        self.tenant.undo.callback(self._forget, function)
+        return function
+
+    def _probe(
+        self,
+        network: Network,
+        node: str,
+        name: str,
+        arms: int,
+        keeps: str | None,
+        turns: tuple[str, str] | None,
+    ) -> Function:
+        ports = self.tenant.ports(network, node, [f"{name}-{n}" for n in ("in", "out")[:arms]])
+        namespace = self.tenant.namespace(node, name, ports)
+        self.tenant.plug(namespace, network, ports)
+        function = Function(name, network, namespace, ports[0], ports[-1], keeps=keeps)
+        function.forward()
+        if keeps:
+            self.tenant.undo.enter_context(function.handing_on_headers(turns or ()))
         return function
 
     def group(self, *functions: Function, tap: bool = False) -> Group:
@@ -162,6 +186,10 @@ class Sfc:
         self.tenant.undo.callback(sfc_api.delete, self.tenant, kind, made)
         return made
 
+    def withdraw(self, chain: Chain) -> None:
+        """Ask the API to delete a chain, and nothing more. Raises openstacksdk's exceptions."""
+        sfc_api.delete(self.tenant, "port_chain", chain.id)
+
     @contextmanager
     def refused(self, because: str) -> Iterator[None]:
         """The API refuses what the block asks for, saying why; in Open vSwitch nothing changes.
@@ -186,6 +214,10 @@ class Sfc:
     def copies(self, seen: Sequence[Sighting], tap: Function, src: Probe) -> list[Packet]:
         """The frames of a probe that came to a tap, which are not addressed to it."""
         return copies(seen, tap.ingress.device, src.mac)
+
+    def followed(self, seen: Sequence[Sighting], port: int) -> list[Function]:
+        """The functions that the UDP packets to a port came to, in order."""
+        return followed(seen, self.functions, port)
 
     def steps(self, through: Iterable[Step]) -> list[Group]:
         """The groups of steps; a chain shares the group of functions that another has already."""

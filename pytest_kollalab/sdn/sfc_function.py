@@ -80,9 +80,12 @@ class Function(Probe):
         self.namespace.run(["sh", "-eu", "-s", "--", *words], input=text)
 
     @contextmanager
-    def handing_on_headers(self) -> Iterator[None]:
-        """Pass on what has a service header, until the block ends."""
-        argv = ["python3", "-u", "sfc_header.py", self.ingress.device, self.egress.device]
+    def handing_on_headers(self, turns: tuple[str, ...] = ()) -> Iterator[None]:
+        """Pass on what has a service header, until the block ends.
+
+        `turns` are pairs of addresses: what goes to the first is sent to the second.
+        """
+        argv = ["python3", "-u", "sfc_header.py", self.ingress.device, self.egress.device, *turns]
         files = {"sfc_header.py": header_source()}
         with self.namespace.background("header", argv, ready="^ready", files=files):
             yield

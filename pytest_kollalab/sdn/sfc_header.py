@@ -1,9 +1,9 @@
 """A function that keeps the service header: runs on a node with Python's standard library alone.
 
-`sfc_header.py INGRESS EGRESS` passes on what comes with an MPLS label or a network service header,
-by the other device, with the index one lower, as RFC 8300 wants of a service function. It is a hop:
-the TTL of the IP packet falls, and the frame comes from its own address. What has no header it
-leaves alone.
+`sfc_header.py INGRESS EGRESS [FROM TO]` passes on what comes with an MPLS label or a service
+header by the other device, with the index one lower, as RFC 8300 wants of a service function. It
+is a hop: the TTL of the IP packet falls, and the frame comes from its own address. What goes to an
+address FROM is sent to TO instead. What has no header it leaves alone.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ ETHERNET = 14
 DISCARD = 9
 
 neighbours: dict[bytes, bytes] = {}
+turned: dict[bytes, bytes] = {}
 
 
-def main(ingress: str, egress: str) -> None:
+def main(ingress: str, egress: str, *turns: str) -> None:
     """Pass on until somebody stops the process."""
+    for before, after in zip(turns[::2], turns[1::2], strict=True):
+        turned[socket.inet_aton(before)] = socket.inet_aton(after)
     sockets = {device: opened(device) for device in (ingress, egress)}
     other = {ingress: egress, egress: ingress}
     own = {device: address(device) for device in sockets}
@@ -77,6 +80,7 @@ def one_hop_further(packet: bytes) -> bytes:
     size = (packet[0] & 0xF) * 4
     header = bytearray(packet[:size])
     header[8] -= 1
+    header[16:20] = turned.get(bytes(header[16:20]), header[16:20])
     header[10:12] = b"\0\0"
     total = sum(struct.unpack(f"!{size // 2}H", header))
     while total >> 16:

@@ -69,6 +69,21 @@ def arrived(seen: Iterable[Sighting], devices: Iterable[str], src: str, dst: str
     ]
 
 
+def followed(seen: Sequence[Sighting], functions: Iterable[Function], port: int) -> list[Function]:
+    """The functions that UDP packets to a port came to, whatever address: by falling TTL."""
+    order = []
+    for function in functions:
+        came = [
+            each.packet
+            for each in seen
+            if (each.device, each.way) == (function.ingress.device, "in")
+            and (each.packet.protocol, each.packet.dport) == ("udp", port)
+        ]
+        if came:
+            order.append((-came[0].ttl, came[0].time, function))
+    return [function for *_, function in sorted(order, key=lambda entry: entry[:2])]
+
+
 def copies(seen: Iterable[Sighting], device: str, mac: str) -> list[Packet]:
     """The frames from a MAC address that came to a device, for whomever they were; no ARP."""
     return [

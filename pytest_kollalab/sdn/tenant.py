@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -65,7 +65,7 @@ class Tenant:
         self.is_closed = False
         self._undo = ExitStack()
         self._part: ExitStack | None = None
-        self._waiting: list[Port] | None = None
+        self._waiting: list[Callable[[], object]] | None = None
         # Every port it ever had, and what it had when a test began: of no interest to scenarios.
         self.known_ports: list[Port] = []
         self.last_traces: Traces | None = None
@@ -140,14 +140,22 @@ class Tenant:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Ports that are plugged in the block are waited for once, when it ends."""
+        """What is made in the block is waited for when it ends: so it comes up at the same time."""
         self._waiting = []
         try:
             yield
-            ports, self._waiting = self._waiting, None
-            self.await_active(*ports)
+            waiting, self._waiting = self._waiting, None
+            for wait_for in waiting:
+                wait_for()
         finally:
             self._waiting = None
+
+    def later(self, wait_for: Callable[[], object]) -> None:
+        """Wait for something at the end of the block of `together`, or now if there is none."""
+        if self._waiting is None:
+            wait_for()
+        else:
+            self._waiting.append(wait_for)
 
     @cached_property
     def cloud(self) -> Connection:
@@ -262,6 +270,15 @@ class Tenant:
         self.await_active(port)
         return Probe(name, network, namespace, [port])
 
+    def alias(self, network: Network, probe: Probe, name: str = "alias") -> Probe:
+        """A second address of a probe, by which others know it; it answers to both."""
+        (port,) = self.ports(network, probe.node, [name])
+        address = f"{port.ip}/{network.prefix}"
+        probe.namespace.run(["ip", "address", "add", address, "dev", probe.device])
+        remove = ["ip", "address", "del", address, "dev", probe.device]
+        self.undo.callback(probe.namespace.run, remove, check=False)
+        return Probe(name, network, probe.namespace, [port])
+
     def outside(self) -> Probe:
         """A host on the external network: what a user of floating IPs is. On the controller."""
         self._check_nodes()
@@ -307,16 +324,15 @@ class Tenant:
 
     def await_active(self, *ports: Port) -> None:
         """Wait until Neutron says that ports work. Raises WaitError."""
-        if self._waiting is not None:
-            self._waiting += ports
-            return
         for port in ports:
+            self.later(partial(self._await_active, port))
 
-            def look(port: Port = port) -> bool | NotYet:
-                status = self.admin.network.get_port(port.id).status
-                return status == "ACTIVE" or NotYet(f"status {status}")
+    def _await_active(self, port: Port) -> None:
+        def look() -> bool | NotYet:
+            status = self.admin.network.get_port(port.id).status
+            return status == "ACTIVE" or NotYet(f"status {status}")
 
-            wait.until(f"port {port.device} to be ACTIVE", look, timeout=180 * self.patience)
+        wait.until(f"port {port.device} to be ACTIVE", look, timeout=180 * self.patience)
 
     @cached_property
     def key(self) -> Path:

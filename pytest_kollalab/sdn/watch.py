@@ -16,6 +16,7 @@ from pytest_kollalab.sdn.frames import Sighting, decode
 from pytest_kollalab.sdn.namespace import FOLDER
 
 if TYPE_CHECKING:
+    from pytest_kollalab.sdn.packets import Packet
     from pytest_kollalab.sdn.probe import Probe
     from pytest_kollalab.ssh import Ssh
 
@@ -34,17 +35,23 @@ until [ -S "$folder/socket" ]; do
     sleep 0.05
 done
 """
+# Stands for the node itself: a device there is the other end of a server's card.
+ROOT = "-"
 STOP = 'systemctl stop --quiet "$2" 2> /dev/null || true; rm -rf "$1"'
 
 
 @dataclass
 class NodeWatch:
-    """The observer of one node, and all that it has seen. `ahead` is its clock against ours."""
+    """The observer of one node, and all that it has seen. `ahead` is its clock against ours.
+
+    `cards` are the devices of servers, with the MAC addresses of the cards behind them.
+    """
 
     ssh: Ssh
     node: str
     name: str
     devices: set[str] = field(default_factory=set)
+    cards: dict[str, str] = field(default_factory=dict)
     seen: list[Sighting] = field(default_factory=list)
     ahead: float = 0.0
 
@@ -85,6 +92,8 @@ class NodeWatch:
         """Get what was seen up to now."""
         for device, when, way, data in self._ask("take"):
             packet = decode(bytes.fromhex(data), when - self.ahead)
+            if device in self.cards:
+                way = from_inside(way, packet, self.cards[device])
             self.seen.append(Sighting(device, way, packet))
 
     def _ask(self, line: str) -> Any:
@@ -130,6 +139,10 @@ class Watch:
                 self._nodes[node] = NodeWatch(self._ssh, node, self._name)
                 self._nodes[node].start()
             self._nodes[node].watch(devices)
+        for probe in probes:
+            if probe.namespace.name == ROOT:
+                cards = {port.device: port.mac for port in probe.ports}
+                self._nodes[probe.node].cards.update(cards)
 
     def forget(self, probe: Probe) -> None:
         """Look at a probe no more: it goes away."""
@@ -157,6 +170,13 @@ class Watch:
             for watch in self._nodes.values():
                 undo.callback(watch.stop)
         self._nodes.clear()
+
+
+def from_inside(way: str, packet: Packet, card: str) -> str:
+    """The way of a packet as a server sees it, of one seen at the other end of its card."""
+    if way != "out":
+        return "out"
+    return "in" if packet.dst_mac == card else "by"
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.fixtures import make_tenant
+from pytest_kollalab.fixtures import make_tenant, ready_guests
 from pytest_kollalab.sdn.sfc import Sfc
 from pytest_kollalab.sdn.tenant import COMPUTE, CONTROLLER
 
@@ -44,14 +44,15 @@ def tenant(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Tenant]:
 
 
 @pytest.fixture(scope="session")
-def sfc(tenant: Tenant) -> Iterator[Sfc]:
-    with Sfc(tenant) as sfc:
+def sfc(tenant: Tenant, request: pytest.FixtureRequest) -> Iterator[Sfc]:
+    with Sfc(tenant, guests=ready_guests(request)) as sfc:
         yield sfc
 
 
 @pytest.fixture(scope="session")
 def cast(tenant: Tenant, sfc: Sfc) -> Cast:
-    network = tenant.network("chained", dhcp=False)
+    # Servers get their addresses by DHCP; without it the network is there sooner.
+    network = tenant.network("chained", dhcp=sfc.guests == "server")
     with tenant.together():
         cast = Cast(
             network,
@@ -108,3 +109,13 @@ def counter(cast: Cast) -> Function:
 def remote(cast: Cast) -> Function:
     """A function on the other node."""
     return cast.remote
+
+
+@pytest.fixture(scope="session")
+def labelled(tenant: Tenant, sfc: Sfc, network: Network) -> list[Function]:
+    """Functions that keep the MPLS label: two on one node, one on the other."""
+    with tenant.together():
+        return [
+            sfc.function(network, node, name=f"labelled-{number}", keeps="mpls")
+            for number, node in enumerate((COMPUTE, COMPUTE, CONTROLLER))
+        ]

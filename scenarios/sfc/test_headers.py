@@ -19,16 +19,6 @@ PINGS = 5
 
 
 @pytest.fixture(scope="module")
-def labelled(tenant: Tenant, sfc: Sfc, cast: object, network: Network) -> list[Function]:
-    """Functions that keep the MPLS label: two on one node, one on the other."""
-    with tenant.together():
-        return [
-            sfc.function(network, node, name=f"labelled-{number}", keeps="mpls")
-            for number, node in enumerate((COMPUTE, COMPUTE, CONTROLLER))
-        ]
-
-
-@pytest.fixture(scope="module")
 def headed(tenant: Tenant, sfc: Sfc, cast: object, network: Network) -> list[Function]:
     """Functions that keep the network service header."""
     with tenant.together():
