@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.sdn.tenant import COMPUTE
+
 if TYPE_CHECKING:
+    from pytest_kollalab.sdn.network import Network
     from pytest_kollalab.sdn.probe import Probe
     from pytest_kollalab.sdn.sfc import Function, Sfc
 
@@ -86,11 +89,12 @@ def test_others_than_the_source_are_not_led(
 
 
 def test_a_firewall_in_the_chain_drops_a_port(
-    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+    sfc: Sfc, network: Network, source: Probe, target: Probe, nat: Function
 ) -> None:
-    with sfc.chain(source, target, through=[firewall, nat]), target.listening("tcp", 8888):
+    wall = sfc.function(network, COMPUTE, name="wall", guest="probe")
+    with sfc.chain(source, target, through=[wall, nat]), target.listening("tcp", 8888):
         assert source.ask("tcp", target, 8888)
-        with firewall.dropping("tcp", 8888):
+        with wall.dropping("tcp", 8888):
             assert source.ask("tcp", target, 8888, timeout=1).error == "timed out"
             assert source.tcp_echo(target, port=7777).name == target.name
         assert source.ask("tcp", target, 8888)
