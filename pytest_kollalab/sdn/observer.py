@@ -79,8 +79,8 @@ def drain(looking: socket.socket) -> list[tuple[float, str, str]]:
         except BlockingIOError:
             return frames
         except OSError:
-            # The device went down or away: what was seen before stays.
-            return frames
+            # The device went down or away. It is told once, before what was seen up to then.
+            continue
         seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
         way = WAYS.get(address[2], "by")
         frames.append((seconds + nanoseconds / 1e9, way, data.hex()))

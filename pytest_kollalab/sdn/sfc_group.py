@@ -107,7 +107,7 @@ class Group:
         )
         for chain in self.chains:
             chain.remember(gone)
-            chain.wait_in_dataplane()
+            chain.wait_for_change()
 
     def delete(self) -> None:
         """Remove it; a second time does nothing."""

@@ -145,6 +145,7 @@ def plan(layout: Layout) -> Plan:
         if back:
             steps.reverse()
         _plan_one_way(made, layout, steps, back=back)
+    _plan_taps(made, layout)
     made.flows = without_rivals(made.flows)
     return made
 
@@ -191,6 +192,28 @@ def _plan_one_way(
             made.flows.append(
                 Wanted(function.node, why, INGRESS, 1, match, (f"output:{port.device}",))
             )
+
+
+def _plan_taps(made: Plan, layout: Layout) -> None:
+    """Copies for taps: table 7 where a packet comes from, and delivery by the sender's address."""
+    plain = sum(not group.tap for group in layout.groups)
+    # Taps are numbered behind the source, all other steps and the target.
+    label = layout.label(plain + 2)
+    senders = [(t.src.name, t.src.node, t.src.ports[0]) for t in layout.traffic]
+    for group, members in zip(layout.groups, layout.members, strict=True):
+        if not group.tap:
+            senders = [(f.name, f.node, leaving(f, back=False)) for f in members]
+            continue
+        for name, node, port in senders:
+            match = {"in_port": port.device, "dl_src": port.mac}
+            copied = (f"{LABEL}{label}",)
+            made.flows.append(Wanted(node, f"copies of {name} on {node}", TAP, 0, match, copied))
+            for tap in members:
+                match = {"dl_src": port.mac, "mpls_label": str(label)}
+                why = f"copies for {tap.name} on {tap.node}"
+                delivered = (f"output:{tap.ingress.device}",)
+                made.flows.append(Wanted(tap.node, why, INGRESS, 1, match, delivered))
+        label += 1
 
 
 def _senders(

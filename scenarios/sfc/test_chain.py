@@ -100,9 +100,9 @@ def test_labels_tell_chain_and_step(
     with sfc.chain(source, target, through=[firewall, nat]) as chain:
         first, second = chain.number << 8 | 255, chain.number << 8 | 254
         flows = chain.flows(source.node)
-        assert flows.where(table=5, dl_dst=firewall.ingress.mac, action=f"set mpls_label={first}")
+        assert flows.where(table=5, dl_dst=firewall.ingress.mac, action=f"set_mpls_label:{first}")
         assert flows.where("mpls", table=10, mpls_label=first, action="pop_mpls:0x0800")
-        assert flows.where(table=5, dl_dst=nat.ingress.mac, action=f"set mpls_label={second}")
+        assert flows.where(table=5, dl_dst=nat.ingress.mac, action=f"set_mpls_label:{second}")
         assert flows.where("mpls", table=10, mpls_label=second, action="pop_mpls:0x0800")
         assert not chain.adrift()
 

@@ -107,6 +107,29 @@ def test_a_tap_beside_a_function(
         assert sfc.path(source, target) == [firewall]
 
 
+@pytest.mark.xfail(
+    reason="networking-sfc 22.0.0, sfc_driver.py, _add_tap_ingress_flow: pop_mpls:0x8847 takes the "
+    "label off and says that another one follows; what a tap gets looks like MPLS, and is IPv4",
+    raises=AssertionError,
+    strict=True,
+)
+def test_the_copy_for_a_tap_can_be_read(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+) -> None:
+    with sfc.chain(source, target, through=[sfc.tap(firewall)]):
+        with sfc.watching(target) as seen:
+            assert source.ping(target, PINGS, interval=0.02)
+        copies = sfc.copies(seen, firewall, source)
+        assert [packet.is_echo_request for packet in copies] == [True] * PINGS
+
+
+@pytest.mark.xfail(
+    reason="networking-sfc 22.0.0, sfc_driver.py, _configure_tunnel_bridge_flows: its flow of table "
+    "25 has strip_vlan and matches no VLAN, which ovs-ofctl refuses for OpenFlow 1.3; the copies "
+    "end in br-tun",
+    raises=AssertionError,
+    strict=True,
+)
 def test_a_tap_on_the_other_node(sfc: Sfc, source: Probe, target: Probe, remote: Function) -> None:
     with sfc.chain(source, target, through=[sfc.tap(remote)]):
         with sfc.watching(target) as seen:

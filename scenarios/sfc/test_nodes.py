@@ -50,7 +50,7 @@ def test_the_label_is_on_the_way_through_the_tunnel(
         out = chain.flows(source.node).where(table=5, dl_dst=remote.ingress.mac)
         assert [flow.actions[-1] for flow in out] == ["output:patch-tun"]
         label = chain.layout.label(0)
-        assert out[0].does(f"set mpls_label={label}")
+        assert out[0].does(f"set_mpls_label:{label}")
         arriving = chain.flows(remote.node).where("mpls", table=10, mpls_label=label)
         assert arriving[0].does(f"output:{remote.ingress.device}")
 
