@@ -207,14 +207,16 @@ class Switch:
         )
 
 
-LOOK = """
-docker exec "$3" sh -euc '
+# Into the container by its mounts: a fourth of what `docker exec` takes, and scenarios look often.
+ENTER = 'nsenter --mount --target "$(pgrep -xo ovs-vswitchd)"'
+LOOK = f"""
+{ENTER} sh -euc '
     [ "$2" = no ] || ovs-appctl revalidator/wait
     ovs-ofctl -O "$1" --names dump-flows "$0"
     echo ----
     ovs-ofctl -O "$1" --names dump-groups "$0"
     echo ----
-    ovs-ofctl -O "$1" dump-group-stats "$0"' "$1" "$2" "$4"
+    ovs-ofctl -O "$1" dump-group-stats "$0"' "$1" "$2" "$3"
 """
 
 
@@ -224,7 +226,7 @@ def look(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) 
     Counters lag behind by up to half a second. With `settled` all that went through before the
     call is counted.
     """
-    words = (bridge, OPENFLOW, VSWITCHD, "settled" if settled else "no")
+    words = (bridge, OPENFLOW, "settled" if settled else "no")
     said = ssh.run(node, ["sh", "-eu", "-s", "--", *words], input=LOOK).stdout
     flows, groups, stats = said.split("----\n")
     return Switch(parse_flows(flows), parse_groups(groups, stats))

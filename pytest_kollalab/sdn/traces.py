@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
-from pytest_kollalab.sdn.flows import OPENFLOW, VSWITCHD, Flow, parse_flows, parse_groups
+from pytest_kollalab.sdn.flows import ENTER, OPENFLOW, Flow, parse_flows, parse_groups
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ NOT_COUNTED = ("security_group", "security_group_rule", "rbac_policy")
 # Of the tunnel bridge only what copies packets for taps: the rest it learns, and forgets later.
 COPIES = ("table=0,priority=30", "table=25")
 
-LOOK = """
+LOOK = f"""
 ip netns list
 echo ----
-docker exec "$1" sh -euc '
+{ENTER} sh -euc '
     ovs-vsctl --timeout=30 list-ports br-int
     ! ovs-vsctl br-exists br-ex || ovs-vsctl --timeout=30 list-ports br-ex
     echo ----
@@ -36,7 +36,7 @@ docker exec "$1" sh -euc '
     echo ----
     ovs-ofctl -O "$0" --names dump-groups br-int
     echo ----
-    ! ovs-vsctl br-exists br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$2"
+    ! ovs-vsctl br-exists br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$1"
 """
 
 
@@ -161,5 +161,5 @@ def await_same(before: Traces, tenant: Tenant, nodes: Iterable[str]) -> None:
 
 
 def _ask(tenant: Tenant, node: str) -> str:
-    argv = ["sh", "-eu", "-s", "--", VSWITCHD, OPENFLOW]
+    argv = ["sh", "-eu", "-s", "--", OPENFLOW]
     return tenant.ssh.run(node, argv, input=LOOK, timeout=60).stdout

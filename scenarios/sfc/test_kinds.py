@@ -124,9 +124,9 @@ def test_the_copy_for_a_tap_can_be_read(
 
 
 @pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_driver.py, _configure_tunnel_bridge_flows: its flow of table "
-    "25 has strip_vlan and matches no VLAN, which ovs-ofctl refuses for OpenFlow 1.3; the copies "
-    "end in br-tun",
+    reason="networking-sfc 22.0.0, sfc_driver.py, _configure_tunnel_bridge_flows: its flow of "
+    "table 25 has strip_vlan and matches no VLAN, which ovs-ofctl refuses for OpenFlow 1.3; the "
+    "copies end in br-tun",
     raises=AssertionError,
     strict=True,
 )
