@@ -232,6 +232,15 @@ def look(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) 
     return Switch(parse_flows(flows), parse_groups(groups, stats))
 
 
+def remove(ssh: Ssh, node: str, flows: Iterable[str], groups: Iterable[int]) -> None:
+    """Take flows, as ovs-ofctl is told of them, and groups off br-int."""
+    lines = [f"ovs-ofctl -O {OPENFLOW} del-flows br-int {flow}" for flow in flows]
+    lines += [f"ovs-ofctl -O {OPENFLOW} del-groups br-int group_id={n}" for n in groups]
+    ssh.run(
+        node, ["sh", "-eu", "-s"], input=f"{ENTER} sh -eu << 'END'\n" + "\n".join(lines) + "\nEND\n"
+    )
+
+
 def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) -> Flows:
     """The flows of a bridge on a node; ports have their names.
 

@@ -14,8 +14,17 @@ from pytest_kollalab import wait
 from pytest_kollalab.errors import WaitError
 from pytest_kollalab.report import figures
 from pytest_kollalab.sdn import sfc_api, sfc_oracle
-from pytest_kollalab.sdn.flows import Flows, Switch, look
-from pytest_kollalab.sdn.sfc_oracle import INGRESS, Layout, Plan, entry, leaving, plan
+from pytest_kollalab.sdn.flows import Flows, Switch, look, remove
+from pytest_kollalab.sdn.sfc_oracle import (
+    ACROSS,
+    CLASSIFY,
+    INGRESS,
+    Layout,
+    Plan,
+    entry,
+    leaving,
+    plan,
+)
 from pytest_kollalab.sdn.sfc_timing import streaming
 from pytest_kollalab.wait import NotYet
 
@@ -189,10 +198,7 @@ class Chain:
     def remove(self) -> None:
         """Remove it without a measurement; a second time does nothing."""
         if self.id:
-            self._past.append(self.layout)
-            sfc_api.delete(self.tenant, "port_chain", self.id)
-            self.id = ""
-            self._live.remove(self)
+            self.withdraw()
             # The agent needs the groups' ports to remove the flows.
             self.wait_gone()
         for group in self.groups:
@@ -200,6 +206,35 @@ class Chain:
         for made in self._classifiers.values():
             sfc_api.delete(self.tenant, "flow_classifier", made)
         self._classifiers.clear()
+
+    def withdraw(self) -> None:
+        """Delete it in the API, and wait for nothing. Raises openstacksdk's exceptions."""
+        sfc_api.delete(self.tenant, "port_chain", self.id)
+        self._past.append(self.layout)
+        self.id = ""
+        self._live.remove(self)
+
+    def scrub(self) -> None:
+        """Delete it, and take out of Open vSwitch by hand what networking-sfc leaves of it."""
+        if self.id:
+            self.withdraw()
+        try:
+            self.wait_gone(PATIENCE)
+        except WaitError:
+            self._take_out()
+        self.remove()
+
+    def _take_out(self) -> None:
+        flows = {
+            f"table={CLASSIFY},ip,nw_src={src},nw_dst={dst}"
+            for layout in self._past
+            for t in layout.traffic
+            for src, dst in ((t.src.ip, t.dst.ip), (t.dst.ip, t.src.ip))
+        }
+        flows |= {f"table={ACROSS},dl_dst={mac}" for lay in self._past for mac in lay.macs}
+        numbers = sorted({number for layout in self._past for number in layout.numbers})
+        for node in self.nodes:
+            remove(self.tenant.ssh, node, sorted(flows), numbers)
 
     def remember(self, gone: Iterable[Function]) -> None:
         """A group of the chain had these functions before."""

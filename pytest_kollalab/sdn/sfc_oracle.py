@@ -120,6 +120,7 @@ class Plan:
     ) -> list[str]:
         """What is there of a chain, as it is or was, and not wanted; others' things are theirs."""
         ours, others = tuple(ours), tuple(others)
+        macs = {mac for layout in ours for mac in layout.macs}
         left = []
         for node, switch in switches.items():
             for flow in switch.flows:
@@ -128,7 +129,8 @@ class Plan:
                     left.append(f"{node}: {flow}")
             theirs = {number for layout in others for number in layout.numbers}
             for number in {number for layout in ours for number in layout.numbers} - theirs:
-                if number in switch.groups and (node, number) not in self.groups:
+                group = switch.groups.get(number)
+                if group and (node, number) not in self.groups and group.leads_to() & macs:
                     left.append(f"{node}: group {number}")
         return left
 
@@ -263,16 +265,16 @@ def addresses(traffic: Traffic, *, back: bool) -> dict[str, str]:
 
 def belongs(flow: Flow, layout: Layout, others: Iterable[Layout]) -> bool:
     """Whether a flow is one of a chain's, and none that another chain needs as well."""
-    if number_of(flow) == layout.number and not (
-        flow.table == ACROSS and _is_shared(flow.match.get("dl_dst"), others)
-    ):
-        return True
     if flow.table == ACROSS:
         address = flow.match.get("dl_dst")
         return address in layout.macs and not _is_shared(address, others)
-    devices = {port.device for f in layout.functions for port in f.ports}
-    devices |= {end.device for t in layout.traffic for end in (t.src, t.dst)}
-    if flow.match.get("in_port") not in devices:
+    # Numbers are given again, maybe to a chain of another project: the address counts as well.
+    named = {flow.match.get(name) for name in ("dl_dst", "dl_src", "in_port")}
+    if number_of(flow) == layout.number and named & (
+        layout.macs | _ends(layout) | _devices(layout)
+    ):
+        return True
+    if flow.match.get("in_port") not in _devices(layout):
         return False
     if flow.table == TAP:
         return True
@@ -335,6 +337,10 @@ def classifying(flows: Flows, device: str, traffic: Iterable[Traffic], *, back: 
 
 def _is_shared(address: str | None, others: Iterable[Layout]) -> bool:
     return any(address in other.macs for other in others)
+
+
+def _ends(layout: Layout) -> set[str]:
+    return {end.mac for t in layout.traffic for end in (t.src, t.dst)}
 
 
 def _devices(layout: Layout) -> set[str]:

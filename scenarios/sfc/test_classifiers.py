@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn.tenant import COMPUTE
 
 if TYPE_CHECKING:
@@ -15,28 +18,62 @@ PINGS = 5
 
 
 def test_several_classifiers_lead_into_one_chain(
-    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+    sfc: Sfc, source: Probe, far: Probe, firewall: Function
 ) -> None:
-    both = [sfc.traffic(target, source)]
+    back = [sfc.traffic(far, source)]
     with (
-        sfc.chain(source, target, through=[firewall], also=both) as chain,
+        sfc.chain(source, far, through=[firewall], also=back) as chain,
         chain.counting() as counted,
     ):
-        assert sfc.ways(source, target, PINGS) == ([firewall], [firewall])
-        assert sfc.ways(target, source, PINGS) == ([firewall], [firewall])
+        assert sfc.ways(source, far, PINGS) == ([firewall], [firewall])
+        assert sfc.ways(far, source, PINGS) == ([firewall], [firewall])
     assert counted.classified == counted.delivered[firewall] == 4 * PINGS
-    assert sfc.ways(source, target) == ([], [])
+    assert sfc.ways(source, far) == ([], [])
 
 
 def test_several_classifiers_lead_into_one_symmetric_chain(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
-    both = [sfc.traffic(target, source)]
-    with sfc.chain(source, target, through=[firewall], also=both, symmetric=True):
+    back = [sfc.traffic(target, source)]
+    chain = sfc.chain(source, target, through=[firewall], also=back, symmetric=True)
+    # Of two sources on one node something is left: see the test of that below.
+    with sfc.scrubbing(chain):
         assert sfc.ways(source, target) == ([firewall], [firewall])
         assert sfc.ways(target, source) == ([firewall], [firewall])
     assert sfc.ways(source, target) == ([], [])
     assert sfc.ways(target, source) == ([], [])
+
+
+@pytest.mark.xfail(
+    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _build_portchain_flowrule_body: for the "
+    "answers it takes the destination port of whichever classifier has the port for its source, "
+    "and keeps the host: with ends on two nodes the rule goes to the node where the port is not",
+    raises=AssertionError,
+    strict=True,
+)
+def test_several_classifiers_lead_into_one_symmetric_chain_between_nodes(
+    sfc: Sfc, source: Probe, far: Probe, firewall: Function
+) -> None:
+    back = [sfc.traffic(far, source)]
+    with sfc.chain(source, far, through=[firewall], also=back, symmetric=True):
+        assert sfc.ways(source, far) == ([firewall], [firewall])
+
+
+@pytest.mark.xfail(
+    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _update_portchain_group_reference_count: "
+    "on a node it counts each source port of the chain that is being deleted, and with two of them "
+    "the agent (sfc_driver.py, delete_flow_rule) keeps the group and the flows to its functions",
+    raises=WaitError,
+    strict=True,
+)
+def test_classifiers_of_two_sources_on_one_node_leave_nothing(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function
+) -> None:
+    back = [sfc.traffic(target, source)]
+    with sfc.scrubbing(sfc.chain(source, target, through=[firewall], also=back)) as chain:
+        assert sfc.ways(source, target) == ([firewall], [firewall])
+        chain.withdraw()
+        chain.wait_gone(timeout=10)
 
 
 def test_only_the_port_that_was_asked_for_is_led(
@@ -67,8 +104,10 @@ def test_only_the_protocol_that_was_asked_for_is_led(
 def test_two_ports_of_one_pair_of_hosts_take_two_chains(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
 ) -> None:
+    names = sfc.chain(source, target, through=[firewall], protocol="udp", port=53)
+    # Of the chain that goes last something is left: see the next test.
     with (
-        sfc.chain(source, target, through=[firewall], protocol="udp", port=53) as names,
+        sfc.scrubbing(names),
         sfc.chain(source, target, through=[nat], protocol="udp", port=123) as times,
         names.counting() as asked,
         times.counting() as told,
@@ -78,6 +117,24 @@ def test_two_ports_of_one_pair_of_hosts_take_two_chains(
         assert source.udp_echo(target, port=123).name == target.name
     assert (asked.classified, asked.passed_on[firewall]) == (1, 1)
     assert (told.classified, told.passed_on[nat]) == (2, 2)
+
+
+@pytest.mark.xfail(
+    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _remove_flowclassifier_port_assoc: with "
+    "the first chain it deletes the record of the source port, which the second chain needs to be "
+    "deleted; its classifying flow, group and way to the function stay for ever",
+    raises=WaitError,
+    strict=True,
+)
+def test_two_chains_of_one_source_leave_nothing(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+) -> None:
+    names = sfc.chain(source, target, through=[firewall], protocol="udp", port=53)
+    with sfc.scrubbing(names):
+        with sfc.chain(source, target, through=[nat], protocol="udp", port=123):
+            pass
+        names.withdraw()
+        names.wait_gone(timeout=10)
 
 
 def test_others_than_the_source_are_not_led(

@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.sfc import Function, Sfc
 
 
-def test_add_a_classifier(sfc: Sfc, source: Probe, target: Probe, firewall: Function) -> None:
-    with sfc.chain(source, target, through=[firewall]) as chain:
-        assert sfc.ways(source, target) == ([firewall], [])
-        chain.update(traffic=[*chain.traffic, sfc.traffic(target, source)])
-        assert sfc.ways(source, target) == ([firewall], [firewall])
-    assert sfc.ways(source, target) == ([], [])
+def test_add_a_classifier(sfc: Sfc, source: Probe, far: Probe, firewall: Function) -> None:
+    with sfc.chain(source, far, through=[firewall]) as chain:
+        assert sfc.ways(source, far) == ([firewall], [])
+        chain.update(traffic=[*chain.traffic, sfc.traffic(far, source)])
+        assert sfc.ways(source, far) == ([firewall], [firewall])
+    assert sfc.ways(source, far) == ([], [])
 
 
-def test_remove_a_classifier(sfc: Sfc, source: Probe, target: Probe, firewall: Function) -> None:
-    back = sfc.traffic(target, source)
-    with sfc.chain(source, target, through=[firewall], also=[back]) as chain:
-        assert sfc.ways(source, target) == ([firewall], [firewall])
-        chain.update(traffic=[sfc.traffic(source, target)])
-        assert sfc.ways(source, target) == ([firewall], [])
+def test_remove_a_classifier(sfc: Sfc, source: Probe, far: Probe, firewall: Function) -> None:
+    back = sfc.traffic(far, source)
+    with sfc.chain(source, far, through=[firewall], also=[back]) as chain:
+        assert sfc.ways(source, far) == ([firewall], [firewall])
+        chain.update(traffic=[sfc.traffic(source, far)])
+        assert sfc.ways(source, far) == ([firewall], [])
 
 
 def test_replace_a_classifier(sfc: Sfc, source: Probe, target: Probe, firewall: Function) -> None:
