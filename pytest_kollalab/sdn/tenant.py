@@ -70,8 +70,7 @@ class Tenant:
         self.known_ports: list[Port] = []
         self.last_traces: Traces | None = None
         self._password = secrets.token_urlsafe(16)
-        # Any two tenants have networks of their own: networking-sfc refuses classifiers that
-        # overlap with those of another project.
+        # Any two tenants have addresses of their own: whoever looks at flows tells them apart.
         self._networks = secrets.randbelow(NETWORKS)
 
     def __repr__(self) -> str:

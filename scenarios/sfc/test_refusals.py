@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.fixtures import make_tenant
-from pytest_kollalab.sdn.sfc import Sfc
 from pytest_kollalab.sdn.tenant import COMPUTE, CONTROLLER
 
 if TYPE_CHECKING:
-    from openstack.connection import Connection
-
-    from pytest_kollalab.lab import Lab
     from pytest_kollalab.sdn.network import Network
     from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function
+    from pytest_kollalab.sdn.sfc import Function, Sfc
     from pytest_kollalab.sdn.tenant import Tenant
 
 
@@ -131,33 +126,3 @@ def test_two_chains_through_the_same_groups(
         sfc.refused("in use by"),
     ):
         sfc.chain(target, source, through=[group])
-
-
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_db.py, _validate_flow_classifiers: it compares with the "
-    "classifiers of all projects, and leaves out the logical source ports, so that of two projects "
-    "with the same addresses only one may have a chain",
-    strict=True,
-)
-def test_projects_with_the_same_addresses_have_a_chain_each(
-    sfc: Sfc,
-    source: Probe,
-    target: Probe,
-    network: Network,
-    firewall: Function,
-    openstack_cloud: Connection,
-    kollalab: Lab,
-) -> None:
-    with (
-        sfc.chain(source, target, through=[firewall]),
-        make_tenant(openstack_cloud, kollalab, "sfc-twin") as twin,
-        Sfc(twin) as others,
-    ):
-        same = twin.network("chained", network.cidr, dhcp=False)
-        with twin.together():
-            here = twin.probe(same, COMPUTE, name="source", ip=source.ip)
-            there = twin.probe(same, COMPUTE, name="target", ip=target.ip)
-            nat = others.function(same, COMPUTE, name="nat")
-        with others.chain(here, there, through=[nat]):
-            assert others.path(here, there) == [nat]
-            assert sfc.path(source, target) == [firewall]

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kollalab.fixtures import make_tenant
+from pytest_kollalab.sdn.sfc import Sfc
+from pytest_kollalab.sdn.tenant import COMPUTE
+
 if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.network import Network
     from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
+    from pytest_kollalab.sdn.sfc import Function
 
 
 def test_two_directions_in_opposite_order(
@@ -85,3 +93,27 @@ def test_the_newer_of_two_chains_may_go(
         newer.delete()
         assert not older.adrift()
         assert sfc.ways(source, target) == ([firewall], [])
+
+
+def test_projects_with_the_same_addresses_have_a_chain_each(
+    sfc: Sfc,
+    source: Probe,
+    target: Probe,
+    network: Network,
+    firewall: Function,
+    openstack_cloud: Connection,
+    kollalab: Lab,
+) -> None:
+    with (
+        sfc.chain(source, target, through=[firewall]),
+        make_tenant(openstack_cloud, kollalab, "sfc-twin") as twin,
+        Sfc(twin) as others,
+    ):
+        same = twin.network("chained", network.cidr, dhcp=False)
+        with twin.together():
+            here = twin.probe(same, COMPUTE, name="source", ip=source.ip)
+            there = twin.probe(same, COMPUTE, name="target", ip=target.ip)
+            nat = others.function(same, COMPUTE, name="nat")
+        with others.chain(here, there, through=[nat]):
+            assert others.path(here, there) == [nat]
+            assert sfc.path(source, target) == [firewall]
