@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 lab_key = pytest.StashKey["Lab"]()
 
 # Using one of these fixtures asks for the feature; a marker does the same for any test.
+GUESTS = ("probe", "server")
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
     "bgpvpn": ("bgpvpn",),
     "compute": ("compute",),
@@ -119,6 +120,16 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
     connection.close()
 
 
+def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
+    """A project in the lab, or in somebody else's cloud, that is there while it is entered."""
+    from pytest_kollalab.sdn.tenant import Tenant
+
+    if lab.options.cloud:
+        return Tenant(cloud, name, None, external_cidr=None)
+    external = ensure(lab, "nodes")["networks"]["external"]["cidr"]
+    return Tenant(cloud, name, lab.ssh(), external_cidr=external, patience=lab.provider.slowness)
+
+
 @pytest.fixture(scope="module")
 def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connection]:
     """The cloud as it was right after its deploy, for a module whose tests run alone.
@@ -145,33 +156,51 @@ def tenant(
     openstack_cloud: Connection, kollalab: Lab, request: pytest.FixtureRequest
 ) -> Iterator[Tenant]:
     """A project of the module's own; everything made in it is removed, last first."""
-    from pytest_kollalab.sdn.tenant import Tenant
-
     if "fresh_cloud" in request.fixturenames:
         # What it makes must not be gone again with the rollback.
         request.getfixturevalue("fresh_cloud")
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
-    if kollalab.options.cloud:
-        with Tenant(openstack_cloud, name, None, external_cidr=None) as tenant:
-            yield tenant
-        return
-    external = ensure(kollalab, "nodes")["networks"]["external"]["cidr"]
-    with Tenant(
-        openstack_cloud,
-        name,
-        kollalab.ssh(),
-        external_cidr=external,
-        patience=kollalab.provider.slowness,
-    ) as tenant:
+    with make_tenant(openstack_cloud, kollalab, name) as tenant:
         yield tenant
 
 
+def add_guests_option(parser: pytest.Parser) -> None:
+    """The option that says what service functions are."""
+    text = "what service functions are: probe or server (default: probe)"
+    group = parser.getgroup("kollalab", "OpenStack lab")
+    group.addoption("--kollalab-guests", dest="kollalab_guests", help=text, choices=GUESTS)
+    parser.addini("kollalab_guests", text, default=None)
+
+
+def wanted_guests(config: pytest.Config) -> str:
+    """What service functions are in this session. Raises ConfigError for an unknown kind."""
+    wanted = str(config.getoption("kollalab_guests") or config.getini("kollalab_guests") or "probe")
+    if wanted not in GUESTS:
+        raise ConfigError(f"guests: {wanted!r} is not known", hint=f"known: {', '.join(GUESTS)}")
+    return wanted
+
+
+def fixture_features(config: pytest.Config) -> dict[str, tuple[str, ...]]:
+    """The features that our fixtures ask for in this session."""
+    if wanted_guests(config) == "server":
+        return {**FIXTURE_FEATURES, "sfc": ("sfc", "compute")}
+    return FIXTURE_FEATURES
+
+
+def ready_guests(request: pytest.FixtureRequest) -> str:
+    """What service functions are; when they are servers, all that servers need is there."""
+    guests = wanted_guests(request.config)
+    if guests == "server":
+        request.getfixturevalue("compute")
+    return guests
+
+
 @pytest.fixture(scope="module")
-def sfc(tenant: Tenant) -> Iterator[Sfc]:
+def sfc(tenant: Tenant, request: pytest.FixtureRequest) -> Iterator[Sfc]:
     """Service function chaining in the module's project; asks for the feature `sfc`."""
     from pytest_kollalab.sdn.sfc import Sfc
 
-    with Sfc(tenant) as sfc:
+    with Sfc(tenant, guests=ready_guests(request)) as sfc:
         yield sfc
 
 

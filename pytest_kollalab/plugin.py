@@ -16,10 +16,11 @@ from pytest_kollalab import config as configuration
 from pytest_kollalab import hookspecs, releases
 from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
-    FIXTURE_FEATURES,
     LabFailure,
+    add_guests_option,
     bgpvpn,
     compute,
+    fixture_features,
     fresh_cloud,
     kolla_images,
     kollalab,
@@ -32,6 +33,7 @@ from pytest_kollalab.fixtures import (
     tenant,
 )
 from pytest_kollalab.paths import check_writable, default_paths
+from pytest_kollalab.report import figures
 from pytest_kollalab.sharing import FIXTURE, Sharing, show, watcher
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
 file_key = pytest.StashKey["Path | None"]()
 sharing_key = pytest.StashKey[Sharing]()
+figures_key = pytest.StashKey[figures.Figures]()
 
 MARKER = "kollalab_feature"
 
@@ -95,6 +98,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
     add("plan", "say what each stage would do and why, then stop", action="store_true")
     add("destroy", "remove the lab, then stop", action="store_true")
+    add_guests_option(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -119,6 +123,8 @@ def pytest_configure(config: pytest.Config) -> None:
     sharing = Sharing(config, config.stash[settings_key][1], lambda text: show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
+    config.stash[figures_key] = figures.Figures()
+    config.pluginmanager.register(config.stash[figures_key], "kollalab-figures")
     from pytest_kollalab.lent import Lent, Poor
 
     cloud = config.stash[settings_key][1].cloud
@@ -205,6 +211,8 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
+    # Before the report is made, which copies the properties.
+    item.user_properties += figures.taken()
     report = yield
     failure = call.excinfo.value if call.excinfo is not None else None
     explained = isinstance(failure, LabFailure) and failure.explained
@@ -221,7 +229,7 @@ def pytest_runtest_makereport(
 
 def wanted_features(items: Iterable[pytest.Item], config: pytest.Config) -> tuple[str, ...]:
     """The features that tests ask for, by their markers and by the fixtures they use."""
-    fixtures = FIXTURE_FEATURES
+    fixtures = fixture_features(config)
     if any(getattr(config.hook, name).get_hookimpls() for name in hookspecs.NAMES):
         fixtures = {**fixtures, **brought(config).fixtures()}
     wanted: set[str] = set()
@@ -349,7 +357,7 @@ def _leave(session: pytest.Session) -> None:
     keep = lab.options.keep
     kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
     try:
-        summary = lab.summary(kept=kept)
+        summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
         if kept:
             lab.lease.release()
         else:

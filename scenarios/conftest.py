@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_kollalab.sdn import traces
 
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.tenant import Tenant
 
-@pytest.fixture(scope="module", autouse=True)
+tenants_key = pytest.StashKey[dict[str, "Tenant"]]()
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a module that has a tenant, the lab is what it was before.
+    """What a test made goes with it, and the tenant has afterwards what it had before.
 
-    An existing cloud is not looked at: others may be at work in it.
+    An existing cloud is not looked at: its nodes are not ours.
     """
-    items = (item for item in request.session.items if item.nodeid.startswith(request.node.nodeid))
-    has_tenant = any("tenant" in getattr(item, "fixturenames", ()) for item in items)
-    if not has_tenant or request.getfixturevalue("kollalab").options.cloud:
+    if "tenant" not in request.fixturenames:
         yield
         return
-    cloud = request.getfixturevalue("openstack_cloud")
+    tenant: Tenant = request.getfixturevalue("tenant")
+    request.session.stash.setdefault(tenants_key, {})[tenant.name] = tenant
+    if not tenant.has_nodes:
+        with tenant.part():
+            yield
+        return
     nodes = request.getfixturevalue("lab_nodes")
-    ssh = next(iter(nodes.values())).ssh
-    before = traces.take(cloud, ssh, nodes)
+    with traces.none_left(tenant, nodes):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_left_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Of a tenant that goes with its module nothing is left."""
     yield
-    traces.await_none_left(before, cloud, ssh, nodes)
+    check_closed_tenants(request)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_left_of_a_session(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Of a tenant that goes with the session nothing is left."""
+    yield
+    check_closed_tenants(request)
+
+
+def check_closed_tenants(request: pytest.FixtureRequest) -> None:
+    seen = request.session.stash.get(tenants_key, {})
+    for tenant in [tenant for tenant in seen.values() if tenant.is_closed]:
+        del seen[tenant.name]
+        if tenant.has_nodes:
+            traces.await_same(traces.NOTHING, tenant, traces.NODES)

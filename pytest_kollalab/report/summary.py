@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab import state
+from pytest_kollalab.report import figures
 from pytest_kollalab.state import Record
 
 FILE = "summary.json"
@@ -27,7 +28,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `remove` is the command that removes what was kept, empty if nothing was."""
+    """What a run did. `remove` is the command that removes what was kept, empty if nothing was.
+
+    `figures` is what its tests measured.
+    """
 
     lab: str
     run: str
@@ -35,6 +39,7 @@ class Summary:
     kept: bool
     remove: str
     removed_in: float | None = None
+    figures: tuple[figures.Row, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary for people."""

@@ -77,10 +77,8 @@ class Bgpvpn:
         )
         net = IPv4Network(cidr)
         probe = self.tenant.probe
-        near = probe(left, COMPUTE, name="near-half", address=str(net[10]))
-        return Ends(
-            left, right, near, probe(right, CONTROLLER, name="far-half", address=str(net[20]))
-        )
+        near = probe(left, COMPUTE, name="near-half", ip=str(net[10]))
+        return Ends(left, right, near, probe(right, CONTROLLER, name="far-half", ip=str(net[20])))
 
     def target(self) -> str:
         """A route target that nobody else uses."""

@@ -2,6 +2,7 @@
 
 `echo.py listen tcp|udp ADDRESS PORT NAME` answers what it gets with "NAME " in front;
 `echo.py ask tcp|udp ADDRESS PORT TIMEOUT SOURCE_PORT TEXT` prints the answer and the seconds.
+`echo.py spray ADDRESS PORT FIRST FLOWS PACKETS` sends UDP packets from many ports.
 """
 
 from __future__ import annotations
@@ -65,8 +66,24 @@ def ask(protocol: str, address: str, port: str, timeout: str, source: str, text:
     sys.stdout.write(json.dumps({"answer": said.decode(), "error": error, "seconds": seconds}))
 
 
+def spray(address: str, port: str, first: str, flows: str, packets: str) -> None:
+    """Send packets from each of many source ports, one of each before the next of any."""
+    clients = []
+    for number in range(int(flows)):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.bind(("", int(first) + number))
+        clients.append(client)
+    for _ in range(int(packets)):
+        for client in clients:
+            client.sendto(b"spray", (address, int(port)))
+            # A burst would overflow what is between here and the other end.
+            time.sleep(0.0005)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "listen":
         listen(*sys.argv[2:])
+    elif sys.argv[1] == "spray":
+        spray(*sys.argv[2:])
     else:
         ask(*sys.argv[2:])

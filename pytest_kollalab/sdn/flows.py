@@ -101,6 +101,23 @@ class Group:
     buckets: tuple[Bucket, ...]
     packets: int = field(default=0, compare=False)
 
+    def since(self, before: Group) -> Group:
+        """The same group with what it counted since; buckets are known by their actions."""
+        earlier = {bucket.actions: bucket.packets for bucket in before.buckets}
+        buckets = tuple(
+            Bucket(b.weight, b.actions, b.packets - earlier.get(b.actions, 0)) for b in self.buckets
+        )
+        return Group(self.id, self.type, buckets, self.packets - before.packets)
+
+    def leads_to(self) -> set[str]:
+        """The MAC addresses that its buckets send to."""
+        return {
+            action.removeprefix("set dl_dst=")
+            for bucket in self.buckets
+            for action in bucket.actions
+            if action.startswith("set dl_dst=")
+        }
+
 
 class Flows(Sequence[Flow]):
     """The flows of one bridge at one moment."""
@@ -170,6 +187,58 @@ class Flows(Sequence[Flow]):
         """The flows that are here and not among the others, whatever they counted."""
         known = set(others)
         return Flows(flow for flow in self._flows if flow not in known)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The flows and the groups of one bridge at one moment."""
+
+    flows: Flows
+    groups: Mapping[int, Group]
+
+    def since(self, before: Switch) -> Switch:
+        """The same with what was counted since."""
+        return Switch(
+            self.flows.since(before.flows),
+            {
+                number: group.since(before.groups[number]) if number in before.groups else group
+                for number, group in self.groups.items()
+            },
+        )
+
+
+# Into the container by its mounts: a fourth of what `docker exec` takes, and scenarios look often.
+ENTER = 'nsenter --mount --target "$(pgrep -xo ovs-vswitchd)"'
+LOOK = f"""
+{ENTER} sh -euc '
+    [ "$2" = no ] || ovs-appctl revalidator/wait
+    ovs-ofctl -O "$1" --names dump-flows "$0"
+    echo ----
+    ovs-ofctl -O "$1" --names dump-groups "$0"
+    echo ----
+    ovs-ofctl -O "$1" dump-group-stats "$0"' "$1" "$2" "$3"
+"""
+
+
+def look(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) -> Switch:
+    """Flows and groups of a bridge on a node, with one command.
+
+    Counters lag behind by up to half a second. With `settled` all that went through before the
+    call is counted.
+    """
+    words = (bridge, OPENFLOW, "settled" if settled else "no")
+    said = ssh.run(node, ["sh", "-eu", "-s", "--", *words], input=LOOK).stdout
+    flows, groups, stats = said.split("----\n")
+    return Switch(parse_flows(flows), parse_groups(groups, stats))
+
+
+def remove(ssh: Ssh, node: str, flows: Iterable[str], groups: Iterable[int]) -> None:
+    """Take flows, as ovs-ofctl is told of them, and groups off br-int."""
+    lines = [f"ovs-ofctl -O {OPENFLOW} del-flows br-int {flow}" for flow in flows]
+    lines += [f"ovs-ofctl -O {OPENFLOW} del-groups br-int group_id={n}" for n in groups]
+    ssh.run(
+        node, ["sh", "-eu", "-s"], input=f"{ENTER} sh -eu << 'END'\n" + "\n".join(lines) + "\nEND\n"
+    )
 
 
 def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) -> Flows:

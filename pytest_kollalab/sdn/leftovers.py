@@ -12,7 +12,13 @@ from pytest_kollalab.wait import NotYet
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-SFC = ("sfc_port_chains", "sfc_port_pair_groups", "sfc_port_pairs", "sfc_flow_classifiers")
+SFC = (
+    "sfc_service_graphs",
+    "sfc_port_chains",
+    "sfc_port_pair_groups",
+    "sfc_port_pairs",
+    "sfc_flow_classifiers",
+)
 
 
 def sweep(cloud: Connection, project: str) -> list[str]:

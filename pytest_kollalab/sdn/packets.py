@@ -29,7 +29,8 @@ class Packet:
     """One packet. `time` is in seconds of the node's clock, `length` that of the frame in bytes.
 
     `src`, `dst`, `protocol` (lower case), `ttl` and the ports are there for IPv4 only; `labels`
-    are its MPLS labels, outermost first; `info` is tcpdump's own description.
+    are its MPLS labels, outermost first; `service` is the path and the index of its NSH; `info` is
+    tcpdump's own description.
     """
 
     time: float
@@ -45,6 +46,7 @@ class Packet:
     dport: int | None = None
     vlan: int | None = None
     labels: tuple[int, ...] = ()
+    service: tuple[int, int] | None = None
     info: str = ""
 
     @property

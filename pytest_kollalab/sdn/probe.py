@@ -111,10 +111,16 @@ class Probe:
         return self.ports[0].device
 
     def ping(
-        self, target: Target, count: int = 3, *, size: int | None = None, ttl: int | None = None
+        self,
+        target: Target,
+        count: int = 3,
+        *,
+        size: int | None = None,
+        ttl: int | None = None,
+        interval: float = 0.2,
     ) -> PingResult:
-        """Ping, five times a second. `size` is that of the IP packet, kept in one piece."""
-        argv = ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "2"]
+        """Ping, with seconds between. `size` is that of the IP packet, kept in one piece."""
+        argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", "2"]
         if size is not None:
             argv += ["-s", str(size - IP_AND_ICMP_HEADERS), "-M", "do"]
         if ttl is not None:
@@ -182,6 +188,11 @@ class Probe:
             words = ["send", target.ip, "7778", str(size), str(timeout)]
             done = self.namespace.run(["python3", "-", *words], input=program("bulk"), timeout=300)
         return Transfer(**json.loads(done.stdout))
+
+    def spray(self, target: Target, port: int, first: int, flows: int, packets: int) -> None:
+        """Send UDP packets from so many source ports, counted from the first; nobody answers."""
+        words = [address_of(target), str(port), str(first), str(flows), str(packets)]
+        self.namespace.run(["python3", "-", "spray", *words], input=echo_source())
 
     def traceroute(self, target: Target) -> tuple[str, ...]:
         """The address of each hop on the way, the target's last; `*` for one that is silent."""

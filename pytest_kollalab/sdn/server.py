@@ -107,6 +107,17 @@ class Server:
 
         wait.until(f"server {self.name} to boot", look, timeout=timeout * self.tenant.patience)
 
+    def await_status(self, wanted: str, timeout: float = 60) -> None:
+        """Wait until Nova says that it is in a status."""
+
+        def look() -> bool | NotYet:
+            status = self.tenant.cloud.compute.get_server(self.id).status
+            return status == wanted or NotYet(status)
+
+        wait.until(
+            f"server {self.name} to be {wanted}", look, timeout=timeout * self.tenant.patience
+        )
+
     def give_floating_ip(self) -> str:
         """An address on the external network, and a host out there that uses it."""
         self.floating_ip = self.tenant.floating_ip(self.port.id)
@@ -143,9 +154,12 @@ def boot(
     *,
     name: str | None = None,
     user_data: str | None = None,
+    ports: Sequence[Port] = (),
     ready: bool = True,
 ) -> Server:
     """Boot a server on a node and wait until it is ACTIVE and, unless told not to, booted.
+
+    It gets a port of its own on the network, or those given.
 
     On a cloud of somebody else's, its scheduler chooses where. Raises WaitError with the end of
     the console log, ConfigError without image and flavor.
@@ -153,7 +167,7 @@ def boot(
     name = name or f"server-{secrets.token_hex(2)}"
     cloud = tenant.cloud
     image, flavor = _find_guest(cloud)
-    port = _port(tenant, network, name)
+    ports = ports or [_port(tenant, network, name)]
     started = time.monotonic()
     options: dict[str, Any] = {"user_data": encode(user_data)} if user_data else {}
     if tenant.has_nodes:
@@ -163,10 +177,12 @@ def boot(
         name=f"{tenant.name}-{name}",
         image_id=image,
         flavor_id=flavor,
-        networks=[{"port": port.id}],
+        networks=[{"port": port.id} for port in ports],
         key_name=tenant.keypair,
         **options,
     )
+
+    tenant.undo.callback(_remove, tenant, made.id)
 
     def look() -> Any:
         nonlocal made
@@ -183,7 +199,7 @@ def boot(
         )
     except WaitError as error:
         raise WaitError(error.brief, details=error.details, hint=_hint(node)) from error
-    server = Server(tenant, network, node, port, made.id, name)
+    server = Server(tenant, network, node, ports[0], made.id, name)
     if ready:
         server.await_ready()
     server.seconds_to_ready = time.monotonic() - started
@@ -227,8 +243,23 @@ def dhcp_namespace(tenant: Tenant, network: Network) -> Namespace:
 
 
 def _port(tenant: Tenant, network: Network, name: str) -> Port:
-    made = tenant.cloud.network.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
-    return Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+    api = tenant.cloud.network
+    made = api.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
+    tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
+    port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+    tenant.known_ports.append(port)
+    return port
+
+
+def _remove(tenant: Tenant, server: str) -> None:
+    compute = tenant.cloud.compute
+    compute.delete_server(server, ignore_missing=True)
+
+    def look() -> bool | NotYet:
+        found = compute.find_server(server, ignore_missing=True)
+        return found is None or NotYet(f"{found.status}, {found.task_state}")
+
+    wait.until(f"server {server} to be gone", look, timeout=120 * tenant.patience)
 
 
 def _find_guest(cloud: Connection) -> tuple[str, str]:

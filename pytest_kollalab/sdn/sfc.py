@@ -2,263 +2,50 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_kollalab import wait
-from pytest_kollalab.sdn.flows import Flows, bridge_flows
-from pytest_kollalab.sdn.network import Network, Port, Target, address_of
-from pytest_kollalab.sdn.probe import Capture, Probe
+from pytest_kollalab.sdn import sfc_api, traces
+from pytest_kollalab.sdn.network import Network
+from pytest_kollalab.sdn.sfc_chain import Chain
+from pytest_kollalab.sdn.sfc_function import Function
+from pytest_kollalab.sdn.sfc_graph import Graph
+from pytest_kollalab.sdn.sfc_group import Group, Traffic
+from pytest_kollalab.sdn.sfc_path import Ways, arrived, copies, flows_by_function, followed, ways
 from pytest_kollalab.sdn.tenant import COMPUTE, Tenant
-from pytest_kollalab.wait import NotYet
+from pytest_kollalab.sdn.watch import Watch
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.namespace import Namespace
+    from pytest_kollalab.sdn.frames import Sighting
+    from pytest_kollalab.sdn.packets import Packet
+    from pytest_kollalab.sdn.probe import Probe
 
-# What networking-sfc uses on br-int.
-CLASSIFY, ACROSS, INGRESS = 0, 5, 10
-CLASSIFY_PRIORITY = 30
+__all__ = ["Chain", "Function", "Graph", "Group", "Sfc", "Step", "Traffic", "Ways"]
 
-# What comes in by one port leaves by the other, in both directions. Both ports are in one subnet,
-# so each answers ARP only for its own address, and a rule for each says where to go on.
-FORWARD = """
-ingress=$1 egress=$2 cidr=$3
-for key in all default "$ingress" "$egress"; do
-    sysctl -qw "net.ipv4.conf.$key.rp_filter=0" "net.ipv4.conf.$key.send_redirects=0" \\
-        "net.ipv4.conf.$key.arp_ignore=1" "net.ipv4.conf.$key.arp_announce=2"
-done
-sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_errors_use_inbound_ifaddr=1
-ip route replace "$cidr" dev "$egress" table 101
-ip rule add iif "$ingress" lookup 101
-ip route replace "$cidr" dev "$ingress" table 102
-ip rule add iif "$egress" lookup 102
-"""
+FIRST_PORT = 20000
+SPRAYED_PORT = 9
+CLIENT_ERROR, SERVER_ERROR = 400, 500
 
-
-class Function(Probe):
-    """A service function: a namespace that forwards between two ports, `ingress` and `egress`."""
-
-    def __init__(
-        self, name: str, network: Network, namespace: Namespace, ingress: Port, egress: Port
-    ) -> None:
-        super().__init__(name, network, namespace, [ingress, egress])
-        self.ingress = ingress
-        self.egress = egress
-
-
-@dataclass
-class Counts:
-    """Packets that a chain's flows counted: at its source, to each function, and on from it."""
-
-    classified: int = 0
-    delivered: dict[Function, int] = field(default_factory=dict)
-    passed_on: dict[Function, int] = field(default_factory=dict)
-
-
-class Chain:
-    """A port chain from one port to another through functions, in order.
-
-    Made by `Sfc.chain`. As a context it is deleted, and gone from the dataplane, when the block
-    ends.
-    """
-
-    def __init__(
-        self,
-        tenant: Tenant,
-        src: Probe,
-        dst: Probe,
-        through: Sequence[Sequence[Function]],
-        symmetric: bool,
-    ) -> None:
-        self.tenant = tenant
-        self.src = src
-        self.dst = dst
-        self.through = through
-        self.symmetric = symmetric
-        self.id = ""
-        self.number = 0
-        self.groups: list[int] = []
-        self._made = time.monotonic()
-        self._undo = ExitStack()
-
-    def __repr__(self) -> str:
-        names = ["|".join(f.name for f in group) for group in self.through]
-        return f"Chain({' -> '.join([self.src.name, *names, self.dst.name])})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.delete()
-        if error is None:
-            self.wait_gone()
-
-    @property
-    def functions(self) -> tuple[Function, ...]:
-        """All functions, in order; those that share the load beside each other."""
-        return tuple(function for group in self.through for function in group)
-
-    def create(self, classifier: dict[str, Any]) -> None:
-        """Make the classifier, a group of port pairs for each step, and the chain."""
-        api = self.tenant.cloud.network
-        name = f"{self.tenant.name}-{secrets.token_hex(2)}"
-        with ExitStack() as undo:
-            made = api.create_sfc_flow_classifier(name=name, **classifier)
-            undo.callback(api.delete_sfc_flow_classifier, made.id, ignore_missing=True)
-            classifiers, groups = [made.id], []
-            for number, functions in enumerate(self.through):
-                pairs = [self._pair(f"{name}-{number}", function, undo) for function in functions]
-                made_group = api.create_sfc_port_pair_group(
-                    name=f"{name}-{number}", port_pairs=pairs
-                )
-                undo.callback(api.delete_sfc_port_pair_group, made_group.id, ignore_missing=True)
-                groups.append(made_group.id)
-            chain = api.create_sfc_port_chain(
-                name=name,
-                port_pair_groups=groups,
-                flow_classifiers=classifiers,
-                chain_parameters={"correlation": "mpls", "symmetric": self.symmetric},
-            )
-            undo.callback(api.delete_sfc_port_chain, chain.id, ignore_missing=True)
-            self._undo = undo.pop_all()
-        self._made = time.monotonic()
-        self.id = chain.id
-        # Neither number is known to the SDK; both are in the flows.
-        self.number = api.get(f"/sfc/port_chains/{chain.id}").json()["port_chain"]["chain_id"]
-        for group in groups:
-            shown = api.get(f"/sfc/port_pair_groups/{group}").json()["port_pair_group"]
-            self.groups.append(int(shown["group_id"]))
-
-    def delete(self) -> None:
-        """Remove the chain, then its groups, pairs and classifier; a second time does nothing."""
-        self._undo.close()
-
-    def label(self, step: int) -> int:
-        """The MPLS label on the way to a step, counted from 0."""
-        return self.number << 8 | (255 - step)
-
-    def wait_in_dataplane(self, timeout: float = 60) -> float:
-        """Wait until the flows are in Open vSwitch; the seconds since the chain was made."""
-
-        def look() -> bool | NotYet:
-            missing = self.missing()
-            return not missing or NotYet(f"missing: {', '.join(missing)}")
-
-        wait.until(
-            f"{self} in the dataplane",
-            look,
-            timeout=timeout * self.tenant.patience,
-            interval=0.1,
-        )
-        return time.monotonic() - self._made
-
-    def wait_gone(self, timeout: float = 60) -> float:
-        """Wait until no flow of the chain is left in Open vSwitch; the seconds that took."""
-        started = time.monotonic()
-
-        def look() -> bool | NotYet:
-            left = [str(flow) for node in self.nodes for flow in self.flows(node)]
-            return not left or NotYet("left:\n" + "\n".join(left))
-
-        wait.until(f"no flow of {self}", look, timeout=timeout * self.tenant.patience, interval=0.1)
-        return time.monotonic() - started
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The nodes that the chain has flows on."""
-        ends = [self.src, self.dst] if self.symmetric else [self.src]
-        return tuple(dict.fromkeys(probe.node for probe in (*ends, *self.functions)))
-
-    def flows(self, node: str) -> Flows:
-        """The chain's flows on br-int of a node: those that classify, encapsulate and deliver."""
-        everything = bridge_flows(self.tenant.ssh, node)
-        return Flows(flow for flow in everything if self._is_ours(flow))
-
-    @contextmanager
-    def counting(self) -> Iterator[Counts]:
-        """Count what the chain's flows see during the block; the numbers are there at its end."""
-        counts = Counts()
-        before = {node: self._settled(node) for node in self.nodes}
-        yield counts
-        grown = {node: self._settled(node).since(before[node]) for node in self.nodes}
-        counts.classified = _classifying(grown[self.src.node], self.src.device).packets
-        for function in self.functions:
-            here = grown[function.node]
-            arrived = here.where("mpls", table=INGRESS, dl_dst=function.ingress.mac)
-            counts.delivered[function] = arrived.packets
-            counts.passed_on[function] = _classifying(here, function.egress.device).packets
-
-    def missing(self) -> list[str]:
-        """The flows that should be there and are not, in words."""
-        seen = {node: bridge_flows(self.tenant.ssh, node) for node in self.nodes}
-        missing = []
-        if not _classifying(seen[self.src.node], self.src.device):
-            missing.append(f"{self.src.name} classified on {self.src.node}")
-        for step, functions in enumerate(self.through):
-            for function in functions:
-                here = seen[function.node]
-                arriving = here.where(
-                    "mpls", table=INGRESS, dl_dst=function.ingress.mac, mpls_label=self.label(step)
-                )
-                if not arriving:
-                    missing.append(f"delivery to {function.name} on {function.node}")
-                if not _classifying(here, function.egress.device):
-                    missing.append(f"{function.name} goes on, on {function.node}")
-                if self.symmetric and not _classifying(here, function.ingress.device):
-                    missing.append(f"{function.name} goes back, on {function.node}")
-        if self.symmetric and not _classifying(seen[self.dst.node], self.dst.device):
-            missing.append(f"{self.dst.name} classified on {self.dst.node}")
-        return missing
-
-    def _settled(self, node: str) -> Flows:
-        everything = bridge_flows(self.tenant.ssh, node, settled=True)
-        return Flows(flow for flow in everything if self._is_ours(flow))
-
-    def _is_ours(self, flow: Any) -> bool:
-        labels = {str(self.label(step)) for step in range(len(self.through) + 1)}
-        macs = {port.mac for f in self.functions for port in f.ports}
-        devices = {self.src.device, *(f.egress.device for f in self.functions)}
-        if self.symmetric:
-            devices |= {self.dst.device, *(f.ingress.device for f in self.functions)}
-        match = flow.match
-        return (
-            (
-                flow.table == CLASSIFY
-                and flow.priority == CLASSIFY_PRIORITY
-                and match.get("in_port") in devices
-            )
-            or (flow.table == ACROSS and match.get("dl_dst") in macs)
-            or (flow.table == INGRESS and match.get("mpls_label") in labels)
-        )
-
-    def _pair(self, name: str, function: Function, undo: ExitStack) -> str:
-        api = self.tenant.cloud.network
-        pair = api.create_sfc_port_pair(
-            name=f"{name}-{function.name}",
-            ingress=function.ingress.id,
-            egress=function.egress.id,
-        )
-        undo.callback(api.delete_sfc_port_pair, pair.id, ignore_missing=True)
-        return str(pair.id)
+Step = Function | Group | Sequence[Function]
 
 
 class Sfc:
-    """Chains of a tenant. `through` of a chain are functions, or lists that share the load."""
+    """Chains of a tenant. Each step of `through` is a function, a group, or functions that share.
 
-    def __init__(self, tenant: Tenant) -> None:
+    Whoever makes something in a block of `Tenant.part` has it until that ends.
+    """
+
+    def __init__(self, tenant: Tenant, *, guests: str = "probe") -> None:
         self.tenant = tenant
+        self.guests = guests
         self.functions: list[Function] = []
         self.chains: list[Chain] = []
+        self._groups: list[Group] = []
+        self._watch = Watch(tenant.ssh, tenant.name)
 
     def __enter__(self) -> Self:
         return self
@@ -270,104 +57,232 @@ class Sfc:
         trace: TracebackType | None,
     ) -> None:
         with ExitStack() as undo:
-            for chain in self.chains:
-                undo.callback(chain.delete)
+            undo.callback(self._watch.stop)
+            for chain in list(self.chains):
+                undo.callback(chain.remove)
 
     def function(
-        self, network: Network, node: str = COMPUTE, *, name: str | None = None
+        self,
+        network: Network,
+        node: str = COMPUTE,
+        *,
+        name: str | None = None,
+        arms: int = 2,
+        keeps: str | None = None,
+        turns: tuple[str, str] | None = None,
+        guest: str | None = None,
     ) -> Function:
-        """A service function on a node that passes on what it gets."""
+        """A service function on a node that passes on what it gets.
+
+        With one arm it does so by the port that it got it by, as a router in a chain does. With
+        `keeps` (mpls or nsh) it gets the service header, and hands it on with a lower index; such
+        a one can turn what goes to one address to another: `turns`.
+
+        `guest` says what it is, a probe or a server; by default what the run was asked for, where
+        Nova runs servers and the kernel can do what is wanted.
+        """
         name = name or f"function-{secrets.token_hex(2)}"
-        device = f"{self.tenant.name}-{name}"
-        ingress = self.tenant.port(network, node, f"{name}-in", device=device)
-        egress = self.tenant.port(network, node, f"{name}-out", device=device)
-        namespace = self.tenant.namespace(node, name, [ingress, egress])
-        self.tenant.plug(namespace, network, [ingress, egress])
-        words = (ingress.device, egress.device, network.cidr)
-        namespace.run(["sh", "-eu", "-s", "--", *words], input=FORWARD)
-        function = Function(name, network, namespace, ingress, egress)
+        wanted = guest or (self.guests if node == COMPUTE and not keeps else "probe")
+        if wanted == "server":
+            from pytest_kollalab.sdn.sfc_server import server_function
+
+            function: Function = server_function(self.tenant, network, node, name, arms)
+        else:
+            function = self._probe(network, node, name, arms, keeps, turns)
+        pair = sfc_api.create(
+            self.tenant,
+            "port_pair",
+            name=f"{self.tenant.name}-{name}",
+            ingress=function.ingress.id,
+            egress=function.egress.id,
+            service_function_parameters={"correlation": keeps},
+        )
+        function.pair = pair["id"]
         self.functions.append(function)
+        self.tenant.undo.callback(self._forget, function)
         return function
+
+    def _probe(
+        self,
+        network: Network,
+        node: str,
+        name: str,
+        arms: int,
+        keeps: str | None,
+        turns: tuple[str, str] | None,
+    ) -> Function:
+        ports = self.tenant.ports(network, node, [f"{name}-{n}" for n in ("in", "out")[:arms]])
+        namespace = self.tenant.namespace(node, name, ports)
+        self.tenant.plug(namespace, network, ports)
+        function = Function(name, network, namespace, ports[0], ports[-1], keeps=keeps)
+        function.forward()
+        if keeps:
+            self.tenant.undo.enter_context(function.handing_on_headers(turns or ()))
+        return function
+
+    def group(self, *functions: Function, tap: bool = False) -> Group:
+        """A group of functions that share the load, for several chains or to be changed."""
+        group = Group(self.tenant, functions, tap=tap, implicit=False)
+        group.create()
+        self.tenant.undo.callback(group.delete)
+        return group
+
+    def tap(self, function: Function) -> Group:
+        """A step that gets a copy of what passes, and diverts nothing."""
+        return Group(self.tenant, [function], tap=True, implicit=True)
+
+    def traffic(
+        self, src: Probe, dst: Probe, *, protocol: str | None = None, port: int | None = None
+    ) -> Traffic:
+        """What src sends to dst; `protocol` (tcp, udp, icmp) and destination port narrow it."""
+        return Traffic(src, dst, protocol, port)
 
     def chain(
         self,
         src: Probe,
         dst: Probe,
-        through: Iterable[Function | Sequence[Function]],
+        through: Iterable[Step],
         *,
         protocol: str | None = None,
         port: int | None = None,
         symmetric: bool = False,
+        header: str = "mpls",
+        also: Iterable[Traffic] = (),
     ) -> Chain:
-        """Lead what src sends to dst through functions, in order; wait for it in the dataplane.
+        """Lead what src sends to dst through functions, in order; wait until packets take the way.
 
-        `protocol` (tcp, udp, icmp) and the destination `port` narrow down what is led.
-        `symmetric` leads the answers through the same functions, backwards.
+        `protocol` (tcp, udp, icmp) and the destination `port` narrow down what is led, `also` is
+        other traffic that is. `symmetric` leads the answers through the same functions, backwards.
+        `header` is what packets carry between functions: mpls or nsh.
         """
-        steps = [[step] if isinstance(step, Function) else list(step) for step in through]
-        chain = Chain(self.tenant, src, dst, steps, symmetric)
-        chain.create(classifier(src, dst, protocol, port, symmetric=symmetric))
-        self.chains.append(chain)
+        chain = Chain(
+            self.tenant,
+            self._watch,
+            [Traffic(src, dst, protocol, port), *also],
+            self.steps(through),
+            self.chains,
+            symmetric=symmetric,
+            header=header,
+        )
         # The agent needs the ports to remove a chain's flows: so it goes before they do.
-        self.tenant.undo.callback(chain.delete)
-        chain.wait_in_dataplane()
+        self.tenant.undo.callback(chain.remove)
+        chain.create()
         return chain
 
-    def path(self, src: Probe, dst: Target, count: int = 3) -> list[Function]:
+    def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> Graph:
+        """Join chains: what has come to the end of one goes on into that of its next that fits."""
+        graph = Graph(self.tenant, links)
+        self.tenant.undo.callback(graph.remove)
+        graph.create()
+        return graph
+
+    def ask(self, kind: str, **fields: Any) -> str:
+        """Ask the API for a thing as it is, such as a `flow_classifier`; its identifier.
+
+        Raises openstacksdk's exceptions.
+        """
+        name = f"{self.tenant.name}-{secrets.token_hex(2)}"
+        made = str(sfc_api.create(self.tenant, kind, name=name, **fields)["id"])
+        self.tenant.undo.callback(sfc_api.delete, self.tenant, kind, made)
+        return made
+
+    @contextmanager
+    def scrubbing(self, chain: Chain) -> Iterator[Chain]:
+        """A chain of which networking-sfc leaves something: taken out of Open vSwitch by hand."""
+        try:
+            yield chain
+        finally:
+            chain.scrub()
+
+    @contextmanager
+    def refused(self, because: str) -> Iterator[None]:
+        """The API refuses what the block asks for, saying why; in Open vSwitch nothing changes.
+
+        `because` is a regular expression. Raises AssertionError when it accepts, or says another
+        thing.
+        """
+        from openstack import exceptions
+
+        before = traces.take(self.tenant, traces.NODES)
+        refusal: Any = None
+        try:
+            yield
+        except exceptions.HttpException as error:
+            refusal = error
+        assert refusal is not None, f"it was not refused; expected: {because}"
+        assert re.search(because, str(refusal.details)), f"it says: {refusal.details}"
+        assert CLIENT_ERROR <= refusal.status_code < SERVER_ERROR, str(refusal)
+        after = traces.take(self.tenant, traces.NODES)
+        assert after.things == before.things, "\n".join(after.beyond(before))
+
+    def copies(self, seen: Sequence[Sighting], tap: Function, src: Probe) -> list[Packet]:
+        """The frames of a probe that came to a tap, which are not addressed to it."""
+        return copies(seen, tap.ingress.device, src.mac)
+
+    def followed(self, seen: Sequence[Sighting], port: int) -> list[Function]:
+        """The functions that the UDP packets to a port came to, in order."""
+        return followed(seen, self.functions, port)
+
+    def steps(self, through: Iterable[Step]) -> list[Group]:
+        """The groups of steps; a chain shares the group of functions that another has already."""
+        return [self._group(step) for step in through]
+
+    def path(self, src: Probe, dst: Probe, count: int = 3) -> list[Function]:
         """The functions that pings from src to dst crossed, in order, as captures show.
 
         Raises AssertionError when a ping is lost or the pings took different paths.
         """
-        with self.watch(src, dst) as seen:
-            result = src.ping(dst, count)
+        return self.ways(src, dst, count).there
+
+    def ways(self, src: Probe, dst: Probe, count: int = 3) -> Ways:
+        """The functions that pings from src to dst crossed, and those of the answers.
+
+        Raises AssertionError when a ping is lost or the pings took different ways.
+        """
+        with self.watching(src, dst) as seen:
+            result = src.ping(dst, count, interval=0.02)
         assert result, f"{result}\n{result.output}"
-        return crossed(
-            ((f, seen[f].packets.between(src.ip, address_of(dst)).requests) for f in seen), count
-        )
+        return ways(seen, self.functions, src.ip, dst.ip, count)
+
+    def share(
+        self, src: Probe, dst: Probe, flows: int = 200, packets: int = 2
+    ) -> dict[Function, set[int]]:
+        """The source ports of the flows that each function got, of so many from src to dst.
+
+        Raises AssertionError when a flow did not stay with one function, or was lost.
+        """
+        with self.watching(src, dst) as seen:
+            src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, packets)
+        ports = range(FIRST_PORT, FIRST_PORT + flows)
+        return flows_by_function(seen, self.functions, src.ip, dst.ip, ports, packets)
+
+    def arrivals(self, src: Probe, dst: Probe, flows: int = 200) -> set[int]:
+        """The source ports of the flows that arrived, of so many from src to dst."""
+        with self.watching(src, dst) as seen:
+            src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, 1)
+        came = arrived(seen, [dst.device], src.ip, dst.ip)
+        return {packet.sport for packet in came if packet.sport is not None}
 
     @contextmanager
-    def watch(self, src: Probe, dst: Target) -> Iterator[dict[Function, Capture]]:
-        """Capture, at the ingress of every function, what goes between two addresses."""
-        wanted = f"icmp and host {src.ip} and host {address_of(dst)}"
-        with ExitStack() as captures:
-            yield {f: captures.enter_context(f.capture(wanted)) for f in self.functions}
+    def watching(self, *ends: Probe) -> Iterator[list[Sighting]]:
+        """What passes all functions, and these probes, during the block; there at its end."""
+        self._watch.over(*self.functions, *ends)
+        mark = self._watch.mark()
+        seen: list[Sighting] = []
+        yield seen
+        seen += self._watch.since(mark)
 
+    def _group(self, step: Step) -> Group:
+        if isinstance(step, Group):
+            return step
+        functions = [step] if isinstance(step, Function) else list(step)
+        for chain in self.chains:
+            for group in chain.groups:
+                if group.implicit and group.functions == functions and not group.tap:
+                    return group
+        return Group(self.tenant, functions, implicit=True)
 
-def classifier(
-    src: Probe, dst: Probe, protocol: str | None, port: int | None, *, symmetric: bool
-) -> dict[str, Any]:
-    """What the API wants to know about the packets of a chain."""
-    fields: dict[str, Any] = {
-        "ethertype": "IPv4",
-        "logical_source_port": src.ports[0].id,
-        "source_ip_prefix": f"{src.ip}/32",
-        "destination_ip_prefix": f"{dst.ip}/32",
-    }
-    if symmetric:
-        fields["logical_destination_port"] = dst.ports[0].id
-    if protocol is not None:
-        fields["protocol"] = protocol
-    if port is not None:
-        fields |= {"destination_port_range_min": port, "destination_port_range_max": port}
-    return fields
-
-
-def crossed(seen: Iterable[tuple[Function, Sequence[Any]]], count: int) -> list[Function]:
-    """The functions in the order in which packets came by: by falling TTL, then by time.
-
-    Each function lowers the TTL by one, which needs no common clock. Raises AssertionError when
-    a function saw some of the `count` packets, but not each of them once.
-    """
-    order = []
-    for function, packets in seen:
-        assert len(packets) in (0, count), (
-            f"{function.name} saw {len(packets)} of {count} packets: {packets!r}"
-        )
-        if packets:
-            first = packets[0]
-            order.append((-first.ttl, first.time, function))
-    return [function for *_, function in sorted(order, key=lambda entry: entry[:2])]
-
-
-def _classifying(flows: Flows, device: str) -> Flows:
-    return flows.where(table=CLASSIFY, priority=CLASSIFY_PRIORITY, in_port=device)
+    def _forget(self, function: Function) -> None:
+        sfc_api.delete(self.tenant, "port_pair", function.pair)
+        self.functions.remove(function)
+        self._watch.forget(function)

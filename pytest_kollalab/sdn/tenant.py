@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import tempfile
-from contextlib import ExitStack
-from functools import cached_property
-from ipaddress import IPv4Network
+from contextlib import ExitStack, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_kollalab import wait
 from pytest_kollalab.errors import KollalabError, NeedsLabError
 from pytest_kollalab.sdn import leftovers
+from pytest_kollalab.sdn.external import external_network
 from pytest_kollalab.sdn.namespace import Namespace
 from pytest_kollalab.sdn.network import Network, Port, Router
 from pytest_kollalab.sdn.probe import Probe
+from pytest_kollalab.sdn.scope import Scope
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.server import Server
     from pytest_kollalab.ssh import Ssh
 
-EXTERNAL = "external"
-PHYSICAL_NETWORK = "physnet1"
 CONTROLLER = "controller-1"
 COMPUTE = "compute-1"
 SLUG = re.compile(r"[^a-z0-9]+")
+# The networks 10.200.0.0/24 to 10.249.249.0/24.
+NETWORKS = 50 * 250
 
 
-class Tenant:
+class Tenant(Scope):
     """A project with a user; everything made in it is removed when its block ends, last first.
 
     `admin` is the administrator's connection, `cloud` the one of the project's own user, `ssh`
@@ -55,14 +56,18 @@ class Tenant:
         external_cidr: str | None = "203.0.113.0/24",
         patience: float = 1.0,
     ) -> None:
+        super().__init__()
         self.admin = admin
         self._ssh = ssh
         self.name = f"{SLUG.sub('-', name.lower()).strip('-')}-{secrets.token_hex(2)}"
         self.external_cidr = external_cidr
         self.patience = patience
-        self._undo = ExitStack()
+        self.is_closed = False
+        # Every port it ever had: of no interest to scenarios.
+        self.known_ports: list[Port] = []
         self._password = secrets.token_urlsafe(16)
-        self._networks = 0
+        # Any two tenants have addresses of their own: whoever looks at flows tells them apart.
+        self._networks = secrets.randbelow(NETWORKS)
 
     def __repr__(self) -> str:
         return f"Tenant({self.name})"
@@ -92,7 +97,10 @@ class Tenant:
 
     def close(self) -> None:
         """Remove everything, also what is left when one removal fails. Raises KollalabError."""
-        self._undo.close()
+        try:
+            self._undo.close()
+        finally:
+            self.is_closed = True
 
     @property
     def ssh(self) -> Ssh:
@@ -105,11 +113,6 @@ class Tenant:
     def has_nodes(self) -> bool:
         """Whether the nodes are ours to look into."""
         return self._ssh is not None
-
-    @property
-    def undo(self) -> ExitStack:
-        """Where a new word of the vocabulary pushes the removal of what it made."""
-        return self._undo
 
     @cached_property
     def cloud(self) -> Connection:
@@ -138,10 +141,11 @@ class Tenant:
         self, name: str = "net", cidr: str | None = None, *, gateway: bool = True, dhcp: bool = True
     ) -> Network:
         """A network with one subnet; without a `cidr` it gets the next free one of the tenant."""
-        self._networks += 1
+        self._networks = (self._networks + 1) % NETWORKS
         api = self.cloud.network
         full = f"{self.name}-{name}"
         made = api.create_network(name=full)
+        self.undo.callback(api.delete_network, made.id, ignore_missing=True)
         subnet = api.create_subnet(
             name=full,
             network_id=made.id,
@@ -158,58 +162,30 @@ class Tenant:
         name = f"{self.name}-router-{secrets.token_hex(2)}"
         gateway = {"external_gateway_info": {"network_id": self.external.id}} if external else {}
         made = api.create_router(name=name, **gateway)
+        self.undo.callback(api.delete_router, made.id, ignore_missing=True)
         for network in networks:
             api.add_interface_to_router(made, subnet=network.subnet_id)
+            self.undo.callback(self._leave, made.id, network)
         info = made.external_gateway_info
         outside = info["external_fixed_ips"][0]["ip_address"] if info else None
         return Router(made.id, name, outside)
 
     def remove_router(self, router: Router, *networks: Network) -> None:
         """Take a router out of these networks, which are all that it is in, and remove it."""
-        api = self.cloud.network
         for network in networks:
-            api.remove_interface_from_router(router.id, subnet=network.subnet_id)
-        api.delete_router(router.id)
+            self._leave(router.id, network)
+        self.cloud.network.delete_router(router.id)
+
+    def _leave(self, router: str, network: Network) -> None:
+        from openstack.exceptions import NotFoundException
+
+        with suppress(NotFoundException):
+            self.cloud.network.remove_interface_from_router(router, subnet=network.subnet_id)
 
     @cached_property
     def external(self) -> Network:
         """The network behind br-ex; made once for all tenants of the lab, and left there."""
-        api = self.admin.network
-        if self.external_cidr is None:
-            return self._find_external()
-        found = api.find_network(EXTERNAL)
-        if found is None:
-            found = api.create_network(
-                name=EXTERNAL,
-                is_router_external=True,
-                provider_network_type="flat",
-                provider_physical_network=PHYSICAL_NETWORK,
-            )
-        subnet = next(iter(api.subnets(network_id=found.id)), None)
-        if subnet is None:
-            net = IPv4Network(self.external_cidr)
-            pool = {"start": str(net[net.num_addresses // 2]), "end": str(net[-2])}
-            subnet = api.create_subnet(
-                name=EXTERNAL,
-                network_id=found.id,
-                ip_version=4,
-                cidr=self.external_cidr,
-                gateway_ip=str(net[1]),
-                enable_dhcp=False,
-                allocation_pools=[pool],
-            )
-        return Network(
-            found.id, EXTERNAL, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu)
-        )
-
-    def _find_external(self) -> Network:
-        api = self.admin.network
-        for found in api.networks(is_router_external=True):
-            for subnet in api.subnets(network_id=found.id, ip_version=4):
-                return Network(
-                    found.id, found.name, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu)
-                )
-        raise NeedsLabError("an external network needs a lab; this cloud has none to offer")
+        return external_network(self.admin, self.external_cidr)
 
     def port(
         self,
@@ -218,22 +194,42 @@ class Tenant:
         name: str,
         *,
         device: str | None = None,
-        address: str | None = None,
+        ip: str | None = None,
     ) -> Port:
         """A port bound to a node, without port security. Ports of one `device` belong together."""
+        return self.ports(network, node, [name], device=device, ip=ip)[0]
+
+    def ports(
+        self,
+        network: Network,
+        node: str,
+        names: Sequence[str],
+        *,
+        device: str | None = None,
+        ip: str | None = None,
+    ) -> list[Port]:
+        """Ports that belong together, as `port` makes them, with one call."""
         self._check_nodes()
         api = self.admin.network
-        made = api.create_port(
-            name=f"{self.name}-{name}",
-            project_id=self.project.id,
-            network_id=network.id,
-            device_owner="compute:probe",
-            device_id=device or f"{self.name}-{name}",
-            binding_host_id=node,
-            is_port_security_enabled=False,
-            **({"fixed_ips": [{"ip_address": address}]} if address else {}),
-        )
-        return Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+        wanted = [
+            {
+                "name": f"{self.name}-{name}",
+                "project_id": self.project.id,
+                "network_id": network.id,
+                "device_owner": "compute:probe",
+                "device_id": device or f"{self.name}-{names[0]}",
+                "binding:host_id": node,
+                "port_security_enabled": False,
+                **({"fixed_ips": [{"ip_address": ip}]} if ip else {}),
+            }
+            for name in names
+        ]
+        made = list(api.create_ports(wanted))
+        for port in made:
+            self.undo.callback(api.delete_port, port.id, ignore_missing=True)
+        ports = [Port(p.id, p.mac_address, p.fixed_ips[0]["ip_address"]) for p in made]
+        self.known_ports += ports
+        return ports
 
     def probe(
         self,
@@ -241,11 +237,11 @@ class Tenant:
         node: str = COMPUTE,
         *,
         name: str | None = None,
-        address: str | None = None,
+        ip: str | None = None,
     ) -> Probe:
         """A probe on a node, plugged into a new port of the network and ready to talk."""
         name = name or f"probe-{secrets.token_hex(2)}"
-        port = self.port(network, node, name, address=address)
+        (port,) = self.ports(network, node, [name], ip=ip)
         namespace = self.namespace(node, name, [port])
         self._plug(namespace, network, port)
         self.await_active(port)
@@ -268,6 +264,15 @@ class Tenant:
         for port in probe.ports:
             self.admin.network.delete_port(port.id, ignore_missing=True)
 
+    def alias(self, network: Network, probe: Probe, name: str = "alias") -> Probe:
+        """A second address of a probe, by which others know it; it answers to both."""
+        (port,) = self.ports(network, probe.node, [name])
+        address = f"{port.ip}/{network.prefix}"
+        probe.namespace.run(["ip", "address", "add", address, "dev", probe.device])
+        remove = ["ip", "address", "del", address, "dev", probe.device]
+        self.undo.callback(probe.namespace.run, remove, check=False)
+        return Probe(name, network, probe.namespace, [port])
+
     def outside(self) -> Probe:
         """A host on the external network: what a user of floating IPs is. On the controller."""
         self._check_nodes()
@@ -280,7 +285,9 @@ class Tenant:
             network_id=self.external.id,
             device_owner="kollalab:outside",
         )
+        self.undo.callback(api.delete_port, made.id, ignore_missing=True)
         port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+        self.known_ports.append(port)
         namespace = self.namespace(CONTROLLER, name, [port])
         namespace.plug(
             port.device,
@@ -294,6 +301,7 @@ class Tenant:
     def floating_ip(self, port_id: str) -> str:
         """An address on the external network that leads to a port; a router has to be there."""
         made = self.cloud.network.create_ip(floating_network_id=self.external.id, port_id=port_id)
+        self.undo.callback(self.cloud.network.delete_ip, made.id, ignore_missing=True)
         return str(made.floating_ip_address)
 
     def server(self, network: Network, node: str = COMPUTE, **options: Any) -> Server:
@@ -305,18 +313,20 @@ class Tenant:
     def namespace(self, node: str, name: str, ports: Sequence[Port]) -> Namespace:
         """A namespace on a node that goes with the tenant; plugging makes it."""
         namespace = Namespace(self.ssh, node, f"kl-{self.name}-{name}")
-        self._undo.callback(namespace.remove, [port.device for port in ports])
+        self.undo.callback(namespace.remove, [port.device for port in ports])
         return namespace
 
     def await_active(self, *ports: Port) -> None:
         """Wait until Neutron says that ports work. Raises WaitError."""
         for port in ports:
+            self.later(partial(self._await_active, port))
 
-            def look(port: Port = port) -> bool | NotYet:
-                status = self.admin.network.get_port(port.id).status
-                return status == "ACTIVE" or NotYet(f"status {status}")
+    def _await_active(self, port: Port) -> None:
+        def look() -> bool | NotYet:
+            status = self.admin.network.get_port(port.id).status
+            return status == "ACTIVE" or NotYet(f"status {status}")
 
-            wait.until(f"port {port.device} to be ACTIVE", look, timeout=180 * self.patience)
+        wait.until(f"port {port.device} to be ACTIVE", look, timeout=180 * self.patience)
 
     @cached_property
     def key(self) -> Path:

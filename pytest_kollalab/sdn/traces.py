@@ -1,87 +1,165 @@
-"""Traces: what scenarios make in a lab, as a set that can be compared before and after."""
+"""Traces: what a tenant has in the cloud and on the nodes, to be compared before and after.
+
+Only what is the tenant's own is looked at: its project, what carries its name, and flows and groups
+that mention one of its ports. What other tenants do at the same time does not matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
-from pytest_kollalab.sdn.flows import bridge_flows, bridge_groups
-from pytest_kollalab.sdn.leftovers import SFC
+from pytest_kollalab.sdn.flows import ENTER, OPENFLOW, Flow, parse_flows, parse_groups
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
-    from openstack.connection import Connection
+    from pytest_kollalab.sdn.tenant import Tenant
 
-    from pytest_kollalab.ssh import Ssh
+# One call of the API counts everything that a project has. The default security group and its rules
+# come with a project, whenever somebody first asks for them.
+NOT_COUNTED = ("security_group", "security_group_rule", "rbac_policy")
+# Of the tunnel bridge only what copies packets for taps: the rest it learns, and forgets later.
+COPIES = ("table=0,priority=30", "table=25")
 
-# The way out to the external network is made by the first tenant that wants it, and stays.
-KEPT = ("network external",)
-# A BGP speaker makes it, and a flow for it, when it is first told of a VPN.
-TUNNEL = "mpls_gre"
+LOOK = f"""
+ip netns list
+echo ----
+{ENTER} sh -euc '
+    ovs-vsctl --timeout=30 list-ports br-int
+    ! ovs-vsctl br-exists br-ex || ovs-vsctl --timeout=30 list-ports br-ex
+    echo ----
+    ovs-ofctl -O "$0" --names dump-flows br-int
+    echo ----
+    ovs-ofctl -O "$0" --names dump-groups br-int
+    echo ----
+    ! ovs-vsctl br-exists br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$1"
+"""
 
 
-def take(cloud: Connection, ssh: Ssh, nodes: Iterable[str]) -> frozenset[str]:
-    """What scenarios made and is there now: API objects, namespaces, devices, flows, groups."""
-    return frozenset([*_objects(cloud), *(trace for node in nodes for trace in _on(ssh, node))])
+@dataclass(frozen=True)
+class Mine:
+    """What tells the things of a tenant from those of others."""
+
+    prefix: str
+    devices: frozenset[str]
+    macs: frozenset[str]
+
+    def mentions(self, flow: Flow) -> bool:
+        """Whether a flow is about one of the ports."""
+        match = flow.match
+        return (
+            match.get("in_port") in self.devices
+            or not self.macs.isdisjoint((match.get("dl_dst"), match.get("dl_src")))
+            or any(action.removeprefix("output:") in self.devices for action in flow.actions)
+        )
 
 
-def await_none_left(
-    before: frozenset[str],
-    cloud: Connection,
-    ssh: Ssh,
-    nodes: Iterable[str],
-    *,
-    timeout: float = 60,
-) -> None:
-    """Wait until nothing is there that was not there before; agents need a moment.
+@dataclass(frozen=True)
+class Traces:
+    """What a tenant has: how many of each kind in the API, and each thing on the nodes."""
 
-    Raises WaitError with what is left.
+    counts: Mapping[str, int]
+    things: frozenset[str]
+
+    def beyond(self, before: Traces) -> list[str]:
+        """What is there and was not there before, and what was there and is gone."""
+        changed = [
+            f"{kind}: {self.counts.get(kind, 0)} instead of {before.counts.get(kind, 0)}"
+            for kind in sorted({*self.counts, *before.counts})
+            if self.counts.get(kind, 0) != before.counts.get(kind, 0)
+        ]
+        new = [f"left: {thing}" for thing in sorted(self.things - before.things)]
+        gone = [f"gone: {thing}" for thing in sorted(before.things - self.things)]
+        return [*changed, *new, *gone]
+
+
+NODES = ("controller-1", "compute-1")
+NOTHING = Traces({}, frozenset())
+
+
+def take(tenant: Tenant, nodes: Iterable[str]) -> Traces:
+    """What the tenant has now. The API and the nodes are asked at the same time."""
+    mine = Mine(
+        f"kl-{tenant.name}-",
+        frozenset(port.device for port in tenant.known_ports),
+        frozenset(port.mac for port in tenant.known_ports),
+    )
+    with ThreadPoolExecutor() as pool:
+        counts = pool.submit(counted, tenant)
+        said = {node: pool.submit(_ask, tenant, node) for node in nodes}
+        things = [thing for node, text in said.items() for thing in on(node, text.result(), mine)]
+        return Traces(counts.result(), frozenset(things))
+
+
+def counted(tenant: Tenant) -> dict[str, int]:
+    """How many things of each kind the project has."""
+    from openstack import exceptions
+
+    answer: Any = tenant.admin.network.get(f"/quotas/{tenant.project.id}/details.json")
+    exceptions.raise_from_response(answer)
+    return {
+        kind: int(quota["used"])
+        for kind, quota in answer.json()["quota"].items()
+        if kind not in NOT_COUNTED and int(quota["used"])
+    }
+
+
+def on(node: str, text: str, mine: Mine) -> Iterator[str]:
+    """The tenant's things in what a node said."""
+    namespaces, devices, flows, groups, tunnel = text.split("----\n")
+    for line in namespaces.splitlines():
+        if line.startswith(mine.prefix):
+            yield f"{node}: namespace {line.split(maxsplit=1)[0]}"
+    for device in devices.split():
+        if device in mine.devices:
+            yield f"{node}: port {device} of Open vSwitch"
+    for flow in parse_flows(flows):
+        if mine.mentions(flow):
+            yield f"{node}: flow {flow.rule}"
+    for group in parse_groups(groups).values():
+        if not mine.macs.isdisjoint(group.leads_to()):
+            yield f"{node}: group {group.id}"
+    for flow in parse_flows(tunnel):
+        if mine.mentions(flow) and flow.rule.startswith(COPIES):
+            yield f"{node}: flow of br-tun {flow.rule}"
+
+
+@contextmanager
+def none_left(tenant: Tenant, nodes: Iterable[str]) -> Iterator[None]:
+    """What is made in the block is gone after it, to the last flow, and nothing else is.
+
+    Raises WaitError with what is left. Agents have a moment to clear up.
     """
+    names = tuple(nodes)
+    before = tenant.last_traces
+    if before is None:
+        before = take(tenant, names)
+    with tenant.part():
+        yield
+    await_same(before, tenant, names)
+    tenant.last_traces = before
+
+
+def await_same(before: Traces, tenant: Tenant, nodes: Iterable[str]) -> None:
+    """Wait until the tenant has again what it had. Raises WaitError with the difference."""
     names = tuple(nodes)
 
     def look() -> bool | NotYet:
-        left = take(cloud, ssh, names) - before
-        return not left or NotYet("\n".join(sorted(left)))
+        different = take(tenant, names).beyond(before)
+        return not different or NotYet("\n".join(different))
 
-    wait.until("nothing of the scenario to be left", look, timeout=timeout, interval=1)
-
-
-def _objects(cloud: Connection) -> Iterable[str]:
-    network = cloud.network
-    kinds = ["ports", "networks", "routers", "ips"]
-    if network.find_extension("bgpvpn") is not None:
-        kinds.append("bgpvpns")
-    if network.find_extension("sfc") is not None:
-        kinds += SFC
-    for kind in kinds:
-        for thing in getattr(network, kind)():
-            trace = f"{kind.removesuffix('s')} {thing.name or thing.id}"
-            if trace not in KEPT:
-                yield trace
-    identity: Any = cloud.identity
-    for project in identity.projects():
-        yield f"project {project.name}"
-    if cloud.has_service("compute"):
-        for server in cloud.compute.servers(all_projects=True):
-            yield f"server {server.name}"
+    wait.until(
+        f"{tenant.name} to have what it had before the test",
+        look,
+        timeout=30 * tenant.patience,
+        interval=0.3,
+    )
 
 
-def _on(ssh: Ssh, node: str) -> Iterable[str]:
-    listed = ssh.run(node, ["ip", "netns", "list"]).stdout
-    for line in listed.splitlines():
-        yield f"{node}: namespace {line.split()[0]}"
-    argv = ["docker", "exec", "openvswitch_vswitchd", "ovs-vsctl"]
-    there = ssh.run(node, [*argv, "list-br"]).stdout.split()
-    # That of MPLS only where something speaks BGP: elsewhere nothing is in it.
-    bridges = [name for name in ("br-int", "br-ex", "br-mpls") if name in there]
-    for bridge in bridges:
-        for device in ssh.run(node, [*argv, "list-ports", bridge]).stdout.split():
-            if device != TUNNEL:
-                yield f"{node}: port {device} of {bridge}"
-    for bridge in (name for name in bridges if name != "br-ex"):
-        for flow in bridge_flows(ssh, node, bridge):
-            if flow.match.get("in_port") != TUNNEL:
-                yield f"{node}: flow of {bridge} {flow.rule}"
-        for group in bridge_groups(ssh, node, bridge).values():
-            yield f"{node}: group {group.id} {group.type} of {bridge}"
+def _ask(tenant: Tenant, node: str) -> str:
+    argv = ["sh", "-eu", "-s", "--", OPENFLOW]
+    return tenant.ssh.run(node, argv, input=LOOK, timeout=60).stdout

@@ -7,45 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.network import Network
     from pytest_kollalab.sdn.probe import Probe
     from pytest_kollalab.sdn.sfc import Function, Sfc
-    from pytest_kollalab.sdn.tenant import Tenant
 
 PINGS = 5
-
-
-@pytest.fixture(scope="module")
-def network(tenant: Tenant) -> Network:
-    return tenant.network("chained", dhcp=False)
-
-
-@pytest.fixture(scope="module")
-def source(tenant: Tenant, network: Network) -> Probe:
-    return tenant.probe(network, "compute-1", name="source")
-
-
-@pytest.fixture(scope="module")
-def target(tenant: Tenant, network: Network, source: Probe) -> Probe:
-    probe = tenant.probe(network, "compute-1", name="target")
-    source.reaches(probe)
-    return probe
-
-
-@pytest.fixture(scope="module")
-def firewall(sfc: Sfc, network: Network) -> Function:
-    return sfc.function(network, "compute-1", name="firewall")
-
-
-@pytest.fixture(scope="module")
-def counter(sfc: Sfc, network: Network) -> Function:
-    return sfc.function(network, "compute-1", name="counter")
 
 
 @pytest.mark.smoke
 def test_one_function(sfc: Sfc, source: Probe, target: Probe, firewall: Function) -> None:
     assert sfc.path(source, target) == []
-
     with (
         sfc.chain(source, target, through=[firewall]) as chain,
         chain.counting() as counted,
@@ -54,68 +24,96 @@ def test_one_function(sfc: Sfc, source: Probe, target: Probe, firewall: Function
     assert counted.classified == PINGS
     assert counted.delivered == {firewall: PINGS}
     assert counted.passed_on == {firewall: PINGS}
-
     assert sfc.path(source, target) == []
-
-
-def test_two_functions_in_order(
-    sfc: Sfc, source: Probe, target: Probe, firewall: Function, counter: Function
-) -> None:
-    with (
-        sfc.chain(source, target, through=[firewall, counter]) as chain,
-        chain.counting() as counted,
-    ):
-        assert sfc.path(source, target, PINGS) == [firewall, counter]
-    assert counted.classified == PINGS
-    assert counted.delivered == {firewall: PINGS, counter: PINGS}
-    assert counted.passed_on == {firewall: PINGS, counter: PINGS}
-
-    with sfc.chain(source, target, through=[counter, firewall]):
-        assert sfc.path(source, target) == [counter, firewall]
-
-
-def test_delete_restores_the_direct_path(
-    sfc: Sfc, source: Probe, target: Probe, firewall: Function, counter: Function
-) -> None:
-    chain = sfc.chain(source, target, through=[firewall, counter])
-    assert sfc.path(source, target) == [firewall, counter]
-    with chain.counting() as counted:
-        chain.delete()
-        chain.wait_gone()
-        assert sfc.path(source, target, PINGS) == []
-    assert counted.classified == 0
-    assert not any(chain.flows(node) for node in chain.nodes)
 
 
 def test_answers_take_the_direct_path(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
-    with (
-        sfc.chain(source, target, through=[firewall]),
-        sfc.watch(source, target) as seen,
-    ):
-        assert source.ping(target)
-    assert seen[firewall].packets.requests
-    assert not seen[firewall].packets.replies
+    with sfc.chain(source, target, through=[firewall]):
+        assert sfc.ways(source, target) == ([firewall], [])
+        assert sfc.ways(target, source) == ([], [firewall])
 
 
-def test_only_what_was_asked_for_is_led(
+def test_answers_of_a_symmetric_chain_take_the_same_function(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
-    with sfc.chain(source, target, through=[firewall], protocol="tcp", port=7777):
-        assert sfc.path(source, target) == []
-        with firewall.capture("tcp and dst port 7777") as seen:
-            assert source.tcp_echo(target, port=7777)
-        assert seen.packets
-        with firewall.capture("tcp and dst port 8888") as seen:
-            assert source.tcp_echo(target, port=8888)
-        assert not seen.packets
+    with (
+        sfc.chain(source, target, through=[firewall], symmetric=True) as chain,
+        chain.counting() as counted,
+    ):
+        assert sfc.ways(source, target, PINGS) == ([firewall], [firewall])
+    assert (counted.classified, counted.answered) == (PINGS, PINGS)
+    assert counted.delivered == counted.returned == {firewall: PINGS}
+    assert counted.passed_on == counted.passed_back == {firewall: PINGS}
+    assert sfc.ways(source, target) == ([], [])
 
 
-def test_a_function_on_the_other_node(
-    sfc: Sfc, network: Network, source: Probe, target: Probe
+def test_functions_are_crossed_in_order(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function, counter: Function
 ) -> None:
-    remote = sfc.function(network, "controller-1", name="remote")
-    with sfc.chain(source, target, through=[remote]):
-        assert sfc.path(source, target) == [remote]
+    with (
+        sfc.chain(source, target, through=[firewall, nat, counter]) as chain,
+        chain.counting() as counted,
+    ):
+        assert sfc.path(source, target, PINGS) == [firewall, nat, counter]
+    assert counted.classified == PINGS
+    assert set(counted.delivered.values()) == set(counted.passed_on.values()) == {PINGS}
+    with sfc.chain(source, target, through=[counter, firewall, nat]):
+        assert sfc.path(source, target) == [counter, firewall, nat]
     assert sfc.path(source, target) == []
+
+
+def test_answers_cross_a_symmetric_chain_backwards(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function, counter: Function
+) -> None:
+    through = [firewall, nat, counter]
+    with sfc.chain(source, target, through, symmetric=True) as chain, chain.counting() as counted:
+        assert sfc.ways(source, target, PINGS) == (through, through[::-1])
+    assert set(counted.returned.values()) == set(counted.passed_back.values()) == {PINGS}
+    assert sfc.ways(source, target) == ([], [])
+
+
+def test_functions_count_what_open_vswitch_counts(
+    sfc: Sfc, source: Probe, target: Probe, counter: Function
+) -> None:
+    with sfc.chain(source, target, through=[counter]) as chain:
+        before = counter.forwarded()
+        with chain.counting() as counted:
+            assert source.ping(target, PINGS)
+        assert counter.forwarded() - before == counted.passed_on[counter] == PINGS
+
+
+def test_a_chain_leads_tcp_and_udp(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+) -> None:
+    with sfc.chain(source, target, through=[firewall, nat], symmetric=True):
+        before = nat.forwarded()
+        assert source.tcp_echo(target, "0123456789" * 2000).name == target.name
+        assert source.udp_echo(target).name == target.name
+        assert nat.forwarded() > before
+
+
+def test_labels_tell_chain_and_step(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+) -> None:
+    with sfc.chain(source, target, through=[firewall, nat]) as chain:
+        first, second = chain.number << 8 | 255, chain.number << 8 | 254
+        flows = chain.flows(source.node)
+        assert flows.where(table=5, dl_dst=firewall.ingress.mac, action=f"set_mpls_label:{first}")
+        assert flows.where("mpls", table=10, mpls_label=first, action="pop_mpls:0x0800")
+        assert flows.where(table=5, dl_dst=nat.ingress.mac, action=f"set_mpls_label:{second}")
+        assert flows.where("mpls", table=10, mpls_label=second, action="pop_mpls:0x0800")
+        assert not chain.adrift()
+
+
+def test_delete_leaves_no_flow_and_no_group(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
+) -> None:
+    chain = sfc.chain(source, target, through=[firewall, nat], symmetric=True)
+    assert sfc.path(source, target) == [firewall, nat]
+    chain.delete()
+    assert not any(chain.flows(node) for node in chain.nodes)
+    with chain.counting() as counted:
+        assert sfc.ways(source, target) == ([], [])
+    assert counted.classified == 0

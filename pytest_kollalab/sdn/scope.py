@@ -1,0 +1,59 @@
+"""The scope: how long what is made stays, and when it is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.traces import Traces
+
+
+class Scope:
+    """What is made goes last first: with the block of `part` it is made in, else at the end."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self._part: ExitStack | None = None
+        self._waiting: list[Callable[[], object]] | None = None
+        # What there was when a test began: of no interest to scenarios.
+        self.last_traces: Traces | None = None
+
+    @property
+    def undo(self) -> ExitStack:
+        """Where a new word of the vocabulary pushes the removal of what it made."""
+        if self._part is not None:
+            return self._part
+        self.last_traces = None
+        return self._undo
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """What is made in the block goes when it ends, last first; the rest stays."""
+        outer, part = self._part, ExitStack()
+        self._part = part
+        try:
+            yield
+        finally:
+            self._part = outer
+            part.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is made in the block is waited for when it ends: so it comes up at the same time."""
+        self._waiting = []
+        try:
+            yield
+            waiting, self._waiting = self._waiting, None
+            for wait_for in waiting:
+                wait_for()
+        finally:
+            self._waiting = None
+
+    def later(self, wait_for: Callable[[], object]) -> None:
+        """Wait for something at the end of the block of `together`, or now if there is none."""
+        if self._waiting is None:
+            wait_for()
+        else:
+            self._waiting.append(wait_for)

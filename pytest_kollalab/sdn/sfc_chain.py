@@ -1,0 +1,390 @@
+"""A port chain: made, changed and deleted through the API, and followed in the dataplane."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_kollalab import wait
+from pytest_kollalab.errors import WaitError
+from pytest_kollalab.report import figures
+from pytest_kollalab.sdn import sfc_api, sfc_oracle
+from pytest_kollalab.sdn.flows import Flows, Switch, look, remove
+from pytest_kollalab.sdn.sfc_oracle import (
+    ACROSS,
+    CLASSIFY,
+    INGRESS,
+    Layout,
+    Plan,
+    entry,
+    leaving,
+    plan,
+)
+from pytest_kollalab.sdn.sfc_timing import streaming
+from pytest_kollalab.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.sfc_function import Function
+    from pytest_kollalab.sdn.sfc_group import Group, Traffic
+    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.sdn.watch import Watch
+
+IN_PLACE = "chain: API call to first packet through it"
+IN_FLOWS = "chain: API call to all flows"
+DIRECT = "delete: API call to first packet on the direct path"
+CHANGED = "update: API call to all flows"
+HELPED = "update: the same, after its ports were touched"
+FLOWS_GONE = "delete: API call to no flow left"
+
+
+# How long a change may take before its chain is helped.
+PATIENCE = 10
+
+
+@dataclass
+class Counts:
+    """Packets that a chain's flows counted: at its source, to each function, and on from it.
+
+    `returned` and `passed_back` are those of a symmetric chain's answers.
+    """
+
+    classified: int = 0
+    delivered: dict[Function, int] = field(default_factory=dict)
+    passed_on: dict[Function, int] = field(default_factory=dict)
+    answered: int = 0
+    returned: dict[Function, int] = field(default_factory=dict)
+    passed_back: dict[Function, int] = field(default_factory=dict)
+
+
+class Chain:
+    """A port chain that leads traffic through groups of functions, in order. Made by `Sfc.chain`.
+
+    As a context it is deleted, and gone from the dataplane, when the block ends.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        watch: Watch,
+        traffic: Sequence[Traffic],
+        groups: Sequence[Group],
+        live: list[Chain],
+        *,
+        symmetric: bool = False,
+        header: str = "mpls",
+    ) -> None:
+        self.tenant = tenant
+        self.traffic = tuple(traffic)
+        self.groups = tuple(groups)
+        self.symmetric = symmetric
+        self.header = header
+        self.id = ""
+        self.number = 0
+        self._watch = watch
+        self._live = live
+        self._classifiers: dict[Traffic, str] = {}
+        self._past: list[Layout] = []
+
+    def __repr__(self) -> str:
+        ends = ", ".join(f"{t.src.name} to {t.dst.name}" for t in self.traffic)
+        return f"Chain({ends} through {' -> '.join(repr(group) for group in self.groups)})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.delete()
+        else:
+            self.remove()
+
+    @property
+    def layout(self) -> Layout:
+        """What the chain is asked to be now."""
+        members = tuple(tuple(group.functions) for group in self.groups)
+        header, symmetric = self.header, self.symmetric
+        return Layout(self.number, self.traffic, self.groups, members, symmetric, header)
+
+    @property
+    def plan(self) -> Plan:
+        """What Open vSwitch has to hold for it."""
+        return plan(self.layout) if self.id else Plan()
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """All functions, in order; those that share the load beside each other."""
+        return self.layout.functions
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that the chain has, or had, flows on."""
+        layouts = [*self._past, self.layout]
+        return tuple(dict.fromkeys(node for layout in layouts for node in layout.nodes))
+
+    def create(self) -> None:
+        """Make what is not there yet, then the chain, and wait for it in the dataplane.
+
+        Takes the figures when pings are led. Raises openstacksdk's exceptions and WaitError.
+        """
+        with ExitStack() as undo:
+            undo.callback(self.remove)
+            self._prepare(self.traffic, self.groups)
+            with self._pings() as stream:
+                began = time.monotonic()
+                if stream:
+                    stream.begin()
+                made = self._call("create")
+                self.id, self.number = made["id"], int(made["chain_id"])
+                self._live.append(self)
+                self.wait_in_dataplane()
+                figures.record(IN_FLOWS, time.monotonic() - began)
+                if stream:
+                    stream.first_from(self._last_hops(), IN_PLACE)
+            undo.pop_all()
+
+    def update(
+        self,
+        *,
+        through: Sequence[Group] | None = None,
+        traffic: Iterable[Traffic] | None = None,
+    ) -> None:
+        """Lead other traffic, or lead it through other groups, and wait until that is so."""
+        before, gone = self.groups, set(self.traffic)
+        self._past.append(self.layout)
+        groups = self.groups if through is None else tuple(through)
+        wanted = self.traffic if traffic is None else tuple(traffic)
+        self._prepare(wanted, groups)
+        changed: dict[str, Any] = {}
+        if traffic is not None:
+            changed["flow_classifiers"] = [self._classifiers[each] for each in wanted]
+        if through is not None:
+            changed["port_pair_groups"] = [group.id for group in groups]
+        sfc_api.update(self.tenant, "port_chain", self.id, **changed)
+        self.groups, self.traffic = groups, wanted
+        for group in before:
+            if group not in groups:
+                group.leave(self)
+        for each in gone - set(wanted):
+            sfc_api.delete(self.tenant, "flow_classifier", self._classifiers.pop(each))
+        self.wait_for_change()
+
+    def delete(self) -> None:
+        """Remove the chain and what only it needs; when it is gone from the dataplane.
+
+        Takes the figures when pings are led. A second time does nothing.
+        """
+        if not self.id:
+            return
+        traffic = self.traffic
+        with self._pings() as stream:
+            began = time.monotonic()
+            if stream:
+                stream.begin()
+            self.remove()
+            figures.record(FLOWS_GONE, time.monotonic() - began)
+            if stream:
+                stream.first_from([traffic[0].src.mac], DIRECT)
+
+    def remove(self) -> None:
+        """Remove it without a measurement; a second time does nothing."""
+        if self.id:
+            self.withdraw()
+            # The agent needs the groups' ports to remove the flows.
+            self.wait_gone()
+        for group in self.groups:
+            group.leave(self)
+        for made in self._classifiers.values():
+            sfc_api.delete(self.tenant, "flow_classifier", made)
+        self._classifiers.clear()
+
+    def withdraw(self) -> None:
+        """Delete it in the API, and wait for nothing. Raises openstacksdk's exceptions."""
+        sfc_api.delete(self.tenant, "port_chain", self.id)
+        self._past.append(self.layout)
+        self.id = ""
+        self._live.remove(self)
+
+    def scrub(self) -> None:
+        """Delete it, and take out of Open vSwitch by hand what networking-sfc leaves of it."""
+        if self.id:
+            self.withdraw()
+        try:
+            self.wait_gone(PATIENCE)
+        except WaitError:
+            self._take_out()
+        self.remove()
+
+    def _take_out(self) -> None:
+        flows = {
+            f"table={CLASSIFY},ip,nw_src={src},nw_dst={dst}"
+            for layout in self._past
+            for t in layout.traffic
+            for src, dst in ((t.src.ip, t.dst.ip), (t.dst.ip, t.src.ip))
+        }
+        flows |= {f"table={ACROSS},dl_dst={mac}" for lay in self._past for mac in lay.macs}
+        numbers = sorted({number for layout in self._past for number in layout.numbers})
+        for node in self.nodes:
+            remove(self.tenant.ssh, node, sorted(flows), numbers)
+
+    def remember(self, gone: Iterable[Function]) -> None:
+        """A group of the chain had these functions before."""
+        layout = self.layout
+        past = (tuple(gone),) * len(layout.groups)
+        self._past.append(
+            Layout(self.number, self.traffic, self.groups, past, self.symmetric, self.header)
+        )
+
+    def wait_for_change(self) -> float:
+        """Wait until a change is in Open vSwitch, with the help that an operator would give.
+
+        networking-sfc 22.0.0 deletes flows and makes them anew, but its agent (agent/extensions/
+        sfc.py, _sfc_setup_rpc) reads deletions and updates from two queues, each for itself: a
+        deletion that is handled late takes along what the update has just made. When something is
+        missing after a while, the chain's ports are touched, and the agent asks for their flows.
+        """
+        started = time.monotonic()
+        try:
+            self.wait_in_dataplane(PATIENCE)
+            figures.record(CHANGED, time.monotonic() - started)
+        except WaitError:
+            self._touch()
+            self.wait_in_dataplane()
+            figures.record(HELPED, time.monotonic() - started)
+        return time.monotonic() - started
+
+    def wait_in_dataplane(self, timeout: float = 60) -> float:
+        """Wait until Open vSwitch holds all that the chain needs, and no more; the seconds."""
+        return self._wait(f"{self} in the dataplane", timeout)
+
+    def wait_gone(self, timeout: float = 60) -> float:
+        """Wait until nothing of the chain is left in Open vSwitch; the seconds that took."""
+        return self._wait(f"nothing left of {self}", timeout)
+
+    def troubles(self) -> list[str]:
+        """What Open vSwitch should hold and does not, and what it holds and should not."""
+        switches = self._switches()
+        others = [chain.layout for chain in self._live if chain is not self]
+        needed = self.plan
+        surplus = needed.surplus([*self._past, self.layout], others, switches)
+        return [*needed.missing(switches), *(f"left over: {each}" for each in surplus)]
+
+    def adrift(self) -> list[str]:
+        """The labels that are put on for its functions, and by which nobody delivers."""
+        return sfc_oracle.adrift(self._switches(), self.layout.macs)
+
+    def flows(self, node: str) -> Flows:
+        """The chain's flows on br-int of a node: those that classify, encapsulate and deliver."""
+        layouts = [*self._past, self.layout]
+        return Flows(
+            flow
+            for flow in look(self.tenant.ssh, node).flows
+            if any(sfc_oracle.belongs(flow, layout, ()) for layout in layouts)
+        )
+
+    @contextmanager
+    def counting(self) -> Iterator[Counts]:
+        """Count what the chain's flows see during the block; the numbers are there at its end."""
+        counts = Counts()
+        before = self._switches(settled=True)
+        yield counts
+        after = self._switches(settled=True)
+        grown = {node: switch.since(before[node]) for node, switch in after.items()}
+        counts.classified = self._classified(grown, back=False)
+        for function in self.functions:
+            here = grown[function.node].flows
+            counts.delivered[function] = _delivered(here, function, back=False)
+            counts.passed_on[function] = self._passed(here, function, back=False)
+        if self.symmetric:
+            counts.answered = self._classified(grown, back=True)
+            for function in self.functions:
+                here = grown[function.node].flows
+                counts.returned[function] = _delivered(here, function, back=True)
+                counts.passed_back[function] = self._passed(here, function, back=True)
+
+    def _touch(self) -> None:
+        """Make the agents ask for the flows of all ports of the chain."""
+        ends = {port for t in self.traffic for probe in (t.src, t.dst) for port in probe.ports}
+        ports = ends | {port for function in self.functions for port in function.ports}
+        for port in ports:
+            touched = f"touched {secrets.token_hex(4)}"
+            self.tenant.admin.network.update_port(port.id, description=touched)
+
+    def _classified(self, grown: dict[str, Switch], *, back: bool) -> int:
+        ends = {(t.dst if back else t.src) for t in self.traffic}
+        return sum(
+            sfc_oracle.classifying(grown[end.node].flows, end.device, self.traffic, back=back)
+            for end in ends
+        )
+
+    def _passed(self, here: Flows, function: Function, *, back: bool) -> int:
+        device = leaving(function, back=back).device
+        if function.keeps:
+            return here.where(table=sfc_oracle.CLASSIFY, in_port=device).packets
+        return sfc_oracle.classifying(here, device, self.traffic, back=back)
+
+    def _prepare(self, traffic: Iterable[Traffic], groups: Iterable[Group]) -> None:
+        for each in traffic:
+            if each not in self._classifiers:
+                made = sfc_api.create(
+                    self.tenant,
+                    "flow_classifier",
+                    name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+                    **each.classifier(symmetric=self.symmetric),
+                )
+                self._classifiers[each] = made["id"]
+        for group in groups:
+            group.enter(self)
+
+    def _call(self, verb: str) -> dict[str, Any]:
+        assert verb == "create"
+        return sfc_api.create(
+            self.tenant,
+            "port_chain",
+            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            port_pair_groups=[group.id for group in self.groups],
+            flow_classifiers=[self._classifiers[each] for each in self.traffic],
+            chain_parameters={"correlation": self.header, "symmetric": self.symmetric},
+        )
+
+    @contextmanager
+    def _pings(self) -> Iterator[Any]:
+        """A stream of pings of the first traffic, or None when the chain does not divert any."""
+        first = self.traffic[0] if self.traffic else None
+        if first is None or not first.has_pings or not self._last_hops():
+            yield None
+            return
+        with streaming(first.src, first.dst, self._watch, self.tenant.patience) as stream:
+            yield stream
+
+    def _last_hops(self) -> set[str]:
+        plain = [group for group in self.groups if not group.tap and group.functions]
+        return {leaving(f, back=False).mac for f in plain[-1].functions} if plain else set()
+
+    def _switches(self, *, settled: bool = False) -> dict[str, Switch]:
+        return {node: look(self.tenant.ssh, node, settled=settled) for node in self.nodes}
+
+    def _wait(self, what: str, timeout: float) -> float:
+        started = time.monotonic()
+
+        def check() -> bool | NotYet:
+            troubles = self.troubles()
+            return not troubles or NotYet("\n".join(troubles))
+
+        wait.until(what, check, timeout=timeout * self.tenant.patience, interval=0.1)
+        return time.monotonic() - started
+
+
+def _delivered(here: Flows, function: Function, *, back: bool) -> int:
+    port = entry(function, back=back)
+    arriving = here.where(table=INGRESS, dl_dst=port.mac)
+    return Flows(flow for flow in arriving if flow.does(f"output:{port.device}")).packets

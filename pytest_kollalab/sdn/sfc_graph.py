@@ -1,0 +1,92 @@
+"""A service graph: chains joined, so that what comes to the end of one goes on into another."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from pytest_kollalab import wait
+from pytest_kollalab.sdn import sfc_api
+from pytest_kollalab.sdn.flows import Flow, look
+from pytest_kollalab.sdn.sfc_oracle import CLASSIFY, CLASSIFY_PRIORITY
+from pytest_kollalab.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.sfc_chain import Chain
+    from pytest_kollalab.sdn.tenant import Tenant
+
+
+class Graph:
+    """Chains joined; made by `Sfc.graph`. As a context it is deleted when the block ends.
+
+    networking-sfc remembers in register 0 by which chain a packet came; that is what the chains
+    behind it match instead of the port at their source.
+    """
+
+    def __init__(self, tenant: Tenant, links: Mapping[Chain, Sequence[Chain]]) -> None:
+        self.tenant = tenant
+        self.links = links
+        self.id = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+    def create(self) -> None:
+        """Make it, and wait for it in the dataplane."""
+        made = sfc_api.create(
+            self.tenant,
+            "service_graph",
+            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
+        )
+        self.id = made["id"]
+        wait.until(
+            "the links of the graph in the dataplane",
+            self._is_linked,
+            timeout=60 * self.tenant.patience,
+            interval=0.1,
+        )
+
+    def remove(self) -> None:
+        """Remove it, and wait until the chains are on their own again; nothing to do is fine."""
+        if not self.id:
+            return
+        sfc_api.delete(self.tenant, "service_graph", self.id)
+        self.id = ""
+        chains = {chain for src, dsts in self.links.items() for chain in (src, *dsts)}
+        for chain in chains:
+            chain.wait_in_dataplane()
+        wait.until(
+            "no link of the graph in the dataplane",
+            lambda: not self._links() or NotYet("\n".join(map(str, self._links()))),
+            timeout=60 * self.tenant.patience,
+            interval=0.1,
+        )
+
+    def _is_linked(self) -> bool | NotYet:
+        wanted = sum(len(dsts) for dsts in self.links.values())
+        found = self._links()
+        return len(found) >= wanted or NotYet(f"{len(found)} of {wanted} links")
+
+    def _links(self) -> list[Flow]:
+        """The flows that go on from one chain into another."""
+        ends = {hex(src.layout.label(len(src.groups))) for src in self.links}
+        nodes = {f.node for src in self.links for f in src.groups[-1].functions}
+        return [
+            flow
+            for node in nodes
+            for flow in look(self.tenant.ssh, node).flows.where(
+                table=CLASSIFY, priority=CLASSIFY_PRIORITY
+            )
+            if flow.match.get("reg0") in ends
+        ]

@@ -1,0 +1,121 @@
+"""The cast of all chains: one project, one network, its ends and its functions, plugged once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.fixtures import make_tenant, ready_guests
+from pytest_kollalab.sdn.sfc import Sfc
+from pytest_kollalab.sdn.tenant import COMPUTE, CONTROLLER
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.network import Network
+    from pytest_kollalab.sdn.probe import Probe
+    from pytest_kollalab.sdn.sfc import Function
+    from pytest_kollalab.sdn.tenant import Tenant
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part: two ends on one node and one on the other, and functions that forward."""
+
+    network: Network
+    source: Probe
+    target: Probe
+    far: Probe
+    firewall: Function
+    nat: Function
+    counter: Function
+    remote: Function
+
+
+@pytest.fixture(scope="session")
+def tenant(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Tenant]:
+    """One project for this folder: to plug its functions for each module would take longer."""
+    with make_tenant(openstack_cloud, kollalab, "sfc") as tenant:
+        yield tenant
+
+
+@pytest.fixture(scope="session")
+def sfc(tenant: Tenant, request: pytest.FixtureRequest) -> Iterator[Sfc]:
+    with Sfc(tenant, guests=ready_guests(request)) as sfc:
+        yield sfc
+
+
+@pytest.fixture(scope="session")
+def cast(tenant: Tenant, sfc: Sfc) -> Cast:
+    # Servers get their addresses by DHCP; without it the network is there sooner.
+    network = tenant.network("chained", dhcp=sfc.guests == "server")
+    with tenant.together():
+        cast = Cast(
+            network,
+            source=tenant.probe(network, COMPUTE, name="source"),
+            target=tenant.probe(network, COMPUTE, name="target"),
+            far=tenant.probe(network, CONTROLLER, name="far"),
+            firewall=sfc.function(network, COMPUTE, name="firewall"),
+            nat=sfc.function(network, COMPUTE, name="nat"),
+            counter=sfc.function(network, COMPUTE, name="counter"),
+            remote=sfc.function(network, CONTROLLER, name="remote"),
+        )
+    cast.source.reaches(cast.target)
+    cast.source.reaches(cast.far)
+    return cast
+
+
+@pytest.fixture(scope="session")
+def network(cast: Cast) -> Network:
+    return cast.network
+
+
+@pytest.fixture(scope="session")
+def source(cast: Cast) -> Probe:
+    return cast.source
+
+
+@pytest.fixture(scope="session")
+def target(cast: Cast) -> Probe:
+    return cast.target
+
+
+@pytest.fixture(scope="session")
+def far(cast: Cast) -> Probe:
+    """An end on the other node."""
+    return cast.far
+
+
+@pytest.fixture(scope="session")
+def firewall(cast: Cast) -> Function:
+    return cast.firewall
+
+
+@pytest.fixture(scope="session")
+def nat(cast: Cast) -> Function:
+    return cast.nat
+
+
+@pytest.fixture(scope="session")
+def counter(cast: Cast) -> Function:
+    return cast.counter
+
+
+@pytest.fixture(scope="session")
+def remote(cast: Cast) -> Function:
+    """A function on the other node."""
+    return cast.remote
+
+
+@pytest.fixture(scope="session")
+def labelled(tenant: Tenant, sfc: Sfc, network: Network) -> list[Function]:
+    """Functions that keep the MPLS label: two on one node, one on the other."""
+    with tenant.together():
+        return [
+            sfc.function(network, node, name=f"labelled-{number}", keeps="mpls")
+            for number, node in enumerate((COMPUTE, COMPUTE, CONTROLLER))
+        ]

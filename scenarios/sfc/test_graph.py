@@ -1,0 +1,95 @@
+"""Chains joined to a graph: what has come to the end of one goes on into the next that fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.sdn.tenant import COMPUTE
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.network import Network
+    from pytest_kollalab.sdn.probe import Probe
+    from pytest_kollalab.sdn.sfc import Function, Sfc
+    from pytest_kollalab.sdn.tenant import Tenant
+
+NAMES, TIMES = 53, 123
+PACKETS = 5
+
+
+@pytest.fixture
+def service(tenant: Tenant, network: Network, target: Probe) -> Probe:
+    """The address by which the source knows the target."""
+    return tenant.alias(network, target, "service")
+
+
+@pytest.fixture
+def balancer(sfc: Sfc, network: Network, service: Probe, target: Probe) -> Function:
+    """A function that turns what goes to the service to the target.
+
+    Classifiers of two chains must not overlap, so only a function that changes a packet can make
+    it one that fits the next chain.
+    """
+    turns = (service.ip, target.ip)
+    return sfc.function(network, COMPUTE, name="balancer", keeps="mpls", turns=turns)
+
+
+def test_a_graph_branches(
+    sfc: Sfc,
+    source: Probe,
+    service: Probe,
+    target: Probe,
+    balancer: Function,
+    labelled: list[Function],
+) -> None:
+    left, right = labelled[:2]
+    # Chains of one source leave something (test_classifiers.py), which is taken out by hand.
+    with (
+        sfc.scrubbing(sfc.chain(source, service, [balancer], protocol="udp")) as trunk,
+        sfc.scrubbing(sfc.chain(source, target, [left], protocol="udp", port=NAMES)) as names,
+        sfc.chain(source, target, through=[right], protocol="udp", port=TIMES) as times,
+        sfc.graph({trunk: [names, times]}),
+        sfc.watching(target) as seen,
+    ):
+        source.spray(service, NAMES, 20000, 1, PACKETS)
+        source.spray(service, TIMES, 20000, 1, PACKETS)
+        # Neither chain's: from the end of the trunk it goes straight on.
+        source.spray(service, 99, 20000, 1, PACKETS)
+    assert sfc.followed(seen, NAMES) == [balancer, left]
+    assert sfc.followed(seen, TIMES) == [balancer, right]
+    assert sfc.followed(seen, 99) == [balancer]
+    arrived = [s.packet.dport for s in seen if (s.device, s.way) == (target.device, "in")]
+    assert {port: arrived.count(port) for port in (NAMES, TIMES, 99)} == {
+        NAMES: PACKETS,
+        TIMES: PACKETS,
+        99: PACKETS,
+    }
+
+
+def test_a_chain_in_a_graph_is_not_deleted(
+    sfc: Sfc,
+    source: Probe,
+    service: Probe,
+    target: Probe,
+    balancer: Function,
+    labelled: list[Function],
+) -> None:
+    with (
+        sfc.scrubbing(sfc.chain(source, service, [balancer], protocol="udp")) as trunk,
+        sfc.chain(source, target, through=labelled[:1], protocol="udp", port=NAMES) as names,
+        sfc.graph({trunk: [names]}),
+        sfc.refused("in use"),
+    ):
+        names.withdraw()
+
+
+def test_a_graph_needs_functions_that_keep_the_header(
+    sfc: Sfc, source: Probe, target: Probe, firewall: Function, labelled: list[Function]
+) -> None:
+    with (
+        sfc.chain(source, target, through=[firewall], protocol="udp") as trunk,
+        sfc.chain(target, source, through=labelled[:1], protocol="udp") as branch,
+        sfc.refused("correlation|branching|Branching"),
+    ):
+        sfc.graph({trunk: [branch]})
