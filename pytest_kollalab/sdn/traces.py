@@ -99,13 +99,20 @@ def counted(tenant: Tenant) -> dict[str, int]:
     """How many things of each kind the project has."""
     from openstack import exceptions
 
-    answer: Any = tenant.admin.network.get(f"/quotas/{tenant.project.id}/details.json")
+    api, project = tenant.admin.network, tenant.project.id
+    answer: Any = api.get(f"/quotas/{project}/details.json")
     exceptions.raise_from_response(answer)
-    return {
+    found = {
         kind: int(quota["used"])
         for kind, quota in answer.json()["quota"].items()
         if kind not in NOT_COUNTED and int(quota["used"])
     }
+    # VPNs have no quota, and a cloud without them has no such path.
+    vpns: Any = api.get("/bgpvpn/bgpvpns")
+    if vpns.ok:
+        mine = [vpn for vpn in vpns.json()["bgpvpns"] if vpn["project_id"] == project]
+        found |= {"bgpvpn": len(mine)} if mine else {}
+    return found
 
 
 def on(node: str, text: str, mine: Mine) -> Iterator[str]:
