@@ -265,8 +265,8 @@ def _chain(number: int, chain: Chain, layout: Layout) -> Iterator[str]:
 def _arrows(chains: int) -> Iterable[str]:
     for number in range(chains):
         yield (
-            f'<marker id="arrow{number}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
-            f'markerHeight="7" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" '
+            f'<marker id="arrow{number}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="5" '
+            f'markerHeight="5" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" '
             f'fill="{CHAINS[number % len(CHAINS)]}"/></marker>'
         )
 
