@@ -25,6 +25,9 @@ from pytest_kollalab.sdn.topology import (
     Topology,
 )
 
+OVS_TYPES = ("ovsbridge", "ovsport")
+# What Open vSwitch's own devices are to the kernel, if it forwards in user space.
+OWN = (INTERNAL, "tuntap", "tun")
 OWNERSHIP, LAYER2 = "ownership", "layer2"
 ETHERNET_HEADER, IPV4, ICMP, ECHO_REQUEST = 14, 0x0800, 1, 8
 
@@ -115,14 +118,25 @@ class Graph:
             found[other].append(one)
         return found
 
+    @cached_property
+    def _devices(self) -> dict[tuple[str, str], str]:
+        return {
+            (self.hosts[node], str(metadata["Name"])): node
+            for node, metadata in self.nodes.items()
+            if "MAC" in metadata and metadata.get("Type") not in OVS_TYPES
+        }
+
     def _interface(self, port: str) -> str | None:
-        """The interface of a port: beside it, of its name, and not a bridge or a port."""
+        """The interface of a port: beside it, of its name, and not a bridge or a port.
+
+        A device that went into a namespace before Open vSwitch said more of it has no link to its
+        port in Skydive's graph; it is known by its name, of which a node has one.
+        """
         name = self.nodes[port]["Name"]
         for other in self._beside[port]:
-            is_device = self._type(other) not in ("ovsbridge", "ovsport")
-            if is_device and self.nodes[other].get("Name") == name:
+            if self._type(other) not in OVS_TYPES and self.nodes[other].get("Name") == name:
                 return other
-        return None
+        return self._devices.get((self.hosts[port], name))
 
     def _port(self, bridge: str, interface: str) -> Port:
         metadata = self.nodes[interface]
@@ -135,13 +149,19 @@ class Graph:
             self.hosts[interface],
             str(self.nodes[bridge]["Name"]),
             str(metadata["Name"]),
-            kind=TUNNEL if kind in TUNNELS else kind if kind in (PATCH, INTERNAL) else DEVICE,
+            kind=_kind(kind),
             mac="" if is_virtual else str(metadata.get("MAC", "")),
             namespace=str(namespace),
             peer=str(options.get("peer", "")),
             remote=str(options.get("remote_ip", "")),
             neutron=_identity(metadata.get("Neutron")),
         )
+
+
+def _kind(kind: str) -> str:
+    if kind in TUNNELS:
+        return TUNNEL
+    return PATCH if kind == PATCH else INTERNAL if kind in OWN else DEVICE
 
 
 def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[Flow]]:

@@ -53,6 +53,11 @@ class Box:
         """Its centre."""
         return (self.x + self.width / 2, self.y + self.height / 2)
 
+    @property
+    def free(self) -> tuple[float, float]:
+        """A point at its right, where a port has no text."""
+        return (self.x + self.width - 20, self.y + self.height / 2)
+
     def overlaps(self, other: Box) -> bool:
         """Whether the two have more than an edge in common."""
         return (
@@ -84,19 +89,29 @@ class Layout:
 
 
 def place(topology: Topology) -> Layout:
-    """Find a place for everything: a column for each node, its bridges one below the other."""
+    """Find a place for everything: a column for each node, a row for each bridge of that name."""
     layout = Layout()
-    width = COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP + 2 * PAD
-    for number, node in enumerate(sorted(topology.nodes, key=_rank_node)):
-        left = MARGIN + number * (width + BETWEEN)
-        bottom = _place_node(topology, layout, node, left, width)
-        layout.height = max(layout.height, bottom)
-        layout.nodes[node] = Box(left, MARGIN, width, bottom - MARGIN)
-        layout.width = left + width + MARGIN
-    # Nodes stand on one line, however much is on each.
-    for node, box in layout.nodes.items():
-        layout.nodes[node] = Box(box.x, box.y, box.width, layout.height - MARGIN)
-    layout.height += MARGIN
+    inner = COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
+    nodes = sorted(topology.nodes, key=_rank_node)
+    lefts = {node: MARGIN + n * (inner + 2 * PAD + BETWEEN) for n, node in enumerate(nodes)}
+    y: float = MARGIN + TITLE
+    for bridge in sorted({bridge.name for bridge in topology.bridges}, key=_rank_bridge):
+        ends = {node: _ends(topology, node, bridge) for node in nodes}
+        rows = max(-(-len(ports) // COLUMNS) for ports in ends.values())
+        height = rows * (CELL_HEIGHT + GAP / 2)
+        above = bridge == ORDER[0]
+        for node, left in lefts.items():
+            top = y + height if above else y
+            if bridge in topology.bridges_of(node):
+                layout.bridges[node, bridge] = Box(left + PAD, top, inner, BRIDGE_HEIGHT)
+            below = top + BRIDGE_HEIGHT + GAP / 2
+            _place_ends(layout, ends[node], left + PAD, y if above else below)
+        y += height + BRIDGE_HEIGHT + BRIDGE_GAP
+    bottom = y - BRIDGE_GAP + PAD
+    for node, left in lefts.items():
+        layout.nodes[node] = Box(left, MARGIN, inner + 2 * PAD, bottom - MARGIN)
+        layout.width = left + inner + 2 * PAD + MARGIN
+    layout.height = bottom + MARGIN
     return layout
 
 
@@ -135,24 +150,12 @@ def svg(
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _place_node(topology: Topology, layout: Layout, node: str, left: float, width: float) -> float:
-    y: float = MARGIN + TITLE
-    inner = width - 2 * PAD
-    for bridge in sorted(topology.bridges_of(node), key=_rank_bridge):
-        ends = [p for p in topology.ports_of(node, bridge) if is_end(p)]
-        ends.sort(key=lambda p: (p.neutron.network if p.neutron else "", p.name))
-        below = bridge != ORDER[0]
-        if not below:
-            y = _place_ends(layout, ends, left + PAD, y)
-        layout.bridges[node, bridge] = Box(left + PAD, y, inner, BRIDGE_HEIGHT)
-        y += BRIDGE_HEIGHT
-        if below and ends:
-            y = _place_ends(layout, ends, left + PAD, y + GAP / 2)
-        y += BRIDGE_GAP
-    return y - BRIDGE_GAP + PAD
+def _ends(topology: Topology, node: str, bridge: str) -> list[Port]:
+    found = [port for port in topology.ports_of(node, bridge) if is_end(port)]
+    return sorted(found, key=lambda p: (p.neutron.network if p.neutron else "", p.name))
 
 
-def _place_ends(layout: Layout, ends: Sequence[Port], left: float, top: float) -> float:
+def _place_ends(layout: Layout, ends: Sequence[Port], left: float, top: float) -> None:
     for number, port in enumerate(ends):
         row, column = divmod(number, COLUMNS)
         layout.ports[port] = Box(
@@ -161,8 +164,6 @@ def _place_ends(layout: Layout, ends: Sequence[Port], left: float, top: float) -
             CELL_WIDTH,
             CELL_HEIGHT,
         )
-    rows = -(-len(ends) // COLUMNS)
-    return top + rows * (CELL_HEIGHT + GAP / 2)
 
 
 def is_end(port: Port) -> bool:
@@ -193,9 +194,13 @@ def _legend(
         ports = topology.on_network(network)
         vni = next((p.neutron.vni for p in ports if p.neutron is not None), 0)
         tunnel = f", VNI {vni}" if vni else ""
-        yield colour, 10, f"network {names.get(network, network)}{tunnel}: {len(ports)} ports"
+        yield colour, 10, f"network {names.get(network, network)}{tunnel}: {_counted(len(ports))}"
     for number, chain in enumerate(chains):
         yield CHAINS[number % len(CHAINS)], 4, f"chain {chain.name}"
+
+
+def _counted(ports: int) -> str:
+    return "1 port" if ports == 1 else f"{ports} ports"
 
 
 def _node(node: str, box: Box) -> Iterator[str]:
@@ -243,7 +248,7 @@ def _links(topology: Topology, layout: Layout) -> Iterator[str]:
 
 def _chain(number: int, chain: Chain, layout: Layout) -> Iterator[str]:
     boxes = {p.neutron.port: box for p, box in layout.ports.items() if p.neutron is not None}
-    points = [boxes[port].middle for port in chain.ports if port in boxes]
+    points = [boxes[port].free for port in chain.ports if port in boxes]
     colour = CHAINS[number % len(CHAINS)]
     shift = 6 * (number % 3 - 1)
     for step, ((x, y), (to_x, to_y)) in enumerate(pairwise(points), 1):
@@ -260,8 +265,8 @@ def _chain(number: int, chain: Chain, layout: Layout) -> Iterator[str]:
 def _arrows(chains: int) -> Iterable[str]:
     for number in range(chains):
         yield (
-            f'<marker id="arrow{number}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
-            f'markerHeight="7" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" '
+            f'<marker id="arrow{number}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="5" '
+            f'markerHeight="5" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" '
             f'fill="{CHAINS[number % len(CHAINS)]}"/></marker>'
         )
 

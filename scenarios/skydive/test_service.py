@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.skydive import Skydive
 
 MEGABYTES = 400
-BACK_WITHIN = 60.0
+BACK_WITHIN = 120.0
 
 
 @pytest.mark.parametrize("path", ["api/topology", "api/status", "api/capture"])

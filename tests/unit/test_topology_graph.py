@@ -97,6 +97,16 @@ def test_a_port_is_what_it_is_to_neutron() -> None:
     assert port.neutron == Identity(PORT, NETWORK, ("10.1.0.5/24",), 321)
 
 
+def test_a_device_without_a_link_is_known_by_its_name() -> None:
+    part = ANSWER[0]
+    moved = node("i4", Name="lost", Type="tuntap", MAC="fa:16:3e:00:00:04")
+    elsewhere = node("i5", host="two", Name="lost", Type="veth", MAC="fa:16:3e:00:00:05")
+    graph = Graph.parse([{**part, "Nodes": [*part["Nodes"], elsewhere, moved]}])
+    (port,) = (port for port in graph.topology().ports if port.name == "lost")
+    assert (port.node, port.bridge, port.kind) == ("one", "br-tun", INTERNAL)
+    assert graph.tid(port) == "tid-i4"
+
+
 def test_ends_of_patches_and_tunnels_are_told() -> None:
     ports = {port.name: port for port in Graph.parse(ANSWER).topology().ports}
     assert (ports["patch-tun"].peer, ports["patch-tun"].mac) == ("x", "")
