@@ -40,6 +40,15 @@ class Speaker:
         listed = self.look("vpns/instances")
         return {item["id"]: item for item in listed}
 
+    def wait_forgotten(self, owner: str, timeout: float = 30) -> None:
+        """Wait until no instance has this in its name, such as a network's id. Raises WaitError."""
+
+        def look() -> bool | NotYet:
+            left = [name for name in self.instances() if owner in name]
+            return not left or NotYet(", ".join(left))
+
+        wait.until(f"no instance of {owner} on {self.node}", look, timeout=timeout)
+
     @property
     def established(self) -> bool:
         """Whether its session with the reflector is up."""

@@ -60,6 +60,33 @@ def test_it_is_withdrawn(tenant: Tenant, bgpvpn: Bgpvpn) -> None:
         bgpvpn.withdrawn_mac(probe.mac)
 
 
+def test_one_network_in_a_segment_and_in_a_routed_vpn(bgpvpn: Bgpvpn, ends: Ends) -> None:
+    with bgpvpn.l2() as segment, bgpvpn.l3() as routed:
+        segment.join(ends.left)
+        routed.join(ends.left)
+        routed.join(ends.right)
+        routed.wait_converged()
+        bgpvpn.announced_mac(ends.near.mac)
+        bgpvpn.reaches(ends.near, ends.far)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="networking_bagpipe/bagpipe_bgp/vpn/manager.py, _detach_evpn_2_ipvpn: a KeyError when a "
+    "network leaves that was in both, and the instance stays",
+)
+def test_a_network_that_was_in_both_leaves_no_instance(tenant: Tenant, bgpvpn: Bgpvpn) -> None:
+    network = tenant.network("both", dhcp=False)
+    probe = tenant.probe(network, "compute-1", name="both")
+    with bgpvpn.l2() as segment, bgpvpn.l3() as routed:
+        segment.join(network)
+        routed.join(network)
+        bgpvpn.announced(probe)
+        bgpvpn.announced_mac(probe.mac)
+    bgpvpn.withdrawn(probe)
+    bgpvpn.speakers["compute-1"].wait_forgotten(network.id, 10)
+
+
 @pytest.mark.xfail(
     strict=True,
     reason="networking_bagpipe/bagpipe_bgp/vpn/evpn/ovs.py, OVSDataplaneDriver: gives itself to "

@@ -1,0 +1,137 @@
+"""Sessions and daemons that fail, and what comes back without help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
+    from pytest_kollalab.sdn.speaker import Speaker
+    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.sdn.vpn import Vpn
+
+pytestmark = pytest.mark.disruptive
+
+
+@pytest.fixture(scope="module")
+def vpn(bgpvpn: Bgpvpn, ends: Ends) -> Vpn:
+    vpn = bgpvpn.l3()
+    vpn.join(ends.left)
+    vpn.join(ends.right)
+    return vpn
+
+
+@pytest.fixture(autouse=True)
+def all_is_well_before_and_after(bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn) -> Iterator[None]:
+    vpn.wait_converged()
+    bgpvpn.reaches(ends.near, ends.far)
+    yield
+    for speaker in bgpvpn.speakers.values():
+        speaker.wait_established(120)
+    bgpvpn.reaches(ends.near, ends.far, within=60)
+
+
+@pytest.fixture
+def speaker(bgpvpn: Bgpvpn) -> Speaker:
+    return bgpvpn.speakers["compute-1"]
+
+
+def test_a_session_that_is_reset_comes_back(
+    bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker, record_property: Callable[[str, object], None]
+) -> None:
+    bgpvpn.reflector.reset(speaker.address)
+    seconds = bgpvpn.reflector.wait_established(speaker.address)
+    record_property("seconds until established", round(seconds, 1))
+    bgpvpn.announced(ends.near)
+    bgpvpn.reaches(ends.near, ends.far)
+
+
+def test_the_reflector_goes_and_comes_back(
+    bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn, record_property: Callable[[str, object], None]
+) -> None:
+    with bgpvpn.reflector.stopped():
+        for speaker in bgpvpn.speakers.values():
+            speaker.wait_established(60, down=True)
+        # Nobody vouches for the routes any more.
+        bgpvpn.lost(ends.near, ends.far)
+    vpn.touch()
+    record_property("seconds until converged", round(vpn.wait_converged(120), 1))
+    bgpvpn.reaches(ends.near, ends.far)
+
+
+def test_a_silent_peer_is_noticed(
+    bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker, record_property: Callable[[str, object], None]
+) -> None:
+    with bgpvpn.reflector.deaf_to(speaker.address):
+        seconds = bgpvpn.withdrawn(ends.near, within=60)
+        record_property("seconds until withdrawn", round(seconds, 1))
+        bgpvpn.lost(ends.far, ends.near)
+    bgpvpn.reflector.wait_established(speaker.address)
+    bgpvpn.announced(ends.near)
+
+
+def test_another_as_is_refused(bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker) -> None:
+    with bgpvpn.reflector.expecting(speaker.address, "remote-as 64999"):
+        speaker.wait_established(60, down=True)
+        bgpvpn.withdrawn(ends.near)
+        bgpvpn.reflector.await_complaint(speaker.address, "Bad Peer AS")
+    bgpvpn.reflector.wait_established(speaker.address)
+    bgpvpn.announced(ends.near)
+
+
+def test_a_wrong_key_is_refused(bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker) -> None:
+    with bgpvpn.reflector.expecting(speaker.address, "remote-as 64512", "password another"):
+        speaker.wait_established(60, down=True)
+        bgpvpn.withdrawn(ends.near)
+        assert not bgpvpn.reflector.sessions().get(speaker.address)
+    bgpvpn.reflector.wait_established(speaker.address)
+    bgpvpn.announced(ends.near)
+
+
+def test_a_speaker_that_is_restarted_knows_all_again(
+    bgpvpn: Bgpvpn,
+    ends: Ends,
+    vpn: Vpn,
+    speaker: Speaker,
+    record_property: Callable[[str, object], None],
+) -> None:
+    vpn.touch()
+    speaker.restart()
+    speaker.wait_established()
+    bgpvpn.announced(ends.near, within=60)
+    record_property("seconds until converged", round(vpn.wait_converged(60), 1))
+    bgpvpn.reaches(ends.near, ends.far)
+
+
+def test_a_speaker_that_is_killed_is_started_again(
+    bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker
+) -> None:
+    speaker.kill()
+    speaker.wait_established(120)
+    bgpvpn.announced(ends.near, within=60)
+    bgpvpn.reaches(ends.near, ends.far)
+
+
+def test_open_vswitch_is_restarted(
+    bgpvpn: Bgpvpn,
+    ends: Ends,
+    vpn: Vpn,
+    tenant: Tenant,
+    speaker: Speaker,
+    record_property: Callable[[str, object], None],
+) -> None:
+    vpn.touch()
+    speaker.restart_switch()
+    tenant.replug(ends.near)
+    record_property("seconds until converged", round(vpn.wait_converged(120), 1))
+    bgpvpn.reaches(ends.near, ends.far, within=60)
+
+
+def test_the_agent_is_restarted(bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn, speaker: Speaker) -> None:
+    speaker.restart_agent()
+    vpn.wait_converged(120)
+    bgpvpn.reaches(ends.near, ends.far, within=60)
