@@ -20,14 +20,49 @@ PROVIDERS = ("auto", "docker", "libvirt")
 KEEP = ("never", "failed", "always")
 IMAGE_MODES = ("build", "pull")
 FILE = "kollalab.toml"
+# What TOML calls a value of these kinds.
+WANTED = {
+    str: "string",
+    int: "whole number",
+    float: "number with a point",
+    bool: "boolean",
+    tuple: "list of strings",
+    list: "list",
+    dict: "table",
+}
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
 @dataclass(frozen=True)
+class MachineConfig:
+    """How big a virtual machine is; `memory` in MiB."""
+
+    cpus: int = 2
+    memory: int = 4096
+
+
+@dataclass(frozen=True)
+class ControllerConfig(MachineConfig):
+    """How big the machine with the controlling services is; `memory` in MiB."""
+
+    memory: int = 8192
+
+
+@dataclass(frozen=True)
 class NodesConfig:
-    """What the two nodes are."""
+    """What the two nodes are.
+
+    All but `suite` counts for virtual machines only. `image` is the path or the URL of a cloud
+    image to use instead of a Debian of our own; `checksum` is its SHA-256. `disk` is in GiB.
+    """
 
     suite: str = "trixie"
+    image: str = ""
+    checksum: str = ""
+    disk: int = 40
+    controller: ControllerConfig = field(default_factory=ControllerConfig)
+    compute: MachineConfig = field(default_factory=MachineConfig)
 
 
 @dataclass(frozen=True)
@@ -46,6 +81,19 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True)
+class SkydiveConfig:
+    """Where Skydive's binary comes from: built here, or brought.
+
+    `binary` is a file or an address (a relative file counts from the configuration file) of a
+    binary for Debian's release of the images, and `sha256` its checksum. Without one it is built
+    from Go modules.
+    """
+
+    binary: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """What the lab is. Every field enters the keys of the stages that depend on it.
 
@@ -58,6 +106,7 @@ class Config:
     features: tuple[str, ...] = ()
     images: ImagesConfig = field(default_factory=ImagesConfig)
     nodes: NodesConfig = field(default_factory=NodesConfig)
+    skydive: SkydiveConfig = field(default_factory=SkydiveConfig)
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,11 +119,13 @@ class Options:
     images are built at once (0: one per core). `artifacts` is the folder for what is collected
     when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
     an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
-    authorities of the registry that images are pulled from.
+    authorities of the registry that images are pulled from. `provider_uri` says which libvirt makes
+    the nodes (default: qemu:///system).
     """
 
     name: str = "lab"
     provider: str = "auto"
+    provider_uri: str = ""
     keep: str = "never"
     fresh: tuple[str, ...] = ()
     until: str = "cloud"
@@ -112,6 +163,12 @@ def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
         _check_known(key, known, str(path), "run.")
     _fill(Options, run, str(path), "run.")
     _check_choice(f"{path}: images.mode", config.images.mode, IMAGE_MODES)
+    if config.skydive.binary and not SHA256.fullmatch(config.skydive.sha256):
+        raise ConfigError(
+            f"{path}: skydive.binary needs skydive.sha256",
+            details=f"it is {config.skydive.sha256!r}",
+            hint="write the 64 digits that `sha256sum` prints for the file",
+        )
     if run.get("registry_ca"):
         run["registry_ca"] = str(path.parent.resolve() / run["registry_ca"])
     return _with_folders(config, path.parent.resolve()), run
@@ -143,7 +200,12 @@ def _with_folders(config: Config, folder: Path) -> Config:
     """The same with folders that count from the configuration file as full paths."""
     overrides = {name: str(folder / path) for name, path in config.images.overrides.items()}
     images = dataclasses.replace(config.images, overrides=overrides)
-    return dataclasses.replace(config, images=images)
+    nodes, skydive = config.nodes, config.skydive
+    if nodes.image and "://" not in nodes.image:
+        nodes = dataclasses.replace(nodes, image=str(folder / nodes.image))
+    if skydive.binary and "://" not in skydive.binary:
+        skydive = dataclasses.replace(skydive, binary=str(folder / skydive.binary))
+    return dataclasses.replace(config, images=images, nodes=nodes, skydive=skydive)
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
@@ -187,9 +249,9 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
         return dict(value)
     elif hint in (str, int) and type(value) is hint:
         return value
-    wanted = getattr(hint, "__name__", str(hint))
+    wanted = WANTED.get(origin or hint, "table")
     raise ConfigError(
         f"{where}: {name} has the wrong type",
-        details=f"it is {value!r}, a {type(value).__name__}",
-        hint=f"write a {'list of strings' if origin is tuple else wanted.lower()}",
+        details=f"it is {value!r}, a {WANTED.get(type(value), type(value).__name__)}",
+        hint=f"write a {wanted}",
     )

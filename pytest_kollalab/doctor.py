@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import platform
-import re
 import shutil
 import sys
 import urllib.error
@@ -18,16 +15,17 @@ from typing import Any
 
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import addresses, capabilities
-from pytest_kollalab.providers.docker import DISK, MEMORY
+from pytest_kollalab.providers import addresses, capabilities, libvirt_probe
+from pytest_kollalab.providers.docker import MEMORY
+from pytest_kollalab.providers.libvirt import EMULATED
+from pytest_kollalab.providers.libvirt_host import Host
+from pytest_kollalab.providers.libvirt_storage import Storage
 
-GIB = 2**30
-CACHE = 15 * GIB
 CORES = 2
 PYTHON = (3, 11)
 NET_TIMEOUT = 5.0
-KVM_CREATE_VM = 0xAE01
 
 # Program -> the package that has it, by family of distributions, where the names differ.
 PACKAGES: dict[str, dict[str, str]] = {
@@ -56,7 +54,7 @@ PROGRAMS = {
     "ip": "it finds free addresses",
 }
 FOR_SERVERS = ("busybox", "cpio", "xorriso")
-FOR_LIBVIRT = ("virsh", "qemu-img")
+FOR_LIBVIRT = ("virsh", "qemu-img", "xorriso")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         _addresses,
         lambda: _folders(paths),
         lambda: _mirror(options.mirror, config.nodes.suite),
-        _machines,
+        lambda: _machines(options, paths),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: list(check()), checks)
@@ -120,43 +118,24 @@ def install(program: str, system: str) -> str:
 
 def memory_finding(total: int) -> Finding:
     """Whether that many bytes of memory are enough."""
-    found = f"{total / GIB:.1f} GiB"
+    found = f"{total / room.GIB:.1f} GiB"
     if total < MEMORY:
         return Finding(
-            "memory", "problem", f"{found}, a lab needs {MEMORY / GIB:.0f}", "use a larger host"
+            "memory",
+            "problem",
+            f"{found}, a lab needs {MEMORY / room.GIB:.0f}",
+            "use a larger host",
         )
     return Finding("memory", "ok", found)
 
 
 def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
     """Whether there is room for `need` bytes below a folder that may not exist yet."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    free = shutil.disk_usage(there).free
-    found = f"{free / GIB:.0f} GiB free for {folder}"
+    free = shutil.disk_usage(room.existing(folder)).free
+    found = f"{free / room.GIB:.0f} GiB free for {folder}"
     if free < need:
-        return Finding(what, "problem", f"{found}, {need / GIB:.0f} are needed", fix)
+        return Finding(what, "problem", f"{found}, {need / room.GIB:.0f} are needed", fix)
     return Finding(what, "ok", found)
-
-
-def kvm_trouble(device: Path, cpu: str) -> str | None:
-    """Why machines cannot be accelerated; None when they can.
-
-    A device file alone says nothing: there are hosts whose KVM makes a machine and never runs it.
-    `cpu` is the text of /proc/cpuinfo.
-    """
-    if platform.machine() == "x86_64" and not re.search(r"^flags\b.* (vmx|svm)\b", cpu, re.M):
-        return "the processor shows neither vmx nor svm"
-    try:
-        handle = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        return str(error.strerror)
-    try:
-        os.close(fcntl.ioctl(handle, KVM_CREATE_VM, 0))
-    except OSError as error:
-        return f"it makes no machine: {error.strerror}"
-    finally:
-        os.close(handle)
-    return None
 
 
 def _sudo() -> str:
@@ -211,10 +190,10 @@ def _docker() -> Iterator[Finding]:
         denied = "Permission denied" in str(error)
         where = os.environ.get("DOCKER_HOST")
         start = "systemctl start docker" if Path("/run/systemd/system").is_dir() else "dockerd &"
-        if where:
-            fix = f"start the daemon at {where}, or unset DOCKER_HOST"
-        elif denied:
+        if denied:
             fix = f"{_sudo()}usermod --append --groups docker $(id --user --name), then log in anew"
+        elif where:
+            fix = f"start the daemon at {where}, or unset DOCKER_HOST"
         else:
             fix = f"{_sudo()}{start}"
         yield Finding("docker daemon", "problem", str(error), fix)
@@ -224,7 +203,7 @@ def _docker() -> Iterator[Finding]:
     root = Path(info["DockerRootDir"])
     if root.is_dir():
         fix = "kollalab gc --yes; docker image prune"
-        yield room_finding("room for docker", root, DISK, fix)
+        yield room_finding("room for docker", root, room.WHOLE[room.DOCKER], fix)
 
 
 def _kernel() -> Iterator[Finding]:
@@ -258,9 +237,9 @@ def _addresses() -> Iterator[Finding]:
 
 def _folders(paths: Paths) -> Iterator[Finding]:
     fix = "kollalab gc --yes, or set KOLLALAB_CACHE to a larger place"
-    yield room_finding("room for the cache", paths.cache, CACHE, fix)
+    yield room_finding("room for the cache", paths.cache, room.WHOLE[room.CACHE], fix)
     for what, folder in {"cache": paths.cache, "state": paths.state}.items():
-        there = next(each for each in (folder, *folder.parents) if each.exists())
+        there = room.existing(folder)
         if not os.access(there, os.W_OK):
             fix = f"set KOLLALAB_{what.upper()} to a folder of yours"
             yield Finding(f"{what} folder", "problem", f"{there} cannot be written", fix)
@@ -278,17 +257,8 @@ def _mirror(mirror: str, suite: str) -> Iterator[Finding]:
         yield Finding("Debian mirror", "note", f"{url}: {error}", fix)
 
 
-def _machines() -> Iterator[Finding]:
+def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
     """Virtual machines: a choice, not a need."""
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    why = kvm_trouble(Path("/dev/kvm"), cpu)
-    if why is None:
-        yield Finding("KVM", "ok", "/dev/kvm")
-    else:
-        yield Finding(
-            "KVM", "note", f"{why}; nodes are containers, or emulated machines",
-            f"{_sudo()}modprobe kvm_intel (or kvm_amd), on a host with virtualization",
-        )  # fmt: skip
     system = _system()
     for program in FOR_LIBVIRT:
         path = shutil.which(program)
@@ -297,3 +267,27 @@ def _machines() -> Iterator[Finding]:
             yield Finding(program, "note", found, install(program, system))
         else:
             yield Finding(program, "ok", path)
+    host = Host(options.provider_uri)
+    troubles = host.problems()
+    for trouble in troubles:
+        if options.provider == "libvirt":
+            yield Finding("libvirt", "problem", trouble.what, trouble.fix)
+        else:
+            yield Finding("libvirt", "note", f"{trouble.what}; nodes are containers", trouble.fix)
+    if troubles:
+        return
+    yield Finding("libvirt", "ok", host.uri)
+    try:
+        why = libvirt_probe.kvm_trouble(host, Storage(host), paths.cache)
+    except KollalabError as error:
+        yield Finding("KVM", "note", f"{error.brief}: {error.details}", error.hint)
+        return
+    if why is None:
+        yield Finding("KVM", "ok", "it ran a guest")
+    else:
+        fix = f"{_sudo()}modprobe kvm_intel (or kvm_amd), on a host with virtualization"
+        if "ermission denied" in why:
+            fix = f"{_sudo()}chgrp kvm /dev/kvm && {_sudo()}chmod 660 /dev/kvm"
+        yield Finding(
+            "KVM", "note", f"{why}; machines are emulated, some {EMULATED:.0f} times slower", fix
+        )

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kollalab import leftovers, lock, state
-from pytest_kollalab.errors import BusyError, KollalabError, StageError
+from pytest_kollalab.errors import BusyError, KollalabError, StageError, as_message
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.progress import HISTORY, Watcher, expect, read
-from pytest_kollalab.session import Session
+from pytest_kollalab.session import Session, new_run_id
 from pytest_kollalab.stage import Json, Stage, Work
 from pytest_kollalab.state import Record, Tag
 
@@ -104,8 +102,11 @@ class Engine:
                 if step.action == BUILD:
                     self._build(step.stage, name)
         except Exception as error:
-            self.session.fail(error)
-            raise
+            told = as_message(error)
+            self.session.fail(told)
+            if told is error:
+                raise
+            raise told from error
         self._ready[name] = self._made_by(name)
         return self._ready[name]
 
@@ -119,14 +120,19 @@ class Engine:
                 if not stage.shared:
                     self._remove(stage)
 
+    def forget(self) -> None:
+        """Look again at what there is."""
+        self._ready.clear()
+
     def offline(self) -> None:
         """Have no stage ask anybody outside from here on."""
         for stage in self.stages.values():
             stage.offline()
 
-    def record(self, name: str) -> Record | None:
-        """The record of a stage, or None."""
-        return state.load(self._record_path(self.stages[name]))
+    def record(self, name: str, *, whole: bool = True) -> Record | None:
+        """The record of a stage, or None; a damaged one is an error if it has to be `whole`."""
+        load = state.load if whole else state.load_if_whole
+        return load(self._record_path(self.stages[name]))
 
     def key(self, name: str) -> str:
         """The key of a shared stage as it is wanted now."""
@@ -249,7 +255,7 @@ class Engine:
                 self._create(stage, step, steps)
             except Exception as error:
                 # Before the lock is let go: those who wait for it must not try again.
-                self.session.fail(error)
+                self.session.fail(as_message(error))
                 raise
 
     def _check_unused(self, stage: Stage, step: Step) -> None:
@@ -273,16 +279,20 @@ class Engine:
     def _create(self, stage: Stage, step: Step, steps: Mapping[str, Step]) -> None:
         path = self._record_path(stage, step.key)
         started = time.monotonic()
+        before = state.load(path)
+        # Others stand on a shared stage that is ready: for them it stays so while more is added.
+        grows = stage.shared and before is not None and before.status == state.READY
         record = Record(
             stage=stage.name,
             key=step.key,
             run=self.run_id,
             status=state.CREATING,
             inputs=stage.inputs(),
-            created=_now(),
+            created=state.now(),
             needs={name: self._identity(name, steps) for name in stage.needs},
         )
-        state.save(path, record)
+        if not grows:
+            state.save(path, record)
         point(f"{stage.name}:recorded")
         work = self._work(stage, step.key, resumes=step.resumes)
         made = None
@@ -295,7 +305,8 @@ class Engine:
                 undo.pop_all()
         except BaseException as error:
             brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
-            state.save(path, record.with_status(state.FAILED, error=brief))
+            if not grows:
+                state.save(path, record.with_status(state.FAILED, error=brief))
             self._remember(stage.name, step, time.monotonic() - started, "failed")
             raise
         finally:
@@ -307,7 +318,8 @@ class Engine:
 
     def _remove(self, stage: Stage) -> None:
         path = self._record_path(stage)
-        record = state.load(path)
+        # What cannot be read is no reason to keep what the tag tells.
+        record = state.load_if_whole(path)
         if record is not None:
             state.save(path, record.with_status(state.DESTROYING))
         point(f"{stage.name}:destroying")
@@ -337,7 +349,7 @@ class Engine:
         self.watcher.step(stage, text)
 
     def _made_by(self, name: str) -> Mapping[str, Json]:
-        record = self.record(name)
+        record = self.record(name, whole=False)
         return record.made if record is not None else {}
 
     def _folder(self, stage: Stage) -> Path:
@@ -377,15 +389,6 @@ class Engine:
             "outcome": outcome,
             "resumed": step.resumes,
             "steps": self._steps,
-            "time": _now(),
+            "time": state.now(),
         }
         state.append(self.paths.state / HISTORY, line)
-
-
-def new_run_id() -> str:
-    """A name for one run of the program."""
-    return uuid.uuid4().hex[:8]
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+# Whose errors are docker's: its SDK speaks through requests, and nothing else of ours does so
+# without errors of its own.
+DOCKER = {"docker", "requests"}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class KollalabError(Exception):
@@ -61,6 +68,10 @@ class StateError(KollalabError):
     """A record on disk cannot be used."""
 
 
+class NewerStateError(StateError):
+    """A record is of a newer version, which knows what this one does not."""
+
+
 class BusyError(KollalabError):
     """Somebody else holds the lab."""
 
@@ -71,3 +82,20 @@ class WaitError(KollalabError):
 
 class NeedsLabError(KollalabError):
     """It takes a lab of our own, and this run uses an existing cloud."""
+
+
+def as_message(error: Exception) -> Exception:
+    """The same as a message, if the host refuses to write or docker to answer; else as it is."""
+    if type(error).__module__.partition(".")[0] in DOCKER:
+        return HostError(
+            "docker did not do what it was asked",
+            details=f"{type(error).__name__}: {error}",
+            hint="see the daemon's own log; `kollalab doctor` tells whether it answers",
+        )
+    if not isinstance(error, OSError) or error.errno not in CLOSED | FULL:
+        return error
+    hint = "give this user the folder, or name others in KOLLALAB_CACHE and KOLLALAB_STATE"
+    if error.errno in FULL:
+        hint = "make room: `kollalab gc --yes`, `docker image prune`; then run again"
+    where = error.filename or "a file"
+    return HostError(f"{where} cannot be written", details=str(error.strerror), hint=hint)

@@ -12,11 +12,12 @@ import pluggy
 
 from pytest_kollalab import hookspecs
 from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.features import BUILT_IN, Feature, Registry, images
+from pytest_kollalab.features import BUILT_IN, Feature, Registry, stock_images
 from pytest_kollalab.images import added
 
 if TYPE_CHECKING:
-    from pytest_kollalab.images.added import Folder
+    from pytest_kollalab.config import Config
+    from pytest_kollalab.images.added import Folder, Given
     from pytest_kollalab.providers import Factory
 
 # The project's name in pluggy: implementations may be marked with pytest.hookimpl.
@@ -90,13 +91,18 @@ class Extensions:
                 found[name] = (*found.get(name, ()), feature.name)
         return found
 
-    def folders(self, features: Iterable[Feature]) -> tuple[Folder, ...]:
+    def folders(
+        self, features: Iterable[Feature], config: Config | None = None
+    ) -> tuple[Folder, ...]:
         """The added image folders of a lab with these features. Raises ConfigError."""
-        paths = [path for each in self.given for path in each.images]
-        paths += [path for feature in features for path in feature.images_from]
-        found = tuple(added.read(path) for path in dict.fromkeys(paths))
+        paths: dict[Path, list[Given]] = {path: [] for each in self.given for path in each.images}
+        for feature in features:
+            for path in feature.images_from:
+                files = feature.given(config) if feature.given and config is not None else ()
+                paths.setdefault(path, []).extend(files)
+        found = tuple(added.read(path, files) for path, files in paths.items())
         if found:
-            added.check_apart(found, images(map(self.registry.get, BUILT_IN)))
+            added.check_apart(found, stock_images(map(self.registry.get, BUILT_IN)))
         return found
 
     def describe(self, features: Iterable[Feature]) -> list[str]:

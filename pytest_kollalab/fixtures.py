@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
     from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.local import Local
     from pytest_kollalab.sdn.server import Compute
     from pytest_kollalab.sdn.sfc import Sfc
+    from pytest_kollalab.sdn.skydive import Skydive
     from pytest_kollalab.sdn.tenant import Tenant
     from pytest_kollalab.session import Failure
     from pytest_kollalab.ssh import Ssh
@@ -26,7 +28,11 @@ lab_key = pytest.StashKey["Lab"]()
 
 # Using one of these fixtures asks for the feature; a marker does the same for any test.
 GUESTS = ("probe", "server")
-FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {"compute": ("compute",), "sfc": ("sfc",)}
+FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
+    "compute": ("compute",),
+    "sfc": ("sfc",),
+    "skydive": ("skydive",),
+}
 
 
 # pytest offers this class as an attribute of a function only, which mypy does not take for a class.
@@ -123,10 +129,34 @@ def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
 
 
 @pytest.fixture(scope="module")
+def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connection]:
+    """The cloud as it was right after its deploy, for a module whose tests run alone.
+
+    The lab is rolled back to its golden state first; each module that uses this has it afresh.
+    """
+    from pytest_kollalab.stages.saves import GOLDEN
+
+    try:
+        kollalab.rollback(GOLDEN)
+    except NeedsLabError as error:
+        pytest.skip(error.brief)
+    except KollalabError as error:
+        pytest.fail(str(error), pytrace=False)
+    # What it kept open leads to servers that know nothing of it.
+    openstack_cloud.session.session.close()
+    connection = kollalab.connect()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
 def tenant(
     openstack_cloud: Connection, kollalab: Lab, request: pytest.FixtureRequest
 ) -> Iterator[Tenant]:
     """A project of the module's own; everything made in it is removed, last first."""
+    if "fresh_cloud" in request.fixturenames:
+        # What it makes must not be gone again with the rollback.
+        request.getfixturevalue("fresh_cloud")
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     with make_tenant(openstack_cloud, kollalab, name) as tenant:
         yield tenant
@@ -170,6 +200,23 @@ def sfc(tenant: Tenant, request: pytest.FixtureRequest) -> Iterator[Sfc]:
 
     with Sfc(tenant, guests=ready_guests(request)) as sfc:
         yield sfc
+
+
+@pytest.fixture(scope="session")
+def skydive(openstack_cloud: Connection, kollalab: Lab) -> Skydive:
+    """Skydive's analyzer, which knows what the network really does; asks for its feature."""
+    from pytest_kollalab.sdn.skydive import of_lab
+
+    nodes, cloud = ensure(kollalab, "nodes"), ensure(kollalab, "cloud")
+    return of_lab(nodes, cloud, slowness=kollalab.provider.slowness)
+
+
+@pytest.fixture(scope="session")
+def local_view(openstack_cloud: Connection, lab_nodes: Mapping[str, Node]) -> Local:
+    """The topology as the nodes tell it themselves; needs no feature."""
+    from pytest_kollalab.sdn.local import Local
+
+    return Local(next(iter(lab_nodes.values())).ssh, lab_nodes)
 
 
 @pytest.fixture(scope="session")

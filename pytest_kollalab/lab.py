@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from pytest_kollalab.engine import BUILD, REUSE, Engine, Step, new_run_id
 from pytest_kollalab.errors import BusyError, HostError, NeedsLabError, StageError
 from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.lock import Lease
-from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.paths import Paths, check_writable, default_paths
 from pytest_kollalab.points import point
 from pytest_kollalab.session import Session
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
+    from pytest_kollalab.stages.rewind import Rewind
+    from pytest_kollalab.stages.saves import Save
 
 
 class Lab:
@@ -73,12 +76,61 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers import choose
 
+        if self.options.provider == "auto":
+            # What a lab was made by is also what it is looked at and removed by.
+            record = state.load(self.folder / "nodes.json")
+            if record is not None and "provider" in record.inputs:
+                return self._provider_named(str(record.inputs["provider"]))
         return choose(self.options, self.paths, self.extensions.providers)
 
     @cached_property
+    def rewind(self) -> Rewind:
+        """What saves the lab and rolls it back."""
+        from pytest_kollalab.stages.rewind import Rewind
+        from pytest_kollalab.stages.saves import Saves
+
+        return Rewind(
+            self.engine,
+            Saves(self.name, self.folder, lambda: self.provider),
+            self.provider,
+            self.lease,
+            records=self.records,
+            resolve=self.extensions.registry.resolve,
+        )
+
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The features of the lab, those that others require included."""
-        return self.extensions.registry.resolve(self.feature_names)
+        """The features of the lab, those that others require included, without hindered ones."""
+        names = [name for name in self.feature_names if name not in self.hindered]
+        return self.extensions.registry.resolve(names)
+
+    @cached_property
+    def hindered(self) -> dict[str, str]:
+        """The features asked for whose images this host can neither find nor build, and why.
+
+        Found out once: it may take a request to the network, and images that are there need none.
+        """
+        from pytest_kollalab.stages.images import ImagesStage
+
+        found: dict[str, str] = {}
+        registry = self.extensions.registry
+        if self.options.cloud:
+            return found
+        for name in self.feature_names:
+            for feature in registry.resolve([name]):
+                if feature.obstacle is None:
+                    continue
+                if self.config.images.mode != "build":
+                    found[name] = "its images are built here only, and images.mode is another"
+                    continue
+                folders = self.extensions.folders([feature], self.config)
+                stage = ImagesStage(self.config, self.options, self.paths, names=())
+                if all(map(stage.has, folders)):
+                    continue
+                why = feature.obstacle(self.config)
+                if why is not None:
+                    found[name] = why
+        return found
 
     @cached_property
     def engine(self) -> Engine:
@@ -95,9 +147,9 @@ class Lab:
             images_stage(
                 *given,
                 names=images(self.features),
-                folders=self.extensions.folders(self.features),
+                folders=self.extensions.folders(self.features, self.config),
             ),
-            NodesStage(*given, provider=self.provider),
+            NodesStage(*given, provider=self.provider, named=self._provider_named),
             CloudStage(
                 *given,
                 features=self.features,
@@ -127,7 +179,8 @@ class Lab:
         """The plan for people: a line per stage, and what came from whom."""
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
-        return [*map(str, self.plan()), *self.extensions.describe(self.features)]
+        left_out = [f"feature {name} is left out: {why}" for name, why in self.hindered.items()]
+        return [*map(str, self.plan()), *left_out, *self.extensions.describe(self.features)]
 
     def ensure(self, stage: str) -> Mapping[str, Any]:
         """Have a stage and all that it builds on; returns what the stage made.
@@ -144,18 +197,28 @@ class Lab:
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
+        self.rewind.recover()
         if not self._announced:
+            for name, why in self.hindered.items():
+                self._say(f"feature {name} is left out: {why}")
             self._announce(stage)
         if self.config.globals and stage != "tools":
             # A variable that nobody knows is told before anything is built for it.
             self.engine.ensure("tools")
             self._check_variables()
         made = self.engine.ensure(stage)
+        if stage == "cloud":
+            self.rewind.keep_golden()
         self._tell(stage)
         return made
 
     def up(self) -> None:
-        """Bring the lab up as far as the option `until` says."""
+        """Bring the lab up as far as the option `until` says, with all that was asked for.
+
+        Raises HostError when this host cannot have one of the features.
+        """
+        for name, why in self.hindered.items():
+            raise HostError(f"this host cannot have the feature {name}", details=why)
         self.ensure(self.options.until)
 
     def destroy(self, *, force: bool = False) -> None:
@@ -182,6 +245,28 @@ class Lab:
             self.lease.forget()
         self.lease.release()
 
+    def save(self, name: str) -> Save:
+        """Save nodes and cloud as they are, under a name; one that has the name goes afterwards.
+
+        Raises StageError without nodes, HostError when the provider cannot, BusyError when another
+        run uses the lab.
+        """
+        self._check_ours("a saved state")
+        return self.rewind.save(name)
+
+    def rollback(self, name: str) -> Save:
+        """Bring nodes and cloud back to a saved state, and return when they are usable.
+
+        Raises as `save` does, and ConfigError for a name that nothing was saved under.
+        """
+        self._check_ours("a saved state")
+        return self.rewind.rollback(name)
+
+    def clear(self, name: str) -> None:
+        """Forget a saved state. Raises ConfigError for a name that nothing was saved under."""
+        self._check_ours("a saved state")
+        self.rewind.clear(name)
+
     def exists(self) -> bool:
         """Whether there is a record of any of the lab's own stages."""
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
@@ -202,7 +287,7 @@ class Lab:
         self.engine.offline()
         wanted = STAGES[: STAGES.index(self.options.until) + 1]
         history = progress.read(self.paths.state / progress.HISTORY)
-        records = {name: self.engine.record(name) for name in wanted}
+        records = {name: self.engine.record(name, whole=False) for name in wanted}
         remove = down_command(self.name, Options.name) if kept else ""
         return Summary(self.name, self._run_id, rows(self._run_id, history, records), kept, remove)
 
@@ -241,6 +326,12 @@ class Lab:
         wanted = self.extensions.registry.resolve(names)
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
 
+    def _provider_named(self, name: str) -> Provider:
+        from pytest_kollalab.providers import choose
+
+        options = replace(self.options, provider=name)
+        return choose(options, self.paths, self.extensions.providers)
+
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables
 
@@ -272,11 +363,16 @@ class Lab:
         steps = self.engine.plan(stage)
         for step in steps:
             self._say(str(step))
-        if stage != "tools" and any(step.action == BUILD for step in steps):
-            self._check_host()
+        building = [step for step in steps if step.action == BUILD]
+        if any(self.engine.stages[step.stage].shared for step in building):
+            check_writable(self.paths.cache, "KOLLALAB_CACHE")
+        if stage != "tools" and building:
+            self._check_host(building)
         self._announced = True
 
-    def _check_host(self) -> None:
+    def _check_host(self, building: Iterable[Step]) -> None:
+        from pytest_kollalab.images import room
+
         problems = self.provider.problems()
         if problems:
             raise HostError(
@@ -284,3 +380,11 @@ class Lab:
                 details="\n".join(problem.what for problem in problems),
                 hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
             )
+        root = room.data_root()
+        folders = {room.CACHE: self.paths.cache} | ({room.DOCKER: root} if root else {})
+        needs = [
+            room.Need(step.stage, place, size)
+            for step in building
+            for place, size in self.engine.stages[step.stage].room().items()
+        ]
+        room.check(needs, folders)

@@ -23,7 +23,10 @@ END_TIMEOUT = 10.0
 # the nodes.
 SHARED_CONNECTION = "[mux]"
 # Where temporary files are made, relative to cache and state; looked at, never descended into.
-CACHED = ("*", "images/*", "images/*/*", "images/*/*/*", "guest/*", "stages/*/records/*")
+CACHED = (
+    *("*", "images/*", "images/*/*", "images/*/*/*"),
+    *("guest/*", "libvirt/*", "stages/*/records/*"),
+)
 STATED = ("*", "labs/*/*", "labs/*/*/*")
 
 
@@ -58,7 +61,7 @@ def end(pids: list[int], say: Callable[[str], None]) -> None:
     """End processes, politely first."""
     if not pids:
         return
-    say(f"ending {len(pids)} processes that a killed run left behind")
+    say(f"ending {len(pids)} process{'es' if len(pids) > 1 else ''} that a killed run left behind")
     for kind in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
             with suppress(ProcessLookupError, PermissionError):

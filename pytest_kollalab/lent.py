@@ -1,4 +1,4 @@
-"""The lent cloud: somebody else's; what needs a lab of our own is skipped, with a reason."""
+"""The lent cloud, somebody else's, and the poor host: what they cannot give is skipped."""
 
 from __future__ import annotations
 
@@ -56,6 +56,28 @@ class Lent:
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
         """Let go of a test whose cleaning up would look at nodes."""
         return (yield from _skipping())
+
+
+class Poor:
+    """What a session does when this host cannot have a feature: those tests alone are skipped.
+
+    `features` tells which features tests ask for; `lab` makes the lab.
+    """
+
+    def __init__(
+        self, features: Callable[[Iterable[pytest.Item]], tuple[str, ...]], lab: Callable[[], Lab]
+    ) -> None:
+        self._features = features
+        self._lab = lab
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a test whose feature is left out of the lab."""
+        wanted = self._features([item])
+        hindered = self._lab().hindered if wanted else {}
+        for name in wanted:
+            if name in hindered:
+                pytest.skip(f"no feature {name}: {hindered[name]}")
 
 
 def _skipping() -> Generator[None, object, object]:

@@ -6,6 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_kollalab.errors import HostError
+
+WRITE = os.W_OK | os.X_OK
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -17,6 +21,22 @@ class Paths:
     def lab(self, name: str) -> Path:
         """The folder of one lab: records, keys, passwords, logs (0700)."""
         return self.state / "labs" / name
+
+
+def check_writable(folder: Path, variable: str) -> None:
+    """Raise HostError unless a folder, which may not exist yet, can be written.
+
+    `variable` is the name of the environment variable that would name another one.
+    """
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, WRITE):
+        raise HostError(
+            f"{folder} cannot be written",
+            details=f"{there} is not a folder that this user may write to"
+            if there != folder
+            else "it is read-only, or belongs to another user",
+            hint=f"give this user the folder, or set {variable} to another one",
+        )
 
 
 def default_paths() -> Paths:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
 from collections.abc import Generator, Iterable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,38 +13,44 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab import config as configuration
-from pytest_kollalab import hookspecs
+from pytest_kollalab import hookspecs, releases
 from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import (
     LabFailure,
     add_guests_option,
     compute,
     fixture_features,
+    fresh_cloud,
     kolla_images,
     kollalab,
     lab_key,
     lab_nodes,
+    local_view,
     openstack_cloud,
     sfc,
+    skydive,
     tenant,
 )
+from pytest_kollalab.paths import check_writable, default_paths
 from pytest_kollalab.report import figures
-from pytest_kollalab.sharing import Sharing
+from pytest_kollalab.sharing import FIXTURE, Sharing, show, watcher
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
     from pytest_kollalab.lab import Lab
-    from pytest_kollalab.progress import Watcher
     from pytest_kollalab.report.failures import Failures
     from pytest_kollalab.report.summary import Summary
 
 __all__ = [
     "compute",
+    "fresh_cloud",
     "kolla_images",
     "kollalab",
     "lab_nodes",
+    "local_view",
     "openstack_cloud",
     "sfc",
+    "skydive",
     "tenant",
 ]
 
@@ -55,7 +59,7 @@ settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options
 extensions_key = pytest.StashKey["Extensions"]()
 failures_key = pytest.StashKey["Failures"]()
 used_key = pytest.StashKey[bool]()
-watcher_key = pytest.StashKey["Watcher"]()
+file_key = pytest.StashKey["Path | None"]()
 sharing_key = pytest.StashKey[Sharing]()
 figures_key = pytest.StashKey[figures.Figures]()
 
@@ -114,17 +118,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[settings_key] = _settings(config)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
-    sharing = Sharing(config, config.stash[settings_key][1], lambda text: _show(config, text))
+    sharing = Sharing(config, config.stash[settings_key][1], lambda text: show(config, text))
     config.stash[sharing_key] = sharing
     config.pluginmanager.register(sharing, "kollalab-sharing")
     config.stash[figures_key] = figures.Figures()
     config.pluginmanager.register(config.stash[figures_key], "kollalab-figures")
-    cloud = config.stash[settings_key][1].cloud
-    if cloud:
-        from pytest_kollalab.lent import Lent
+    from pytest_kollalab.lent import Lent, Poor
 
-        lent = Lent(cloud, lambda items: wanted_features(items, config), lambda: make_lab(config))
-        config.pluginmanager.register(lent, "kollalab-lent")
+    cloud = config.stash[settings_key][1].cloud
+    given = (lambda items: wanted_features(items, config), lambda: make_lab(config))
+    config.pluginmanager.register(Lent(cloud, *given) if cloud else Poor(*given), "kollalab-lent")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which file counts: it may be in a folder above, where nobody thinks of it."""
+    file = config.stash.get(file_key, None)
+    return f"kollalab: {file}" if file is not None else None
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -147,6 +156,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         wanted = wanted_features(session.items, config)
         config.stash[features_key] = wanted
+        uses_lab = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+        if uses_lab:
+            settings = config.stash[settings_key][0]
+            releases.get(settings.release)
+            wanted = (*wanted, *settings.features)
+            check_writable(default_paths().state, "KOLLALAB_STATE")
         if wanted:
             brought(config).registry.resolve(wanted)
         provider = config.stash[settings_key][1].provider
@@ -155,7 +170,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
             check(provider, brought(config).providers)
     except KollalabError as error:
-        raise pytest.UsageError(str(error)) from None
+        config.stash[sharing_key].refuse(session, error)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """A worker is given a test before it can say that it runs none."""
+    return True if item.config.stash[sharing_key].refused else None
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
@@ -247,7 +268,7 @@ def make_lab(config: pytest.Config) -> Lab:
             run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
             say=lambda text: _tell(config, text),
             extensions=brought(config),
-            watcher=_watcher(config),
+            watcher=watcher(config),
         )
     return config.stash[lab_key]
 
@@ -280,41 +301,6 @@ def _tell(config: pytest.Config, text: str) -> None:
         say(config, text)
 
 
-def _show(config: pytest.Config, text: str) -> None:
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if reporter is None:
-        return
-    watching = config.stash.get(watcher_key, None)
-    if watching is not None and watching.line(text):
-        return
-    shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
-    with shown:
-        reporter.ensure_newline()
-        if config.get_terminal_writer().width_of_current_line:
-            # The results of workers stand in a line that the reporter does not count as begun.
-            reporter.write_line("")
-        reporter.write_line(text)
-        # Into a pipe nothing would be seen until the stage is over.
-        reporter.flush()
-
-
-def _watcher(config: pytest.Config) -> Watcher | None:
-    from pytest_kollalab.report.live import watcher
-
-    if hasattr(config, "workerinput"):
-        return None
-    if watcher_key not in config.stash:
-        capture = config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-            # What pytest captures later is not what a user sees.
-            handle = os.dup(1)
-        terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
-        config.add_cleanup(terminal.close)
-        config.stash[watcher_key] = watcher(terminal, config.get_verbosity())
-    return config.stash[watcher_key]
-
-
 def _is_asked(config: pytest.Config, name: str) -> bool:
     return bool(config.getoption(f"kollalab_{name}") or config.getini(f"kollalab_{name}"))
 
@@ -324,7 +310,8 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
         given = getattr(config.option, f"kollalab_{name}")
         return given if given is not None else (config.getini(f"kollalab_{name}") or None)
 
-    settings, run = configuration.read(_config_file(config, value("config")))
+    config.stash[file_key] = file = _config_file(config, value("config"))
+    settings, run = configuration.read(file)
     names = ("name", "provider", "keep", "fresh", "until", "artifacts", "cloud")
     return settings, configuration.options(run, {name: value(name) for name in names})
 
@@ -367,8 +354,8 @@ def _leave(session: pytest.Session) -> None:
         return
     keep = lab.options.keep
     kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
-    summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
     try:
+        summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
         if kept:
             lab.lease.release()
         else:

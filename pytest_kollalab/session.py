@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ class Line:
 
     who: str
     text: str
+
+
+def new_run_id() -> str:
+    """A name for one run of the program."""
+    return uuid.uuid4().hex[:8]
 
 
 class Session:

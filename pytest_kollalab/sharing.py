@@ -21,14 +21,21 @@ from pytest_kollalab.signals import Signals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_kollalab.errors import KollalabError
+    from pytest_kollalab.progress import Watcher
     from pytest_kollalab.session import Failure
 
 MARKER = "disruptive"
+# Rolls the lab back, which nobody else's test would survive.
+FRESH = "fresh_cloud"
 # Asking for it, directly or through another fixture, is what makes a test one of the lab.
 FIXTURE = "kollalab"
 POLL = 0.2
+REFUSED = "kollalab_refused"
 
 Say = Callable[[str], None]
+
+watcher_key = pytest.StashKey["Watcher"]()
 
 
 class Sharing:
@@ -48,6 +55,7 @@ class Sharing:
         self.session = Session(paths, self.run)
         self.turns = Turns(paths.state / "labs" / name)
         self.signals: Signals | None = None
+        self.refused = ""
         self._say = say
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
@@ -82,6 +90,31 @@ class Sharing:
         if not self.worker:
             self.session.close()
 
+    def refuse(self, session: pytest.Session, error: KollalabError) -> None:
+        """End the session before its first test: what it asks for does not make sense.
+
+        Raises UsageError where there is a terminal to show it. A worker that did so would be taken
+        for one that crashed: it passes the message on, and runs nothing.
+        """
+        if not self.worker:
+            raise pytest.UsageError(str(error)) from None
+        self.refused = str(error)
+        session.shouldstop = error.brief
+        output: dict[str, Any] = getattr(self.config, "workeroutput", {})
+        output[REFUSED] = self.refused
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        refused = getattr(node, "workeroutput", {}).get(REFUSED, "")
+        if refused and not self.refused:
+            self.refused = refused
+            self._say(f"ERROR: {refused}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.refused:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
     @property
     def failure(self) -> Failure | None:
         """The first failure of the session."""
@@ -108,10 +141,11 @@ class Sharing:
 
     @contextmanager
     def _turn(self, item: pytest.Item) -> Iterator[None]:
-        if FIXTURE not in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if self.refused or FIXTURE not in names:
             yield
             return
-        if item.get_closest_marker(MARKER) is not None:
+        if item.get_closest_marker(MARKER) is not None or FRESH in names:
             with self.turns.alone(lambda: self.say(f"{item.name}: waits for the other tests")):
                 yield
         else:
@@ -160,3 +194,40 @@ class Sharing:
                 if pid != os.getpid():
                     with suppress(OSError):
                         os.kill(pid, signal.SIGINT)
+
+
+def show(config: pytest.Config, text: str) -> None:
+    """Show a line on the terminal of this process now, whatever pytest captures."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None:
+        return
+    watching = config.stash.get(watcher_key, None)
+    if watching is not None and watching.line(text):
+        return
+    shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
+    with shown:
+        reporter.ensure_newline()
+        if config.get_terminal_writer().width_of_current_line:
+            # The results of workers stand in a line that the reporter does not count as begun.
+            reporter.write_line("")
+        reporter.write_line(text)
+        # Into a pipe nothing would be seen until the stage is over.
+        reporter.flush()
+
+
+def watcher(config: pytest.Config) -> Watcher | None:
+    """Who watches the stages of this process; made once. A worker has no terminal to watch from."""
+    from pytest_kollalab.report import live
+
+    if hasattr(config, "workerinput"):
+        return None
+    if watcher_key not in config.stash:
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            # What pytest captures later is not what a user sees.
+            handle = os.dup(1)
+        terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
+        config.add_cleanup(terminal.close)
+        config.stash[watcher_key] = live.watcher(terminal, config.get_verbosity())
+    return config.stash[watcher_key]

@@ -53,16 +53,20 @@ def write_config(
     key: Path,
     host_keys: Mapping[str, str],
     connection: str,
+    jump: str = "",
+    patience: float = 1.0,
 ) -> None:
     """Write the ssh_config and, beside it, a known_hosts of the nodes' host keys.
 
     `addresses` and `host_keys` map a node to its address and to its public host key.
     `connection` names the shared connections: a lab that is built anew at the same addresses
-    must not meet the sockets of the one before.
+    must not meet the sockets of the one before. `jump` is the ProxyCommand through which the nodes
+    are reached, where they are not next to us. `patience` multiplies what a connection may take.
     """
     known_hosts = path.parent / "known_hosts"
     state.write(known_hosts, known_hosts_text(addresses, host_keys))
-    state.write(path, config_text(addresses, key, known_hosts, control_folder(), connection))
+    text = config_text(addresses, key, known_hosts, control_folder(), connection, patience)
+    state.write(path, text + (f"    ProxyCommand {jump}\n" if jump else ""))
 
 
 def known_hosts_text(addresses: Mapping[str, str], host_keys: Mapping[str, str]) -> str:
@@ -74,7 +78,12 @@ def known_hosts_text(addresses: Mapping[str, str], host_keys: Mapping[str, str])
 
 
 def config_text(
-    addresses: Mapping[str, str], key: Path, known_hosts: Path, sockets: Path, connection: str
+    addresses: Mapping[str, str],
+    key: Path,
+    known_hosts: Path,
+    sockets: Path,
+    connection: str,
+    patience: float = 1.0,
 ) -> str:
     """An ssh_config that reaches the nodes by name and is complete in itself."""
     blocks = [f"Host {node}\n    HostName {address}\n" for node, address in addresses.items()]
@@ -88,7 +97,7 @@ def config_text(
         "    GlobalKnownHostsFile none\n"
         "    HostKeyAlgorithms ssh-ed25519\n"
         "    PreferredAuthentications publickey\n"
-        f"    ConnectTimeout {CONNECT_TIMEOUT}\n"
+        f"    ConnectTimeout {CONNECT_TIMEOUT * patience:.0f}\n"
         "    ServerAliveInterval 15\n"
         "    ControlMaster auto\n"
         "    ControlPersist 10m\n"

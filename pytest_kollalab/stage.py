@@ -62,6 +62,10 @@ class Stage:
     def offline(self) -> None:
         """Ask nobody outside for inputs from here on: what there is is looked at, or removed."""
 
+    def room(self) -> Mapping[str, int]:
+        """The bytes that building it takes, by place (docker, cache); what is there is left out."""
+        return {}
+
     def gone(self, record: Record) -> str | None:
         """Why what the record lists is no longer there; None when it is. Cheap."""
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab import owner
-from pytest_kollalab.errors import StateError
+from pytest_kollalab.errors import NewerStateError, StateError
 from pytest_kollalab.points import point
 
 FORMAT = 1
@@ -65,6 +66,11 @@ class Record:
         return replace(self, status=status, **changes)
 
 
+def now() -> str:
+    """The time as records tell it: ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of a value, for hashing and for comparing."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -87,7 +93,7 @@ def load(path: Path) -> Record | None:
         table = json.loads(text)
         found = table["format"]
         if isinstance(found, int) and found > FORMAT:
-            raise StateError(
+            raise NewerStateError(
                 f"{path} was written by a newer pytest-kollalab",
                 details=f"its format is {found}, this version knows {FORMAT}",
                 hint="use the newer version, or run its `kollalab down` first",
@@ -95,6 +101,27 @@ def load(path: Path) -> Record | None:
         return Record(**table)
     except (ValueError, TypeError, KeyError) as error:
         raise StateError(f"{path} is damaged", details=repr(error), hint=hint) from error
+
+
+def load_if_whole(path: Path) -> Record | None:
+    """Read a record; None when there is none or it is damaged. Raises NewerStateError."""
+    try:
+        return load(path)
+    except NewerStateError:
+        raise
+    except StateError:
+        return None
+
+
+def has_records(home: Path, lab: str) -> bool:
+    """Whether a lab has records below a folder of state; one that is closed to us counts."""
+    try:
+        names = [path.name for path in (home / "labs" / lab).iterdir()]
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return any(name.endswith(".json") for name in names)
 
 
 def save(path: Path, record: Record) -> None:

@@ -13,7 +13,7 @@ import click
 
 from pytest_kollalab import __version__
 from pytest_kollalab import config as configuration
-from pytest_kollalab.errors import BusyError, ConfigError, HostError, KollalabError
+from pytest_kollalab.errors import BusyError, ConfigError, HostError, KollalabError, as_message
 from pytest_kollalab.extensions import installed
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.progress import Watcher
@@ -67,10 +67,13 @@ def verb(
     def wrapped(**arguments: Any) -> None:
         try:
             function(**arguments)
-        except KollalabError as error:
+        except Exception as error:
+            told = as_message(error)
+            if not isinstance(told, KollalabError):
+                raise
             click.secho("error: ", fg="red", nl=False, err=True)
-            click.echo(str(error), err=True)
-            sys.exit(exit_code(error))
+            click.echo(str(told), err=True)
+            sys.exit(exit_code(told))
         except KeyboardInterrupt:
             click.echo("stopped; `kollalab down` removes what is there", err=True)
             sys.exit(EXIT_INTERRUPTED)

@@ -101,4 +101,4 @@ def gc(yes: bool, days: float, kinds: tuple[str, ...], as_json: bool, **given: A
 def _garbage(lab: Lab, days: float, kinds: tuple[str, ...]) -> list[Item]:
     from pytest_kollalab.garbage.find import find
 
-    return find(lab.paths, lab.config, days, kinds)
+    return find(lab.paths, lab.config, days, kinds, lab.options.provider_uri)

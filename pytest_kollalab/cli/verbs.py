@@ -63,10 +63,13 @@ def up(features: tuple[str, ...], **given: Any) -> None:
 @verb
 def down(**given: Any) -> None:
     """Remove the lab and everything that belongs to it; caches stay."""
-    lab = make_lab((), **given)
-    with orderly(lab):
-        lab.destroy()
-    click.echo(f"lab {lab.name} is gone")
+    _remove(make_lab((), **given))
+
+
+@verb
+def destroy(**given: Any) -> None:
+    """The same as `down`: nodes, cloud and saved states go."""
+    _remove(make_lab((), **given))
 
 
 @verb
@@ -135,6 +138,12 @@ def explain_lab(lab: Lab, given: dict[str, Any]) -> list[Setting]:
     return explain(lab, table, path, options)
 
 
+def _remove(lab: Lab) -> None:
+    with orderly(lab):
+        lab.destroy()
+    click.echo(f"lab {lab.name} is gone")
+
+
 def _show(lab: Lab) -> None:
     records = lab.records()
     if not records:
@@ -147,6 +156,13 @@ def _show(lab: Lab) -> None:
         for name, addresses in nodes.made.get("nodes", {}).items():
             listed = "  ".join(f"{network} {address}" for network, address in addresses.items())
             click.echo(f"  {name:<13} {listed}")
+        if "uri" in nodes.made:
+            click.echo(f"  machines      {nodes.made['accelerator']} at {nodes.made['uri']}")
+    whole = lab.rewind.whole() if nodes is not None else {}
+    for save, is_whole in whole.items():
+        of = "nodes and cloud" if save.cloud else "nodes"
+        told = of if is_whole else "not whole any more: kollalab clear forgets it"
+        click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
     cloud = records.get("cloud")
     if cloud is not None and cloud.made:
         made = cloud.made

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 240.0
 INTERVAL = 2.0
+# Kolla's health checks: the first 30 s after the start of a container, a verdict after three.
+FIRST_CHECKS = 180.0
 REQUEST_TIMEOUT = 20
 SHOWN = 6
 
@@ -85,6 +87,26 @@ def with_passed(containers: Iterable[Container], passed: Iterable[str]) -> list[
         replace(container, status="Up (healthy)") if container.name in names else container
         for container in containers
     ]
+
+
+def await_first_checks(node: str, ssh: Ssh, *, slowness: float) -> list[Container]:
+    """The containers of a node once docker itself has a verdict on each that it checks.
+
+    The end of a deploy starts some containers anew, so that a young cloud has containers which
+    docker did not look at yet. Raises WaitError with the names of those.
+    """
+
+    def look() -> list[Container] | NotYet:
+        containers = parse_ps(ssh.run(node, PS).stdout)
+        unchecked = [container.name for container in containers if container.unchecked]
+        return NotYet(f"not checked yet: {', '.join(unchecked)}") if unchecked else containers
+
+    return wait.until(
+        f"docker on {node} to check the health of its containers",
+        look,
+        timeout=FIRST_CHECKS * slowness,
+        interval=INTERVAL,
+    )
 
 
 def expected_containers(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_kollalab.errors import StageError
@@ -12,8 +12,8 @@ from pytest_kollalab.run import run
 SHORTEST_SECRET = 8
 
 
-def generate(venv: Path, path: Path) -> None:
-    """Write a file with a value for everything that Kolla-Ansible wants a secret for.
+def generate(venv: Path, path: Path, more: Iterable[str] = ()) -> None:
+    """Write a file with a value for all that Kolla-Ansible wants a secret for, and for `more`.
 
     An existing file stays as it is: a deploy that is run again must find the same passwords.
     """
@@ -25,6 +25,7 @@ def generate(venv: Path, path: Path) -> None:
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(example.read_text(encoding="utf-8"))
+        file.writelines(f"{name}:\n" for name in more)
     run([venv / "bin" / "kolla-genpwd", "-p", unfinished])
     # kolla-genpwd insists on letting the group read it.
     unfinished.chmod(0o600)

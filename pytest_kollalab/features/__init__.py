@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.config import nearest
+from pytest_kollalab.config import Config, nearest
 from pytest_kollalab.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pytest_kollalab.images.added import Given
+
 CORE = "core"
-BUILT_IN = (CORE, "compute", "sfc")
+BUILT_IN = (CORE, "compute", "sfc", "skydive")
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ class Feature:
     lab's inventory, each with what lies beside it. `services` are the types that must be in the
     catalogue, `extensions` the network API's extensions, and `containers` maps a node group
     (control or compute) to the containers that must run there. `queues` are RabbitMQ's that some
-    service must read. A test that uses one of the
-    `fixtures` asks for the feature.
+    service must read. `passwords` are generated for the lab and known to playbooks by these names.
+    `given` tells which files the configuration has for the images. `obstacle` tells why those
+    cannot be built on this host, or None; it may ask the network, and is asked only before a build.
+    A test that uses one of the `fixtures` asks for the feature.
     """
 
     name: str
@@ -37,6 +42,9 @@ class Feature:
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
     images_from: tuple[Path, ...] = ()
+    passwords: tuple[str, ...] = ()
+    given: Callable[[Config], tuple[Given, ...]] | None = None
+    obstacle: Callable[[Config], str | None] | None = None
     playbooks: tuple[Path, ...] = ()
     services: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
@@ -110,3 +118,15 @@ def resolve(wanted: Iterable[str]) -> tuple[Feature, ...]:
 def images(features: Iterable[Feature]) -> tuple[str, ...]:
     """Every Kolla image that the features need, once, sorted."""
     return tuple(sorted({name for feature in features for name in feature.images}))
+
+
+def stock_images(features: Iterable[Feature]) -> tuple[str, ...]:
+    """Those of the images that Kolla itself can build: no feature brings them. Sorted."""
+    found = list(features)
+    brought = {
+        template.parent.name
+        for feature in found
+        for folder in feature.images_from
+        for template in folder.rglob("Dockerfile.j2")
+    }
+    return tuple(name for name in images(found) if name not in brought)

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
+from pytest_kollalab import daemon
 from pytest_kollalab.config import Config, nearest
-from pytest_kollalab.errors import ConfigError, HostError
-from pytest_kollalab.garbage import DAY, Item, caches, dead, labs
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.garbage import DAY, Item, caches, dead, labs, machines
 from pytest_kollalab.paths import Paths
 
 KINDS = ("run", "lab", "leftover", "tools", "images", "store", "files")
 
 
-def find(paths: Paths, config: Config, days: float, kinds: Sequence[str] = ()) -> list[Item]:
+def find(
+    paths: Paths, config: Config, days: float, kinds: Sequence[str] = (), uri: str = ""
+) -> list[Item]:
     """Everything that could go, of the kinds named or of all; changes nothing.
+
+    `uri` is the libvirt that is asked besides docker, this host's if it is empty.
 
     Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
     """
-    import docker
-    from docker.errors import DockerException
-
     for kind in kinds:
         if kind not in KINDS:
             raise ConfigError(f"there is no garbage of kind {kind!r}", hint=nearest(kind, KINDS))
     wanted = kinds or KINDS
     old = days * DAY
-    try:
-        client = docker.from_env(timeout=600)
-        client.ping()
-    except DockerException as error:
-        raise HostError(
-            "docker does not answer", details=str(error), hint="kollalab doctor says how to mend it"
-        ) from error
+    client = daemon.connect()
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {
         "run": lambda: dead.runs(paths),
         "lab": lambda: labs.stale(paths, old),
-        "leftover": lambda: labs.leftovers(client, paths),
+        "leftover": lambda: chain(labs.leftovers(client, paths), machines.leftovers(paths, uri)),
         "tools": lambda: caches.tools(paths, used, old),
         "images": lambda: caches.images(client, paths, used, old),
         "store": lambda: caches.stored(client, paths, used, old),
-        "files": lambda: caches.files(paths, used, old),
+        "files": lambda: chain(
+            caches.files(paths, used, old), machines.bases(paths, config, uri, old)
+        ),
     }
     return [item for kind in KINDS if kind in wanted for item in searches[kind]()]

@@ -85,14 +85,8 @@ def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
     lab = labels[LABEL]
     homes = {Path(labels.get(HOME) or paths.state), paths.state}
     for home in homes:
-        folder = home / "labs" / lab
-        try:
-            if any(folder.glob("*.json")) or (home == paths.state and in_use(paths, lab)):
-                return folder
-            if folder.parent.is_dir():
-                list(folder.parent.iterdir())
-        except PermissionError:
-            return folder
+        if state.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
+            return home / "labs" / lab
     return None
 
 
@@ -104,9 +98,11 @@ class _Destroy:
         self.name = name
 
     def __call__(self) -> None:
-        nodes = state.load(self.paths.lab(self.name) / "nodes.json")
-        provider = str(nodes.made.get("provider", "auto")) if nodes is not None else "auto"
-        options = Options(name=self.name, provider=provider)
+        nodes = state.load_if_whole(self.paths.lab(self.name) / "nodes.json")
+        # The inputs are there before anything is made.
+        provider = str(nodes.inputs.get("provider", "auto")) if nodes is not None else "auto"
+        uri = str(nodes.made.get("uri", "")) if nodes is not None else ""
+        options = Options(name=self.name, provider=provider, provider_uri=uri)
         lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
         lab.destroy()
 

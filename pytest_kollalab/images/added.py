@@ -4,18 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kollalab import state
-from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.errors import ConfigError, StageError
 
 TEMPLATE = "Dockerfile.j2"
+DOWNLOAD_TIMEOUT = 60.0
 FROM = re.compile(r"^FROM\s+(?P<from>.+?)\s*$", re.MULTILINE)
 KOLLA = re.compile(
     r"\{\{\s*namespace\s*\}\}/\{\{\s*image_prefix\s*\}\}(?P<name>[\w-]+):\{\{\s*tag\s*\}\}"
+    # The first of several stages has a name.
+    r"(?:\s+AS\s+\w+)?",
+    re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file for an image that the user brings: by a path or an address, known by its SHA-256.
+
+    `into` is its place below the folder of templates.
+    """
+
+    into: str
+    source: str
+    sha256: str
+
+    def fetch(self, folder: Path) -> None:
+        """Put the file into its place below `folder`. Raises StageError."""
+        target = folder / self.into
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if "://" in self.source:
+                with (
+                    urllib.request.urlopen(self.source, timeout=DOWNLOAD_TIMEOUT) as answer,
+                    target.open("wb") as file,
+                ):
+                    shutil.copyfileobj(answer, file)
+            else:
+                shutil.copyfile(self.source, target)
+        except (OSError, ValueError) as error:
+            raise StageError(f"{self.source} cannot be had", details=str(error)) from error
+        with target.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self.sha256.lower():
+            target.unlink()
+            raise StageError(
+                f"{self.source} is not what it should be",
+                details=f"its SHA-256 is {found}, and {self.sha256} is wanted",
+                hint="correct the checksum in kollalab.toml, if you trust the file",
+            )
+        target.chmod(0o755)
 
 
 @dataclass(frozen=True)
@@ -23,12 +67,14 @@ class Folder:
     """A folder in the shape of Kolla's own `docker/`: each folder with a template is an image.
 
     `digest` is of all its files. `parents` are the images of ours that its images are built on.
+    `given` are files that are laid into it for the build.
     """
 
     path: Path
     names: tuple[str, ...]
     parents: tuple[str, ...]
     digest: str
+    given: tuple[Given, ...] = ()
 
     def tag(self, tag: str) -> str:
         """The tag of its images, when those that they are built on have this one.
@@ -38,7 +84,7 @@ class Folder:
         return state.digest(tag, self.digest)
 
 
-def read(path: Path) -> Folder:
+def read(path: Path, given: Iterable[Given] = ()) -> Folder:
     """Read a folder. Raises ConfigError when it has no image, or one on something else."""
     templates = sorted(path.rglob(TEMPLATE))
     if not templates:
@@ -49,7 +95,11 @@ def read(path: Path) -> Folder:
         )
     names = {template.parent.name for template in templates}
     parents = {_parent(template) for template in templates} - names
-    return Folder(path, tuple(sorted(names)), tuple(sorted(parents)), digest(path))
+    laid = tuple(given)
+    whole = digest(path)
+    if laid:
+        whole = state.digest(whole, sorted([each.into, each.sha256.lower()] for each in laid))
+    return Folder(path, tuple(sorted(names)), tuple(sorted(parents)), whole, laid)
 
 
 def digest(folder: Path) -> str:

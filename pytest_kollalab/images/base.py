@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = "kollalab/debian"
 VERSION = 1
+MIRROR_TIMEOUT = 20.0
 EXTRA_CAS = Path("/usr/local/share/ca-certificates")
 PACKAGES = ("adduser", "ca-certificates")
 APT_OPTIONS = (
@@ -87,6 +91,7 @@ def ensure(
         pass
     else:
         return name
+    check_mirror(suite, mirror)
     with leftovers.scratch(work, "base") as folder:
         extra, rootfs = Path(folder) / "extra.tar", Path(folder) / "rootfs.tar"
         extra.write_bytes(extra_tar(files, extra_cas()))
@@ -103,6 +108,30 @@ def ensure(
                 log=log,
             ) from error
     return name
+
+
+def check_mirror(suite: str, mirror: str) -> None:
+    """Raise StageError unless the mirror answers, and has the suite.
+
+    Asked first, because apt waits for minutes for a mirror that hangs, for each of its files.
+    """
+    url = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=MIRROR_TIMEOUT):
+            return
+    except (OSError, ValueError) as error:
+        # A server that is there may not like to be asked in this way: apt will see.
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+            if error.code != HTTPStatus.NOT_FOUND:
+                return
+        raise StageError(
+            f"the Debian mirror {mirror} cannot be used",
+            details=f"{url}: {error}",
+            hint="check the network and proxies, or name another `mirror` under [run] in "
+            "kollalab.toml",
+        ) from error
 
 
 def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:

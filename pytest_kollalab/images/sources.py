@@ -14,6 +14,8 @@ from pytest_kollalab.releases import Source
 from pytest_kollalab.run import run
 from pytest_kollalab.state import digest
 
+# What pip says of a file whose hash is not the one that was asked for.
+MISMATCH = "THESE PACKAGES DO NOT MATCH THE HASHES"
 COLLECTIONS = "ansible_collections"
 # The one image that has Ansible in it.
 TOOLBOX = "kolla-toolbox"
@@ -40,6 +42,14 @@ def download(sources: Sequence[Source], python: Path, folder: Path, log: Path) -
             run(argv, log_file=log)
         except CommandError as error:
             names = ", ".join(f"{source.project} {source.version}" for source in group)
+            if MISMATCH in error.details:
+                raise StageError(
+                    f"of {names} a file is not what was pinned",
+                    details=error.details[error.details.index(MISMATCH) :],
+                    hint="the package index gives another file than everybody else has: "
+                    "ask who runs it, or use another one",
+                    log=log,
+                ) from error
             raise StageError(
                 f"pip could not download {names}",
                 details=error.details,

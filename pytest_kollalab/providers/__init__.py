@@ -58,10 +58,20 @@ class Spec:
 
 
 class Provider(Protocol):
-    """What every provider can do. `slowness` scales the deadlines of whoever waits for nodes."""
+    """What every provider can do.
+
+    `slowness` scales the deadlines of whoever waits for nodes. `own_clock` says that each node has
+    a clock of its own, which a restored node has to be told anew, `can_save` that nodes can be
+    saved and restored at all.
+    """
 
     name: str
-    slowness: float
+    own_clock: bool
+    can_save: bool
+
+    @property
+    def slowness(self) -> float:
+        """How much longer everything takes than on containers."""
 
     def problems(self) -> list[Problem]:
         """What the host lacks."""
@@ -100,6 +110,24 @@ class Provider(Protocol):
     def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What Kolla-Ansible must know about each node: node -> variables."""
 
+    def save(self, lab: str, name: str) -> None:
+        """Save all nodes as they are at one moment, memory included, all of them or none.
+
+        The name is not in use. Raises HostError where that cannot be done.
+        """
+
+    def restore(self, lab: str, name: str) -> None:
+        """Bring all nodes back to what they were when they were saved; idempotent.
+
+        Raises StageError, and changes nothing, when not all of them have been saved.
+        """
+
+    def saved(self, lab: str) -> list[str]:
+        """The names under which all nodes are saved."""
+
+    def clear(self, lab: str, name: str) -> None:
+        """Forget a saved state, whole or half made; the nodes run afterwards. Idempotent."""
+
 
 Factory = Callable[[Options, Paths], Provider]
 
@@ -117,10 +145,9 @@ def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None =
         from pytest_kollalab.providers.docker import DockerProvider
 
         return DockerProvider(options.mirror, paths)
-    raise ConfigError(
-        f"there is no {options.provider} provider in this version",
-        hint="use the docker provider, or leave the choice to us with auto",
-    )
+    from pytest_kollalab.providers.libvirt import LibvirtProvider
+
+    return LibvirtProvider(options.provider_uri, options.mirror, paths)
 
 
 def check(name: str, added: Iterable[str] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab import daemon, state
 from pytest_kollalab.config import NodesConfig
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.paths import Paths
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 MEMORY = 7 * 2**30
-DISK = 25 * 2**30
 REMOVE_TIMEOUT = 30.0
 STAGE = "nodes"
 
@@ -48,30 +48,18 @@ class DockerProvider:
 
     name = "docker"
     slowness = 1.0
+    own_clock = False
+    can_save = False
 
     def __init__(self, mirror: str, paths: Paths) -> None:
         self.mirror = mirror
         self.paths = paths
+        self._home = paths.state
 
     @cached_property
     def client(self) -> DockerClient:
         """The daemon. Raises HostError when it cannot be used."""
-        import docker
-        from docker.errors import DockerException
-
-        try:
-            client = docker.from_env(timeout=120)
-            client.ping()
-        except DockerException as error:
-            denied = "Permission denied" in str(error)
-            raise HostError(
-                "docker cannot be used",
-                details=str(error),
-                hint="run as root, or as a member of the group docker"
-                if denied
-                else "run ./bootstrap: it installs docker and starts its daemon",
-            ) from error
-        return client
+        return daemon.connect(timeout=120)
 
     def problems(self) -> list[Problem]:
         """What the host lacks, every problem at once."""
@@ -79,24 +67,7 @@ class DockerProvider:
             info = self.client.info()
         except HostError as error:
             return [Problem(f"{error.brief}: {error.details}", error.hint)]
-        found = []
-        if info["MemTotal"] < MEMORY:
-            found.append(
-                Problem(
-                    f"{info['MemTotal'] / 2**30:.1f} GiB of memory; "
-                    f"a lab needs {MEMORY / 2**30:.0f}",
-                    "use a host with more memory",
-                )
-            )
-        root = Path(info["DockerRootDir"])
-        if root.is_dir() and (free := shutil.disk_usage(root).free) < DISK:
-            found.append(
-                Problem(
-                    f"{free / 2**30:.0f} GiB free below {root}; "
-                    f"images and nodes need {DISK / 2**30:.0f}",
-                    "make room: `docker image prune`, or move docker's data-root",
-                )
-            )
+        found = list(too_small(info["MemTotal"]))
         if not Path("/sys/class/misc/tun").exists():
             found.append(
                 Problem(
@@ -162,11 +133,8 @@ class DockerProvider:
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
         """Name what is missing or does not run."""
         wanted = list(made["nodes"]) + ([REGISTRY] if made["registry"] else [])
-        running = {
-            container["Names"][0].lstrip("/")
-            for container in self.client.api.containers(filters=_ours(lab))
-        }
-        networks = {network["Name"] for network in self.client.api.networks(filters=_ours(lab))}
+        running = {each["Names"][0].lstrip("/") for each in self._containers(lab)}
+        networks = {network["Name"] for network in self._networks(lab)}
         for thing in wanted:
             if resource_name(lab, thing) not in running:
                 return f"{thing} does not run"
@@ -180,18 +148,17 @@ class DockerProvider:
         from docker.errors import APIError
 
         api = self.client.api
-        containers = [c["Id"] for c in api.containers(all=True, filters=_ours(lab))]
+        containers = [each["Id"] for each in self._containers(lab, all=True)]
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._remove_container, containers))
             point("nodes:containers-removed")
             # Volumes take as long as the files in them, networks as long as the kernel.
             jobs = [
                 pool.submit(api.remove_volume, volume["Name"], force=True)
-                for volume in api.volumes(filters=_ours(lab))["Volumes"] or []
+                for volume in self._volumes(lab)
             ]
             jobs += [
-                pool.submit(self._remove_network, network["Id"])
-                for network in api.networks(filters=_ours(lab))
+                pool.submit(self._remove_network, network["Id"]) for network in self._networks(lab)
             ]
         try:
             for job in jobs:
@@ -237,6 +204,33 @@ class DockerProvider:
         """Kolla variables of each node."""
         return docker_globals.host_vars(made)
 
+    def _containers(self, lab: str, **options: Any) -> list[dict[str, Any]]:
+        return self._ours(self.client.api.containers(filters=_tagged(lab), **options))
+
+    def _networks(self, lab: str) -> list[dict[str, Any]]:
+        return self._ours(self.client.api.networks(filters=_tagged(lab)))
+
+    def _volumes(self, lab: str) -> list[dict[str, Any]]:
+        return self._ours(self.client.api.volumes(filters=_tagged(lab))["Volumes"] or [])
+
+    def _ours(self, things: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [thing for thing in things if other_home(thing, self._home) is None]
+
+    def save(self, lab: str, name: str) -> None:
+        """Refuse: a container's processes cannot be saved as they run."""
+        raise _cannot_save()
+
+    def restore(self, lab: str, name: str) -> None:
+        """Refuse."""
+        raise _cannot_save()
+
+    def saved(self, lab: str) -> list[str]:
+        """Nothing ever is."""
+        return []
+
+    def clear(self, lab: str, name: str) -> None:
+        """There is nothing to forget."""
+
     def _remove_container(self, container: str) -> None:
         from docker.errors import APIError, NotFound
 
@@ -262,11 +256,18 @@ class DockerProvider:
     def _check_names(self, lab: str) -> None:
         """Refuse to go on when a name is taken by something without our tag."""
         api = self.client.api
-        names = {n.lstrip("/") for c in api.containers(all=True) for n in c["Names"]}
-        names |= {network["Name"] for network in api.networks()}
-        names |= {volume["Name"] for volume in api.volumes()["Volumes"] or []}
+        found = {n.lstrip("/"): c for c in api.containers(all=True) for n in c["Names"]}
+        found |= {network["Name"]: network for network in api.networks()}
+        found |= {volume["Name"]: volume for volume in api.volumes()["Volumes"] or []}
         wanted = [*NETWORKS, *NODES, *(f"{node}-docker" for node in NODES), REGISTRY]
-        taken = sorted(names & {resource_name(lab, thing) for thing in wanted})
+        taken = sorted(found.keys() & {resource_name(lab, thing) for thing in wanted})
+        homes = sorted({str(h) for name in taken if (h := other_home(found[name], self._home))})
+        if homes:
+            raise StageError(
+                f"there is a lab {lab} of another user, or of another folder of state",
+                details=f"it has {', '.join(taken)}; its records are in {homes[0]}",
+                hint="give this lab another --kollalab-name",
+            )
         if taken:
             raise StageError(
                 f"{taken[0]} exists already and is not ours",
@@ -323,5 +324,35 @@ class DockerProvider:
             raise cannot_make(REGISTRY, error) from error
 
 
-def _ours(lab: str) -> dict[str, list[str]]:
+def too_small(memory: int) -> Iterator[Problem]:
+    """What is wrong with that many bytes of memory."""
+    if memory < MEMORY:
+        yield Problem(
+            f"{memory / 2**30:.1f} GiB of memory; a lab needs {MEMORY / 2**30:.0f}",
+            "use a host with more memory",
+        )
+
+
+def other_home(thing: Mapping[str, Any], home: Path) -> Path | None:
+    """The folder of state of the lab that docker's answer belongs to, if that is another's.
+
+    A lab without records is nobody's: whoever has its name may remove what is left of it.
+    """
+    labels = thing.get("Labels") or {}
+    other, lab = labels.get("kollalab.home"), labels.get("kollalab.lab", "")
+    if other is None or Path(other) == home or not state.has_records(Path(other), lab):
+        return None
+    return Path(other)
+
+
+def _cannot_save() -> HostError:
+    return HostError(
+        "the docker provider cannot save nodes and bring them back",
+        details="its nodes are containers, whose running processes nothing saves as a whole",
+        hint="make the lab of virtual machines, with the provider libvirt; or build the cloud anew "
+        "with --fresh cloud",
+    )
+
+
+def _tagged(lab: str) -> dict[str, list[str]]:
     return {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}

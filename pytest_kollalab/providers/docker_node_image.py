@@ -102,6 +102,7 @@ def ensure_image(
         if exists(client, suite):
             return name
         say("the node image")
+        base.check_mirror(suite, mirror)
         with leftovers.scratch(cache, "node-image") as folder:
             tar = Path(folder) / "rootfs.tar"
             try:

@@ -64,6 +64,11 @@ class Namespace:
     node: str
     name: str
 
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """What goes before a command so that it runs in the namespace."""
+        return ("ip", "netns", "exec", self.name)
+
     def run(
         self,
         argv: Sequence[str],
@@ -73,7 +78,7 @@ class Namespace:
         timeout: float | None = 60,
     ) -> Result:
         """Run a command in the namespace. Raises CommandError when it fails, unless told not to."""
-        inside = ["ip", "netns", "exec", self.name, *argv]
+        inside = [*self.entered, *argv]
         return self.ssh.run(self.node, inside, input=input, check=check, timeout=timeout)
 
     def script(self, text: str, *words: str, check: bool = True) -> Result:
@@ -124,6 +129,18 @@ class Namespace:
 
 
 @dataclass(frozen=True)
+class Host(Namespace):
+    """The node itself, where no namespace is entered."""
+
+    name: str = "host"
+
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """Nothing goes before a command."""
+        return ()
+
+
+@dataclass(frozen=True)
 class Background:
     """A command that runs in a namespace; what it printed is in a folder on the node."""
 
@@ -141,7 +158,7 @@ class Background:
             f"--property=StandardOutput=file:{self.folder}/out",
             f"--property=StandardError=file:{self.folder}/err",
             f"--property=WorkingDirectory={self.folder}",
-            *("ip", "netns", "exec", self.namespace.name, *argv),
+            *(*self.namespace.entered, *argv),
         ]
         self.namespace.script("\n".join([*lines, shlex.join(command)]))
 
@@ -167,6 +184,10 @@ class Background:
     def output(self) -> str:
         """What the command printed so far on standard output."""
         return self._read("out").stdout
+
+    def errors(self) -> str:
+        """What the command printed so far on standard error."""
+        return self._read("err").stdout
 
     def stop(self) -> None:
         """Stop the command as Ctrl-C would, and wait for its end."""

@@ -13,6 +13,7 @@ from pytest_kollalab import wait
 from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api, traces
 from pytest_kollalab.sdn.network import Network
+from pytest_kollalab.sdn.probe import Probe
 from pytest_kollalab.sdn.sfc_chain import Chain
 from pytest_kollalab.sdn.sfc_function import Function
 from pytest_kollalab.sdn.sfc_graph import Graph
@@ -25,7 +26,6 @@ from pytest_kollalab.wait import NotYet
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.frames import Sighting
     from pytest_kollalab.sdn.packets import Packet
-    from pytest_kollalab.sdn.probe import Probe
 
 __all__ = ["Chain", "Function", "Graph", "Group", "Sfc", "Step", "Traffic", "Ways"]
 
@@ -181,6 +181,16 @@ class Sfc:
         self.tenant.undo.callback(graph.remove)
         graph.create()
         return graph
+
+    def alias(self, probe: Probe, name: str = "alias") -> Probe:
+        """A second address of a probe, by which others know it; it answers to both."""
+        network = probe.network
+        (port,) = self.tenant.ports(network, probe.node, [name])
+        address = f"{port.ip}/{network.prefix}"
+        probe.namespace.run(["ip", "address", "add", address, "dev", probe.device])
+        remove = ["ip", "address", "del", address, "dev", probe.device]
+        self.tenant.undo.callback(probe.namespace.run, remove, check=False)
+        return Probe(name, network, probe.namespace, [port])
 
     def ask(self, kind: str, **fields: Any) -> str:
         """Ask the API for a thing as it is, such as a `flow_classifier`; its identifier.

@@ -269,14 +269,11 @@ class Tenant:
         self.await_active(port)
         return Probe(name, network, namespace, [port])
 
-    def alias(self, network: Network, probe: Probe, name: str = "alias") -> Probe:
-        """A second address of a probe, by which others know it; it answers to both."""
-        (port,) = self.ports(network, probe.node, [name])
-        address = f"{port.ip}/{network.prefix}"
-        probe.namespace.run(["ip", "address", "add", address, "dev", probe.device])
-        remove = ["ip", "address", "del", address, "dev", probe.device]
-        self.undo.callback(probe.namespace.run, remove, check=False)
-        return Probe(name, network, probe.namespace, [port])
+    def remove(self, probe: Probe) -> None:
+        """Take a probe away now, with its ports."""
+        probe.namespace.remove([port.device for port in probe.ports])
+        for port in probe.ports:
+            self.admin.network.delete_port(port.id, ignore_missing=True)
 
     def outside(self) -> Probe:
         """A host on the external network: what a user of floating IPs is. On the controller."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import state
 from pytest_kollalab.cloud import (
+    accord,
     clouds_yaml,
     deploy,
     inventory,
@@ -28,16 +29,18 @@ from pytest_kollalab.cloud.deploy import Run
 from pytest_kollalab.cloud.events import Progress, Tally
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
+from pytest_kollalab.errors import KollalabError, StageError
 from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.features import Feature
-from pytest_kollalab.images import added
+from pytest_kollalab.images import added, room
+from pytest_kollalab.providers import CONTROLLER, NODES
 from pytest_kollalab.state import Record
 
 if TYPE_CHECKING:
     from pytest_kollalab.paths import Paths
     from pytest_kollalab.providers import Provider
 
-CONTROLLER = "controller-1"
+LAST_WORDS = 4
 
 Play = Callable[..., None]
 
@@ -68,7 +71,7 @@ class CloudStage(Stage):
         self.features = tuple(features)
         self.provider = provider
         self.extensions = extensions
-        self.folders = extensions.folders(self.features)
+        self.folders = extensions.folders(self.features, config)
 
     def inputs(self) -> Json:
         merged = self._globals()
@@ -101,6 +104,11 @@ class CloudStage(Stage):
             return False
         return state.canonical(recorded) == state.canonical(self._with_features(there).inputs())
 
+    def room(self) -> dict[str, int]:
+        """The images on each node, and what the services write."""
+        fetched = pull.images_by_node(self.features, NODES)
+        return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
+
     def gone(self, record: Record) -> str | None:
         """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""
         for name in ("clouds_yaml", "etc"):
@@ -124,20 +132,41 @@ class CloudStage(Stage):
             node: [f"{prefix}/{name}:{tags.get(name, images['tag'])}" for name in needed]
             for node, needed in pull.images_by_node(self.features, names).items()
         }
-        with pull.Pull(ssh, wanted) as pulling:
-            site = self._prepare(work)
-            self._precheck(work, site)
-            pulling.check()
-            self._deploy(work, site)
-            self._play_own(work, site)
-        made = self._describe(work, site)
-        self._wait(work, made, ssh, names)
+        accord.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
+        with self._nodes_watched(work, names):
+            ready = self._make_ready(work)
+            with pull.Pull(ssh, wanted) as pulling:
+                site = ready or self._prepare(work)
+                self._precheck(work, site)
+                pulling.check()
+                self._deploy(work, site)
+                self._play_own(work, site)
+            made = self._describe(work, site)
+            self._wait(work, made, ssh, names)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
         return made
 
     def destroy(self, work: Work) -> None:
         """Remove the cloud's files; what runs on the nodes goes with the nodes."""
         shutil.rmtree(work.folder, ignore_errors=True)
+
+    @contextmanager
+    def _nodes_watched(self, work: Work, names: Sequence[str]) -> Iterator[None]:
+        """A node that died is what a failure is about, whatever Ansible said of it."""
+        try:
+            yield
+        except KollalabError as error:
+            for name in names:
+                if (why := self.provider.stopped(work.tag.lab, name)) is None:
+                    continue
+                said = self.provider.last_words(work.tag.lab, name).splitlines()[-LAST_WORDS:]
+                raise StageError(
+                    f"the node {name} died during the deploy",
+                    details="\n".join([why, *said, f"then: {error.brief}"]),
+                    hint="was it short of memory (dmesg)? The next run makes the nodes anew",
+                    log=error.log or work.log,
+                ) from error
+            raise
 
     def _with_features(self, names: set[str]) -> CloudStage:
         return CloudStage(
@@ -168,7 +197,8 @@ class CloudStage(Stage):
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as aside:
             # Generating keys takes seconds; the files are written meanwhile.
-            generated = aside.submit(passwords.generate, venv, secrets)
+            own = [name for feature in self.features for name in feature.passwords]
+            generated = aside.submit(passwords.generate, venv, secrets, own)
             self._write_files(work, site)
             generated.result()
         shutil.rmtree(work.folder / "facts", ignore_errors=True)
@@ -193,6 +223,17 @@ class CloudStage(Stage):
             state.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
         state.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
 
+    def _make_ready(self, work: Work) -> deploy.Site | None:
+        """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
+        own = [Path(path) for path in work.made["nodes"].get("playbooks", ())]
+        if not own:
+            return None
+        site = self._prepare(work)
+        for path in own:
+            with self._timed(work, site, f"nodes-{path.stem}") as play:
+                play(_laid(work, site, path, f"nodes-{path.stem}"))
+        return site
+
     def _precheck(self, work: Work, site: deploy.Site) -> None:
         with self._timed(work, site, "prechecks") as play:
             play(Run("prechecks", "precheck"))
@@ -216,10 +257,7 @@ class CloudStage(Stage):
                 continue
             with self._timed(work, site, f"playbooks-{feature.name}") as play:
                 for path in feature.playbooks:
-                    place = work.folder / "own" / f"{feature.name}-{path.stem}"
-                    laid = playbooks.lay_over(site.playbooks, path.parent, place)
-                    name = f"{feature.name}-{path.stem}"
-                    play(Run(name, "deploy", (str(laid / path.name),)))
+                    play(_laid(work, site, path, f"{feature.name}-{path.stem}"))
 
     @contextmanager
     def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:
@@ -269,6 +307,12 @@ class CloudStage(Stage):
             )
         finally:
             connection.close()
+
+
+def _laid(work: Work, site: deploy.Site, path: Path, name: str) -> Run:
+    """The run of a playbook that is not Kolla-Ansible's, laid beside those."""
+    laid = playbooks.lay_over(site.playbooks, path.parent, work.folder / "own" / name)
+    return Run(name, "deploy", (str(laid / path.name),))
 
 
 def _logged(work: Work) -> Work:

@@ -9,11 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kollalab import features, pypi, releases
-from pytest_kollalab.config import Config, Options
+from pytest_kollalab import daemon, features, leftovers, pypi, releases
+from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.engine import Json, Stage, Work
-from pytest_kollalab.errors import HostError
-from pytest_kollalab.images import NAMESPACE, added, base, build, registry, render, sources
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.images import (
+    NAMESPACE,
+    added,
+    base,
+    build,
+    golang,
+    registry,
+    render,
+    room,
+    sources,
+)
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Record, write
@@ -58,6 +68,24 @@ class ImagesStage(Stage):
         """The recipe; which images are needed is no part of it."""
         return render.recipe(self.release)
 
+    def room(self) -> dict[str, int]:
+        """What docker and the store lack of the images."""
+        known = render.recall(self.release, self._universe(), self._rendered())
+        tags = dict.fromkeys(self.names, known.tag if known is not None else "")
+        for folder in self.folders:
+            tags |= dict.fromkeys(folder.names, folder.tag(known.tag) if known is not None else "")
+        client = daemon.connect()
+        unbuilt = [
+            n
+            for n, t in tags.items()
+            if not t or not registry.exists(client, f"{NAMESPACE}/{n}:{t}")
+        ]
+        missing = [n for n, t in tags.items() if not t or not registry.stored(self.store, t, [n])]
+        return {
+            room.DOCKER: room.BUILT * len(unbuilt) + (room.BASE if unbuilt else 0),
+            room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
+        }
+
     def gone(self, record: Record) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""
         made = record.made
@@ -66,15 +94,16 @@ class ImagesStage(Stage):
         for folder in self.folders:
             if lacking := self._lacking(folder, made["tag"]):
                 return f"{lacking[0]} of {folder.path} is not in the registry"
-        if not registry.exists(_docker(), made["registry_image"]):
+        if not registry.exists(daemon.connect(), made["registry_image"]):
             return f"docker does not have {made['registry_image']}"
         return None
 
     def create(self, work: Work) -> dict[str, Json]:
         """Build what the store lacks; what docker has of it is not built again."""
-        client = _docker()
-        registry.sweep(client, self.store)
+        client = daemon.connect()
         venv = Path(work.made["tools"]["venv"])
+        self._check_names(venv)
+        registry.sweep(client, self.store)
         python = venv / "bin" / "python"
         work.say("the base image")
         extra = pypi.configured(python).files()
@@ -110,7 +139,7 @@ class ImagesStage(Stage):
         known = render.recall(self.release, self._universe(), self._rendered())
         if known is None:
             return
-        client = _docker()
+        client = daemon.connect()
         for folder in self.folders:
             tag = folder.tag(known.tag)
             registry.forget(self.store, tag)
@@ -124,6 +153,24 @@ class ImagesStage(Stage):
                 client.images.remove(_reference(name, known.tag), force=True)
         render.forget(self.release, self._universe(), self._rendered())
         work.say(f"the images with tag {known.tag} are removed")
+
+    def has(self, folder: Folder) -> bool:
+        """Whether all images of a folder are in the store, as far as the recipe was ever rendered.
+
+        Reads files only.
+        """
+        known = render.recall(self.release, self._universe(), self._rendered())
+        return known is not None and not self._lacking(folder, known.tag)
+
+    def _check_names(self, venv: Path) -> None:
+        known = {*render.stock_images(venv), *render.own_images(self.release)}
+        unknown = sorted(set(self.names) - known)
+        if unknown:
+            raise ConfigError(
+                f"there is no image {unknown[0]}",
+                details="a feature asks for it, but neither Kolla nor the feature has it",
+                hint=nearest(unknown[0], known),
+            )
 
     def _lacking(self, folder: Folder, tag: str) -> list[str]:
         present = registry.stored(self.store, folder.tag(tag), folder.names)
@@ -149,7 +196,11 @@ class ImagesStage(Stage):
                 image = client.images.get(_reference(name, rendered.tag))
                 image.tag(f"{NAMESPACE}/{name}", mine.tag)
                 undo.callback(client.images.remove, _reference(name, mine.tag))
-            self._build(work, venv, mine, folder.names, client, folder.path)
+            laid = undo.enter_context(leftovers.scratch(self.cache, "given"))
+            for file in folder.given:
+                work.say(f"{Path(file.into).name}: {file.source}")
+                file.fetch(Path(laid))
+            self._build(work, venv, mine, folder.names, client, folder.path, Path(laid))
 
     def _build(
         self,
@@ -166,6 +217,7 @@ class ImagesStage(Stage):
         work.say("the sources")
         sources.download(needed, venv / "bin" / "python", folder, work.log)
         collections = sources.unpack_collections(needed, folder)
+        told = golang.argument(golang.settings())
         place = self.cache / "build" / rendered.tag
         conf = place / "kolla-build.conf"
         text = render.configuration(
@@ -179,7 +231,10 @@ class ImagesStage(Stage):
             ],
             sources=folder,
             collections=collections,
-            extra={"threads": str(self.threads or os.cpu_count() or 1)},
+            extra={
+                "threads": str(self.threads or os.cpu_count() or 1),
+                **({"build_args": f"{golang.ARGUMENT}:{told}".replace("$", "$$")} if told else {}),
+            },
         )
         write(conf, text)
         total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
@@ -190,7 +245,7 @@ class ImagesStage(Stage):
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
-        return sorted({*features.images(built_in), *render.own_images(self.release)})
+        return sorted({*features.stock_images(built_in), *render.own_images(self.release)})
 
     def _rendered(self) -> Path:
         return self.cache / "rendered"
@@ -198,17 +253,3 @@ class ImagesStage(Stage):
 
 def _reference(name: str, tag: str) -> str:
     return f"{NAMESPACE}/{name}:{tag}"
-
-
-def _docker() -> DockerClient:
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        return docker.from_env(timeout=600)
-    except DockerException as error:
-        raise HostError(
-            "docker does not answer",
-            details=str(error),
-            hint="start its daemon: ./bootstrap, or `systemctl start docker`",
-        ) from error

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pytest_kollalab import ssh
+from pytest_kollalab import ssh, state
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import CommandError, StageError, WaitError
+from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
@@ -27,6 +28,7 @@ from pytest_kollalab.state import Record
 from pytest_kollalab.wait import NotYet, until
 
 BOOT_TIMEOUT = 120.0
+ASK_TIMEOUT = 10.0
 
 
 class NodesStage(Stage):
@@ -36,16 +38,27 @@ class NodesStage(Stage):
     needs = ("images",)
 
     def __init__(
-        self, config: Config, options: Options, paths: Paths, *, provider: Provider
+        self,
+        config: Config,
+        options: Options,
+        paths: Paths,
+        *,
+        provider: Provider,
+        named: Callable[[str], Provider] | None = None,
     ) -> None:
         self.config = config
         self.lab = options.name
         self.paths = paths
         self.provider = provider
+        self._named = named
 
     def inputs(self) -> Json:
         """What the provider makes nodes from."""
         return {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
+
+    def room(self) -> dict[str, int]:
+        """The image of the nodes, and what they write."""
+        return {room.DOCKER: room.BASE}
 
     def gone(self, record: Record) -> str | None:
         """Ask the provider, and look for the key."""
@@ -77,67 +90,89 @@ class NodesStage(Stage):
             key=key,
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
             connection=work.tag.run,
+            jump=made.get("jump", ""),
+            patience=self.provider.slowness,
         )
         work.undo.callback(ssh.close, config)
         point("nodes:configured")
-        self._wait_for_all(work, Ssh(config), made["registry"])
+        await_nodes(self.provider, self.lab, Ssh(config), made["registry"], work.log)
         return {**made, "ssh_config": str(config), "ssh_key": str(key)}
 
     def destroy(self, work: Work) -> None:
-        """Close connections, remove what the provider made, forget the keys."""
+        """Close connections, remove what the provider made, forget keys and saved states."""
         ssh.close(work.folder / "ssh_config")
+        record = state.load(self.paths.lab(self.lab) / f"{self.name}.json")
+        former = record.inputs.get("provider") if record is not None else None
+        if self._named is not None and former not in (None, self.provider.name):
+            # The lab is to come from elsewhere now; what it was is not there.
+            self._named(str(former)).destroy(work.tag.lab)
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
-
-    def _wait_for_all(self, work: Work, connection: Ssh, registry: str) -> None:
-        with ThreadPoolExecutor() as pool:
-            jobs = {node: pool.submit(self._wait_for_node, connection, node) for node in NODES}
-            if registry:
-                jobs[REGISTRY] = pool.submit(self._wait_for_registry, connection, registry)
-        for thing, job in jobs.items():
-            try:
-                job.result()
-            except WaitError as error:
-                words = self.provider.last_words(self.lab, thing)
-                with work.log.open("a", encoding="utf-8") as log:
-                    log.write(f"{thing}: {error}\n{words}\n")
-                raise StageError(
-                    f"{thing} did not come up",
-                    details=f"{error.details}\n{words}",
-                    hint="mend what the lines above complain about, then run again",
-                    log=work.log,
-                ) from error
-
-    def _wait_for_node(self, connection: Ssh, node: str) -> None:
-        def running() -> bool | NotYet:
-            _, said = _ask(connection, node, ["systemctl", "is-system-running"])
-            return True if said == "running" else NotYet(said)
-
-        self._wait_for(node, "is running", running)
-
-    def _wait_for_registry(self, connection: Ssh, registry: str) -> None:
-        host, port = registry.split(":")
-
-        def answers() -> bool | NotYet:
-            # From a node, because that is who pulls.
-            code, said = _ask(connection, CONTROLLER, ["ncat", "-z", "-w", "2", host, port])
-            return True if code == 0 else NotYet(said)
-
-        self._wait_for(REGISTRY, "answers", answers)
-
-    def _wait_for(self, thing: str, what: str, probe: Callable[[], bool | NotYet]) -> None:
-        until(
-            f"{thing} {what}",
-            probe,
-            timeout=BOOT_TIMEOUT * self.provider.slowness,
-            interval=0.2,
-            hopeless=lambda: self.provider.stopped(self.lab, thing),
-        )
+        shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
 
 
-def _ask(connection: Ssh, node: str, command: Sequence[str]) -> tuple[int, str]:
+def await_nodes(provider: Provider, lab: str, connection: Ssh, registry: str, log: Path) -> None:
+    """Return when both nodes run, and the registry if there is one, seen side by side.
+
+    Raises StageError with the last words of the one that does not, which are in `log` as well.
+    """
+    with ThreadPoolExecutor() as pool:
+        jobs = {node: pool.submit(await_node, provider, lab, connection, node) for node in NODES}
+        if registry:
+            jobs[REGISTRY] = pool.submit(_await_registry, provider, lab, connection, registry)
+    for thing, job in jobs.items():
+        try:
+            job.result()
+        except WaitError as error:
+            words = provider.last_words(lab, thing)
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"{thing}: {error}\n{words}\n")
+            raise StageError(
+                f"{thing} did not come up",
+                details=f"{error.details}\n{words}",
+                hint="mend what the lines above complain about, then run again",
+                log=log,
+            ) from error
+
+
+def await_node(provider: Provider, lab: str, connection: Ssh, node: str) -> None:
+    """Return when a node runs. Raises WaitError."""
+
+    def running() -> bool | NotYet:
+        _, said = _ask(provider, connection, node, ["systemctl", "is-system-running"])
+        return True if said == "running" else NotYet(said)
+
+    _await(provider, lab, node, "is running", running)
+
+
+def _await_registry(provider: Provider, lab: str, connection: Ssh, registry: str) -> None:
+    host, port = registry.split(":")
+
+    def answers() -> bool | NotYet:
+        # From a node, because that is who pulls, and with what every image of a node has.
+        dial = ["timeout", "2", "bash", "-c", f": < /dev/tcp/{host}/{port}"]
+        code, said = _ask(provider, connection, CONTROLLER, dial)
+        return True if code == 0 else NotYet(said)
+
+    _await(provider, lab, REGISTRY, "answers", answers)
+
+
+def _await(
+    provider: Provider, lab: str, thing: str, what: str, probe: Callable[[], bool | NotYet]
+) -> None:
+    until(
+        f"{thing} {what}",
+        probe,
+        timeout=BOOT_TIMEOUT * provider.slowness,
+        interval=0.2 * provider.slowness,
+        hopeless=lambda: provider.stopped(lab, thing),
+    )
+
+
+def _ask(provider: Provider, connection: Ssh, node: str, command: Sequence[str]) -> tuple[int, str]:
     try:
-        result = connection.run(node, command, check=False, timeout=10)
+        timeout = ASK_TIMEOUT * provider.slowness
+        result = connection.run(node, command, check=False, timeout=timeout)
     except CommandError as error:
         return -1, error.brief
     return result.returncode, result.stdout.strip() or result.stderr.strip()

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from pytest_kollalab import features, pypi, releases, state
+from pytest_kollalab import daemon, features, pypi, releases, state
 from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.images import NAMESPACE, added, base, mirror, registry, upstream
+from pytest_kollalab.images import NAMESPACE, added, base, mirror, registry, room, upstream
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.images.mirror import Copy
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.stages.images import ImagesStage, _docker
+from pytest_kollalab.stages.images import ImagesStage
 from pytest_kollalab.state import Record
 
 # Tags move. Workers and the runs of a working hour are to see the same, though, and to be quick.
@@ -131,18 +131,24 @@ class PulledImagesStage(Stage):
         self.__dict__["digests"] = known[0]
         return True
 
+    def room(self) -> dict[str, int]:
+        """What the store lacks of the images."""
+        present = registry.stored(self.store, self.here(), self.names)
+        missing = len(self.names) - len(present)
+        return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
+
     def gone(self, record: Record) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""
         made = record.made
         if reason := registry.lacking(made, self.names):
             return reason
-        if not registry.exists(_docker(), made["registry_image"]):
+        if not registry.exists(daemon.connect(), made["registry_image"]):
             return f"docker does not have {made['registry_image']}"
         return None
 
     def create(self, work: Work) -> dict[str, Json]:
         """Copy what the store lacks, then build the overrides on what was copied."""
-        client = _docker()
+        client = daemon.connect()
         registry.sweep(client, self.store)
         files = pypi.configured().files()
         base_image = base.ensure(
@@ -182,7 +188,7 @@ class PulledImagesStage(Stage):
         if known is None:
             return
         tag = self.here()
-        client = _docker()
+        client = daemon.connect()
         for each in (tag, f"{tag}{BELOW}"):
             registry.forget(self.store, each)
             for name in self.overrides:
@@ -209,7 +215,7 @@ class PulledImagesStage(Stage):
 
     def _universe(self) -> list[str]:
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
-        return sorted({*features.images(built_in), *self.names})
+        return sorted({*features.stock_images(built_in), *self.names})
 
 
 def _override(name: str, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from pytest_kollalab import pypi, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import CommandError, StageError
+from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.run import run
@@ -38,6 +39,10 @@ class ToolsStage(Stage):
             "pins": hashlib.sha256(pins).hexdigest(),
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }
+
+    def room(self) -> dict[str, int]:
+        """A virtual environment."""
+        return {room.CACHE: room.GIB // 2}
 
     def gone(self, record: Record) -> str | None:
         """Look for the programs; a Python that was removed leaves a dangling link."""

@@ -50,7 +50,7 @@ every_node = pytest.mark.parametrize("node", NODES, indirect=True)
 @pytest.mark.smoke
 @every_node
 def test_every_container_is_running_and_healthy(node: Node, kollalab: Lab) -> None:
-    found = health.parse_ps(node.host.check_output("docker ps --all --format %s", health.PS[-1]))
+    found = health.await_first_checks(node.name, node.ssh, slowness=kollalab.provider.slowness)
     wanted = health.expected_containers(kollalab.features, NODES)[node.name]
     assert {container.name for container in found} >= set(wanted)
     assert not [container.trouble for container in found if container.trouble]

@@ -12,16 +12,15 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.network import Network
     from pytest_kollalab.sdn.probe import Probe
     from pytest_kollalab.sdn.sfc import Function, Sfc
-    from pytest_kollalab.sdn.tenant import Tenant
 
 NAMES, TIMES = 53, 123
 PACKETS = 5
 
 
 @pytest.fixture
-def service(tenant: Tenant, network: Network, target: Probe) -> Probe:
+def service(sfc: Sfc, target: Probe) -> Probe:
     """The address by which the source knows the target."""
-    return tenant.alias(network, target, "service")
+    return sfc.alias(target, "service")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from pytest_kollalab import releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import BUILD, REUSE, Engine
-from pytest_kollalab.errors import StageError
+from pytest_kollalab.errors import ConfigError, StageError
 from pytest_kollalab.images import added, registry
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
@@ -186,6 +186,13 @@ def test_an_added_folder_is_built_on_ours_and_has_a_tag_of_its_own(
     finally:
         if registry.exists(client, reference):
             client.images.remove(reference, force=True)
+
+
+def test_an_image_name_that_does_not_exist(site: Site, built: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        site.engine("keystoan").ensure("images")
+    assert caught.value.brief == "there is no image keystoan"
+    assert caught.value.hint == "did you mean 'keystone'?"
 
 
 def test_a_build_that_failed_tells_why_and_goes_on(

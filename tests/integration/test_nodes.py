@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import secrets
+import shlex
+import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from pytest_kollalab import state
+from pytest_kollalab.cloud import accord
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths, default_paths
-from pytest_kollalab.providers import NODES, docker_spec
+from pytest_kollalab.providers import NODES, addresses, docker_networks, docker_spec
 from pytest_kollalab.providers.docker import DockerProvider
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.redaction import Redactor
 from pytest_kollalab.ssh import Ssh
-from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.state import Tag
+from pytest_kollalab.stages.nodes import NodesStage, await_node
+from pytest_kollalab.state import Record, Tag
 from pytest_kollalab.wait import NotYet, until
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
@@ -118,6 +122,41 @@ def test_nodes_know_each_other_by_one_address(nodes: Built) -> None:
     nodes.run("controller-1", "ping -c 1 -W 2 compute-1")
 
 
+def agree(nodes: Built) -> None:
+    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    accord.check(ssh, {name: node["management"] for name, node in nodes.made["nodes"].items()})
+
+
+def test_a_node_without_dns_knows_the_others_and_one_without_names_is_told(nodes: Built) -> None:
+    nodes.run("compute-1", "cp /etc/resolv.conf /etc/hosts /root; : > /etc/resolv.conf")
+    try:
+        agree(nodes)
+        nodes.run("compute-1", "echo 127.0.0.1 localhost > /etc/hosts")
+        with pytest.raises(StageError, match="do not find each other by name") as caught:
+            agree(nodes)
+        assert caught.value.details == (
+            "compute-1: controller-1 is unknown\ncompute-1: compute-1 is unknown"
+        )
+        assert "/etc/resolv.conf" in caught.value.hint
+    finally:
+        nodes.run("compute-1", "cd /root && for f in hosts resolv.conf; do cat $f > /etc/$f; done")
+    agree(nodes)
+
+
+def test_clocks_that_differ_are_told(nodes: Built) -> None:
+    # Containers have the clock of their host: a command that tells another time stands for it.
+    late = 'exec /usr/bin/date --date="90 seconds ago" "$@"'
+    script = f"printf '%s\\n' '#!/bin/sh' {shlex.quote(late)} > /usr/local/bin/date"
+    nodes.run("compute-1", f"{script}; chmod +x /usr/local/bin/date")
+    try:
+        with pytest.raises(StageError, match="clocks of the nodes differ") as caught:
+            agree(nodes)
+        assert "compute-1 is 90 s behind this host" in caught.value.details
+        assert "NTP" in caught.value.hint
+    finally:
+        nodes.run("compute-1", "rm /usr/local/bin/date")
+
+
 def test_a_node_runs_privileged_containers(nodes: Built) -> None:
     archive = "tar -ch /usr/bin/true $(ldd /usr/bin/true | grep -o '/[^ ]*')"
     nodes.run("compute-1", f"{archive} 2>/dev/null | docker import - local/true >/dev/null")
@@ -143,7 +182,7 @@ def test_the_underlay_address_follows_its_bridge(nodes: Built) -> None:
             said = nodes.run("compute-1", command)
             return True if address in said else NotYet(said)
 
-        until("br-phy has its address", addressed, timeout=5, interval=0.1)
+        until("br-phy has its address", addressed, timeout=60, interval=0.1)
         nodes.run("compute-1", "ip link delete br-phy")
 
 
@@ -225,7 +264,7 @@ def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
     container.kill()
     assert nodes.provider.gone(LAB, nodes.made) == "compute-1 does not run"
     container.start()
-    nodes.stage._wait_for_node(Ssh(Path(nodes.made["ssh_config"])), "compute-1")
+    await_node(nodes.provider, LAB, Ssh(Path(nodes.made["ssh_config"])), "compute-1")
     assert nodes.provider.gone(LAB, nodes.made) is None
     test_interfaces_are_named_after_their_networks(nodes)
     test_nodes_know_each_other_by_one_address(nodes)
@@ -246,6 +285,47 @@ def test_a_node_that_does_not_come_up_says_why_and_is_removed(
     assert "exit code 7" in caught.value.details
     assert left(BROKEN) == []
     assert not (tmp_path / "nodes").exists()
+
+
+def test_a_subnet_that_is_taken_is_passed_over() -> None:
+    client = docker.from_env()
+    tag = Tag(FOREIGN, "nodes", "key", "run")
+    wish = addresses.pick(FOREIGN, [])
+    taken = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(wish))])
+    other = client.networks.create(f"other-{FOREIGN}", ipam=taken)
+    try:
+        found = docker_networks.make(client, tag)
+        assert not any(subnet.cidr.overlaps(wish) for subnet in found.values())
+    finally:
+        other.remove()
+        for network in client.networks.list(filters={"label": f"kollalab.lab={FOREIGN}"}):
+            network.remove()
+
+
+def test_the_lab_of_another_user_with_our_name_is_left_alone(tmp_path: Path) -> None:
+    client = docker.from_env()
+    home = tmp_path / "theirs"
+    record = Record("nodes", "key", "run", "ready", inputs={})
+    state.save(home / "labs" / FOREIGN / "nodes.json", record)
+    labels = Tag(FOREIGN, "nodes", "key", "run", str(home)).labels()
+    name = docker_spec.resource_name(FOREIGN, "tunnel")
+    network = client.networks.create(name, driver="bridge", internal=True, labels=labels)
+    try:
+        built = Built(tmp_path, FOREIGN)
+        built.destroy()
+        network.reload()
+        with pytest.raises(StageError, match="of another user") as caught:
+            built.create()
+        assert str(home) in caught.value.details
+        assert "--kollalab-name" in caught.value.hint
+        network.reload()
+        # Without records it is what a lab has left: whoever has the name may have it.
+        shutil.rmtree(home)
+        built.destroy()
+        assert left(FOREIGN) == []
+    finally:
+        with suppress(docker.errors.NotFound):
+            network.remove()
 
 
 def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None:

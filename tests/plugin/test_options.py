@@ -90,6 +90,14 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
         ([], "[nodes]\nsuit = 'x'", "*did you mean 'suite'?*"),
         ([], "release = ", "*not valid TOML*"),
         (["--kollalab-config=none.toml"], None, "*no configuration file*none.toml*"),
+        ([], "release = 2026.1", "*release has the wrong type*"),
+        ([], "features = 'sfc'", "*what now: write a list of strings"),
+        ([], "[run]\nthreads = '2'", "*what now: write a whole number"),
+        ([], "[nodes]\nsuite = 13", "*it is 13, a whole number"),
+        ([], "images = 'pull'", "*what now: write a table"),
+        ([], "release = '2026.2'", "*did you mean '2026.1'?*"),
+        ([], "features = ['sfx']", "*did you mean 'sfc'?*"),
+        (["--kollalab-provider=dokcer"], None, "*did you mean 'docker'?*"),
         (["--kollalab-name=A B"], None, "*cannot be the name of a lab*"),
         (["--kollalab-until=node"], None, "*did you mean 'nodes'?*"),
         (["--kollalab-fresh=cluod"], None, "*did you mean 'cloud'?*"),
@@ -99,12 +107,14 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
 def test_a_mistake_is_a_usage_error_without_traceback(
     pytester: pytest.Pytester, arguments: list[str], toml: str | None, message: str
 ) -> None:
-    pytester.makepyfile("def test_plain(): pass")
+    pytester.makepyfile("def test_nodes(lab_nodes): pass")
     if toml is not None:
         pytester.path.joinpath("kollalab.toml").write_text(toml)
     result = pytester.runpytest_subprocess(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+    text = result.stderr.str()
+    assert text.count("what now: ") == 1 or "invalid choice" in text
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
 
 

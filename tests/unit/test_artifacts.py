@@ -88,7 +88,7 @@ def test_a_late_or_failing_source_costs_what_it_would_have_told(tmp_path: Path) 
     stop = threading.Event()
 
     def late() -> Mapping[str, str]:
-        stop.wait(10)
+        stop.wait(60)
         return {"late": ""}
 
     def failing() -> Mapping[str, str]:
@@ -101,7 +101,7 @@ def test_a_late_or_failing_source_costs_what_it_would_have_told(tmp_path: Path) 
     asked = {"a": late, "b": failing, "c": broken, "d": lambda: {"d/x": "text"}}
     had = artifacts.collect(asked, deadline=0.3)
     stop.set()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert had.files == {"d/x": "text"}
     assert had.problems == (
         "a: no answer within 0 s",

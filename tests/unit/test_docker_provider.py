@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.config import Options
-from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.errors import ConfigError, HostError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import (
     NETWORKS,
@@ -24,6 +24,7 @@ from pytest_kollalab.providers import (
     docker_node_image,
     docker_spec,
 )
+from pytest_kollalab.providers.docker import too_small
 
 SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
 LABELS = {"kollalab.lab": "lab", "kollalab.stage": "nodes"}
@@ -33,6 +34,13 @@ NO_SYS_RESOURCE = "Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t000000000000000
 
 def files_of(node: str) -> dict[str, tuple[str, int]]:
     return docker_spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", HostKey("private", "pub"))
+
+
+def test_too_little_memory_is_a_problem_with_a_way_out() -> None:
+    assert list(too_small(64 * 2**30)) == []
+    (problem,) = too_small(4 * 2**30)
+    assert problem.what == "4.0 GiB of memory; a lab needs 7"
+    assert problem.fix == "use a host with more memory"
 
 
 def test_missing_capabilities_are_named() -> None:
@@ -162,8 +170,20 @@ def test_the_spec_of_the_image_knows_the_suite() -> None:
     assert docker_node_image.spec("trixie") != docker_node_image.spec("bookworm")
 
 
-def test_auto_is_docker_and_libvirt_is_refused(tmp_path: Path) -> None:
+def test_auto_is_docker(tmp_path: Path) -> None:
     paths = Paths(cache=tmp_path, state=tmp_path)
     assert choose(Options(), paths).name == "docker"
+    assert choose(Options(provider="libvirt"), paths).name == "libvirt"
     with pytest.raises(ConfigError, match="libvirt"):
-        choose(Options(provider="libvirt"), paths)
+        choose(Options(provider="libvrt"), paths)
+
+
+def test_containers_cannot_be_saved_and_say_so(tmp_path: Path) -> None:
+    provider = choose(Options(), Paths(cache=tmp_path, state=tmp_path))
+    assert not provider.can_save
+    assert provider.saved("lab") == []
+    for act in (provider.save, provider.restore):
+        with pytest.raises(HostError, match="cannot save") as caught:
+            act("lab", "golden")
+        assert "containers" in caught.value.details
+        assert "libvirt" in caught.value.hint

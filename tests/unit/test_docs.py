@@ -32,6 +32,14 @@ def test_the_readme_is_short_and_names_every_option_and_fixture() -> None:
         assert f"`{fixture}`" in text
 
 
+def test_each_trouble_has_its_test() -> None:
+    rows = (ROOT / "docs" / "trouble.md").read_text().splitlines()
+    named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 25
+    assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
 def test_the_page_on_configuration_names_every_key() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     known = {field.name for kind in (Config, Options) for field in dataclasses.fields(kind)}

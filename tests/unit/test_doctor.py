@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from pytest_kollalab import doctor
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST
 from pytest_kollalab.doctor import Finding
+from pytest_kollalab.images import room
 
 
 @pytest.mark.parametrize(
@@ -40,29 +40,24 @@ def test_a_package_is_installed_under_the_name_that_the_distribution_gave_it() -
 
 
 def test_memory_and_room_say_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
-    assert doctor.memory_finding(64 * doctor.GIB).status == "ok"
-    little = doctor.memory_finding(doctor.GIB)
+    assert doctor.memory_finding(64 * room.GIB).status == "ok"
+    little = doctor.memory_finding(room.GIB)
     assert (little.status, little.found) == ("problem", "1.0 GiB, a lab needs 7")
     none = doctor.room_finding("room", tmp_path / "not" / "there", 2**62, "make room")
     assert (none.status, none.fix) == ("problem", "make room")
 
 
-def test_a_device_file_alone_is_no_kvm(tmp_path: Path) -> None:
-    cpu = "flags\t\t: fpu vme svm pse\n"
-    assert doctor.kvm_trouble(tmp_path / "kvm", cpu) == "No such file or directory"
-    (tmp_path / "kvm").touch()
-    assert "makes no machine" in str(doctor.kvm_trouble(tmp_path / "kvm", cpu))
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="these flags are x86's")
-def test_a_processor_without_virtualization_is_no_kvm(tmp_path: Path) -> None:
-    assert "neither" in str(doctor.kvm_trouble(tmp_path / "kvm", "flags\t\t: fpu vme pse\n"))
+RUN = """\
+[run]
+mirror = "http://127.0.0.1:1/debian"
+provider_uri = "qemu:///system?socket=/nowhere"
+"""
 
 
 def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     (tmp_path / ".git").mkdir()
-    (tmp_path / "kollalab.toml").write_text("[run]\nmirror = 'http://127.0.0.1:1/debian'\n")
+    (tmp_path / "kollalab.toml").write_text(RUN)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["doctor", "--json"])
     assert result.exit_code == EXIT_HOST
@@ -72,6 +67,7 @@ def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert found["docker daemon"].status == "problem"
     assert "DOCKER_HOST" in found["docker daemon"].fix
     assert found["Debian mirror"].status == "note"
+    assert found["libvirt"].status == "note"
 
     text = CliRunner().invoke(main, ["doctor"]).output
     assert "problem  docker daemon" in text

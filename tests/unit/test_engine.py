@@ -120,6 +120,27 @@ def test_what_is_gone_from_the_host_is_built_again(bench: Bench) -> None:
     }
 
 
+def test_a_shared_stage_stays_ready_for_others_while_more_is_added_to_it(bench: Bench) -> None:
+    made = bench.run("r1").ensure("images")
+    bench.images.lost = "greeter is not in the registry"
+    seen = []
+
+    def look(work: Work) -> None:
+        record = bench.run("r3").record("images")
+        assert record is not None
+        seen.append((record.status, record.made))
+        raise StageError("no room")
+
+    bench.images.on_create = look
+    with pytest.raises(StageError, match="no room"):
+        bench.run("r2").ensure("images")
+    record = bench.run("r3").record("images")
+    assert record is not None
+    assert seen == [(state.READY, made)]
+    assert (record.status, record.made) == (state.READY, made)
+    assert bench.reasons(bench.run("r3"))["images"] == "greeter is not in the registry"
+
+
 def test_a_stage_asked_for_fresh_is_built_once_in_a_run(bench: Bench) -> None:
     bench.run("r1").ensure("cloud")
     engine = bench.run("r2", fresh=("cloud",))

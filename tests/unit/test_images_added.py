@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from pytest_kollalab.cloud import globals as kolla
 from pytest_kollalab.cloud import playbooks
-from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.errors import ConfigError, StageError
 from pytest_kollalab.extensions import Extension, Extensions
 from pytest_kollalab.images import added
 
@@ -94,3 +95,39 @@ def test_a_playbook_finds_what_is_beside_it_and_what_kolla_ansible_has(tmp_path:
         roles = ("roles/hello/main.yml", "roles/nova/main.yml")
         assert all((laid / name).is_file() for name in (*names, *roles))
     assert sorted(path.name for path in (stock / "roles").iterdir()) == ["nova"]
+
+
+def test_the_first_stage_of_several_has_a_name(tmp_path: Path) -> None:
+    image(tmp_path, "hello")
+    text = FROM.replace("@PARENT@", "base").replace("}}\n", "}} AS build\n", 1)
+    (tmp_path / "hello" / "Dockerfile.j2").write_text(f"{text}FROM scratch\n")
+    assert added.read(tmp_path).parents == ("base",)
+
+
+def test_what_is_given_is_part_of_the_digest_by_its_checksum(tmp_path: Path) -> None:
+    image(tmp_path, "hello")
+    one, other = (added.Given("hello/program", "/a/program", each * 64) for each in "12")
+    digests = {added.read(tmp_path, given).digest for given in ((), (one,), (other,))}
+    assert len(digests) == 3
+    elsewhere = added.Given("hello/program", "https://example.org/program", "1" * 64)
+    assert added.read(tmp_path, (elsewhere,)).digest == added.read(tmp_path, (one,)).digest
+
+
+def test_a_given_file_is_put_into_its_place(tmp_path: Path) -> None:
+    source = tmp_path / "program"
+    source.write_bytes(b"binary")
+    right = hashlib.sha256(b"binary").hexdigest()
+    for address in (str(source), source.as_uri()):
+        laid = tmp_path / "laid"
+        added.Given("hello/source/program", address, right.upper()).fetch(laid)
+        assert (laid / "hello" / "source" / "program").read_bytes() == b"binary"
+        assert (laid / "hello" / "source" / "program").stat().st_mode & 0o111
+
+
+def test_a_given_file_that_is_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "program").write_bytes(b"binary")
+    with pytest.raises(StageError, match="is not what it should be"):
+        added.Given("program", str(tmp_path / "program"), "0" * 64).fetch(tmp_path / "laid")
+    assert not (tmp_path / "laid" / "program").exists()
+    with pytest.raises(StageError, match="cannot be had"):
+        added.Given("program", str(tmp_path / "gone"), "0" * 64).fetch(tmp_path / "laid")

@@ -22,7 +22,9 @@ from pytest_kollalab.session import Session
 # Starts a child as everything of ours starts one, tells who that is, and waits.
 PARENT = """
 import sys
+from pytest_kollalab import owner
 from pytest_kollalab.run import run
+owner.VARIABLE = "KOLLALAB_TEST_OWNER"
 run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"],
     on_line=lambda line: print(line, flush=True))
 """
@@ -41,8 +43,9 @@ def dead() -> str:
 
 
 @pytest.fixture
-def family() -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process and the child that it owns."""
+def family(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process and the child that it owns; under a name that no other run on this host cleans."""
+    monkeypatch.setattr(owner, "VARIABLE", "KOLLALAB_TEST_OWNER")
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, bufsize=1
     )
@@ -90,7 +93,7 @@ def test_orphans_are_found_and_ended(family: tuple[subprocess.Popen[str], int]) 
     assert 0 <= owner.age(child) < 60
     said: list[str] = []
     leftovers.end([child], said.append)
-    assert said == ["ending 1 processes that a killed run left behind"]
+    assert said == ["ending 1 process that a killed run left behind"]
     assert not owner.runs(child)
 
 

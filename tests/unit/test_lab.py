@@ -126,3 +126,18 @@ def test_a_lab_in_use_is_not_destroyed(paths: Paths) -> None:
             lab(paths).destroy()
     finally:
         other.release()
+
+
+def test_a_lab_is_looked_at_with_the_provider_that_made_it(paths: Paths) -> None:
+    record = Record("nodes", "key", "run", READY, {"provider": "libvirt"}, made={"nodes": {}})
+    state.save(paths.lab("lab") / "nodes.json", record)
+    assert lab(paths).provider.name == "libvirt"
+    assert lab(paths, provider="docker").provider.name == "docker"
+    assert lab(paths, name="other").provider.name == "docker"
+
+
+@pytest.mark.parametrize("verb", ["save", "rollback", "clear"])
+def test_what_is_not_there_is_neither_saved_nor_brought_back(paths: Paths, verb: str) -> None:
+    with pytest.raises(KollalabError) as caught:
+        getattr(lab(paths), verb)("golden")
+    assert caught.value.hint

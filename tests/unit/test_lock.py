@@ -68,7 +68,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with other_process("lock", path) as other:
         other.kill()
         other.wait()
-        with exclusive(path, "y", timeout=5):
+        with exclusive(path, "y", timeout=60):
             assert "(y, since" in holder(path)
 
 

@@ -30,7 +30,7 @@ def test_strands_wait_for_those_before() -> None:
 
 
 def test_strands_run_side_by_side() -> None:
-    meeting = threading.Barrier(2, timeout=5)
+    meeting = threading.Barrier(2, timeout=60)
 
     def run(_strand: Strand, _stop: threading.Event) -> None:
         meeting.wait()
@@ -45,13 +45,13 @@ def test_a_failure_stops_the_others_and_starts_no_more() -> None:
         begun.append(strand.name)
         if strand.name == "bad":
             raise StageError("bad failed")
-        assert stop.wait(5)
+        assert stop.wait(60)
 
     wanted = [Strand("bad", ()), Strand("long", ()), Strand("later", (), after=("long",))]
     started = time.monotonic()
     with pytest.raises(StageError, match="bad failed"):
         strands.weave(wanted, run)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
     assert sorted(begun) == ["bad", "long"]
 
 

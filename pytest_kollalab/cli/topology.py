@@ -1,0 +1,77 @@
+"""The verb topology: the lab's network as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pytest_kollalab import state
+from pytest_kollalab.cli.frame import make_lab, verb
+from pytest_kollalab.errors import StageError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.sdn.topology import Collector
+
+COLLECTORS = ("local", "skydive")
+
+
+@verb
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(COLLECTORS),
+    default="local",
+    show_default=True,
+    help="Who is asked: the nodes themselves, or Skydive.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("topology.svg"),
+    show_default=True,
+    help="The file; - is the standard output.",
+)
+def topology(source: str, output: Path, **given: Any) -> None:
+    """Draw the lab: nodes, bridges, ports, tunnels, networks, chains. As SVG."""
+    lab = make_lab((), **given)
+    text = draw(lab, source)
+    if str(output) == "-":
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"{output}: the topology of lab {lab.name}, from {source}")
+
+
+def draw(lab: Lab, source: str) -> str:
+    """The picture of a lab that is up. Raises StageError when it is not."""
+    from pytest_kollalab.cloud.connect import connect
+    from pytest_kollalab.sdn import chains
+    from pytest_kollalab.sdn.picture import svg
+
+    records = lab.records()
+    cloud = records.get("cloud")
+    if cloud is None or cloud.status != state.READY:
+        raise StageError(f"lab {lab.name} has no cloud", hint=f"kollalab up --name {lab.name}")
+    found = _collector(lab, source).topology()
+    connection = connect(cloud.made)
+    try:
+        names = {network.id: network.name for network in connection.network.networks()}
+        drawn = chains.read(connection)
+    finally:
+        connection.close()
+    return svg(found, title=f"lab {lab.name}, from {source}", networks=names, chains=drawn)
+
+
+def _collector(lab: Lab, source: str) -> Collector:
+    from pytest_kollalab.sdn import skydive
+    from pytest_kollalab.sdn.local import Local
+
+    records = lab.records()
+    nodes = records["nodes"].made
+    if source == Local.name:
+        return Local(lab.ssh(), nodes["nodes"])
+    return skydive.of_lab(nodes, records["cloud"].made)

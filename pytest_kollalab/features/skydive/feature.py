@@ -1,0 +1,66 @@
+"""The feature `skydive`: an analyzer on the controller, an agent on each node."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pytest_kollalab.config import Config
+from pytest_kollalab.features import Feature
+from pytest_kollalab.images import golang
+from pytest_kollalab.images.added import Given
+
+HERE = Path(__file__).parent
+PORT = 8085
+USER, PASSWORD = "skydive", "skydive_api_password"
+MODULE = "github.com/skydive-project/skydive"
+SOURCE = Path("skydive", "skydive-base", "source")
+ALTERNATIVE = "name a binary for it: `binary` and `sha256` under [skydive] in kollalab.toml"
+
+
+def version() -> str:
+    """The version of Skydive's module that go.mod pins."""
+    text = (HERE / "images" / SOURCE / "go.mod").read_text(encoding="utf-8")
+    pinned = re.search(rf"^\s*{re.escape(MODULE)} (v\S+)$", text, re.MULTILINE)
+    assert pinned is not None
+    return pinned[1]
+
+
+def given(config: Config) -> tuple[Given, ...]:
+    """The binary, when the configuration names one."""
+    found = config.skydive
+    if not found.binary:
+        return ()
+    return (Given(str(SOURCE / "skydive"), found.binary, found.sha256),)
+
+
+def obstacle(config: Config) -> str | None:
+    """Why the binary can neither be had nor be built: what the Go module proxy says."""
+    if config.skydive.binary:
+        missing = "://" not in config.skydive.binary and not Path(config.skydive.binary).is_file()
+        return f"there is no file {config.skydive.binary}" if missing else None
+    why = golang.obstacle(MODULE, version())
+    return f"{why}; {ALTERNATIVE}" if why else None
+
+
+FEATURE = Feature(
+    name="skydive",
+    requires=("core",),
+    control_images=("skydive-analyzer", "skydive-agent"),
+    compute_images=("skydive-agent",),
+    images_from=(HERE / "images",),
+    passwords=("skydive_keystone_password", PASSWORD),
+    given=given,
+    obstacle=obstacle,
+    globals={
+        "skydive_analyzer_port": PORT,
+        "skydive_agent_port": 8090,
+        "skydive_etcd_port": 12379,
+    },
+    playbooks=(HERE / "playbooks" / "skydive.yml",),
+    containers={
+        "control": ("skydive_agent", "skydive_analyzer"),
+        "compute": ("skydive_agent",),
+    },
+    fixtures=("skydive",),
+)

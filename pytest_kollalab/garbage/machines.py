@@ -1,0 +1,82 @@
+"""What libvirt has of labs that are not there any more, and images that no machine stands on."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_kollalab.config import Config
+from pytest_kollalab.garbage import Item, is_held, size_of
+from pytest_kollalab.garbage.labs import owner
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import libvirt_image, libvirt_machines, libvirt_networks
+from pytest_kollalab.providers.libvirt_host import Host
+from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
+
+BASE = "base-"
+
+
+def leftovers(paths: Paths, uri: str) -> Iterator[Item]:
+    """Machines, networks and disks by lab, where the lab has no records any more.
+
+    Nothing where there is no libvirt. A disk has no tag: it belongs to whom its machine belongs.
+    """
+    host = Host(uri)
+    if host.problems():
+        return
+    storage = Storage(host)
+    found: dict[str, dict[str, int]] = {}
+    theirs: set[str] = set()
+    for kind, things in (("machine", host.domains()), ("network", host.networks())):
+        for tag, _ in things:
+            if owner(tag.labels(), paths) is None:
+                counts = found.setdefault(tag.lab, {})
+                counts[kind] = counts.get(kind, 0) + 1
+            else:
+                theirs.add(tag.lab)
+    for name in storage.names():
+        lab = lab_of(name)
+        if lab and lab not in theirs and owner({"kollalab.lab": lab}, paths) is None:
+            counts = found.setdefault(lab, {})
+            counts["disk"] = counts.get("disk", 0) + 1
+    for lab, counts in sorted(found.items()):
+        told = [f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items()]
+        why = f"{', '.join(told)} at {host.uri}; lab {lab} has no records"
+        yield Item("leftover", lab, why, 0.0, None, functools.partial(_destroy, host, lab))
+
+
+def bases(paths: Paths, config: Config, uri: str, older_than: float) -> Iterator[Item]:
+    """Base images in the cache and in libvirt's storage that this configuration would not use."""
+    folder = paths.cache / "libvirt"
+    wanted = libvirt_image.name(config.nodes)
+    for path in sorted(folder.glob(f"{BASE}*.qcow2")):
+        age = time.time() - path.stat().st_mtime
+        if path.name != wanted and age >= older_than and not is_held(folder / "image.lock"):
+            why = "an image of machines that this configuration does not use"
+            yield Item("files", str(path), why, age, size_of(path), functools.partial(_drop, path))
+    host = Host(uri)
+    if host.problems():
+        return
+    storage = Storage(host)
+    there = storage.names()
+    used = {wanted, *(storage.base_of(name) for name in there if lab_of(name))}
+    for name in there:
+        if name.startswith(BASE) and name.endswith(".qcow2") and name not in used:
+            why = f"an image that no machine at {host.uri} stands on"
+            yield Item("files", name, why, 0.0, None, functools.partial(_remove, storage, name))
+
+
+def _destroy(host: Host, lab: str) -> None:
+    libvirt_machines.destroy(host, Storage(host), lab)
+    libvirt_networks.destroy(host, lab)
+
+
+def _drop(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _remove(storage: Storage, name: str) -> None:
+    storage.remove(f"{name}.complete")
+    storage.remove(name)

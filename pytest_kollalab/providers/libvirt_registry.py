@@ -1,0 +1,134 @@
+"""The registry of a lab with virtual machines: a container on this host that the machines reach."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pytest_kollalab.errors import HostError, StageError
+from pytest_kollalab.images import registry
+from pytest_kollalab.points import point
+from pytest_kollalab.providers import REGISTRY, Registry
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.docker_spec import resource_name
+from pytest_kollalab.providers.libvirt_host import remote
+from pytest_kollalab.state import Tag
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+STAGE = "nodes"
+
+
+def address(uri: str, provisioning: Subnet) -> str:
+    """Where machines find it: this host's address in their network, or in that of a remote host."""
+    there = remote(uri)
+    if there is None:
+        return f"{provisioning.gateway}:{registry.PORT}"
+    return f"{_own_address(str(urlsplit(uri).hostname))}:{registry.PORT}"
+
+
+def make(tag: Tag, asked: Registry, where: str) -> None:
+    """Start it at an address of this host. Raises HostError without docker."""
+    from docker.errors import APIError
+
+    client: Any = _client()
+    body = config(tag, asked, where)
+    try:
+        container = client.api.create_container_from_config(body, resource_name(tag.lab, REGISTRY))[
+            "Id"
+        ]
+        point("nodes:registry-made")
+        client.api.start(container)
+    except APIError as error:
+        raise StageError(
+            "docker could not start the registry",
+            details=str(error),
+            hint="see the daemon's own log, then run again: what was made so far is removed",
+        ) from error
+
+
+def config(tag: Tag, asked: Registry, where: str) -> dict[str, Any]:
+    """The body of docker's container-create call: the store, read-only, on the host's network."""
+    mount = {
+        "Type": "bind",
+        "Source": str(asked.root),
+        "Target": registry.STORE,
+        "ReadOnly": True,
+    }
+    return {
+        "Image": asked.image,
+        # Nowhere but there: the store is nobody else's business.
+        "Env": [f"REGISTRY_HTTP_ADDR={where}"],
+        "Labels": tag.labels(),
+        "HostConfig": {
+            "Mounts": [mount],
+            "NetworkMode": "host",
+            "RestartPolicy": {"Name": "no"},
+        },
+    }
+
+
+def stopped(lab: str) -> str | None:
+    """Why it does not run; None while it does."""
+    container = find(lab)
+    if container is None:
+        return f"{REGISTRY} is not there"
+    status = str(container.status)
+    return None if status == "running" else f"{REGISTRY} is {status}"
+
+
+def last_words(lab: str) -> str:
+    """The end of what it printed."""
+    container = find(lab)
+    if container is None:
+        return "it is not there"
+    logs: Any = container.logs(tail=20)
+    return str(logs.decode(errors="replace"))
+
+
+def destroy(lab: str) -> None:
+    """Remove it; where there is no docker there is no registry either."""
+    with suppress(HostError):
+        container = find(lab)
+        if container is not None:
+            container.remove(force=True, v=True)
+
+
+def find(lab: str) -> Container | None:
+    """The container that carries the lab's tag."""
+    only: Any = {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}
+    found = _client().containers.list(all=True, filters=only)
+    name = resource_name(lab, REGISTRY)
+    return next((each for each in found if each.name == name), None)
+
+
+def _client() -> DockerClient:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        return docker.from_env(timeout=120)
+    except DockerException as error:
+        raise HostError(
+            "docker cannot be used",
+            details=f"the registry is a container, also for virtual machines: {error}",
+            hint="run ./bootstrap: it installs docker and starts its daemon",
+        ) from error
+
+
+def _own_address(host: str) -> str:
+    """The address of this host that packets to another one come from; sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))
+        except OSError as error:
+            raise HostError(
+                f"there is no way to {host}",
+                details=str(error),
+                hint="check provider_uri under [run] in kollalab.toml",
+            ) from error
+        return str(probe.getsockname()[0])

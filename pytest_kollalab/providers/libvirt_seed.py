@@ -1,0 +1,105 @@
+"""The seed: what cloud-init tells a machine about itself when it starts for the first time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab import leftovers
+from pytest_kollalab.providers import HostKey
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.docker_spec import dockerd_config, hosts_file
+from pytest_kollalab.providers.libvirt_xml import INTERFACES, MTU, NETWORKS, mac
+from pytest_kollalab.run import run
+from pytest_kollalab.state import Tag
+
+# The name by which cloud-init knows such a disk.
+LABEL = "cidata"
+
+
+def user_data(
+    node: str,
+    subnets: Mapping[str, Subnet],
+    authorized_key: str,
+    host_key: HostKey,
+    registry: str,
+) -> dict[str, Any]:
+    """The machine's name, who may enter, its SSH host key, and files; for cloud-init 20 and up."""
+    files = {
+        "/etc/hosts": hosts_file(subnets),
+        "/etc/docker/daemon.json": json.dumps(dockerd_config(registry), indent=2) + "\n",
+    }
+    return {
+        "hostname": node,
+        "manage_etc_hosts": False,
+        "disable_root": False,
+        "ssh_pwauth": False,
+        "users": [
+            {
+                "name": "root",
+                "lock_passwd": True,
+                "ssh_authorized_keys": [authorized_key.strip()],
+            }
+        ],
+        "ssh_deletekeys": True,
+        "ssh_keys": {"ed25519_private": host_key.private, "ed25519_public": host_key.public},
+        "write_files": [
+            {"path": path, "content": text, "permissions": "0644"} for path, text in files.items()
+        ],
+    }
+
+
+def network_config(lab: str, node: str, subnets: Mapping[str, Subnet]) -> dict[str, Any]:
+    """The interfaces, named after their networks; `external` is left to Open vSwitch."""
+    cards: dict[str, dict[str, Any]] = {}
+    for network in NETWORKS:
+        name, subnet = INTERFACES[network], subnets[network]
+        card: dict[str, Any] = {
+            "match": {"macaddress": mac(lab, node, network)},
+            "set-name": name,
+            "mtu": MTU[network],
+        }
+        if network == "provisioning":
+            card["dhcp4"] = True
+        elif network == "management":
+            card["addresses"] = [f"{subnet.node(node)}/{subnet.cidr.prefixlen}"]
+        else:
+            card["link-local"] = []
+        cards[name] = card
+    return {"version": 2, "ethernets": cards}
+
+
+def texts(
+    tag: Tag,
+    node: str,
+    subnets: Mapping[str, Subnet],
+    authorized_key: str,
+    host_key: HostKey,
+    registry: str,
+) -> dict[str, str]:
+    """The files of the seed by name; JSON is YAML too."""
+    # Another instance for cloud-init whenever the machine is made anew.
+    meta = {"instance-id": f"{tag.lab}-{node}-{tag.run}", "local-hostname": node}
+    user = user_data(node, subnets, authorized_key, host_key, registry)
+    return {
+        "meta-data": json.dumps(meta),
+        "user-data": "#cloud-config\n" + json.dumps(user),
+        "network-config": json.dumps(network_config(tag.lab, node, subnets)),
+    }
+
+
+def write_iso(files: Mapping[str, str], target: Path) -> None:
+    """Write the seed as the disk image that cloud-init looks for; for its owner's eyes only."""
+    target.touch(mode=0o600)
+    with leftovers.scratch(target.parent, "seed") as scratch:
+        folder = Path(scratch)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        run(
+            [
+                "xorriso", "-as", "mkisofs", "-quiet", "-volid", LABEL, "-joliet", "-rational-rock",
+                "-output", target, folder,
+            ]
+        )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Quiet: what nodes and cloud must be after a rollback, before anybody gets them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.cloud import health
+from pytest_kollalab.cloud.connect import connect
+from pytest_kollalab.errors import StageError, WaitError
+from pytest_kollalab.features import Feature
+from pytest_kollalab.providers import Provider
+from pytest_kollalab.ssh import Ssh, close
+from pytest_kollalab.stages.nodes import await_nodes
+from pytest_kollalab.state import READY, Record
+from pytest_kollalab.wait import NotYet, until
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+API_TIMEOUT = 120.0
+# In one step and to the nanosecond; whole seconds are added, so that nodes that agreed still do.
+STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
+
+
+def settle(
+    lab: str,
+    records: Mapping[str, Record],
+    provider: Provider,
+    resolve: Callable[[Iterable[str]], Sequence[Feature]],
+    log: Path,
+) -> None:
+    """Have nodes and cloud usable after their memory came from another time.
+
+    Raises StageError with what was still wrong at the end.
+    """
+    nodes, cloud = records.get("nodes"), records.get("cloud")
+    if nodes is None or nodes.status != READY:
+        return
+    ssh, names = Ssh(ssh_config(nodes)), list(nodes.made["nodes"])
+    # What was connected is not any more, and neither end knows.
+    close(ssh.config)
+    await_nodes(provider, lab, ssh, nodes.made["registry"], log)
+    if provider.own_clock:
+        step_clocks(ssh, names)
+    if cloud is not None and cloud.status == READY:
+        features = resolve(cloud.made["features"])
+        await_cloud(cloud.made, features, names, ssh, slowness=provider.slowness, log=log)
+
+
+def ssh_config(nodes: Record) -> Path:
+    """The file by which ssh finds the nodes of a record."""
+    return Path(nodes.made["ssh_config"])
+
+
+def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
+    """Set the clocks of nodes that stood still together by one number of seconds, and return it."""
+    names = list(nodes)
+    asked = time.time()
+    said = ssh.run(names[0], ["date", "+%s.%N"]).stdout
+    # What the answer took is not known by halves: the node was asked somewhere in between.
+    behind = round((asked + time.time()) / 2 - float(said))
+    if behind:
+        with ThreadPoolExecutor() as pool:
+            jobs = [
+                pool.submit(ssh.run, name, ["sh", "-c", STEP, "step", str(behind)])
+                for name in names
+            ]
+        for job in jobs:
+            job.result()
+    return behind
+
+
+def await_cloud(
+    made: Mapping[str, Any],
+    features: Sequence[Feature],
+    nodes: Sequence[str],
+    ssh: Ssh,
+    *,
+    slowness: float,
+    log: Path,
+) -> None:
+    """Return when all of the cloud is healthy, and its API writes and reads.
+
+    Raises StageError with what was still wrong at the end.
+    """
+    connection = connect(made)
+    try:
+        health.wait_until_healthy(features, nodes, ssh, connection, slowness=slowness, log=log)
+        write_and_read(connection, timeout=API_TIMEOUT * slowness)
+    finally:
+        connection.close()
+
+
+def write_and_read(connection: Connection, *, timeout: float) -> None:
+    """Make a network, find it again and remove it: API, database and queues did their part."""
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    name = f"kollalab-quiet-{uuid.uuid4().hex[:8]}"
+
+    def probe() -> bool | NotYet:
+        try:
+            for left in connection.network.networks(name=name):
+                connection.network.delete_network(left)
+            made = connection.network.create_network(name=name)
+            found = connection.network.get_network(made.id)
+            connection.network.delete_network(made)
+        except (ClientException, SDKException) as error:
+            return NotYet(str(error))
+        return True if found.name == name else NotYet(f"it is called {found.name}")
+
+    try:
+        until("the network API writes and reads", probe, timeout=timeout, interval=1.0)
+    except WaitError as error:
+        raise StageError(
+            "the cloud's API does not write and read",
+            details=error.details,
+            hint="look at the logs below /var/log/kolla on the nodes, or build the cloud anew with "
+            "--fresh cloud",
+        ) from error

@@ -1,0 +1,115 @@
+"""The rewind of a lab: saving it, rolling it back, and mending what a killed run left of either."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from pytest_kollalab.engine import Engine
+from pytest_kollalab.errors import BusyError, StageError
+from pytest_kollalab.features import Feature
+from pytest_kollalab.lock import Lease
+from pytest_kollalab.providers import Provider
+from pytest_kollalab.ssh import close
+from pytest_kollalab.stages import quiet
+from pytest_kollalab.stages.saves import GOLDEN, Save, Saves
+from pytest_kollalab.state import READY, Record
+
+
+class Rewind:
+    """What saves a lab and rolls it back; nothing is looked at before it is asked for.
+
+    `records` are those of the lab's own stages, `resolve` makes features of their names.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        saves: Saves,
+        provider: Provider,
+        lease: Lease,
+        *,
+        records: Callable[[], Mapping[str, Record]],
+        resolve: Callable[[Iterable[str]], Sequence[Feature]],
+    ) -> None:
+        self.engine = engine
+        self.saves = saves
+        self.provider = provider
+        self._lease = lease
+        self._records = records
+        self._resolve = resolve
+
+    def save(self, name: str) -> Save:
+        """Save nodes and cloud as they are."""
+        with self._changing(f"save {name}"):
+            save = self.saves.save(name)
+        self.engine.say(f"saved {name} in {save.seconds:.0f} s")
+        return save
+
+    def rollback(self, name: str) -> Save:
+        """Bring nodes and cloud back, and return when they are usable."""
+        started = time.monotonic()
+        with self._changing(f"roll back to {name}"):
+            save = self.saves.restore(name)
+            self._settle()
+        self.engine.say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")
+        return save
+
+    def clear(self, name: str) -> None:
+        """Forget a saved state."""
+        with self.engine.locked(f"clear {name}"):
+            self.recover()
+            self.saves.clear(name)
+
+    def recover(self) -> None:
+        """End what a run that was killed while it saved or rolled back has left half done."""
+        if self.saves.unfinished() is None:
+            return
+        with self.engine.locked("finish what a killed run began"):
+            doing = self.saves.finish()
+            if doing is not None:
+                what = f"{doing.what} {doing.save.name}"
+                self.engine.say(f"a run was killed while it did: {what}; mended")
+                self._settle()
+
+    def keep_golden(self) -> None:
+        """Save a cloud that this run has just built, before anybody changes it."""
+        record = self._records().get("cloud")
+        if record is None or record.run != self.engine.run_id or not self.provider.can_save:
+            return
+        with self.engine.locked("save the golden state"):
+            if not any(save.name == GOLDEN for save in self.saves.list()):
+                self.save(GOLDEN)
+
+    def whole(self) -> dict[Save, bool]:
+        """The saved states, oldest first, and whether the provider still has all of each."""
+        saves = self.saves.list()
+        there = self.provider.saved(self.engine.lab) if saves else []
+        return {save: save.label in there for save in saves}
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[None]:
+        """Hold the lock for something during which nobody may use the nodes."""
+        with self.engine.locked(what):
+            if self._lease.others():
+                raise BusyError(
+                    f"lab {self.engine.lab} is in use by another run",
+                    details=f"to {what} would change its nodes under that one's feet",
+                    hint="end that one first",
+                )
+            self.recover()
+            nodes = self._records().get("nodes")
+            if nodes is None or nodes.status != READY:
+                raise StageError(
+                    f"lab {self.engine.lab} has no nodes",
+                    hint=f"kollalab up --name {self.engine.lab}",
+                )
+            # What is connected while a machine stands still may not be afterwards.
+            close(quiet.ssh_config(nodes))
+            yield
+
+    def _settle(self) -> None:
+        self.engine.forget()
+        log = self.engine.log_path("nodes")
+        quiet.settle(self.engine.lab, self._records(), self.provider, self._resolve, log)

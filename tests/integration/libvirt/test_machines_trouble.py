@@ -1,0 +1,193 @@
+"""Trouble with virtual machines: a message each, and nothing is left."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from contextlib import ExitStack
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab.config import Config, ControllerConfig, MachineConfig, NodesConfig, Options
+from pytest_kollalab.engine import Work
+from pytest_kollalab.errors import HostError, StageError
+from pytest_kollalab.garbage import machines
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import libvirt_probe, libvirt_xml
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.libvirt import LibvirtProvider
+from pytest_kollalab.providers.libvirt_host import Host
+from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
+from pytest_kollalab.providers.libvirt_xml import resource_name
+from pytest_kollalab.stages.nodes import NodesStage
+from pytest_kollalab.state import Record, Tag, save
+
+pytestmark = pytest.mark.xdist_group("machines")
+LAB = f"itest-vx-{secrets.token_hex(2)}"
+WORDS = (
+    b"hello\r\nKernel panic - not syncing: no such planet\r\n"
+    b"---[ end Kernel panic - not syncing: no such planet ]---\r\n"
+)
+
+
+def speaking_sector() -> bytes:
+    """A kernel that gives up: a boot sector that says the words on the serial port and halts."""
+    start = 0x7C00
+    head = bytes.fromhex("fa31c08ed8")
+    loop = bytes.fromhex("bafd03") + bytes.fromhex("eca82074fb") + bytes.fromhex("baf803acee")
+    back = (-(len(loop) + 2)) & 0xFF
+    tail = bytes([0xE2, back]) + bytes.fromhex("f4ebfd")
+    at = start + len(head) + 3 + 3 + len(loop) + len(tail)
+    load = b"\xbe" + at.to_bytes(2, "little") + b"\xb9" + len(WORDS).to_bytes(2, "little")
+    code = head + load + loop + tail + WORDS
+    assert len(code) <= 510
+    return code.ljust(510, b"\0") + b"\x55\xaa"
+
+
+class Attempt:
+    """A try to make a lab of machines."""
+
+    def __init__(self, folder: Path, nodes: NodesConfig, uri: str = "") -> None:
+        options = Options(name=LAB)
+        self.folder = folder
+        paths = Paths(cache=folder / "cache", state=folder)
+        self.provider = LibvirtProvider(uri, options.mirror, paths)
+        self.provider.__dict__["accelerator"] = "qemu"
+        self.stage = NodesStage(Config(nodes=nodes), options, paths, provider=self.provider)
+
+    def create(self) -> None:
+        folder = self.folder / "nodes"
+        folder.mkdir()
+        with ExitStack() as undo:
+            tag = Tag(LAB, "nodes", "key", "run", str(self.folder))
+            log = self.folder / "log"
+            self.stage.create(Work("key", tag, {"images": {}}, folder, log, undo))
+
+
+def left() -> list[str]:
+    host = Host("")
+    things = [thing.name() for _, thing in (*host.domains(LAB), *host.networks(LAB))]
+    return [*things, *(name for name in Storage(host).names() if lab_of(name) == LAB)]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> NodesConfig:
+    """A cloud image whose kernel panics."""
+    path = tmp_path / "image.raw"
+    path.write_bytes(speaking_sector())
+    small = {"cpus": 1, "memory": 64}
+    return NodesConfig(
+        image=str(path),
+        checksum=hashlib.sha256(path.read_bytes()).hexdigest(),
+        disk=1,
+        controller=ControllerConfig(**small),
+        compute=MachineConfig(**small),
+    )
+
+
+def test_a_guest_that_panics_says_so_and_goes(tmp_path: Path, image: NodesConfig) -> None:
+    attempt = Attempt(tmp_path, image)
+    with pytest.raises(StageError, match="did not come up") as caught:
+        attempt.create()
+    assert "no such planet" in caught.value.details
+    assert "hello" in caught.value.details
+    assert left() == []
+
+
+def test_too_little_memory_is_told_before_anything_is_made(
+    tmp_path: Path, image: NodesConfig
+) -> None:
+    huge = NodesConfig(
+        image=image.image, checksum=image.checksum, compute=MachineConfig(memory=2**30)
+    )
+    with pytest.raises(StageError, match="too little memory") as caught:
+        Attempt(tmp_path, huge).create()
+    assert f"compute-1 {2**30} MiB" in caught.value.details
+    assert "[nodes.compute]" in caught.value.hint
+    assert left() == []
+
+
+def test_what_has_our_name_and_not_our_tag_is_left_alone(
+    tmp_path: Path, image: NodesConfig
+) -> None:
+    name = resource_name(LAB, "external")
+    network = Host("").connection.networkDefineXML(f"<network><name>{name}</name></network>")
+    try:
+        attempt = Attempt(tmp_path, image)
+        attempt.provider.destroy(LAB)
+        with pytest.raises(StageError, match="not ours") as caught:
+            attempt.create()
+        assert name in caught.value.details
+        assert network.name() == name
+    finally:
+        network.undefine()
+    assert left() == []
+
+
+def test_a_daemon_that_is_not_there_is_a_message() -> None:
+    host = Host("qemu:///system?socket=/nowhere")
+    with pytest.raises(HostError, match="cannot be used") as caught:
+        _ = host.connection
+    assert "/nowhere" in caught.value.details
+    [problem] = host.problems()
+    assert "bootstrap" in problem.fix
+
+
+def test_the_probe_runs_a_guest_and_leaves_nothing(tmp_path: Path) -> None:
+    host = Host("")
+    storage = Storage(host)
+    # Emulation runs everywhere; whether KVM does is what the probe is there to find out.
+    assert libvirt_probe.run_guest(host, storage, "qemu", tmp_path) is None
+    verdicts = [libvirt_probe.kvm_trouble(host, storage, tmp_path) for _ in range(2)]
+    assert verdicts[0] == verdicts[1]
+    names = [domain.name() for domain in host.connection.listAllDomains()]
+    assert not [name for name in (*names, *storage.names()) if "kollalab-probe-" in name]
+
+
+def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
+    host = Host("")
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    tag = Tag(LAB, "nodes", "key", "run", str(tmp_path))
+    subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
+    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    (tmp_path / "disk").write_bytes(b"x")
+    Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
+    [item] = [item for item in machines.leftovers(paths, "") if item.what == LAB]
+    assert "1 network, 1 disk" in item.why
+    item.remove()
+    assert left() == []
+    # With a record it is a lab, which nobody takes away.
+    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    record = paths.lab(LAB) / "nodes.json"
+    save(record, Record("nodes", "key", "run", "ready", {}))
+    assert not [item for item in machines.leftovers(paths, "") if item.what == LAB]
+    record.unlink()
+    for item in machines.leftovers(paths, ""):
+        if item.what == LAB:
+            item.remove()
+    assert left() == []
+
+
+def test_a_lab_of_the_same_name_with_records_elsewhere_is_left_alone(
+    tmp_path: Path, image: NodesConfig
+) -> None:
+    host, elsewhere = Host(""), tmp_path / "elsewhere"
+    tag = Tag(LAB, "nodes", "key", "run", str(elsewhere))
+    record = Paths(cache=elsewhere, state=elsewhere).lab(LAB) / "nodes.json"
+    save(record, Record("nodes", "key", "run", "ready", {}))
+    subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
+    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    (tmp_path / "disk").write_bytes(b"x")
+    Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
+    there = left()
+    attempt = Attempt(tmp_path, image)
+    attempt.provider.destroy(LAB)
+    with pytest.raises(StageError, match="not ours"):
+        attempt.create()
+    assert left() == there
+    # Without records it is nobody's.
+    record.unlink()
+    attempt.provider.destroy(LAB)
+    assert left() == []

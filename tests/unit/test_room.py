@@ -1,0 +1,54 @@
+"""The room that a build takes: computed before anything starts, told by who takes how much."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.errors import HostError
+from pytest_kollalab.features import REGISTRY
+from pytest_kollalab.images import room
+from pytest_kollalab.images.room import CACHE, DOCKER, GIB, Need
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers.docker import DockerProvider
+from pytest_kollalab.stages.cloud import CloudStage
+
+
+def test_what_fits_is_fine(tmp_path: Path) -> None:
+    folders = {CACHE: tmp_path / "not" / "there", DOCKER: tmp_path}
+    room.check([Need("images", CACHE, 1), Need("nodes", DOCKER, 1)], folders)
+    room.check([], folders)
+
+
+def test_places_on_one_disk_are_added_up(tmp_path: Path) -> None:
+    folders = {CACHE: tmp_path / "cache", DOCKER: tmp_path / "docker"}
+    free = shutil.disk_usage(tmp_path).free
+    most = free - GIB
+    room.check([Need("images", CACHE, most)], folders)
+    with pytest.raises(HostError, match=r"the disk is too full: .* GiB free for") as caught:
+        room.check([Need("images", CACHE, most), Need("cloud", DOCKER, 3 * GIB)], folders)
+    assert caught.value.details.splitlines()[1] == "cloud: 3.0 GiB in docker"
+    assert "kollalab gc" in caught.value.hint
+
+
+def test_a_daemon_on_another_host_has_a_disk_of_its_own(tmp_path: Path) -> None:
+    room.check([Need("images", DOCKER, 2**62)], {CACHE: tmp_path})
+
+
+def test_a_cloud_with_more_features_takes_more(tmp_path: Path) -> None:
+    paths = Paths(cache=tmp_path, state=tmp_path)
+
+    def taken(*features: str) -> int:
+        stage = CloudStage(
+            Config(),
+            Options(),
+            paths,
+            features=REGISTRY.resolve(features),
+            provider=DockerProvider("", paths),
+        )
+        return stage.room()[DOCKER]
+
+    assert taken() < taken("compute") < room.WHOLE[DOCKER]

@@ -1,0 +1,102 @@
+"""The topology: links, paths and differences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_kollalab.sdn.topology import (
+    INTERNAL,
+    PATCH,
+    TUNNEL,
+    Bridge,
+    Flow,
+    Identity,
+    Port,
+    Seen,
+    Topology,
+    differences,
+    flows,
+    hops,
+)
+
+TAP = Port("one", "br-int", "tap1", INTERNAL, mac="m", neutron=Identity("p", "n", ("10.0.0.1/24",)))
+FAR = Port("two", "br-int", "tap2", INTERNAL)
+LAB = Topology(
+    ("one", "two"),
+    frozenset({Bridge("one", "br-int"), Bridge("one", "br-tun"), Bridge("two", "br-tun")}),
+    (
+        TAP,
+        Port("one", "br-int", "patch-tun", PATCH, peer="patch-int"),
+        Port("one", "br-tun", "patch-int", PATCH, peer="patch-tun"),
+        Port("one", "br-tun", "vxlan-2", TUNNEL, remote="10.0.0.2"),
+        Port("two", "br-tun", "vxlan-1", TUNNEL, remote="10.0.0.1"),
+    ),
+)
+
+
+def request(time: float, ttl: int, src: str = "a", dst: str = "b") -> Seen:
+    return Seen(time, src, dst, ttl, is_request=True)
+
+
+def test_patches_and_tunnels_are_links_once() -> None:
+    assert sorted(link.kind for link in LAB.links()) == [PATCH, TUNNEL]
+    assert LAB.patches("one") == {frozenset({"br-int", "br-tun"})}
+    assert LAB.patches("two") == set()
+
+
+def test_a_patch_without_its_other_end_is_no_link() -> None:
+    ports = tuple(port for port in LAB.ports if port.name != "patch-int")
+    assert not replace(LAB, ports=ports).patches("one")
+
+
+def test_hops_are_in_the_order_of_ttl_then_time() -> None:
+    seen = {
+        FAR: [request(3.0, 63), request(4.0, 63)],
+        TAP: [request(1.0, 64), Seen(1.1, "b", "a", 64), request(2.0, 64)],
+        replace(FAR, name="other"): [request(0.5, 63, "x", "b")],
+        replace(FAR, name="later"): [request(9.0, 64)],
+    }
+    found = hops(seen, "a", "b")
+    assert [(hop.port.name, hop.packets, hop.ttl) for hop in found] == [
+        ("tap1", 2, 64),
+        ("later", 1, 64),
+        ("tap2", 2, 63),
+    ]
+
+
+def test_packets_add_up_to_flows_of_two_ways() -> None:
+    packets = [Seen(1, "a", "b", 64), Seen(2, "b", "a", 64), Seen(3, "a", "b", 64)]
+    (flow,) = flows(packets, "icmp")
+    assert flow == Flow("icmp", "a", "b", 2, 1)
+    assert flow.between("b", "a") == (1, 2)
+    assert flow.between("a", "c") == (0, 0)
+
+
+def test_equal_topologies_do_not_differ() -> None:
+    shuffled = Topology(LAB.nodes, LAB.bridges, LAB.ports[::-1])
+    assert differences(LAB, shuffled) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        (replace(TAP, mac="other"), "mac"),
+        (replace(TAP, namespace="elsewhere"), "namespace"),
+        (replace(TAP, neutron=None), "identity"),
+        (replace(TAP, neutron=Identity("p", "m", ("10.0.0.1/24",))), "identity"),
+        (replace(TAP, neutron=Identity("p", "n", ())), "addresses"),
+    ],
+)
+def test_a_difference_has_a_name(changed: Port, name: str) -> None:
+    other = replace(LAB, ports=(changed, *LAB.ports[1:]))
+    (found,) = differences(LAB, other)
+    assert found.name == name
+    assert "tap1 of br-int on one" in str(found)
+
+
+def test_what_only_one_side_has_is_a_difference() -> None:
+    other = Topology(("one",), LAB.bridges - {Bridge("one", "br-int")}, LAB.ports[1:])
+    assert [found.name for found in differences(LAB, other)] == ["node", "bridge", "port"]
+    assert all(found.one == "there" and not found.other for found in differences(LAB, other))
