@@ -2,17 +2,20 @@
 
 `echo.py listen tcp|udp ADDRESS PORT NAME` answers what it gets with "NAME " in front;
 `echo.py ask tcp|udp ADDRESS PORT TIMEOUT SOURCE_PORT TEXT` prints the answer and the seconds.
-`echo.py spray ADDRESS PORT FIRST FLOWS PACKETS` sends UDP packets from many ports.
+`echo.py spray tcp|udp SOURCE ADDRESS PORT FIRST FLOWS PACKETS` sends from many ports, and for TCP
+just the first packet of a connection.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import struct
 import sys
 import threading
 import time
 
+SYN = 2
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -66,18 +69,32 @@ def ask(protocol: str, address: str, port: str, timeout: str, source: str, text:
     sys.stdout.write(json.dumps({"answer": said.decode(), "error": error, "seconds": seconds}))
 
 
-def spray(address: str, port: str, first: str, flows: str, packets: str) -> None:
+def spray(
+    protocol: str, source: str, address: str, port: str, first: str, flows: str, packets: str
+) -> None:
     """Send packets from each of many source ports, one of each before the next of any."""
-    clients = []
-    for number in range(int(flows)):
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.bind(("", int(first) + number))
-        clients.append(client)
-    for _ in range(int(packets)):
-        for client in clients:
-            client.sendto(b"spray", (address, int(port)))
-            # A burst would overflow what is between here and the other end.
-            time.sleep(0.0005)
+    number = socket.IPPROTO_TCP if protocol == "tcp" else socket.IPPROTO_UDP
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, number) as raw:
+        for _ in range(int(packets)):
+            for sport in range(int(first), int(first) + int(flows)):
+                raw.sendto(segment(number, source, address, sport, int(port)), (address, 0))
+                # A burst would overflow what is between here and the other end.
+                time.sleep(0.0005)
+
+
+def segment(number: int, source: str, address: str, sport: int, dport: int) -> bytes:
+    """A TCP segment that opens a connection, or a UDP datagram; with its checksum."""
+    tcp = number == socket.IPPROTO_TCP
+    body = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 5 << 4, SYN, 1024, 0, 0)
+    if not tcp:
+        body = struct.pack("!HHHH", sport, dport, 8, 0)
+    ends = socket.inet_aton(source) + socket.inet_aton(address)
+    words = struct.pack("!8sBBH", ends, 0, number, len(body)) + body
+    total = sum(struct.unpack(f"!{len(words) // 2}H", words))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    at = 16 if tcp else 6
+    return body[:at] + struct.pack("!H", ~total & 0xFFFF) + body[at + 2 :]
 
 
 if __name__ == "__main__":

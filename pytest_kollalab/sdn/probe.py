@@ -189,9 +189,15 @@ class Probe:
             done = self.namespace.run(["python3", "-", *words], input=program("bulk"), timeout=300)
         return Transfer(**json.loads(done.stdout))
 
-    def spray(self, target: Target, port: int, first: int, flows: int, packets: int) -> None:
-        """Send UDP packets from so many source ports, counted from the first; nobody answers."""
-        words = [address_of(target), str(port), str(first), str(flows), str(packets)]
+    def spray(
+        self, target: Target, port: int, first: int, flows: int, packets: int, protocol: str = "udp"
+    ) -> None:
+        """Send packets from so many source ports, counted from the first; nobody answers.
+
+        Of TCP they are those that open a connection.
+        """
+        words = [protocol, self.ip, address_of(target)]
+        words += [str(port), str(first), str(flows), str(packets)]
         self.namespace.run(["python3", "-", "spray", *words], input=echo_source())
 
     def traceroute(self, target: Target) -> tuple[str, ...]:

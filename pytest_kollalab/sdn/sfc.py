@@ -9,8 +9,11 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_kollalab import wait
+from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api, traces
 from pytest_kollalab.sdn.network import Network
+from pytest_kollalab.sdn.probe import Probe
 from pytest_kollalab.sdn.sfc_chain import Chain
 from pytest_kollalab.sdn.sfc_function import Function
 from pytest_kollalab.sdn.sfc_graph import Graph
@@ -18,16 +21,19 @@ from pytest_kollalab.sdn.sfc_group import Group, Traffic
 from pytest_kollalab.sdn.sfc_path import Ways, arrived, copies, flows_by_function, followed, ways
 from pytest_kollalab.sdn.tenant import COMPUTE, Tenant
 from pytest_kollalab.sdn.watch import Watch
+from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.frames import Sighting
     from pytest_kollalab.sdn.packets import Packet
-    from pytest_kollalab.sdn.probe import Probe
 
 __all__ = ["Chain", "Function", "Graph", "Group", "Sfc", "Step", "Traffic", "Ways"]
 
 FIRST_PORT = 20000
 SPRAYED_PORT = 9
+# Open vSwitch leaves the ports of UDP out when it chooses a bucket (flow_hash_symmetric_l4): all
+# datagrams between two hosts take the same one.
+SHARED = "tcp"
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 Step = Function | Group | Sequence[Function]
@@ -176,6 +182,16 @@ class Sfc:
         graph.create()
         return graph
 
+    def alias(self, probe: Probe, name: str = "alias") -> Probe:
+        """A second address of a probe, by which others know it; it answers to both."""
+        network = probe.network
+        (port,) = self.tenant.ports(network, probe.node, [name])
+        address = f"{port.ip}/{network.prefix}"
+        probe.namespace.run(["ip", "address", "add", address, "dev", probe.device])
+        remove = ["ip", "address", "del", address, "dev", probe.device]
+        self.tenant.undo.callback(probe.namespace.run, remove, check=False)
+        return Probe(name, network, probe.namespace, [port])
+
     def ask(self, kind: str, **fields: Any) -> str:
         """Ask the API for a thing as it is, such as a `flow_classifier`; its identifier.
 
@@ -239,9 +255,21 @@ class Sfc:
 
         Raises AssertionError when a ping is lost or the pings took different ways.
         """
-        with self.watching(src, dst) as seen:
-            result = src.ping(dst, count, interval=0.02)
-        assert result, f"{result}\n{result.output}"
+        self._watch.over(*self.functions, src, dst)
+        mark = self._watch.mark()
+        said = src.ping(dst, count, interval=0.02)
+
+        def look() -> list[Sighting] | NotYet:
+            seen = self._watch.since(mark)
+            answers = [p for p in arrived(seen, [src.device], dst.ip, src.ip) if p.is_echo_reply]
+            return seen if len(answers) == count else NotYet(f"{len(answers)} answers")
+
+        # Once it had an answer, ping waits for the last one no longer than twice the time of the
+        # first, which on a busy host is not enough.
+        try:
+            seen = wait.until(f"{count} answers", look, timeout=3 * self.tenant.patience)
+        except WaitError as error:
+            raise AssertionError(f"{error}\n{said.output}") from None
         return ways(seen, self.functions, src.ip, dst.ip, count)
 
     def share(
@@ -252,14 +280,14 @@ class Sfc:
         Raises AssertionError when a flow did not stay with one function, or was lost.
         """
         with self.watching(src, dst) as seen:
-            src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, packets)
+            src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, packets, SHARED)
         ports = range(FIRST_PORT, FIRST_PORT + flows)
         return flows_by_function(seen, self.functions, src.ip, dst.ip, ports, packets)
 
     def arrivals(self, src: Probe, dst: Probe, flows: int = 200) -> set[int]:
         """The source ports of the flows that arrived, of so many from src to dst."""
         with self.watching(src, dst) as seen:
-            src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, 1)
+            src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, 1, SHARED)
         came = arrived(seen, [dst.device], src.ip, dst.ip)
         return {packet.sport for packet in came if packet.sport is not None}
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pytest_kollalab import wait
+from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api
 from pytest_kollalab.sdn.flows import Flow, look
 from pytest_kollalab.sdn.sfc_oracle import CLASSIFY, CLASSIFY_PRIORITY
@@ -50,12 +51,17 @@ class Graph:
             port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
         )
         self.id = made["id"]
-        wait.until(
-            "the links of the graph in the dataplane",
-            self._is_linked,
-            timeout=60 * self.tenant.patience,
-            interval=0.1,
-        )
+        try:
+            wait.until(
+                "the links of the graph in the dataplane",
+                self._is_linked,
+                timeout=60 * self.tenant.patience,
+                interval=0.1,
+            )
+        except WaitError:
+            # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
+            self.remove()
+            raise
 
     def remove(self) -> None:
         """Remove it, and wait until the chains are on their own again; nothing to do is fine."""

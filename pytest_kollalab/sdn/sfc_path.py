@@ -111,7 +111,7 @@ def flows_by_function(
     taken: dict[int, Function] = {}
     for function in functions:
         counted: dict[int, int] = {}
-        for packet in arrived(seen, [function.ingress.device], src, dst):
+        for packet in arrived(seen, [port.device for port in function.ports], src, dst):
             if packet.sport is not None and packet.sport in ports:
                 counted[packet.sport] = counted.get(packet.sport, 0) + 1
         if not counted:

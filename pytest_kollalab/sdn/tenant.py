@@ -264,15 +264,6 @@ class Tenant(Scope):
         for port in probe.ports:
             self.admin.network.delete_port(port.id, ignore_missing=True)
 
-    def alias(self, network: Network, probe: Probe, name: str = "alias") -> Probe:
-        """A second address of a probe, by which others know it; it answers to both."""
-        (port,) = self.ports(network, probe.node, [name])
-        address = f"{port.ip}/{network.prefix}"
-        probe.namespace.run(["ip", "address", "add", address, "dev", probe.device])
-        remove = ["ip", "address", "del", address, "dev", probe.device]
-        self.undo.callback(probe.namespace.run, remove, check=False)
-        return Probe(name, network, probe.namespace, [port])
-
     def outside(self) -> Probe:
         """A host on the external network: what a user of floating IPs is. On the controller."""
         self._check_nodes()

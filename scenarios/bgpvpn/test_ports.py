@@ -175,7 +175,7 @@ def test_a_port_is_let_go_by_a_vpn_that_is_deleted(
         bgpvpn.withdrawn(guest, within=10)
     finally:
         vpn.memberships.clear()
-        tenant.remove_probe(guest)
+        tenant.remove(guest)
 
 
 @pytest.mark.xfail(

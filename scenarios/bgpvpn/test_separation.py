@@ -33,8 +33,8 @@ def project(tenant: Tenant, bgpvpn: Bgpvpn, name: str) -> Project:
     vpn.join(second)
     return Project(
         vpn,
-        tenant.probe(first, "compute-1", name=f"{name}-source", address="10.150.1.10"),
-        tenant.probe(second, "controller-1", name=f"{name}-target", address="10.150.2.10"),
+        tenant.probe(first, "compute-1", name=f"{name}-source", ip="10.150.1.10"),
+        tenant.probe(second, "controller-1", name=f"{name}-target", ip="10.150.2.10"),
     )
 
 

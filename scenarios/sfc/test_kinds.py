@@ -107,12 +107,6 @@ def test_a_tap_beside_a_function(
         assert sfc.path(source, target) == [firewall]
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_driver.py, _add_tap_ingress_flow: pop_mpls:0x8847 takes the "
-    "label off and says that another one follows; what a tap gets looks like MPLS, and is IPv4",
-    raises=AssertionError,
-    strict=True,
-)
 def test_the_copy_for_a_tap_can_be_read(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
