@@ -32,7 +32,11 @@ def test_nobody_is_answered_without_the_password(skydive: Skydive, path: str) ->
         assert answer.code == 401
 
 
-def test_it_listens_on_the_management_network_only(lab_nodes: Mapping[str, Node]) -> None:
+def test_it_listens_on_the_management_network_only(
+    skydive: Skydive, local_view: Local, lab_nodes: Mapping[str, Node]
+) -> None:
+    # Whatever restarted them before, they are up.
+    await_whole(skydive, local_view)
     for node in lab_nodes.values():
         listening = node.host.check_output("ss --no-header -ltnp")
         addresses = {
