@@ -30,6 +30,7 @@ class Membership:
         self.kind = kind
         self.id = id
         self.prefixes: tuple[str, ...] = ()
+        self.fixed_ips = True
 
     def leave(self) -> None:
         """End it; a second time does nothing."""
@@ -123,6 +124,7 @@ class Vpn:
             kind = "port"
         membership = Membership(self, member, kind, made.id)
         membership.prefixes = tuple(route for route in routes if isinstance(route, str))
+        membership.fixed_ips = fixed_ips
         self.memberships.append(membership)
         return membership
 
@@ -206,7 +208,8 @@ class Vpn:
                 if not port.device_owner.startswith("compute:"):
                     continue
                 addresses = [f"{each['ip_address']}/32" for each in port.fixed_ips]
-                for prefix in (*addresses, *membership.prefixes):
+                own = addresses if membership.fixed_ips else []
+                for prefix in (*own, *membership.prefixes):
                     found[prefix, port.binding_host_id, port.network_id] = None
         return list(found)
 

@@ -80,9 +80,13 @@ def test_a_prefix_without_the_address_of_its_port(bgpvpn: Bgpvpn, ends: Ends) ->
 
 def test_ninety_prefixes(bgpvpn: Bgpvpn, ends: Ends) -> None:
     prefixes = [f"{address}/32" for address in MANY]
-    with bgpvpn.l3() as vpn:
-        vpn.join(ends.left)
-        membership = vpn.join(ends.far, routes=prefixes)
+    # The speaker has an instance for each prefix of a port. That of a VPN which only exports takes
+    # no routes: otherwise each of ninety would have ninety.
+    rt = bgpvpn.target()
+    with bgpvpn.l3(exports=[rt]) as vpn, bgpvpn.l3(bgpvpn.target(), imports=[rt]) as both:
+        both.join(ends.left)
+        both.join(ends.right)
+        membership = vpn.join(ends.far, routes=prefixes, fixed_ips=False)
         vpn.wait_converged(120)
         announced = {route.prefix for route in bgpvpn.reflector.routes()}
         assert announced >= set(prefixes)
