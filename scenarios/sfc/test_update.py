@@ -77,7 +77,7 @@ def test_replace_groups_and_classifiers_at_once(
         assert sfc.ways(source, target) == ([], [nat])
 
 
-def test_a_name_may_change_and_nothing_else(
+def test_an_update_that_changes_nothing(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
     with sfc.chain(source, target, through=[firewall]) as chain:
