@@ -16,6 +16,7 @@ from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.sfc_chain import Chain
+    from pytest_kollalab.sdn.sfc_function import Function
     from pytest_kollalab.sdn.tenant import Tenant
 
 
@@ -82,7 +83,16 @@ class Graph:
     def _is_linked(self) -> bool | NotYet:
         wanted = sum(len(dsts) for dsts in self.links.values())
         found = self._links()
-        return len(found) >= wanted or NotYet(f"{len(found)} of {wanted} links")
+        if len(found) < wanted:
+            return NotYet(f"{len(found)} of {wanted} links")
+        ends = [f for src in self.links for f in src.groups[-1].functions]
+        waiting = [f.name for f in ends if not self._goes_on(f)]
+        return not waiting or NotYet(f"{', '.join(waiting)} ends its chain as before")
+
+    def _goes_on(self, function: Function) -> bool:
+        """Whether what a function passes on is looked at again, for the next chain."""
+        flows = look(self.tenant.ssh, function.node).flows
+        return bool(flows.where(in_port=function.egress.device, action="resubmit(,0)"))
 
     def _links(self) -> list[Flow]:
         """The flows that go on from one chain into another."""
