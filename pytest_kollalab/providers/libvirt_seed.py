@@ -27,9 +27,13 @@ def user_data(
     registry: str,
 ) -> dict[str, Any]:
     """The machine's name, who may enter, its SSH host key, and files; for cloud-init 20 and up."""
+    settings = dockerd_config(registry)
+    if not registry:
+        # Docker does not start with an empty name among its registries.
+        settings["insecure-registries"] = []
     files = {
         "/etc/hosts": hosts_file(subnets),
-        "/etc/docker/daemon.json": json.dumps(dockerd_config(registry), indent=2) + "\n",
+        "/etc/docker/daemon.json": json.dumps(settings, indent=2) + "\n",
     }
     return {
         "hostname": node,

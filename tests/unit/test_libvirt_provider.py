@@ -141,6 +141,14 @@ def test_the_seed_says_who_may_enter_and_who_it_is() -> None:
     assert json.loads(files["/etc/docker/daemon.json"])["insecure-registries"] == ["10.64.0.1:4000"]
 
 
+def test_docker_starts_on_machines_that_have_no_registry() -> None:
+    # It refuses an empty name among the registries.
+    key = HostKey("private", "public")
+    told = libvirt_seed.user_data("compute-1", SUBNETS, "key", key, "")
+    files = {each["path"]: each["content"] for each in told["write_files"]}
+    assert json.loads(files["/etc/docker/daemon.json"])["insecure-registries"] == []
+
+
 def test_the_seed_names_interfaces_and_leaves_the_external_one_alone() -> None:
     cards = json.loads(seed()["network-config"])["ethernets"]
     assert cards["prov0"]["dhcp4"] is True

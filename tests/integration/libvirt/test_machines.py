@@ -43,7 +43,7 @@ class Life:
         paths = Paths(cache=default_paths().cache, state=folder)
         nodes = NodesConfig(controller=ControllerConfig(**SMALL), compute=MachineConfig(**SMALL))
         self.root = paths.lab(LAB)
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         self.provider = LibvirtProvider(uri, options.mirror, paths)
         config = Config(nodes=nodes)
         self.stage = NodesStage(config, options, paths, provider=self.provider)
@@ -97,12 +97,11 @@ def left(lab: str) -> list[str]:
 def life(tmp_path_factory: pytest.TempPathFactory, over_ssh: str) -> Iterator[Life]:
     """Made through SSH, as on a remote host, and looked after through the local daemon."""
     folder = tmp_path_factory.mktemp("machines")
-    remote = Life(folder / "remote", over_ssh)
-    found = Life(folder / "local", "")
+    # One folder of state: with its records elsewhere it would be another lab of the same name.
+    remote, found = Life(folder, over_ssh), Life(folder, "")
     try:
         remote.create()
         found.made = remote.made
-        save(found.root / "nodes.json", found.record)
         yield found
     finally:
         found.stage.destroy(found.work())
