@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kollalab.paths import default_paths
 from pytest_kollalab.points import VARIABLE
 from pytest_kollalab.providers.libvirt_host import Host
 from pytest_kollalab.providers.libvirt_machines import of_lab
@@ -125,6 +126,7 @@ def tiny(tmp_path: Path) -> Iterator[Lab]:
     base = f"base-{_digest(lab)}.qcow2"
     for name in (base, f"{base}.complete"):
         storage.remove(name)
+    (default_paths().cache / "libvirt" / base).unlink(missing_ok=True)
 
 
 def _digest(lab: Lab) -> str:
