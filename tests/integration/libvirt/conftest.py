@@ -12,13 +12,10 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab import ssh
-from pytest_kollalab.providers.libvirt_host import Host
-from pytest_kollalab.providers.libvirt_storage import Storage
 from pytest_kollalab.wait import until
 
 USER = "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"
 PRIVILEGES = Path("/run/sshd")
-SMALL = 2**24
 
 
 def fetched(folder: Path) -> tuple[Path, dict[str, str]]:
@@ -30,18 +27,6 @@ def fetched(folder: Path) -> tuple[Path, dict[str, str]]:
         subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
     libraries = [str(path.parent) for path in folder.rglob("libwrap.so.0")]
     return folder / "usr" / "sbin" / "sshd", {"LD_LIBRARY_PATH": ":".join(libraries)}
-
-
-@pytest.fixture(scope="module")
-def small_images() -> Iterator[None]:
-    """What the tests' own images leave in libvirt's storage goes with the module."""
-    storage = Storage(Host(""))
-    before = set(storage.names())
-    yield
-    for name in set(storage.names()) - before:
-        # Bigger ones are those that labs stand on.
-        if name.startswith("base-") and storage.size_of(name) < SMALL:
-            storage.remove(name)
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,8 @@ from pytest_kollalab.state import READY, Record, Tag, save
 pytestmark = pytest.mark.xdist_group("machines")
 # Two runs on one host, each with a state of its own, must not meet.
 LAB = f"itest-vm-{secrets.token_hex(2)}"
+# It names the shared SSH connections too: those of another run lead to other machines.
+RUN = secrets.token_hex(4)
 SMALL = {"cpus": 1, "memory": 768}
 
 
@@ -55,7 +57,7 @@ class Life:
         folder.mkdir(exist_ok=True, mode=0o700)
         return Work(
             key="key",
-            tag=Tag(LAB, "nodes", "key", "run", str(self.root.parents[1])),
+            tag=Tag(LAB, "nodes", "key", RUN, str(self.root.parents[1])),
             made={"images": {}},
             folder=folder,
             log=self.root / "nodes.log",
@@ -70,7 +72,7 @@ class Life:
 
     @property
     def record(self) -> Record:
-        return Record("nodes", "key", "run", READY, {}, made=self.made)
+        return Record("nodes", "key", RUN, READY, {}, made=self.made)
 
     @property
     def ssh(self) -> Ssh:

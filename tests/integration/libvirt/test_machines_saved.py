@@ -15,7 +15,7 @@ import pytest
 from pytest_kollalab.config import ControllerConfig, MachineConfig, NodesConfig, Options
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import NODES, HostKey, Spec, libvirt_saves
+from pytest_kollalab.providers import NODES, HostKey, Spec, libvirt_image, libvirt_saves
 from pytest_kollalab.providers.libvirt import LibvirtProvider
 from pytest_kollalab.providers.libvirt_console import Console
 from pytest_kollalab.providers.libvirt_storage import volume_name
@@ -43,7 +43,8 @@ class Machines:
 
     def create(self) -> None:
         image = self.folder / "image.raw"
-        image.write_bytes(LETTERS.ljust(510, b"\0") + b"\x55\xaa")
+        # Another image in each run, which may remove it.
+        image.write_bytes(LETTERS.ljust(510, b"\0") + b"\x55\xaa" + secrets.token_bytes(512))
         small = {"cpus": 1, "memory": 32}
         nodes = NodesConfig(
             image=str(image),
@@ -62,9 +63,15 @@ class Machines:
             log=self.folder / "log",
             say=lambda _: None,
         )
+        self.image = libvirt_image.name(nodes)
         with ExitStack() as undo:
             self.provider.create(spec, undo)
             undo.pop_all()
+
+    def destroy(self) -> None:
+        self.provider.destroy(LAB)
+        for name in (f"{self.image}.complete", self.image):
+            self.provider.storage.remove(name)
 
     def said(self, node: str) -> str:
         console = Console(self.provider.storage, volume_name(LAB, f"{node}.console"))
@@ -93,13 +100,13 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory, small_images: None) -> Iterator[Machines]:
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     made = Machines(tmp_path_factory.mktemp("saved"))
     try:
         made.create()
         yield made
     finally:
-        made.provider.destroy(LAB)
+        made.destroy()
 
 
 def test_both_go_on_from_the_very_letter(machines: Machines) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,7 +16,7 @@ from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.garbage import machines
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import libvirt_probe, libvirt_xml
+from pytest_kollalab.providers import libvirt_image, libvirt_probe, libvirt_xml
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt import LibvirtProvider
 from pytest_kollalab.providers.libvirt_host import Host
@@ -26,6 +27,8 @@ from pytest_kollalab.state import Record, Tag, save
 
 pytestmark = pytest.mark.xdist_group("machines")
 LAB = f"itest-vx-{secrets.token_hex(2)}"
+# It names the shared SSH connections too: those of another run lead to other machines.
+RUN = secrets.token_hex(4)
 WORDS = (
     b"hello\r\nKernel panic - not syncing: no such planet\r\n"
     b"---[ end Kernel panic - not syncing: no such planet ]---\r\n"
@@ -61,9 +64,16 @@ class Attempt:
         folder = self.folder / "nodes"
         folder.mkdir()
         with ExitStack() as undo:
-            tag = Tag(LAB, "nodes", "key", "run", str(self.folder))
+            tag = Tag(LAB, "nodes", "key", RUN, str(self.folder))
             log = self.folder / "log"
             self.stage.create(Work("key", tag, {"images": {}}, folder, log, undo))
+
+
+def remove_image(nodes: NodesConfig) -> None:
+    """Take from libvirt's storage what a test's own image left there."""
+    name, storage = libvirt_image.name(nodes), Storage(Host(""))
+    for volume in (f"{name}.complete", name):
+        storage.remove(volume)
 
 
 def left() -> list[str]:
@@ -73,18 +83,20 @@ def left() -> list[str]:
 
 
 @pytest.fixture
-def image(tmp_path: Path, small_images: None) -> NodesConfig:
-    """A cloud image whose kernel panics."""
+def image(tmp_path: Path) -> Iterator[NodesConfig]:
+    """A cloud image whose kernel panics; another one in each run, which may remove it."""
     path = tmp_path / "image.raw"
-    path.write_bytes(speaking_sector())
+    path.write_bytes(speaking_sector() + secrets.token_bytes(512))
     small = {"cpus": 1, "memory": 64}
-    return NodesConfig(
+    nodes = NodesConfig(
         image=str(path),
         checksum=hashlib.sha256(path.read_bytes()).hexdigest(),
         disk=1,
         controller=ControllerConfig(**small),
         compute=MachineConfig(**small),
     )
+    yield nodes
+    remove_image(nodes)
 
 
 def test_a_guest_that_panics_says_so_and_goes(tmp_path: Path, image: NodesConfig) -> None:
