@@ -25,18 +25,19 @@ NOT_COUNTED = ("security_group", "security_group_rule", "rbac_policy")
 # Of the tunnel bridge only what copies packets for taps: the rest it learns, and forgets later.
 COPIES = ("table=0,priority=30", "table=25")
 
+# A node that a feature has for itself may lack the bridges of Neutron.
 LOOK = f"""
 ip netns list
 echo ----
 {ENTER} sh -euc '
-    ovs-vsctl --timeout=30 list-ports br-int
-    ! ovs-vsctl br-exists br-ex || ovs-vsctl --timeout=30 list-ports br-ex
+    has() {{ ovs-vsctl --timeout=30 br-exists "$1"; }}
+    for bridge in br-int br-ex; do ! has $bridge || ovs-vsctl --timeout=30 list-ports $bridge; done
     echo ----
-    ovs-ofctl -O "$0" --names dump-flows br-int
+    ! has br-int || ovs-ofctl -O "$0" --names dump-flows br-int
     echo ----
-    ovs-ofctl -O "$0" --names dump-groups br-int
+    ! has br-int || ovs-ofctl -O "$0" --names dump-groups br-int
     echo ----
-    ! ovs-vsctl br-exists br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$1"
+    ! has br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$1"
 """
 
 
