@@ -17,6 +17,7 @@ from pytest_kollalab.sdn.flows import Flows, bridge_flows
 from pytest_kollalab.sdn.network import Network, Target, address_of
 from pytest_kollalab.sdn.ping import PingResult
 from pytest_kollalab.sdn.probe import Probe
+from pytest_kollalab.sdn.scope import Scope
 from pytest_kollalab.sdn.site import Site
 from pytest_kollalab.sdn.speaker import Speaker
 from pytest_kollalab.sdn.tenant import COMPUTE, CONTROLLER, Tenant
@@ -41,16 +42,16 @@ class Ends:
     far: Probe
 
 
-class Bgpvpn:
+class Bgpvpn(Scope):
     """BGP VPNs of a tenant. `addresses` are where each node's tunnels end."""
 
     def __init__(self, tenant: Tenant, addresses: Mapping[str, str]) -> None:
+        super().__init__()
         self.tenant = tenant
         self.speakers = {
             node: Speaker(tenant.ssh, node, address) for node, address in addresses.items()
         }
         self.reflector = Reflector(tenant.ssh, CONTROLLER)
-        self._undo = ExitStack()
         self._sites = 0
 
     def __enter__(self) -> Self:
@@ -112,7 +113,7 @@ class Bgpvpn:
             name,
             f"192.168.{100 + self._sites}.0/24",
         )
-        self._undo.callback(site.remove)
+        self.undo.callback(site.remove)
         site.attach([*rt, *imports], [*rt, *exports])
         return site
 
@@ -251,7 +252,7 @@ class Bgpvpn:
         )
         vpn = Vpn(self, made)
         # Before its members go: agents need the ports to take their routes back.
-        self._undo.callback(vpn.delete)
+        self.undo.callback(vpn.delete)
         return vpn
 
     def _await(self, what: str, look: Callable[[], T | NotYet], within: float) -> T:

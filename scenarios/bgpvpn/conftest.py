@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,16 @@ from pytest_kollalab.sdn.tenant import Tenant
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+
+
+@pytest.fixture(autouse=True)
+def vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
+    """VPNs and sites of a test go before its ports: agents need these to take routes back."""
+    with ExitStack() as parts:
+        for name in ("bgpvpn", "other_bgpvpn"):
+            if name in request.fixturenames:
+                parts.enter_context(request.getfixturevalue(name).part())
+        yield
 
 
 @pytest.fixture(scope="module")
