@@ -101,7 +101,7 @@ def destroy(lab: str) -> None:
 def find(lab: str) -> Container | None:
     """The container that carries the lab's tag."""
     only: Any = {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}
-    found = _client().containers.list(all=True, filters=only)
+    found = _client().containers.list(all=True, filters=only, ignore_removed=True)
     name = resource_name(lab, REGISTRY)
     return next((each for each in found if each.name == name), None)
 

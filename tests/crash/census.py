@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
 
 KINDS = (
     "containers",
@@ -47,9 +49,12 @@ def take(trail: Trail) -> dict[str, int]:
     """Count everything."""
     client = docker.from_env()
     only: Any = {"label": [trail.label]}
-    containers = client.api.containers(all=True, filters=only)
-    for each in containers:
-        _remember(trail, client.api.inspect_container(each["Id"]))
+    containers = []
+    for each in client.api.containers(all=True, filters=only):
+        # One that removes itself when it has done its work may do so just now.
+        with suppress(docker.errors.NotFound):
+            _remember(trail, client.api.inspect_container(each["Id"]))
+            containers.append(each)
     found: dict[str, Sequence[object]] = {
         "containers": [str(each["Names"]) for each in containers],
         "networks": [each["Name"] for each in client.api.networks(filters=only)],
