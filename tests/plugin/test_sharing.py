@@ -106,7 +106,7 @@ def test_workers_build_each_stage_once_and_the_others_say_for_whom_they_wait(
     slow = project.path / "slow-create-nodes"
     slow.write_text("600")
     session = sessions.start("-n", "3")
-    sessions.await_word("waiting for gw")
+    sessions.await_word("(build nodes, since")
     slow.unlink()
     assert session.wait(PATIENCE) == 0, sessions.said()
     text = sessions.said()
