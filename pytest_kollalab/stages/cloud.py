@@ -32,6 +32,7 @@ from pytest_kollalab.engine import Json, Stage, Work
 from pytest_kollalab.errors import KollalabError, StageError
 from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.features import Feature
+from pytest_kollalab.features import nodes as own_nodes
 from pytest_kollalab.images import added, room
 from pytest_kollalab.providers import CONTROLLER, NODES
 from pytest_kollalab.state import Record
@@ -106,7 +107,7 @@ class CloudStage(Stage):
 
     def room(self) -> dict[str, int]:
         """The images on each node, and what the services write."""
-        fetched = pull.images_by_node(self.features, NODES)
+        fetched = pull.images_by_node(self.features, (*NODES, *own_nodes(self.features)))
         return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
 
     def gone(self, record: Record) -> str | None:

@@ -52,3 +52,6 @@ def test_a_cloud_with_more_features_takes_more(tmp_path: Path) -> None:
         return stage.room()[DOCKER]
 
     assert taken() < taken("compute") < room.WHOLE[DOCKER]
+    # Nodes of its own count as well.
+    assert taken("sfc") < taken("sfc", "bgpvpn")
+    assert taken(*REGISTRY.names()) > taken("compute")
