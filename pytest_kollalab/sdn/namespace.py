@@ -23,7 +23,11 @@ _numbers = count(1)
 
 PLUG = """
 namespace=$1 bridge=$2 device=$3 mac=$4 port=$5 mtu=$6 address=$7 gateway=$8
-ip netns pids "$namespace" > /dev/null 2>&1 || ip netns add "$namespace"
+if ! ip netns pids "$namespace" > /dev/null 2>&1; then
+    ip netns add "$namespace"
+    # The kernel has it from the host, where docker switches it on.
+    ip netns exec "$namespace" sysctl -qw net.ipv4.ip_forward=0
+fi
 set -- add-port "$bridge" "$device" -- set Interface "$device" type=internal "mac=\\"$mac\\""
 if [ "$port" != - ]; then
     set -- "$@" "external_ids:iface-id=$port" "external_ids:attached-mac=$mac" \\

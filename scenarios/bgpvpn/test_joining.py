@@ -145,4 +145,7 @@ def test_a_probe_on_the_node_of_its_router(tenant: Tenant, bgpvpn: Bgpvpn, pair:
     vpn.join(pair.here)
     vpn.join(pair.there)
     tenant.router(pair.there)
+    # Until the router is there, the speaker's gateway serves.
+    assert pair.there.gateway
+    there.reaches(pair.there.gateway)
     bgpvpn.reaches(there, here, within=10)
