@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -65,6 +66,7 @@ class Tenant(Scope):
         self.is_closed = False
         # Every port it ever had: of no interest to scenarios.
         self.known_ports: list[Port] = []
+        self._named: Counter[str] = Counter()
         self._password = secrets.token_urlsafe(16)
         # Any two tenants have addresses of their own: whoever looks at flows tells them apart.
         self._networks = secrets.randbelow(NETWORKS)
@@ -302,8 +304,10 @@ class Tenant(Scope):
         return boot(self, network, node, **options)
 
     def namespace(self, node: str, name: str, ports: Sequence[Port]) -> Namespace:
-        """A namespace on a node that goes with the tenant; plugging makes it."""
-        namespace = Namespace(self.ssh, node, f"kl-{self.name}-{name}")
+        """A namespace on a node that goes with the tenant; plugging makes it. Never one twice."""
+        self._named[name] += 1
+        again = f"-{self._named[name]}" if self._named[name] > 1 else ""
+        namespace = Namespace(self.ssh, node, f"kl-{self.name}-{name}{again}")
         self.undo.callback(namespace.remove, [port.device for port in ports])
         return namespace
 
