@@ -131,6 +131,7 @@ class Reflector:
             yield
         finally:
             self.ssh.run(self.node, ["systemctl", "start", UNIT], timeout=120)
+            self._await_answer()
 
     @contextmanager
     def deaf_to(self, peer: str) -> Iterator[None]:
@@ -142,6 +143,16 @@ class Reflector:
             yield
         finally:
             self.ssh.run(self.node, [*iptables, "--delete", *rule])
+
+    def _await_answer(self, timeout: float = 60) -> None:
+        """Return when the daemons talk: the container is there before they are."""
+
+        def look() -> bool | NotYet:
+            asked = ["docker", "exec", "frr", "vtysh", "-c", "show bgp summary json"]
+            done = self.ssh.run(self.node, asked, check=False)
+            return done.returncode == 0 or NotYet(done.stderr.strip() or done.stdout.strip())
+
+        wait.until("FRR to answer", look, timeout=timeout)
 
     def _running(self) -> str:
         return self.vtysh("show running-config")
