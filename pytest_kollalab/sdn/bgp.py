@@ -20,6 +20,9 @@ TARGET = re.compile(r"\bRT:(\S+)")
 # Where FRR runs: the unit of its container, and the namespace of its addresses.
 UNIT = "kolla-frr-container.service"
 NAMESPACE = "reflector"
+LOG = "/var/log/kolla/frr/frr.log"
+READ = ("docker", "exec", "frr", "tail", "-c")
+SIZE = ("docker", "exec", "frr", "wc", "-c")
 # EVPN routes by their type: a MAC address, and a way for what goes to all.
 MACIP, MULTICAST = 2, 3
 
@@ -59,6 +62,7 @@ class Reflector:
     def __init__(self, ssh: Ssh, node: str) -> None:
         self.ssh = ssh
         self.node = node
+        self._mark = 1
 
     def vtysh(self, *commands: str) -> str:
         """Run commands, one after the other; what they print."""
@@ -81,11 +85,6 @@ class Reflector:
         """The sessions for VPNv4, by the address of the peer."""
         return parse_sessions(self.vtysh("show bgp ipv4 vpn summary json"))
 
-    def neighbor(self, peer: str) -> Mapping[str, Any]:
-        """All that FRR knows of a peer."""
-        found = json.loads(self.vtysh(f"show bgp neighbors {peer} json"))
-        return dict(found.get(peer, {}))
-
     def wait_established(self, peer: str, timeout: float = 120) -> float:
         """Wait until the session with a peer is up; the seconds that took. Raises WaitError."""
         started = time.monotonic()
@@ -98,12 +97,17 @@ class Reflector:
         return time.monotonic() - started
 
     def await_complaint(self, peer: str, words: str, timeout: float = 60) -> None:
-        """Wait until the last reset of a peer's session has this for a reason. Raises WaitError."""
+        """Wait until FRR refuses what a peer opened for this reason, in the block of `expecting`.
+
+        FRR remembers no reason of a connection that it accepted and refused; its log does.
+        Raises WaitError with what it did say.
+        """
+        told = f"sent to neighbor {peer} "
 
         def look() -> bool | NotYet:
-            said = json.dumps(self.neighbor(peer))
-            reasons = re.findall(r'"last[^"]*(?:Reason|Code|Subcode|DueTo)[^"]*": "[^"]*"', said)
-            return words in said or NotYet(", ".join(reasons))
+            said = self.ssh.run(self.node, [*READ, f"+{self._mark}", LOG]).stdout
+            found = [line for line in said.splitlines() if told in line]
+            return any(words in line for line in found) or NotYet(", ".join(found))
 
         wait.until(f"{peer} to be refused for {words!r}", look, timeout=timeout)
 
@@ -115,7 +119,9 @@ class Reflector:
     def expecting(self, peer: str, *lines: str) -> Iterator[None]:
         """Want something else of a peer, such as `password secret`, until the block ends."""
         router, mine = "router bgp 64512", f"neighbor {peer}"
-        before = re.findall(rf"^ ({re.escape(mine)} remote-as .*)$", self._running(), re.MULTILINE)
+        before = parse_neighbor(self._running(), peer)
+        size = self.ssh.run(self.node, [*SIZE, LOG]).stdout.split()[0]
+        self._mark = int(size) + 1
         try:
             self.configure(router, *(f"{mine} {line}" for line in lines))
             yield
@@ -156,6 +162,25 @@ class Reflector:
 
     def _running(self) -> str:
         return self.vtysh("show running-config")
+
+
+def parse_neighbor(config: str, peer: str) -> list[str]:
+    """The lines that make a neighbour what it is in a running configuration, to be entered again.
+
+    What it is in an address family goes when its AS changes.
+    """
+    top: list[str] = []
+    families: dict[str, list[str]] = {}
+    mine = top
+    for line in map(str.strip, config.splitlines()):
+        if line.startswith("address-family "):
+            mine = families.setdefault(line, [])
+        elif line == "exit-address-family":
+            mine = top
+        elif line.startswith(f"neighbor {peer} "):
+            mine.append(line)
+    inner = [[name, *found, "exit-address-family"] for name, found in families.items() if found]
+    return [*top, *(line for family in inner for line in family)]
 
 
 def parse_routes(text: str) -> list[Route]:

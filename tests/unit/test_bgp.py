@@ -1,6 +1,13 @@
 """BGP: what FRR 10 prints as JSON, parsed."""
 
-from pytest_kollalab.sdn.bgp import MACIP, MULTICAST, parse_evpn, parse_routes, parse_sessions
+from pytest_kollalab.sdn.bgp import (
+    MACIP,
+    MULTICAST,
+    parse_evpn,
+    parse_neighbor,
+    parse_routes,
+    parse_sessions,
+)
 
 VPN = """
 {"vrfId": 0, "routerId": "10.65.3.254", "localAS": 64512,
@@ -57,3 +64,36 @@ def test_sessions() -> None:
     assert not found["10.65.3.11"]
     assert found["10.65.3.12"]
     assert found["10.65.3.12"].routes == 2
+
+
+CONFIG = """
+router bgp 64512
+ neighbor 10.65.3.1 remote-as 64512
+ neighbor 10.65.3.11 remote-as 64512
+ neighbor 10.65.3.11 passive
+ !
+ address-family ipv4 vpn
+  neighbor 10.65.3.1 activate
+  neighbor 10.65.3.11 activate
+  neighbor 10.65.3.11 route-reflector-client
+ exit-address-family
+ !
+ address-family l2vpn evpn
+  neighbor 10.65.3.1 activate
+ exit-address-family
+ neighbor 10.65.3.11 timers 10 31
+exit
+"""
+
+
+def test_what_makes_a_neighbor_can_be_entered_again() -> None:
+    assert parse_neighbor(CONFIG, "10.65.3.11") == [
+        "neighbor 10.65.3.11 remote-as 64512",
+        "neighbor 10.65.3.11 passive",
+        "neighbor 10.65.3.11 timers 10 31",
+        "address-family ipv4 vpn",
+        "neighbor 10.65.3.11 activate",
+        "neighbor 10.65.3.11 route-reflector-client",
+        "exit-address-family",
+    ]
+    assert parse_neighbor(CONFIG, "10.65.3.2") == []
