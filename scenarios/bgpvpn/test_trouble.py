@@ -79,8 +79,28 @@ def test_another_as_is_refused(bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker) -> 
         speaker.wait_established(60, down=True)
         bgpvpn.withdrawn(ends.near)
         bgpvpn.reflector.await_complaint(speaker.address, "Bad Peer AS")
-    bgpvpn.reflector.wait_established(speaker.address)
-    bgpvpn.announced(ends.near)
+    # Not by itself: the next test says why.
+    speaker.restart()
+    bgpvpn.announced(ends.near, within=60)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="exabgp/bgp/message/notification.py, Notification.__str__: takes the AS in a refusal for "
+    "UTF-8; networking_bagpipe/bagpipe_bgp/engine/bgp_peer_worker.py, _connect, falls over it while "
+    "it logs, and never tries again",
+)
+def test_who_was_refused_for_its_as_tries_again(
+    bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker
+) -> None:
+    try:
+        with bgpvpn.reflector.expecting(speaker.address, "remote-as 64999"):
+            bgpvpn.reflector.await_complaint(speaker.address, "Bad Peer AS")
+        # It waits for 20 to 30 s after an error.
+        speaker.wait_established(45)
+    finally:
+        speaker.restart()
+        bgpvpn.announced(ends.near, within=60)
 
 
 def test_a_wrong_key_is_refused(bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker) -> None:
