@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -371,7 +372,9 @@ class Chain:
         return {leaving(f, back=False).mac for f in plain[-1].functions} if plain else set()
 
     def _switches(self, *, settled: bool = False) -> dict[str, Switch]:
-        return {node: look(self.tenant.ssh, node, settled=settled) for node in self.nodes}
+        with ThreadPoolExecutor() as pool:
+            jobs = {n: pool.submit(look, self.tenant.ssh, n, settled=settled) for n in self.nodes}
+        return {node: job.result() for node, job in jobs.items()}
 
     def _wait(self, what: str, timeout: float) -> float:
         started = time.monotonic()
