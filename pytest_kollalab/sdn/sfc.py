@@ -154,12 +154,14 @@ class Sfc:
         symmetric: bool = False,
         header: str = "mpls",
         also: Iterable[Traffic] = (),
+        within: float = 60,
     ) -> Chain:
         """Lead what src sends to dst through functions, in order; wait until packets take the way.
 
         `protocol` (tcp, udp, icmp) and the destination `port` narrow down what is led, `also` is
         other traffic that is. `symmetric` leads the answers through the same functions, backwards.
-        `header` is what packets carry between functions: mpls or nsh.
+        `header` is what packets carry between functions: mpls or nsh. Raises WaitError when the
+        dataplane does not have it `within` that many seconds.
         """
         chain = Chain(
             self.tenant,
@@ -172,7 +174,7 @@ class Sfc:
         )
         # The agent needs the ports to remove a chain's flows: so it goes before they do.
         self.tenant.undo.callback(chain.remove)
-        chain.create()
+        chain.create(within)
         return chain
 
     def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> Graph:

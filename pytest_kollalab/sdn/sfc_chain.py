@@ -132,7 +132,7 @@ class Chain:
         layouts = [*self._past, self.layout]
         return tuple(dict.fromkeys(node for layout in layouts for node in layout.nodes))
 
-    def create(self) -> None:
+    def create(self, within: float = 60) -> None:
         """Make what is not there yet, then the chain, and wait for it in the dataplane.
 
         Takes the figures when pings are led. Raises openstacksdk's exceptions and WaitError.
@@ -147,7 +147,7 @@ class Chain:
                 made = self._call("create")
                 self.id, self.number = made["id"], int(made["chain_id"])
                 self._live.append(self)
-                self.wait_in_dataplane()
+                self.wait_in_dataplane(within)
                 figures.record(IN_FLOWS, time.monotonic() - began)
                 if stream:
                     stream.first_from(self._last_hops(), IN_PLACE)

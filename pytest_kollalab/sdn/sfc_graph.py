@@ -72,7 +72,7 @@ class Graph:
         self.id = ""
         chains = {chain for src, dsts in self.links.items() for chain in (src, *dsts)}
         for chain in chains:
-            chain.wait_in_dataplane()
+            chain.wait_for_change()
         wait.until(
             "no link of the graph in the dataplane",
             lambda: not self._links() or NotYet("\n".join(map(str, self._links()))),

@@ -107,5 +107,5 @@ def test_the_network_service_header_crosses_nodes(
 def test_the_switch_takes_the_network_service_header_off(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
-    with sfc.chain(source, target, through=[firewall], header="nsh"):
+    with sfc.chain(source, target, through=[firewall], header="nsh", within=10):
         assert sfc.path(source, target) == [firewall]
