@@ -1,0 +1,28 @@
+"""What the scenarios of Skydive share: the nodes that have an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.providers import NODES
+from pytest_kollalab.sdn.local import Local
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+    from pytest_kollalab.fixtures import Node
+
+
+@pytest.fixture(scope="session")
+def lab_nodes(lab_nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """The nodes of the cloud; what a feature has beside them, such as a gateway, has no agent."""
+    return {name: lab_nodes[name] for name in NODES}
+
+
+@pytest.fixture(scope="session")
+def local_view(openstack_cloud: Connection, lab_nodes: Mapping[str, Node]) -> Local:
+    """The topology as those nodes tell it themselves."""
+    return Local(next(iter(lab_nodes.values())).ssh, lab_nodes)
