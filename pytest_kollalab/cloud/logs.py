@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.ssh import Ssh
 
 FOLDER = "/var/log/kolla"
-TELLTALE = r"CRITICAL|Traceback \(most recent call last\)|[Oo]ut of memory|oom-kill|SIGKILL"
+# As the level of a line, and not as the value of an option that is told.
+TELLTALE = r" CRITICAL |Traceback \(most recent call last\)|[Oo]ut of memory|oom-kill|SIGKILL"
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \d+ [A-Z]+ \S+ (?:\[[^]]*\] ?)?")
 # Lines of a traceback below its head: file, source, marker, or blank.
 BODY = re.compile(r"^\s+|^$|^Traceback ")
@@ -47,13 +48,21 @@ class Allowance:
         return bool(re.search(self.file, trouble.file) and re.search(self.text, trouble.text))
 
 
-def troubles(ssh: Ssh, node: str, allowed: Sequence[Allowance] = ()) -> list[Trouble]:
-    """The trouble in all logs of a node, without what is allowed."""
+def troubles(
+    ssh: Ssh,
+    node: str,
+    allowed: Sequence[Allowance] = (),
+    cut: Callable[[str], str] = str,
+) -> list[Trouble]:
+    """The trouble in all logs of a node, without what is allowed.
+
+    `cut` leaves of the text of a log what is to be looked at.
+    """
     argv = ["grep", "-rlE", "--include=*.log", TELLTALE, f"{FOLDER}/"]
     found: list[Trouble] = []
     for file in ssh.run(node, argv, check=False).stdout.splitlines():
         found += find_troubles(
-            node, file.removeprefix(f"{FOLDER}/"), ssh.run(node, ["cat", file]).stdout
+            node, file.removeprefix(f"{FOLDER}/"), cut(ssh.run(node, ["cat", file]).stdout)
         )
     return [t for t in found if not any(a.covers(t) for a in allowed)]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_kollalab.cloud import health, logs
 from pytest_kollalab.cloud.logs import Allowance
+from pytest_kollalab.report.window import Window
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -32,24 +34,6 @@ WITHOUT_COMPUTE = (
         r"placement\.PlacementClientError: .*Unauthorized",
         "Neutron tells Placement of every segment that is deleted, and has no option not to; a lab "
         "without compute has no Placement, and no user of that name",
-    ),
-)
-WITH_BGPVPN = (
-    Allowance(
-        r"^bagpipe-bgp/",
-        r"rate_limit_except_level += CRITICAL",
-        "the daemon prints its options when it starts, and this is the value of one",
-    ),
-    Allowance(
-        r"^neutron/neutron-openvswitch-agent\.log$",
-        r"AttributeError: 'NoneType' object has no attribute 'id'",
-        "each agent is told of each port that joins a VPN, and fails on those of other nodes "
-        "(networking_bagpipe/agent/bgpvpn/agent_extension.py, handle_notification_port_assocs)",
-    ),
-    Allowance(
-        r"^neutron/neutron-openvswitch-agent\.log$",
-        r"BaGPipeBGPException: An exception occurred when calling bagpipe-bgp",
-        "the agent tells the speaker of what that has forgotten, or while it is down",
     ),
 )
 
@@ -92,11 +76,13 @@ def test_no_unit_has_failed(node: Node) -> None:
 
 
 @every_node
-def test_logs_are_quiet(node: Node, kollalab: Lab) -> None:
+def test_logs_of_the_deploy_are_quiet(node: Node, kollalab: Lab) -> None:
+    # Later on there are scenarios that provoke errors.
+    cloud = kollalab.records()["cloud"]
+    ready = datetime.fromisoformat(cloud.created).timestamp() + cloud.seconds
     features = {feature.name for feature in kollalab.features}
     allowed: tuple[Allowance, ...] = (
         ALWAYS if "compute" in features else (*ALWAYS, *WITHOUT_COMPUTE)
     )
-    allowed += WITH_BGPVPN if "bgpvpn" in features else ()
-    found = logs.troubles(node.ssh, node.name, allowed)
+    found = logs.troubles(node.ssh, node.name, allowed, Window(0.0, ready).cut)
     assert not found, logs.summary(found)
