@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_kollalab import wait
+from pytest_kollalab.report import figures
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 # What a port can be: the end of a patch, of a tunnel, a device of Open vSwitch's own, or one of
 # the kernel's that was plugged in.
 PATCH, TUNNEL, INTERNAL, DEVICE = "patch", "tunnel", "internal", "device"
-# Seconds after a change within which a collector should tell of it.
-WITHIN = 5.0
+# Seconds after a change after which it is hopeless that a collector tells of it.
+WITHIN = 30.0
 TUNNELS = frozenset({"vxlan", "gre", "geneve", "stt", "gtpu", "lisp"})
 
 
@@ -201,7 +203,11 @@ class Collector(Protocol):
 
 
 def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> Port:
-    """Wait until a port of Neutron is seen whole, in its namespace. Raises WaitError."""
+    """Wait until a port of Neutron is seen whole, in its namespace. Raises WaitError.
+
+    The seconds enter the figures of the run, as those of `await_gone` do.
+    """
+    started = time.monotonic()
 
     def look() -> Port | NotYet:
         found = collector.topology().neutron(id)
@@ -209,19 +215,23 @@ def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> Port
             return NotYet("no such port")
         return found if found.mac and found.namespace else NotYet(repr(found))
 
-    return wait.until(
+    found = wait.until(
         f"port {id} to be seen by {collector.name}", look, timeout=within, interval=0.2
     )
+    figures.record(f"{collector.name}: a port that is plugged is seen", time.monotonic() - started)
+    return found
 
 
 def await_gone(collector: Collector, id: str, *, within: float = WITHIN) -> None:
     """Wait until a port of Neutron is not seen any more. Raises WaitError."""
+    started = time.monotonic()
 
     def look() -> bool | NotYet:
         found = collector.topology().neutron(id)
         return found is None or NotYet(str(found))
 
     wait.until(f"port {id} to be gone for {collector.name}", look, timeout=within, interval=0.2)
+    figures.record(f"{collector.name}: a port that goes is gone", time.monotonic() - started)
 
 
 def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[Hop]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.skydive import Skydive
     from pytest_kollalab.sdn.tenant import Tenant
 
-WITHIN = 5.0
-
 
 @pytest.fixture(scope="module")
 def network(tenant: Tenant) -> Network:
@@ -28,9 +25,7 @@ def test_a_port_appears_as_the_api_says_and_goes_with_its_probe(
     skydive: Skydive, tenant: Tenant, network: Network, node: str
 ) -> None:
     probe = tenant.probe(network, node)
-    started = time.monotonic()
-    seen = await_port(skydive, probe.ports[0].id, within=WITHIN * tenant.patience)
-    assert time.monotonic() - started < WITHIN * tenant.patience
+    seen = await_port(skydive, probe.ports[0].id, within=30 * tenant.patience)
     assert (seen.node, seen.bridge, seen.name) == (node, "br-int", probe.device)
     assert seen.namespace == probe.namespace.name
     assert seen.mac == probe.mac
@@ -39,7 +34,7 @@ def test_a_port_appears_as_the_api_says_and_goes_with_its_probe(
     assert seen.neutron.addresses == (f"{probe.ip}/{network.prefix}",)
 
     tenant.remove(probe)
-    await_gone(skydive, probe.ports[0].id, within=WITHIN * tenant.patience)
+    await_gone(skydive, probe.ports[0].id, within=30 * tenant.patience)
 
 
 def test_all_ports_of_the_project_are_there(
@@ -54,7 +49,7 @@ def test_all_ports_of_the_project_are_there(
     owners = {port.device_owner for port in ports}
     assert {"network:dhcp", "network:router_interface", "compute:probe"} <= owners
     for port in ports:
-        seen = await_port(skydive, port.id, within=6 * WITHIN * tenant.patience)
+        seen = await_port(skydive, port.id, within=30 * tenant.patience)
         assert seen.neutron is not None
         assert seen.node == port.binding_host_id
         assert seen.mac == port.mac_address
@@ -68,6 +63,6 @@ def test_the_tunnel_number_is_the_network_s(
 ) -> None:
     probe = tenant.probe(network, "compute-1")
     number = tenant.admin.network.get_network(network.id).provider_segmentation_id
-    seen = await_port(skydive, probe.ports[0].id, within=WITHIN * tenant.patience)
+    seen = await_port(skydive, probe.ports[0].id, within=30 * tenant.patience)
     assert seen.neutron is not None
     assert seen.neutron.vni == number
