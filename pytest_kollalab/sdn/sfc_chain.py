@@ -258,7 +258,7 @@ class Chain:
             self.wait_in_dataplane(PATIENCE)
             figures.record(CHANGED, time.monotonic() - started)
         except WaitError:
-            self._touch()
+            self.touch()
             self.wait_in_dataplane()
             figures.record(HELPED, time.monotonic() - started)
         return time.monotonic() - started
@@ -312,7 +312,7 @@ class Chain:
                 counts.returned[function] = _delivered(here, function, back=True)
                 counts.passed_back[function] = self._passed(here, function, back=True)
 
-    def _touch(self) -> None:
+    def touch(self) -> None:
         """Make the agents ask for the flows of all ports of the chain."""
         ends = {port for t in self.traffic for probe in (t.src, t.dst) for port in probe.ports}
         ports = ends | {port for function in self.functions for port in function.ports}

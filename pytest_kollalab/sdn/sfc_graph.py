@@ -11,6 +11,7 @@ from pytest_kollalab import wait
 from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api
 from pytest_kollalab.sdn.flows import Flow, look
+from pytest_kollalab.sdn.sfc_chain import PATIENCE
 from pytest_kollalab.sdn.sfc_oracle import CLASSIFY, CLASSIFY_PRIORITY
 from pytest_kollalab.wait import NotYet
 
@@ -53,14 +54,13 @@ class Graph:
         )
         self.id = made["id"]
         try:
-            wait.until(
-                "the links of the graph in the dataplane",
-                self._is_linked,
-                timeout=60 * self.tenant.patience,
-                interval=0.1,
-            )
+            try:
+                self._await_links(PATIENCE)
+            except WaitError:
+                # As after a change of a chain: the agent is asked once more.
+                self._touch()
+                self._await_links(60)
         except WaitError:
-            # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
             self.remove()
             raise
 
@@ -70,13 +70,27 @@ class Graph:
             return
         sfc_api.delete(self.tenant, "service_graph", self.id)
         self.id = ""
-        chains = {chain for src, dsts in self.links.items() for chain in (src, *dsts)}
-        for chain in chains:
+        for chain in self._chains():
             chain.wait_for_change()
         wait.until(
             "no link of the graph in the dataplane",
             lambda: not self._links() or NotYet("\n".join(map(str, self._links()))),
             timeout=60 * self.tenant.patience,
+            interval=0.1,
+        )
+
+    def _chains(self) -> set[Chain]:
+        return {chain for src, dsts in self.links.items() for chain in (src, *dsts)}
+
+    def _touch(self) -> None:
+        for chain in self._chains():
+            chain.touch()
+
+    def _await_links(self, timeout: float) -> None:
+        wait.until(
+            "the links of the graph in the dataplane",
+            self._is_linked,
+            timeout=timeout * self.tenant.patience,
             interval=0.1,
         )
 
