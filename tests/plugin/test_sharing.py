@@ -122,7 +122,7 @@ def test_workers_build_each_stage_once_and_the_others_say_for_whom_they_wait(
     found = re.findall(rf"\[gw\d\] lab: waiting for {holder}; follow it in (.*)", text)
     assert len(found) == 1, text
     assert found[0].endswith("state/labs/lab/logs/nodes.log")
-    assert not is_there(project)
+    assert list((project.path / "state" / "labs").iterdir()) == []
     assert list((project.path / "state" / "runs").iterdir()) == []
 
 
@@ -189,7 +189,7 @@ def test_a_disruptive_test_runs_alone(project: pytest.Pytester) -> None:
             note("out")
 
         @pytest.mark.disruptive
-        def test_disruptive(kollalab):
+        def test_disruptive(kollalab, lab_nodes):
             note("begin")
             time.sleep(0.5)
             note("end")
@@ -203,6 +203,7 @@ def test_a_disruptive_test_runs_alone(project: pytest.Pytester) -> None:
     begin = lines.index("begin")
     assert lines[begin + 1] == "end"
     assert lines[:begin].count("in") == lines[:begin].count("out")
+    assert list((project.path / "state" / "labs").iterdir()) == []
 
 
 def test_a_worker_that_dies_leaves_no_lab(project: pytest.Pytester) -> None:
