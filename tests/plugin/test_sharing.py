@@ -258,10 +258,13 @@ def test_the_second_signal_stops_at_once_and_names_the_command(
 def test_a_signal_while_the_lab_is_removed_does_not_stop_that(
     project: pytest.Pytester, sessions: Sessions
 ) -> None:
-    (project.path / "slow-destroy-cloud").write_text("2")
+    slow = project.path / "slow-destroy-cloud"
+    slow.write_text("600")
     process = sessions.start("-k", "test_nodes")
     sessions.await_file("began-destroy-cloud")
     process.send_signal(signal.SIGTERM)
+    sessions.await_word("kollalab: SIGTERM: ")
+    slow.unlink()
     assert process.wait(PATIENCE) == 0, sessions.said()
     assert not is_there(project)
 
@@ -269,7 +272,7 @@ def test_a_signal_while_the_lab_is_removed_does_not_stop_that(
 def test_a_killed_session_is_cleaned_up_by_the_next(
     project: pytest.Pytester, sessions: Sessions
 ) -> None:
-    (project.path / "slow-create-nodes").write_text("60")
+    (project.path / "slow-create-nodes").write_text("600")
     process = sessions.start("-k", "test_nodes")
     sessions.await_file("began-create-nodes")
     process.kill()
@@ -319,7 +322,7 @@ def test_who_leaves_while_another_builds_does_not_wait(
     )
     first = sessions.start("test_images.py")
     sessions.await_file("began")
-    (project.path / "slow-create-nodes").write_text("60")
+    (project.path / "slow-create-nodes").write_text("600")
     second = sessions.start("-k", "test_nodes")
     sessions.await_file("began-create-nodes")
     (project.path / "go").touch()
