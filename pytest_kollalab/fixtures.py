@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 lab_key = pytest.StashKey["Lab"]()
 
-# Using one of these fixtures asks for the feature; a marker does the same for any test.
 GUESTS = ("probe", "server")
+# Using one of these fixtures asks for the feature; a marker does the same for any test.
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
     "bgpvpn": ("bgpvpn",),
     "compute": ("compute",),

@@ -1,4 +1,9 @@
-"""File locks: one exclusive lock for changes, one shared lease for use."""
+"""File locks: one exclusive lock for changes, one shared lease for use.
+
+A file is removed only by who holds its lock exclusively, as the last thing. Whoever has waited for
+it then has the lock of a file that is gone: so everybody looks, once they have a lock, whether its
+file is still the one of that name, and begins anew if not.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +35,7 @@ def holder(path: Path) -> str:
 
 def held_for(path: Path) -> str:
     """What the lock is held for at this moment; empty when nobody holds it."""
-    if not path.exists():
-        return ""
-    with _held(path) as handle:
-        if _try(handle, fcntl.LOCK_EX):
-            return ""
-    return str(_read(path).get("what", ""))
+    return "" if _is_free(path) else str(_read(path).get("what", ""))
 
 
 @contextlib.contextmanager
@@ -50,28 +50,27 @@ def exclusive(
     """Hold the lock while the body runs; `waiting` is told whom this process waits for.
 
     `what` says what the holder does, `log` where one can follow it. The kernel releases the lock
-    when its holder dies, however it dies. `timeout` is in seconds. Raises BusyError when the
-    holder does not let go.
+    when its holder dies, however it dies; the file goes when the holder is done. `timeout` is in
+    seconds. Raises BusyError when the holder does not let go.
     """
-    handle = _open(path)
+    started = time.monotonic()
+    deadline = started + timeout
+    told = ""
+    while (handle := _acquire(path, fcntl.LOCK_EX)) is None:
+        # Between taking the lock and writing its name a holder is nameless.
+        named = holder(path)
+        if named not in (told, NAMELESS) or (not told and time.monotonic() > started + 1):
+            told = named
+            if waiting is not None:
+                waiting(f"waiting for {named}{_follow(path)}")
+        if time.monotonic() >= deadline:
+            raise BusyError(
+                f"{path.name} is still locked after {timeout:.0f} s",
+                details=f"held by {holder(path)}",
+                hint="wait for it, or stop that process",
+            )
+        time.sleep(POLL)
     try:
-        started = time.monotonic()
-        deadline = started + timeout
-        told = ""
-        while not _try(handle, fcntl.LOCK_EX):
-            # Between taking the lock and writing its name a holder is nameless.
-            named = holder(path)
-            if named not in (told, NAMELESS) or (not told and time.monotonic() > started + 1):
-                told = named
-                if waiting is not None:
-                    waiting(f"waiting for {named}{_follow(path)}")
-            if time.monotonic() >= deadline:
-                raise BusyError(
-                    f"{path.name} is still locked after {timeout:.0f} s",
-                    details=f"held by {holder(path)}",
-                    hint="wait for it, or stop that process",
-                )
-            time.sleep(POLL)
         table = {
             "pid": os.getpid(),
             "worker": os.environ.get(WORKER, ""),
@@ -81,11 +80,9 @@ def exclusive(
         }
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(table).encode(), 0)
-        try:
-            yield
-        finally:
-            os.ftruncate(handle, 0)
+        yield
     finally:
+        _remove(handle, path)
         os.close(handle)
 
 
@@ -108,33 +105,26 @@ class Lease:
         """
         if self._handle is not None:
             return
-        handle = _open(self.path)
-        try:
-            if not _try(handle, fcntl.LOCK_SH):
-                if waiting is not None:
-                    waiting()
-                fcntl.flock(handle, fcntl.LOCK_SH)
-        except BaseException:
-            os.close(handle)
-            raise
-        self._handle = handle
-        self._own = _open(self._path_of(self.run))
-        fcntl.flock(self._own, fcntl.LOCK_SH)
+        self._handle = _wait(self.path, fcntl.LOCK_SH, waiting or _silently)
+        self._own = _wait(self._path_of(self.run), fcntl.LOCK_SH, _silently)
 
     def others(self) -> bool:
         """Whether a process of another run holds the lease."""
         mine = self._path_of(self.run)
-        for path in self.path.parent.glob(self._path_of("*").name):
-            if path != mine:
-                with _held(path) as handle:
-                    if not _try(handle, fcntl.LOCK_EX):
-                        return True
-        return False
+        runs = self.path.parent.glob(self._path_of("*").name)
+        return any(path != mine and not _is_free(path) for path in runs)
 
     def forget(self) -> None:
-        """Remove the traces of earlier runs; only who has claimed the lease may."""
+        """Remove the files of a lab that is gone; without a claim on the lease this does nothing.
+
+        Others may have the lease from here on.
+        """
+        if self._handle is None:
+            return
         for path in self.path.parent.glob(self._path_of("*").name):
             path.unlink(missing_ok=True)
+        Turns(self.path.with_suffix("")).forget()
+        _remove(self._handle, self.path)
 
     def claim(self) -> bool:
         """Have the lease for oneself alone, until it is released.
@@ -143,7 +133,8 @@ class Lease:
         who leave, the last one can have it. Callers hold the lab's lock.
         """
         if self._handle is None:
-            self._handle = _open(self.path)
+            self._handle = _acquire(self.path, fcntl.LOCK_EX)
+            return self._handle is not None
         # The kernel lets go of a shared hold before it tries for the exclusive one.
         if _try(self._handle, fcntl.LOCK_EX):
             return True
@@ -162,20 +153,16 @@ class Lease:
 
     def is_shared(self) -> bool:
         """Whether somebody else holds a lease on the lab too."""
-        if not self.path.exists():
-            return False
-        probe = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        mine = self._handle is not None
-        try:
-            # Our own shared hold would get in the way of the exclusive try: convert it instead.
-            # A conversion that fails may drop the old hold, so it is taken again either way.
-            handle = self._handle if self._handle is not None else probe
-            alone = _try(handle, fcntl.LOCK_EX)
-            if mine:
-                fcntl.flock(handle, fcntl.LOCK_SH)
-            return not alone
-        finally:
-            os.close(probe)
+        if self._handle is None:
+            return not _is_free(self.path)
+        # Our own shared hold would get in the way of the exclusive try: convert it instead.
+        # A conversion that fails may drop the old hold, so it is taken again either way.
+        alone = _try(self._handle, fcntl.LOCK_EX)
+        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        if not _is_at(self._handle, self.path):
+            self.release()
+            self.take()
+        return not alone
 
 
 class Turns:
@@ -192,39 +179,106 @@ class Turns:
     @contextlib.contextmanager
     def together(self, waiting: Callable[[], None]) -> Iterator[None]:
         """Be inside with others; `waiting` is called when somebody is alone inside."""
-        with _held(self._room) as room:
-            with _held(self._gate) as gate:
-                _wait(gate, fcntl.LOCK_SH, waiting)
-                fcntl.flock(room, fcntl.LOCK_SH)
+        with contextlib.ExitStack() as inside:
+            with _held(self._gate, fcntl.LOCK_SH, waiting):
+                inside.enter_context(_held(self._room, fcntl.LOCK_SH, _silently))
             yield
 
     @contextlib.contextmanager
     def alone(self, waiting: Callable[[], None]) -> Iterator[None]:
         """Be inside alone; `waiting` is called when others are inside."""
-        with _held(self._gate) as gate, _held(self._room) as room:
-            _wait(gate, fcntl.LOCK_EX, waiting)
-            _wait(room, fcntl.LOCK_EX, waiting)
+        with (
+            _held(self._gate, fcntl.LOCK_EX, waiting),
+            _held(self._room, fcntl.LOCK_EX, waiting),
+        ):
             yield
+
+    def forget(self) -> None:
+        """Remove the files, unless somebody is inside or at the gate."""
+        gate = _acquire(self._gate, fcntl.LOCK_EX)
+        if gate is None:
+            return
+        try:
+            room = _acquire(self._room, fcntl.LOCK_EX)
+            if room is not None:
+                _remove(room, self._room)
+                os.close(room)
+                _remove(gate, self._gate)
+        finally:
+            os.close(gate)
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[int]:
-    handle = _open(path)
+def _held(path: Path, kind: int, waiting: Callable[[], None]) -> Iterator[None]:
+    handle = _wait(path, kind, waiting)
     try:
-        yield handle
+        yield
     finally:
         os.close(handle)
 
 
-def _wait(handle: int, kind: int, waiting: Callable[[], None]) -> None:
-    if not _try(handle, kind):
-        waiting()
-        fcntl.flock(handle, kind)
+def _wait(path: Path, kind: int, waiting: Callable[[], None]) -> int:
+    handle = _acquire(path, kind, waiting)
+    assert handle is not None
+    return handle
 
 
-def _open(path: Path) -> int:
+def _acquire(path: Path, kind: int, waiting: Callable[[], None] | None = None) -> int | None:
+    """The open file with its lock; None when somebody has it and there is nobody to tell so."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        mine = False
+        try:
+            if not _try(handle, kind):
+                if waiting is None:
+                    return None
+                waiting()
+                fcntl.flock(handle, kind)
+            mine = _is_at(handle, path)
+            if mine:
+                return handle
+        finally:
+            if not mine:
+                os.close(handle)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nobody holds the lock at this moment; makes no file."""
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            if not _try(handle, fcntl.LOCK_EX):
+                return False
+            if _is_at(handle, path):
+                return True
+        finally:
+            os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the file of that name is the one that is open."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    here = os.fstat(handle)
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def _remove(handle: int, path: Path) -> None:
+    """Remove a file whose lock one holds exclusively; one that cannot be removed does no harm."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        if _is_at(handle, path):
+            path.unlink()
+
+
+def _silently() -> None:
+    """Wait without a word."""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_kollalab import daemon
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.images import registry
 from pytest_kollalab.points import point
@@ -107,17 +108,11 @@ def find(lab: str) -> Container | None:
 
 
 def _client() -> DockerClient:
-    import docker
-    from docker.errors import DockerException
-
     try:
-        return docker.from_env(timeout=120)
-    except DockerException as error:
-        raise HostError(
-            "docker cannot be used",
-            details=f"the registry is a container, also for virtual machines: {error}",
-            hint="run ./bootstrap: it installs docker and starts its daemon",
-        ) from error
+        return daemon.connect(timeout=120)
+    except HostError as error:
+        error.details = f"the registry is a container, also for virtual machines: {error.details}"
+        raise
 
 
 def _own_address(host: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.traces import Traces
@@ -57,3 +58,17 @@ class Scope:
             wait_for()
         else:
             self._waiting.append(wait_for)
+
+
+class Temporary(ABC):
+    """What is deleted at the end of the block that it is the context of, if not before."""
+
+    @abstractmethod
+    def delete(self) -> None:
+        """Remove it; a second time does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delete()

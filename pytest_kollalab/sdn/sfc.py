@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_kollalab import wait
@@ -56,12 +55,7 @@ class Sfc:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with ExitStack() as undo:
             undo.callback(self._watch.stop)
             for chain in list(self.chains):
@@ -180,7 +174,7 @@ class Sfc:
     def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> Graph:
         """Join chains: what has come to the end of one goes on into that of its next that fits."""
         graph = Graph(self.tenant, links)
-        self.tenant.undo.callback(graph.remove)
+        self.tenant.undo.callback(graph.delete)
         graph.create()
         return graph
 

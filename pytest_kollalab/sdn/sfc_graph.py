@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from pytest_kollalab import wait
 from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api
 from pytest_kollalab.sdn.flows import Flow, look
+from pytest_kollalab.sdn.scope import Temporary
 from pytest_kollalab.sdn.sfc_chain import PATIENCE
 from pytest_kollalab.sdn.sfc_oracle import CLASSIFY, CLASSIFY_PRIORITY
 from pytest_kollalab.wait import NotYet
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant import Tenant
 
 
-class Graph:
+class Graph(Temporary):
     """Chains joined; made by `Sfc.graph`. As a context it is deleted when the block ends.
 
     networking-sfc remembers in register 0 by which chain a packet came; that is what the chains
@@ -32,17 +32,6 @@ class Graph:
         self.tenant = tenant
         self.links = links
         self.id = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.remove()
 
     def create(self) -> None:
         """Make it, and wait for it in the dataplane."""
@@ -61,10 +50,11 @@ class Graph:
                 self._touch()
                 self._await_links(60)
         except WaitError:
-            self.remove()
+            # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
+            self.delete()
             raise
 
-    def remove(self) -> None:
+    def delete(self) -> None:
         """Remove it, and wait until the chains are on their own again; nothing to do is fine."""
         if not self.id:
             return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.sdn import sfc_api
+from pytest_kollalab.sdn.scope import Temporary
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.probe import Probe
@@ -49,7 +49,7 @@ class Traffic:
         return fields
 
 
-class Group:
+class Group(Temporary):
     """A port pair group: functions of which each flow takes one. Made by `Sfc.group` or a chain.
 
     `tap` marks functions that get a copy and pass nothing on. One that a chain made for itself
@@ -70,17 +70,6 @@ class Group:
 
     def __repr__(self) -> str:
         return "|".join(function.name for function in self.functions) or "nobody"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.delete()
 
     def create(self) -> None:
         """Make it, if it is not there."""

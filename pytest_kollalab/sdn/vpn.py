@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
 from pytest_kollalab.sdn.network import Network, Router
 from pytest_kollalab.sdn.probe import Probe
+from pytest_kollalab.sdn.scope import Temporary
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Membership:
         self.vpn.touch()
 
 
-class Vpn:
+class Vpn(Temporary):
     """A BGP VPN, made by `Bgpvpn.l3` or `Bgpvpn.l2`; as a context it is deleted at the end.
 
     `rt` are the route targets both imported and exported, `imports` and `exports` the others.
@@ -67,17 +67,6 @@ class Vpn:
 
     def __repr__(self) -> str:
         return f"Vpn({self.name})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.delete()
 
     @property
     def api(self) -> Any:

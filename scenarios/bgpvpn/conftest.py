@@ -10,6 +10,7 @@ import pytest
 
 from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
 from pytest_kollalab.sdn.tenant import Tenant
+from pytest_kollalab.sdn.vpn import Vpn
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -28,6 +29,16 @@ def vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def ends(bgpvpn: Bgpvpn) -> Ends:
     return bgpvpn.ends()
+
+
+@pytest.fixture(scope="module")
+def vpn(bgpvpn: Bgpvpn, ends: Ends) -> Vpn:
+    """One VPN with both networks."""
+    vpn = bgpvpn.l3()
+    vpn.join(ends.left)
+    vpn.join(ends.right)
+    vpn.wait_converged()
+    return vpn
 
 
 @pytest.fixture(scope="module")

@@ -21,15 +21,6 @@ PINGS = 5
 
 
 @pytest.fixture(scope="module")
-def vpn(bgpvpn: Bgpvpn, ends: Ends) -> Vpn:
-    vpn = bgpvpn.l3()
-    vpn.join(ends.left)
-    vpn.join(ends.right)
-    vpn.wait_converged()
-    return vpn
-
-
-@pytest.fixture(scope="module")
 def site(bgpvpn: Bgpvpn, vpn: Vpn) -> Site:
     return bgpvpn.site("archive", rt=vpn.rt)
 

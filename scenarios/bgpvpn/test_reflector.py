@@ -20,16 +20,6 @@ NODES = ("controller-1", "compute-1", "gateway-1")
 PINGS = 5
 
 
-@pytest.fixture(scope="module")
-def vpn(bgpvpn: Bgpvpn, ends: Ends) -> Vpn:
-    """One VPN with both networks, for the tests that only look."""
-    vpn = bgpvpn.l3()
-    vpn.join(ends.left)
-    vpn.join(ends.right)
-    vpn.wait_converged()
-    return vpn
-
-
 def test_every_node_has_a_session(bgpvpn: Bgpvpn) -> None:
     sessions = bgpvpn.reflector.sessions()
     addresses = {bgpvpn.speakers[node].address for node in NODES}

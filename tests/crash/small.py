@@ -24,7 +24,7 @@ RUN echo tiny > /tiny
 
 @dataclass(frozen=True)
 class SmallRelease(Release):
-    """The newest release with one image of our own, under a tag of its own."""
+    """The newest release with small images of our own, under a tag of its own."""
 
     folder: Path = Path()
 
@@ -33,14 +33,17 @@ class SmallRelease(Release):
         return self.folder
 
 
-def engine(folder: Path, run: str) -> Engine:
-    """The engine over both stages; all its state is below the folder."""
+def add_release(recipe: Path) -> None:
+    """Make the release `test` known; `recipe` is its folder of templates."""
     newest = list(releases.RELEASES.values())[-1]
     fields = {name: getattr(newest, name) for name in ("suite", "python", "as_of", "disabled")}
     wheels = tuple(source for source in newest.sources if source.wheel)
-    releases.RELEASES["test"] = SmallRelease(
-        name="test", sources=wheels, folder=folder / "recipe", **fields
-    )
+    releases.RELEASES["test"] = SmallRelease(name="test", sources=wheels, folder=recipe, **fields)
+
+
+def engine(folder: Path, run: str) -> Engine:
+    """The engine over both stages; all its state is below the folder."""
+    add_release(folder / "recipe")
     paths = Paths(cache=folder / "cache", state=folder / "state")
     given = (Config(release="test"), Options(name=LAB), paths)
     stages = (ToolsStage(*given), ImagesStage(*given, names=["tiny"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +18,21 @@ from pytest_kollalab.errors import ConfigError, StageError
 from pytest_kollalab.images import added, registry
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.releases import Release
 from pytest_kollalab.run import run
 from pytest_kollalab.stages.images import ImagesStage
 from pytest_kollalab.stages.tools import ToolsStage
+from tests.crash.small import TINY, add_release
 
 pytestmark = pytest.mark.xdist_group("images")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "other-project" / "greeter" / "images"
 
-TINY = """\
-FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
-{% block labels %}{% endblock %}
-RUN echo tiny > /tiny
-"""
 # Fails until somebody listens on the port: images are built on the host's network.
 PATIENT = """\
 FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
 {% block labels %}{% endblock %}
 RUN echo about to ask && bash -c ": < /dev/tcp/127.0.0.1/@PORT@"
 """
-
-
-@dataclass(frozen=True)
-class SmallRelease(Release):
-    """The newest release with small images of our own, under a tag of its own."""
-
-    folder: Path = Path()
-
-    @property
-    def data(self) -> Path:
-        return self.folder
 
 
 class Site:
@@ -86,15 +69,12 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("images")
-    newest = list(releases.RELEASES.values())[-1]
     data = folder / "recipe"
-    shutil.copytree(newest.data, data)
+    shutil.copytree(list(releases.RELEASES.values())[-1].data, data)
     for name, text in {"tiny": TINY, "patient": PATIENT.replace("@PORT@", str(port))}.items():
         (data / "overlay" / name).mkdir(parents=True)
         (data / "overlay" / name / "Dockerfile.j2").write_text(text)
-    fields = {name: getattr(newest, name) for name in ("suite", "python", "as_of", "disabled")}
-    wheels = tuple(source for source in newest.sources if source.wheel)
-    releases.RELEASES["test"] = SmallRelease(name="test", sources=wheels, folder=data, **fields)
+    add_release(data)
     made = Site(folder)
     try:
         yield made

@@ -1,5 +1,18 @@
 """A lab of small stages for tests of the plugin, as the text of a conftest.py."""
 
+# A stage whose inputs never change and whose result is always there; `create` and `destroy` follow.
+SMALL_STAGE = """\
+class Small(Stage):
+    def __init__(self, name, *needs, shared=False):
+        self.name, self.needs, self.shared = name, needs, shared
+
+    def inputs(self):
+        return {}
+
+    def gone(self, record):
+        return None
+"""
+
 # What a class SmallLab has below its first lines, and how it takes the place of the real one.
 OF_SMALL_STAGES = """\
     @functools.cached_property
@@ -36,16 +49,9 @@ from pytest_kollalab.errors import StageError
 TRACE = Path(__file__).with_name("trace")
 
 
-class Small(Stage):
-    def __init__(self, name, *needs, shared=False):
-        self.name, self.needs, self.shared = name, needs, shared
-
-    def inputs(self):
-        return {}
-
-    def gone(self, record):
-        return None
-
+"""
+    + SMALL_STAGE
+    + """
     def create(self, work):
         if Path(__file__).with_name(f"break-{self.name}").exists():
             raise StageError(f"{self.name} is full", details="many\\nlines", hint="make room")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.plugin.small_lab import OF_SMALL_STAGES
+from tests.plugin.small_lab import OF_SMALL_STAGES, SMALL_STAGE
 
 # The real plugin, collection and ssh; a lab whose stages make no more than the files that are
 # looked at. Its "ssh" runs the command here, in a shell that finds none of a node's programs.
@@ -26,16 +26,9 @@ from pytest_kollalab.errors import StageError
 HERE = Path(__file__).parent
 
 
-class Small(Stage):
-    def __init__(self, name, *needs, shared=False):
-        self.name, self.needs, self.shared = name, needs, shared
-
-    def inputs(self):
-        return {}
-
-    def gone(self, record):
-        return None
-
+"""
+    + SMALL_STAGE
+    + """
     def create(self, work):
         work.log.write_text("in the log: pass-word-of-the-database\\n")
         if (HERE / f"break-{self.name}").exists():

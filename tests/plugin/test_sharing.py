@@ -118,11 +118,13 @@ def test_workers_build_each_stage_once_and_the_others_say_for_whom_they_wait(
         "create nodes",
     ]
     assert text.count("nodes: build (") == 1
-    holder = r"gw\d, process \d+ \(build nodes, since [\d:]+\)"
+    (builder,) = re.findall(r"\[(gw\d)\] nodes: build \(", text)
+    # Who comes next holds the lock for a moment, to see that nothing is left to do.
+    holder = rf"{builder}, process \d+ \(build nodes, since [\d:]+\)"
     found = re.findall(rf"\[gw\d\] lab: waiting for {holder}; follow it in (.*)", text)
     assert len(found) == 1, text
     assert found[0].endswith("state/labs/lab/logs/nodes.log")
-    assert not is_there(project)
+    assert list((project.path / "state" / "labs").iterdir()) == []
     assert list((project.path / "state" / "runs").iterdir()) == []
 
 
@@ -189,7 +191,7 @@ def test_a_disruptive_test_runs_alone(project: pytest.Pytester) -> None:
             note("out")
 
         @pytest.mark.disruptive
-        def test_disruptive(kollalab):
+        def test_disruptive(kollalab, lab_nodes):
             note("begin")
             time.sleep(0.5)
             note("end")
@@ -203,6 +205,7 @@ def test_a_disruptive_test_runs_alone(project: pytest.Pytester) -> None:
     begin = lines.index("begin")
     assert lines[begin + 1] == "end"
     assert lines[:begin].count("in") == lines[:begin].count("out")
+    assert list((project.path / "state" / "labs").iterdir()) == []
 
 
 def test_a_worker_that_dies_leaves_no_lab(project: pytest.Pytester) -> None:
@@ -257,10 +260,13 @@ def test_the_second_signal_stops_at_once_and_names_the_command(
 def test_a_signal_while_the_lab_is_removed_does_not_stop_that(
     project: pytest.Pytester, sessions: Sessions
 ) -> None:
-    (project.path / "slow-destroy-cloud").write_text("2")
+    slow = project.path / "slow-destroy-cloud"
+    slow.write_text("600")
     process = sessions.start("-k", "test_nodes")
     sessions.await_file("began-destroy-cloud")
     process.send_signal(signal.SIGTERM)
+    sessions.await_word("kollalab: SIGTERM: ")
+    slow.unlink()
     assert process.wait(PATIENCE) == 0, sessions.said()
     assert not is_there(project)
 
@@ -268,7 +274,7 @@ def test_a_signal_while_the_lab_is_removed_does_not_stop_that(
 def test_a_killed_session_is_cleaned_up_by_the_next(
     project: pytest.Pytester, sessions: Sessions
 ) -> None:
-    (project.path / "slow-create-nodes").write_text("60")
+    (project.path / "slow-create-nodes").write_text("600")
     process = sessions.start("-k", "test_nodes")
     sessions.await_file("began-create-nodes")
     process.kill()
@@ -318,7 +324,7 @@ def test_who_leaves_while_another_builds_does_not_wait(
     )
     first = sessions.start("test_images.py")
     sessions.await_file("began")
-    (project.path / "slow-create-nodes").write_text("60")
+    (project.path / "slow-create-nodes").write_text("600")
     second = sessions.start("-k", "test_nodes")
     sessions.await_file("began-create-nodes")
     (project.path / "go").touch()

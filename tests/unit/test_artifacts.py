@@ -99,12 +99,12 @@ def test_a_late_or_failing_source_costs_what_it_would_have_told(tmp_path: Path) 
 
     started = time.monotonic()
     asked = {"a": late, "b": failing, "c": broken, "d": lambda: {"d/x": "text"}}
-    had = artifacts.collect(asked, deadline=0.3)
+    had = artifacts.collect(asked, deadline=2.0)
     stop.set()
     assert time.monotonic() - started < 30
     assert had.files == {"d/x": "text"}
     assert had.problems == (
-        "a: no answer within 0 s",
+        "a: no answer within 2 s",
         "b: ssh failed with exit code 255",
         "c: ZeroDivisionError()",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -13,10 +14,19 @@ from pytest_kollalab.sdn.probe import EchoResult, echo_source
 ADDRESS = "127.0.0.1"
 
 
-@pytest.mark.parametrize(("protocol", "port"), [("tcp", 47131), ("udp", 47132)])
-def test_the_text_comes_back_with_a_name(protocol: str, port: int) -> None:
+def free_port(kind: socket.SocketKind) -> str:
+    """A port that nobody has: any fixed one may be somebody's."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((ADDRESS, 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)]
+)
+def test_the_text_comes_back_with_a_name(protocol: str, kind: socket.SocketKind) -> None:
     text = "x" * (50_000 if protocol == "tcp" else 1000)
-    words = [protocol, ADDRESS, str(port)]
+    words = [protocol, ADDRESS, free_port(kind)]
     with subprocess.Popen(
         [sys.executable, "-c", echo_source(), "listen", *words, "there"], stderr=subprocess.PIPE
     ) as listener:
@@ -24,7 +34,7 @@ def test_the_text_comes_back_with_a_name(protocol: str, port: int) -> None:
             assert listener.stderr is not None
             assert listener.stderr.readline() == b"ready\n"
             done = subprocess.run(
-                [sys.executable, "-", "ask", *words, "5", "0", text],
+                [sys.executable, "-", "ask", *words, "60", "0", text],
                 input=echo_source(),
                 capture_output=True,
                 text=True,
@@ -38,8 +48,9 @@ def test_the_text_comes_back_with_a_name(protocol: str, port: int) -> None:
 
 
 def test_nobody_there() -> None:
+    port = free_port(socket.SOCK_STREAM)
     done = subprocess.run(
-        [sys.executable, "-", "ask", "tcp", ADDRESS, "47133", "5", "0", "hello"],
+        [sys.executable, "-", "ask", "tcp", ADDRESS, port, "60", "0", "hello"],
         input=echo_source(),
         capture_output=True,
         text=True,

@@ -6,12 +6,14 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from pytest_kollalab import lock
 from pytest_kollalab.errors import BusyError
-from pytest_kollalab.lock import Lease, Turns, exclusive, holder
+from pytest_kollalab.lock import Lease, Turns, exclusive, held_for, holder
 
 HOLD = """
 import sys
@@ -107,17 +109,19 @@ def test_who_comes_while_the_last_one_removes_waits(tmp_path: Path) -> None:
     last, comer = Lease(tmp_path / "lab.lease"), Lease(tmp_path / "lab.lease")
     assert last.claim()
 
-    class Told(Exception):  # noqa: N818
-        pass
-
-    def told() -> None:
-        raise Told
-
     with pytest.raises(Told):
-        comer.take(told)
+        comer.take(tell)
     last.release()
-    comer.take(told)
+    comer.take(never)
     comer.release()
+
+
+class Told(Exception):  # noqa: N818
+    pass
+
+
+def tell() -> None:
+    raise Told
 
 
 def never() -> None:
@@ -157,5 +161,83 @@ def test_workers_of_a_run_are_no_others(tmp_path: Path) -> None:
     two.release()
     assert three.claim()
     three.forget()
-    assert [each.name for each in tmp_path.iterdir()] == ["lab.lease"]
+    assert list(tmp_path.iterdir()) == []
     three.release()
+
+
+def test_the_file_goes_with_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lock"
+    with exclusive(path, "x"):
+        assert held_for(path) == "x"
+    assert held_for(path) == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_another_by_now_stays(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lock"
+    with exclusive(path, "x"):
+        path.unlink()
+        path.write_text("of somebody else")
+    assert path.read_text() == "of somebody else"
+
+
+def test_of_many_at_a_lock_whose_file_comes_and_goes_one_is_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "POLL", 0.0)
+    path = tmp_path / "lab.lock"
+    inside = tmp_path / "inside"
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(50):
+            with exclusive(path, str(number)):
+                inside.touch(exist_ok=False)
+                inside.unlink()
+                done.append(number)
+
+    with ThreadPoolExecutor(6) as pool:
+        for job in [pool.submit(work, number) for number in range(6)]:
+            job.result()
+    assert len(done) == 300
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waited_for_a_lease_that_is_gone_has_the_new_one(tmp_path: Path) -> None:
+    last, comer, third = (Lease(tmp_path / "lab.lease", run) for run in "abc")
+    assert last.claim()
+
+    def told() -> None:
+        # By now the comer has opened the file.
+        last.forget()
+        last.release()
+
+    comer.take(told)
+    assert third.is_shared()
+    assert third.others()
+    assert not third.claim()
+    comer.release()
+    assert third.claim()
+    third.release()
+
+
+def test_the_files_of_a_lab_stay_while_somebody_has_it(tmp_path: Path) -> None:
+    user, other = Lease(tmp_path / "lab.lease", "a"), Lease(tmp_path / "lab.lease", "b")
+    user.take()
+    assert not other.claim()
+    other.forget()
+    assert other.others()
+    user.release()
+
+
+@pytest.mark.parametrize("how", ["together", "alone"])
+def test_nobody_is_beside_one_alone_after_the_files_were_to_go(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "lab"
+    with getattr(Turns(path), how)(never):
+        Turns(path).forget()
+        with pytest.raises(Told), Turns(path).alone(tell):
+            pass
+    Turns(path).forget()
+    assert not list(tmp_path.glob("lab.*"))
+    with Turns(path).alone(never):
+        pass

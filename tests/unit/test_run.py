@@ -53,7 +53,7 @@ def test_a_deadline_ends_the_command() -> None:
     started = time.monotonic()
     with pytest.raises(CommandError, match="did not end within"):
         run(python("import time; time.sleep(60)"), timeout=0.3)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_a_deadline_ends_a_streaming_command(tmp_path: Path) -> None:
