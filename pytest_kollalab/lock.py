@@ -82,8 +82,11 @@ def exclusive(
         os.pwrite(handle, json.dumps(table).encode(), 0)
         yield
     finally:
-        _remove(handle, path)
-        os.close(handle)
+        try:
+            _remove(handle, path)
+        finally:
+            # Also when a signal comes in between.
+            os.close(handle)
 
 
 class Lease:
