@@ -248,8 +248,16 @@ class Tenant(Scope):
         for port in probe.ports:
 
             def look(port: Port = port) -> bool | NotYet:
-                done = self.ssh.run(probe.node, ["ip", "link", "show", port.device], check=False)
-                return done.returncode == 0 or NotYet(done.stderr.strip())
+                # The kernel takes a moment to be done with the device that was there before.
+                here, there = (
+                    self.ssh.run(
+                        probe.node, ["ip", *place, "link", "show", port.device], check=False
+                    )
+                    for place in ((), ("-n", probe.namespace.name))
+                )
+                if here.returncode:
+                    return NotYet(here.stderr.strip())
+                return there.returncode != 0 or NotYet("the one before is still there")
 
             wait.until(f"{port.device} to be there again", look, timeout=60 * self.patience)
             self._plug(probe.namespace, probe.network, port)
