@@ -97,7 +97,7 @@ def test_who_was_refused_for_its_as_tries_again(
         with bgpvpn.reflector.expecting(speaker.address, "remote-as 64999"):
             bgpvpn.reflector.await_complaint(speaker.address, "Bad Peer AS")
         # It waits for 20 to 30 s after an error.
-        speaker.wait_established(45)
+        speaker.wait_established(35)
     finally:
         speaker.restart()
         bgpvpn.announced(ends.near, within=60)
