@@ -13,7 +13,7 @@ from pytest_kollalab.cli.orderly import orderly
 @verb
 @click.argument("state")
 def save(state: str, **given: Any) -> None:
-    """Save nodes and cloud as they are, memory included, under a name."""
+    """Save nodes and cloud as they are under a name; of virtual machines the memory as well."""
     lab = make_lab((), **given)
     with orderly(lab):
         lab.save(state)

@@ -22,6 +22,8 @@ from pytest_kollalab.providers import docker_node_image
 from pytest_kollalab.stages.pulled import BELOW, PulledImagesStage, images_stage
 from pytest_kollalab.stages.tools import ToolsStage
 
+OF_LAB = "kollalab.lab"
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
@@ -86,7 +88,10 @@ def images(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
     if is_held(paths.cache / "stages" / "images.lock"):
         return
     api: Any = client.api
-    listed = [api.inspect_image(each["Id"]) for each in api.images(filters={"label": [LABEL]})]
+    ours = api.images(filters={"label": [LABEL]})
+    # Those of a saved state go with their lab.
+    ours = [each for each in ours if OF_LAB not in (each["Labels"] or {})]
+    listed = [api.inspect_image(each["Id"]) for each in ours]
     running = {each["ImageID"] for each in api.containers(all=True)}
     groups: dict[str, list[dict[str, Any]]] = {}
     for image in listed:

@@ -60,7 +60,7 @@ def in_use(paths: Paths, lab: str) -> bool:
 
 
 def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
-    """Containers, networks and volumes by lab, where the lab has no records any more."""
+    """Containers, networks, volumes and images by lab, where the lab has no records any more."""
     found: dict[str, list[tuple[str, str, float]]] = {}
     for kind, thing, name, made in _tagged(client):
         labels = thing.get("Labels") or {}
@@ -69,7 +69,7 @@ def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
     for lab, things in sorted(found.items()):
         counts = [
             f"{number} {kind}{'s' if number > 1 else ''}"
-            for kind in ("container", "network", "volume")
+            for kind in ("container", "network", "volume", "image")
             if (number := sum(each[0] == kind for each in things))
         ]
         age = time.time() - max(made for *_, made in things)
@@ -122,8 +122,9 @@ class _Remove:
             "container": lambda name: api.remove_container(name, force=True, v=True),
             "network": api.remove_network,
             "volume": lambda name: api.remove_volume(name, force=True),
+            "image": lambda name: api.remove_image(name, force=True),
         }
-        for kinds in (("container",), ("network", "volume")):
+        for kinds in (("container",), ("network", "volume", "image")):
             names = [(how[kind], name) for kind, name, _ in self.things if kind in kinds]
             with ThreadPoolExecutor() as pool:
                 jobs = [pool.submit(remove, name) for remove, name in names]
@@ -158,6 +159,8 @@ def _tagged(client: DockerClient) -> Iterator[tuple[str, dict[str, Any], str, fl
         yield "network", each, each["Id"], _when(each["Created"])
     for each in api.volumes(filters=only)["Volumes"] or []:
         yield "volume", each, each["Name"], _when(each["CreatedAt"])
+    for each in api.images(filters=only):
+        yield "image", each, each["Id"], float(each["Created"])
 
 
 def _when(text: str) -> float:

@@ -66,12 +66,13 @@ class Provider(Protocol):
 
     `slowness` scales the deadlines of whoever waits for nodes. `own_clock` says that each node has
     a clock of its own, which a restored node has to be told anew, `can_save` that nodes can be
-    saved and restored at all.
+    saved and restored at all, memory included with `keeps_memory`.
     """
 
     name: str
     own_clock: bool
     can_save: bool
+    keeps_memory: bool
 
     @property
     def slowness(self) -> float:
@@ -115,9 +116,10 @@ class Provider(Protocol):
         """What Kolla-Ansible must know about each node: node -> variables."""
 
     def save(self, lab: str, name: str) -> None:
-        """Save all nodes as they are at one moment, memory included, all of them or none.
+        """Save all nodes as they are at one moment, all of them or none; they go on.
 
-        The name is not in use. Raises HostError where that cannot be done.
+        Their memory is part of it if the provider `keeps_memory`; else nodes that are restored
+        start from their files. The name is not in use. Raises HostError where that cannot be done.
         """
 
     def restore(self, lab: str, name: str) -> None:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import daemon, state
+from pytest_kollalab import daemon
 from pytest_kollalab.config import NodesConfig
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.paths import Paths
@@ -30,6 +30,8 @@ from pytest_kollalab.providers import (
 )
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_networks import cannot_make
+from pytest_kollalab.providers.docker_owned import Owned, other_home
+from pytest_kollalab.providers.docker_saves import DockerSaves
 from pytest_kollalab.providers.docker_spec import resource_name
 from pytest_kollalab.state import digest
 from pytest_kollalab.wait import until
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 MEMORY = 7 * 2**30
 REMOVE_TIMEOUT = 30.0
-STAGE = "nodes"
 
 
 class DockerProvider:
@@ -48,12 +49,12 @@ class DockerProvider:
     name = "docker"
     slowness = 1.0
     own_clock = False
-    can_save = False
+    can_save = True
+    keeps_memory = False
 
     def __init__(self, mirror: str, paths: Paths) -> None:
         self.mirror = mirror
         self.paths = paths
-        self._home = paths.state
 
     @cached_property
     def client(self) -> DockerClient:
@@ -132,8 +133,10 @@ class DockerProvider:
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
         """Name what is missing or does not run."""
         wanted = list(made["nodes"]) + ([REGISTRY] if made["registry"] else [])
-        running = {each["Names"][0].lstrip("/") for each in self._containers(lab)}
-        networks = {network["Name"] for network in self._networks(lab)}
+        running = {
+            each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
+        }
+        networks = {network["Name"] for network in self._owned.networks(lab)}
         for thing in wanted:
             if resource_name(lab, thing) not in running:
                 return f"{thing} does not run"
@@ -147,18 +150,20 @@ class DockerProvider:
         from docker.errors import APIError
 
         api = self.client.api
-        containers = [each["Id"] for each in self._containers(lab, all=True)]
+        containers = [each["Id"] for each in self._owned.containers(lab)]
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._remove_container, containers))
             point("nodes:containers-removed")
             # Volumes take as long as the files in them, networks as long as the kernel.
             jobs = [
                 pool.submit(api.remove_volume, volume["Name"], force=True)
-                for volume in self._volumes(lab)
+                for volume in self._owned.volumes(lab)
             ]
             jobs += [
-                pool.submit(self._remove_network, network["Id"]) for network in self._networks(lab)
+                pool.submit(self._remove_network, network["Id"])
+                for network in self._owned.networks(lab)
             ]
+            jobs.append(pool.submit(self._saves.remove_images, lab))
         try:
             for job in jobs:
                 job.result()
@@ -203,32 +208,29 @@ class DockerProvider:
         """Kolla variables of each node."""
         return docker_globals.host_vars(made)
 
-    def _containers(self, lab: str, **options: Any) -> list[dict[str, Any]]:
-        return self._ours(self.client.api.containers(filters=_tagged(lab), **options))
-
-    def _networks(self, lab: str) -> list[dict[str, Any]]:
-        return self._ours(self.client.api.networks(filters=_tagged(lab)))
-
-    def _volumes(self, lab: str) -> list[dict[str, Any]]:
-        return self._ours(self.client.api.volumes(filters=_tagged(lab))["Volumes"] or [])
-
-    def _ours(self, things: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [thing for thing in things if other_home(thing, self._home) is None]
-
     def save(self, lab: str, name: str) -> None:
-        """Refuse: a container's processes cannot be saved as they run."""
-        raise _cannot_save()
+        """Save the files of all nodes at one moment; they stand still for it, and go on."""
+        self._saves.save(lab, name)
 
     def restore(self, lab: str, name: str) -> None:
-        """Refuse."""
-        raise _cannot_save()
+        """Make the nodes anew from these files: what ran on them starts as after a power cut."""
+        self._saves.restore(lab, name)
 
     def saved(self, lab: str) -> list[str]:
-        """Nothing ever is."""
-        return []
+        """The names under which all nodes are saved."""
+        return self._saves.saved(lab)
 
     def clear(self, lab: str, name: str) -> None:
-        """There is nothing to forget."""
+        """Forget what was saved, whole or half, and have the nodes go on."""
+        self._saves.clear(lab, name)
+
+    @property
+    def _owned(self) -> Owned:
+        return Owned(self.client, self.paths.state)
+
+    @property
+    def _saves(self) -> DockerSaves:
+        return DockerSaves(self._owned)
 
     def _remove_container(self, container: str) -> None:
         from docker.errors import APIError, NotFound
@@ -260,7 +262,9 @@ class DockerProvider:
         found |= {volume["Name"]: volume for volume in api.volumes()["Volumes"] or []}
         wanted = [*NETWORKS, *nodes, *(f"{node}-docker" for node in nodes), REGISTRY]
         taken = sorted(found.keys() & {resource_name(lab, thing) for thing in wanted})
-        homes = sorted({str(h) for name in taken if (h := other_home(found[name], self._home))})
+        homes = sorted(
+            {str(h) for name in taken if (h := other_home(found[name], self.paths.state))}
+        )
         if homes:
             raise StageError(
                 f"there is a lab {lab} of another user, or of another folder of state",
@@ -330,28 +334,3 @@ def too_small(memory: int) -> Iterator[Problem]:
             f"{memory / 2**30:.1f} GiB of memory; a lab needs {MEMORY / 2**30:.0f}",
             "use a host with more memory",
         )
-
-
-def other_home(thing: Mapping[str, Any], home: Path) -> Path | None:
-    """The folder of state of the lab that docker's answer belongs to, if that is another's.
-
-    A lab without records is nobody's: whoever has its name may remove what is left of it.
-    """
-    labels = thing.get("Labels") or {}
-    other, lab = labels.get("kollalab.home"), labels.get("kollalab.lab", "")
-    if other is None or Path(other) == home or not state.has_records(Path(other), lab):
-        return None
-    return Path(other)
-
-
-def _cannot_save() -> HostError:
-    return HostError(
-        "the docker provider cannot save nodes and bring them back",
-        details="its nodes are containers, whose running processes nothing saves as a whole",
-        hint="make the lab of virtual machines, with the provider libvirt; or build the cloud anew "
-        "with --fresh cloud",
-    )
-
-
-def _tagged(lab: str) -> dict[str, list[str]]:
-    return {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}

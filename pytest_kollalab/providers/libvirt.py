@@ -47,6 +47,7 @@ class LibvirtProvider:
     name = "libvirt"
     own_clock = True
     can_save = True
+    keeps_memory = True
 
     def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
         self.host = Host(uri, paths.state)

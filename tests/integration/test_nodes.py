@@ -7,28 +7,24 @@ import secrets
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 
 from pytest_kollalab import state
 from pytest_kollalab.cloud import accord
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Work
 from pytest_kollalab.errors import StageError
-from pytest_kollalab.paths import Paths, default_paths
 from pytest_kollalab.providers import NODES, addresses, docker_networks, docker_spec
-from pytest_kollalab.providers.docker import DockerProvider
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.redaction import Redactor
 from pytest_kollalab.ssh import Ssh
-from pytest_kollalab.stages.nodes import NodesStage, await_node
+from pytest_kollalab.stages.nodes import await_node
 from pytest_kollalab.state import Record, Tag
 from pytest_kollalab.wait import NotYet, until
+from tests.integration.docker_lab import Built, left
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
 # Two runs on one host, each with a state of its own, must not meet.
@@ -38,57 +34,9 @@ BROKEN = f"itest-broken-{RUN}"
 FOREIGN = f"itest-foreign-{RUN}"
 
 
-class Built:
-    """A lab that has nothing but nodes."""
-
-    def __init__(self, folder: Path, lab: str = LAB) -> None:
-        options = Options(name=lab)
-        paths = Paths(cache=default_paths().cache, state=folder)
-        self.lab = lab
-        self.provider = DockerProvider(options.mirror, paths)
-        self.stage = NodesStage(Config(), options, paths, provider=self.provider)
-        self.folder = folder
-        self.made: Mapping[str, Any] = {}
-
-    def work(self, undo: ExitStack | None = None) -> Work:
-        folder = self.folder / "nodes"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        return Work(
-            key="key",
-            tag=Tag(self.lab, "nodes", "key", self.folder.name),
-            made={"images": {}},
-            folder=folder,
-            log=self.folder / "nodes.log",
-            undo=undo or ExitStack(),
-        )
-
-    def create(self) -> None:
-        with ExitStack() as undo:
-            self.made = self.stage.create(self.work(undo))
-            undo.pop_all()
-
-    def destroy(self) -> None:
-        self.stage.destroy(self.work())
-
-    def run(self, node: str, script: str) -> str:
-        ssh = Ssh(Path(self.made["ssh_config"]))
-        return ssh.run(node, ["sh", "-c", script], timeout=60).stdout.strip()
-
-
-def left(lab: str) -> list[str]:
-    """Everything of a lab that docker still has."""
-    client = docker.from_env()
-    only: Any = {"label": f"kollalab.lab={lab}"}
-    return [
-        *(str(container.name) for container in client.containers.list(all=True, filters=only)),
-        *(str(network.name) for network in client.networks.list(filters=only)),
-        *(str(volume.name) for volume in client.volumes.list(filters=only)),
-    ]
-
-
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    built = Built(tmp_path_factory.mktemp("nodes"))
+    built = Built(tmp_path_factory.mktemp("nodes"), LAB)
     built.destroy()
     built.create()
     yield built

@@ -57,9 +57,8 @@ def test_without_a_golden_state_it_says_how_to_get_one(pytester: pytest.Pytester
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=2)
-    # Here the nodes would be containers.
-    result.stdout.fnmatch_lines(["*the docker provider cannot save nodes*"])
-    result.stdout.fnmatch_lines(["*what now: make the lab of virtual machines*"])
+    result.stdout.fnmatch_lines(["*has no saved state 'golden'*"])
+    result.stdout.fnmatch_lines(["*what now: kollalab save NAME makes one*"])
 
 
 def test_whoever_uses_it_runs_alone(pytester: pytest.Pytester) -> None:

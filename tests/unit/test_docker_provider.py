@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.config import Options
-from pytest_kollalab.errors import ConfigError, HostError
+from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import (
     NETWORKS,
@@ -181,12 +181,7 @@ def test_auto_is_docker(tmp_path: Path) -> None:
         choose(Options(provider="libvrt"), paths)
 
 
-def test_containers_cannot_be_saved_and_say_so(tmp_path: Path) -> None:
+def test_containers_are_saved_without_their_memory(tmp_path: Path) -> None:
     provider = choose(Options(), Paths(cache=tmp_path, state=tmp_path))
-    assert not provider.can_save
-    assert provider.saved("lab") == []
-    for act in (provider.save, provider.restore):
-        with pytest.raises(HostError, match="cannot save") as caught:
-            act("lab", "golden")
-        assert "containers" in caught.value.details
-        assert "libvirt" in caught.value.hint
+    assert provider.can_save
+    assert not provider.keeps_memory

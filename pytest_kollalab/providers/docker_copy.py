@@ -1,0 +1,100 @@
+"""The copying of volumes: in a container of its own, so that it works on a remote daemon too."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.errors import HostError, StageError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+BELOW = "/volumes"
+TIMEOUT = 600
+# Where docker keeps what a container wrote tells which folders hide others by attributes that
+# only who may administer the system can read and write.
+CAPABILITIES = ("SYS_ADMIN",)
+
+
+class Volumes:
+    """The volumes that are copied between, as a container sees all of them.
+
+    They are seen through the one folder that all are in: files are linked within a mount only.
+    """
+
+    def __init__(self, client: DockerClient, names: Sequence[str]) -> None:
+        found = {name: str(client.api.inspect_volume(name)["Mountpoint"]) for name in names}
+        if not all(found.values()):
+            raise HostError(
+                "docker does not tell where its volumes are",
+                hint="saved states need volumes of docker's own driver, `local`",
+            )
+        self.client = client
+        self.root = posixpath.commonpath(list(found.values()))
+        self._there = found
+
+    def path(self, name: str, *parts: str) -> str:
+        """Where something in a volume is, in the container."""
+        below = posixpath.relpath(self._there[name], self.root)
+        return posixpath.normpath(posixpath.join(BELOW, below, *parts))
+
+    def copy(
+        self,
+        name: str,
+        image: str,
+        pairs: Sequence[tuple[str, str]],
+        trash: str,
+        labels: Mapping[str, str],
+    ) -> None:
+        """Make what each pair names first also what is at its second; return when it is."""
+        words = [word for pair in pairs for word in pair]
+        container = self._start(name, image, [_script(), "copy", trash, *words], labels)
+        try:
+            code = container.wait(timeout=TIMEOUT)["StatusCode"]
+            said = container.logs().decode(errors="replace").strip()
+        finally:
+            container.remove(force=True)
+        if code:
+            raise StageError(
+                "what the nodes' docker keeps could not be copied",
+                details=said,
+                hint="see whether the disk of docker's volumes is full, then run again",
+            )
+
+    def throw_away(self, name: str, image: str, trash: str, labels: Mapping[str, str]) -> None:
+        """Remove a folder, and do not wait for it: it takes as long as there are files in it."""
+        self._start(name, image, ['rm -rf "$1"', "rm", trash], labels, auto_remove=True)
+
+    def _start(
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        labels: Mapping[str, str],
+        **options: Any,
+    ) -> Any:
+        from docker.errors import NotFound
+
+        with suppress(NotFound):
+            # That of a run that was killed goes on by itself.
+            self.client.api.remove_container(name, force=True)
+        return self.client.containers.run(
+            image,
+            ["sh", "-euc", *command],
+            name=name,
+            cap_add=list(CAPABILITIES),
+            security_opt=["apparmor=unconfined", "label=disable"],
+            network_mode="none",
+            volumes={self.root: {"bind": BELOW, "mode": "rw"}},
+            labels=dict(labels),
+            detach=True,
+            **options,
+        )
+
+
+def _script() -> str:
+    return (files("pytest_kollalab.providers") / "docker_copy.sh").read_text(encoding="utf-8")

@@ -1,0 +1,265 @@
+"""The saved states of nodes that are containers: their file systems, at one moment.
+
+Nothing saves the memory of what runs in a container. So nodes stand still while their files are
+copied, and go on; brought back, they start from these files as after a power cut, which all that
+keeps data in a cloud is made for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.points import point
+from pytest_kollalab.providers.docker_copy import Volumes
+from pytest_kollalab.providers.docker_owned import Owned, Thing
+from pytest_kollalab.providers.docker_spec import resource_name
+
+REPOSITORY = "kollalab/saved"
+# Labels: of which saved state a thing is, which node a container is, all nodes of a saved state,
+# and what a node's container is made from.
+SAVE, NODE, NODES, MADE_FROM = (f"kollalab.{name}" for name in ("save", "node", "nodes", "config"))
+TRASH = ".trash"
+
+
+class DockerSaves:
+    """The saved states of the labs of a daemon.
+
+    A state is a volume with what the nodes' own docker keeps, and an image of each node's root.
+    The images get their names when all the rest is there.
+    """
+
+    def __init__(self, owned: Owned) -> None:
+        self.owned = owned
+        self.client = owned.client
+
+    def save(self, lab: str, name: str) -> None:
+        """Save all nodes under a name that is not used yet. Raises StageError; then none is."""
+        nodes = self._running(lab)
+        first = next(iter(nodes.values()))
+        labels = _tag(first["Labels"]) | {SAVE: name, NODES: ",".join(nodes)}
+        volume = _volume(lab, name)
+        api: Any = self.client.api
+        self._remove(lab, name)
+        try:
+            api.create_volume(volume, labels=labels)
+            point("saves:volume-made")
+            self._each(nodes.values(), lambda node: api.pause(node["Id"]))
+            point("saves:paused")
+            volumes = Volumes(self.client, [volume, *(_kept(lab, node) for node in nodes)])
+            pairs = [(volumes.path(_kept(lab, node)), volumes.path(volume, node)) for node in nodes]
+            with ThreadPoolExecutor() as pool:
+                copying = pool.submit(
+                    volumes.copy,
+                    resource_name(lab, "copy"),
+                    first["ImageID"],
+                    pairs,
+                    volumes.path(volume, TRASH),
+                    _tag(first["Labels"]),
+                )
+                jobs = {
+                    node: pool.submit(self._commit, found, labels) for node, found in nodes.items()
+                }
+            copying.result()
+            images = {node: job.result() for node, job in jobs.items()}
+            point("saves:copied")
+            for node, image in images.items():
+                api.tag(image, REPOSITORY, _image_tag(lab, node, name))
+                point("saves:saved-one")
+            point("saves:saved")
+        except BaseException:
+            self.clear(lab, name)
+            raise
+        self._go_on(lab)
+
+    def restore(self, lab: str, name: str) -> None:
+        """Make all nodes anew from what was saved, and start them.
+
+        Raises StageError, and changes nothing, when a part of it is not there.
+        """
+        images = self._whole(lab).get(name)
+        if images is None:
+            raise StageError(
+                f"there is no saved state {name} of all nodes",
+                details="an image or the volume of it is gone; nothing has been changed",
+                hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
+            )
+        volume, labels = _volume(lab, name), self._labels(lab, name)
+        volumes = Volumes(self.client, [volume, *(_kept(lab, node) for node in images)])
+        trash = volumes.path(volume, TRASH)
+        image = next(iter(images.values()))["Id"]
+        self._each(self.owned.containers(lab, NODE), self._remove_container)
+        self._sweep(lab)
+        point("saves:nodes-removed")
+        pairs = [(volumes.path(volume, node), volumes.path(_kept(lab, node))) for node in images]
+        helper = resource_name(lab, "copy")
+        with ThreadPoolExecutor() as pool:
+            made = [pool.submit(self._make, lab, node, images[node]) for node in images]
+            copying = pool.submit(volumes.copy, helper, image, pairs, trash, labels)
+        copying.result()
+        containers = [job.result() for job in made]
+        point("saves:restored-files")
+        for container in containers:
+            self.client.api.start(container)
+            point("saves:restored-one")
+        volumes.throw_away(helper, image, trash, labels)
+        point("saves:restored")
+
+    def saved(self, lab: str) -> list[str]:
+        """The names under which all nodes are saved."""
+        return sorted(self._whole(lab))
+
+    def clear(self, lab: str, name: str) -> None:
+        """Forget what was saved under a name, whole or not, and have the nodes go on."""
+        self._go_on(lab)
+        self._remove(lab, name)
+
+    def remove_images(self, lab: str) -> None:
+        """Remove the images of all saved states of a lab; the volumes are found by tag."""
+        self._each(self.owned.images(lab, SAVE), self._remove_image)
+
+    def _remove(self, lab: str, name: str) -> None:
+        # Whatever still copies into it is of a run that was killed.
+        for each in self.owned.containers(lab):
+            if each["Names"][0].lstrip("/") == resource_name(lab, "copy"):
+                self._remove_container(each)
+        self._each(self.owned.images(lab, f"{SAVE}={name}"), self._remove_image)
+        point("saves:cleared-one")
+        for volume in self.owned.volumes(lab, f"{SAVE}={name}"):
+            self.client.api.remove_volume(volume["Name"], force=True)
+
+    def _commit(self, node: Thing, labels: Mapping[str, str]) -> str:
+        made_from = self.client.api.inspect_container(node["Id"])
+        about = {**labels, MADE_FROM: json.dumps(body_of(made_from))}
+        found: Any = self.client.api.commit(node["Id"], conf={"Labels": about})
+        return str(found["Id"])
+
+    def _make(self, lab: str, node: str, image: Thing) -> str:
+        api: Any = self.client.api
+        body = json.loads(image["Labels"][MADE_FROM])
+        first, *others = body.pop("Networks").items()
+        body["NetworkingConfig"] = {"EndpointsConfig": {first[0]: _endpoint(first[1])}}
+        made: str = api.create_container_from_config(
+            {**body, "Image": image["Id"]}, resource_name(lab, node)
+        )["Id"]
+        point("saves:node-made")
+        for network, address in others:
+            api.connect_container_to_network(made, network, ipv4_address=address)
+        return made
+
+    def _running(self, lab: str) -> dict[str, Thing]:
+        found = self.owned.containers(lab, NODE)
+        stopped = [each["Labels"][NODE] for each in found if each["State"] != "running"]
+        if stopped or not found:
+            raise StageError(
+                f"{' and '.join(sorted(stopped)) or 'the nodes'} of lab {lab} cannot be saved",
+                details="the container does not run, or is not there",
+                hint="kollalab up builds what is missing",
+            )
+        return {each["Labels"][NODE]: each for each in sorted(found, key=lambda e: e["Names"])}
+
+    def _whole(self, lab: str) -> dict[str, dict[str, Thing]]:
+        """The saved states of which all is there: name -> node -> its image."""
+        names = {tag: each for each in self.owned.images(lab, SAVE) for tag in _names(each)}
+        found = {}
+        for volume in self.owned.volumes(lab, SAVE):
+            save, nodes = volume["Labels"][SAVE], volume["Labels"][NODES].split(",")
+            images = {
+                node: names.get(f"{REPOSITORY}:{_image_tag(lab, node, save)}") for node in nodes
+            }
+            whole = {node: image for node, image in images.items() if image is not None}
+            if len(whole) == len(nodes):
+                found[save] = whole
+        return found
+
+    def _labels(self, lab: str, name: str) -> dict[str, str]:
+        volume, *_ = self.owned.volumes(lab, f"{SAVE}={name}")
+        return _tag(volume["Labels"])
+
+    def _go_on(self, lab: str) -> None:
+        still = [e for e in self.owned.containers(lab, NODE) if e["State"] == "paused"]
+        self._each(still, lambda node: self.client.api.unpause(node["Id"]))
+
+    def _remove_container(self, container: Thing) -> None:
+        from docker.errors import NotFound
+
+        with suppress(NotFound):
+            self.client.api.remove_container(container["Id"], force=True, v=True)
+        point("saves:node-removed")
+
+    def _remove_image(self, image: Thing) -> None:
+        from docker.errors import APIError
+
+        for name in _names(image) or [image["Id"]]:
+            try:
+                self.client.api.remove_image(name, force=True)
+            except APIError as error:
+                # A node that was brought back is made of it: it goes when that one has gone.
+                if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                    raise
+
+    def _sweep(self, lab: str) -> None:
+        """Remove the images that have lost their names already."""
+        found = self.owned.images(lab, SAVE)
+        self._each((image for image in found if not _names(image)), self._remove_image)
+
+    def _each(self, things: Iterable[Thing], act: Callable[[Thing], Any]) -> None:
+        with ThreadPoolExecutor() as pool:
+            jobs = [pool.submit(act, thing) for thing in things]
+        for job in jobs:
+            job.result()
+
+
+def body_of(container: Mapping[str, Any]) -> dict[str, Any]:
+    """What a container was made from, out of docker's `inspect`; `Networks` are name -> address."""
+    config = {
+        name: container["Config"][name]
+        for name in ("Hostname", "Cmd", "Env", "Tty", "StopSignal", "Labels")
+    }
+    config["Labels"] = {
+        k: v for k, v in config["Labels"].items() if k not in (SAVE, NODES, MADE_FROM)
+    }
+    host = dict(container["HostConfig"])
+    # Docker fills an empty volume with what the image has there: not while it is being copied to.
+    host["Mounts"] = [
+        {**mount, "VolumeOptions": {**(mount.get("VolumeOptions") or {}), "NoCopy": True}}
+        for mount in host["Mounts"]
+    ]
+    mode = host["NetworkMode"]
+    found = container["NetworkSettings"]["Networks"]
+    networks = {name: found[name]["IPAMConfig"]["IPv4Address"] for name in found}
+    first = {mode: networks.pop(mode)}
+    return {**config, "HostConfig": host, "Networks": first | networks}
+
+
+def _names(image: Thing) -> list[str]:
+    return [name for name in image["RepoTags"] or () if name != "<none>:<none>"]
+
+
+def _endpoint(address: str) -> dict[str, Any]:
+    return {"IPAMConfig": {"IPv4Address": address}}
+
+
+def _tag(labels: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in labels.items()
+        if name.startswith("kollalab.") and name not in (SAVE, NODE, NODES, MADE_FROM)
+    }
+
+
+def _volume(lab: str, name: str) -> str:
+    return resource_name(lab, f"saved-{name}")
+
+
+def _kept(lab: str, node: str) -> str:
+    return resource_name(lab, f"{node}-docker")
+
+
+def _image_tag(lab: str, node: str, name: str) -> str:
+    return f"{lab}-{node}-{name}"

@@ -1,0 +1,67 @@
+"""A lab of docker nodes without images of a cloud, made by the real stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Work
+from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.providers.docker import DockerProvider
+from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.stages.nodes import NodesStage
+from pytest_kollalab.state import Tag
+
+
+class Built:
+    """A lab that has nothing but nodes."""
+
+    def __init__(self, folder: Path, lab: str) -> None:
+        options = Options(name=lab)
+        paths = Paths(cache=default_paths().cache, state=folder)
+        self.lab = lab
+        self.provider = DockerProvider(options.mirror, paths)
+        self.stage = NodesStage(Config(), options, paths, provider=self.provider)
+        self.folder = folder
+        self.made: Mapping[str, Any] = {}
+
+    def work(self, undo: ExitStack | None = None) -> Work:
+        folder = self.folder / "nodes"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return Work(
+            key="key",
+            tag=Tag(self.lab, "nodes", "key", self.folder.name),
+            made={"images": {}},
+            folder=folder,
+            log=self.folder / "nodes.log",
+            undo=undo or ExitStack(),
+        )
+
+    def create(self) -> None:
+        with ExitStack() as undo:
+            self.made = self.stage.create(self.work(undo))
+            undo.pop_all()
+
+    def destroy(self) -> None:
+        self.stage.destroy(self.work())
+
+    def run(self, node: str, script: str) -> str:
+        ssh = Ssh(Path(self.made["ssh_config"]))
+        return ssh.run(node, ["sh", "-c", script], timeout=60).stdout.strip()
+
+
+def left(lab: str) -> list[str]:
+    """Everything of a lab that docker still has."""
+    client = docker.from_env()
+    only: Any = {"label": f"kollalab.lab={lab}"}
+    return [
+        *(str(container.name) for container in client.containers.list(all=True, filters=only)),
+        *(str(network.name) for network in client.networks.list(filters=only)),
+        *(str(volume.name) for volume in client.volumes.list(filters=only)),
+        *(str(image.short_id) for image in client.images.list(filters=only)),
+    ]

@@ -1,0 +1,46 @@
+"""What a docker node was made from, out of docker's own answer; nothing of a saved state in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_kollalab.providers.docker_saves import body_of
+
+ADDRESSES = {"lab-provisioning": "10.0.0.11", "lab-management": "10.0.1.11"}
+LABELS = {"kollalab.lab": "lab", "kollalab.node": "compute-1"}
+
+
+def answer(**labels: str) -> dict[str, Any]:
+    volume = {"Type": "volume", "Source": "lab-compute-1-docker", "Target": "/var/lib/docker"}
+    networks = {
+        name: {"IPAMConfig": {"IPv4Address": address}, "MacAddress": "02:42:0a:00:00:0b"}
+        for name, address in sorted(ADDRESSES.items())
+    }
+    config = {
+        "Hostname": "compute-1", "Cmd": ["/bin/sh", "first"], "Env": ["container=docker"],
+        "Tty": True, "StopSignal": "SIGRTMIN+3", "Image": "sha256:1",
+        "Labels": LABELS | {f"kollalab.{name}": value for name, value in labels.items()},
+    }  # fmt: skip
+    return {
+        "Config": config,
+        "HostConfig": {"NetworkMode": "lab-provisioning", "Mounts": [volume], "CapDrop": ["X"]},
+        "NetworkSettings": {"Networks": networks},
+    }
+
+
+def test_a_node_is_made_again_from_what_it_was_made_from() -> None:
+    body = body_of(answer())
+    assert body["Hostname"] == "compute-1"
+    assert body["HostConfig"]["CapDrop"] == ["X"]
+    assert "Image" not in body
+    # The first is the one that it is made with; the others are connected afterwards.
+    assert list(body["Networks"].items()) == list(ADDRESSES.items())
+
+
+def test_a_node_that_was_brought_back_is_none_of_a_saved_state() -> None:
+    assert body_of(answer(save="first", nodes="compute-1", config="{}"))["Labels"] == LABELS
+
+
+def test_docker_copies_nothing_into_the_volume_while_we_do() -> None:
+    (mount,) = body_of(answer())["HostConfig"]["Mounts"]
+    assert mount["VolumeOptions"] == {"NoCopy": True}
