@@ -54,7 +54,9 @@ class Engine:
         say: Callable[[str], None] = print,
         others: Callable[[], bool] = lambda: False,
         watcher: Watcher | None = None,
+        built: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._built = built
         self.watcher = watcher or Watcher()
         self._steps = 0
         self.lab = lab
@@ -253,6 +255,7 @@ class Engine:
                 self._remove(stage)
             try:
                 self._create(stage, step, steps)
+                self._built(name)
             except Exception as error:
                 # Before the lock is let go: those who wait for it must not try again.
                 self.session.fail(as_message(error))

@@ -171,6 +171,7 @@ class Lab:
             say=self._say,
             others=self.lease.others,
             watcher=self._watcher,
+            built=self._built,
         )
 
     def plan(self, until: str | None = None) -> list[Step]:
@@ -212,8 +213,6 @@ class Lab:
             self.engine.ensure("tools")
             self._check_variables()
         made = self.engine.ensure(stage)
-        if stage == "cloud":
-            self.rewind.keep_golden()
         self._tell(stage)
         return made
 
@@ -330,6 +329,10 @@ class Lab:
                 connection.close()
         wanted = self.extensions.registry.resolve(names)
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
+
+    def _built(self, stage: str) -> None:
+        if stage == "cloud":
+            self.rewind.keep_golden()
 
     def _provider_named(self, name: str) -> Provider:
         from pytest_kollalab.providers import choose

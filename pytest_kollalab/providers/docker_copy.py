@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.errors import HostError, StageError
+from pytest_kollalab.points import point
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -53,6 +54,7 @@ class Volumes:
         """Make what each pair names first also what is at its second; return when it is."""
         words = [word for pair in pairs for word in pair]
         container = self._start(name, image, [_script(), "copy", trash, *words], labels)
+        point("saves:copying")
         try:
             code = container.wait(timeout=TIMEOUT)["StatusCode"]
             said = container.logs().decode(errors="replace").strip()
@@ -65,9 +67,11 @@ class Volumes:
                 hint="see whether the disk of docker's volumes is full, then run again",
             )
 
-    def throw_away(self, name: str, image: str, trash: str, labels: Mapping[str, str]) -> None:
-        """Remove a folder, and do not wait for it: it takes as long as there are files in it."""
-        self._start(name, image, ['rm -rf "$1"', "rm", trash], labels, auto_remove=True)
+    def throw_away(
+        self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]
+    ) -> None:
+        """Remove folders, and do not wait for it: it takes as long as there are files in them."""
+        self._start(name, image, ['rm -rf "$@"', "rm", *trash], labels, auto_remove=True)
 
     def _start(
         self,

@@ -90,7 +90,9 @@ class DockerSaves:
                 hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
             )
         volume, labels = _volume(lab, name), self._labels(lab, name)
-        volumes = Volumes(self.client, [volume, *(_kept(lab, node) for node in images)])
+        # A run that was killed may have left something to throw away in any of them.
+        all_saved = [each["Name"] for each in self.owned.volumes(lab, SAVE)]
+        volumes = Volumes(self.client, [*all_saved, *(_kept(lab, node) for node in images)])
         trash = volumes.path(volume, TRASH)
         image = next(iter(images.values()))["Id"]
         self._each(self.owned.containers(lab, NODE), self._remove_container)
@@ -107,7 +109,8 @@ class DockerSaves:
         for container in containers:
             self.client.api.start(container)
             point("saves:restored-one")
-        volumes.throw_away(helper, image, trash, labels)
+        old = [volumes.path(each, TRASH) for each in all_saved]
+        volumes.throw_away(resource_name(lab, "sweep"), image, old, labels)
         point("saves:restored")
 
     def saved(self, lab: str) -> list[str]:

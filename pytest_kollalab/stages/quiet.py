@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 API_TIMEOUT = 120.0
+REPORT_TIMEOUT = 240.0
 # In one step and to the nanosecond; whole seconds are added, so that nodes that agreed still do.
 STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
 
@@ -33,10 +35,12 @@ def settle(
     provider: Provider,
     resolve: Callable[[Iterable[str]], Sequence[Feature]],
     log: Path,
+    since: datetime.datetime | None = None,
 ) -> None:
-    """Have nodes and cloud usable after their memory came from another time.
+    """Have nodes and cloud usable after their memory, or their files, came from another time.
 
-    Raises StageError with what was still wrong at the end.
+    `since` is when they came, in UTC; None when nothing has started anew. Raises StageError with
+    what was still wrong at the end.
     """
     nodes, cloud = records.get("nodes"), records.get("cloud")
     if nodes is None or nodes.status != READY:
@@ -49,7 +53,10 @@ def settle(
         step_clocks(ssh, names)
     if cloud is not None and cloud.status == READY:
         features = resolve(cloud.made["features"])
-        await_cloud(cloud.made, features, names, ssh, slowness=provider.slowness, log=log)
+        slowness = provider.slowness
+        await_cloud(cloud.made, features, names, ssh, slowness=slowness, log=log)
+        if since is not None and not provider.keeps_memory:
+            await_reports(cloud.made, since, timeout=REPORT_TIMEOUT * slowness)
 
 
 def ssh_config(nodes: Record) -> Path:
@@ -94,6 +101,49 @@ def await_cloud(
         write_and_read(connection, timeout=API_TIMEOUT * slowness)
     finally:
         connection.close()
+
+
+def await_reports(made: Mapping[str, Any], since: datetime.datetime, *, timeout: float) -> None:
+    """Return when each network agent has reported since then.
+
+    What the database tells of an agent may be of the time before: alive, though it only starts.
+    """
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    connection = connect(made)
+
+    def probe() -> bool | NotYet:
+        try:
+            told = {
+                f"{agent.agent_type} of {agent.host}": str(agent.last_heartbeat_at)
+                for agent in connection.network.agents()
+            }
+        except (ClientException, SDKException) as error:
+            return NotYet(str(error))
+        late = silent(told, since)
+        return NotYet(f"silent: {', '.join(late)}") if late else True
+
+    try:
+        until("all network agents have reported", probe, timeout=timeout, interval=1.0)
+    except WaitError as error:
+        raise StageError(
+            "not all network agents came back",
+            details=error.details,
+            hint="look at the logs below /var/log/kolla on the nodes, or build the cloud anew with "
+            "--fresh cloud",
+        ) from error
+    finally:
+        connection.close()
+
+
+def silent(told: Mapping[str, str], since: datetime.datetime) -> list[str]:
+    """The agents whose last report is older; `told` are Neutron's times, in UTC, by agent."""
+    return sorted(
+        agent
+        for agent, time_ in told.items()
+        if datetime.datetime.fromisoformat(time_).replace(tzinfo=datetime.UTC) < since
+    )
 
 
 def write_and_read(connection: Connection, *, timeout: float) -> None:

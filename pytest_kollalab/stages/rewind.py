@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pytest_kollalab.engine import Engine
-from pytest_kollalab.errors import BusyError, StageError
+from pytest_kollalab.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.features import Feature
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.providers import Provider
 from pytest_kollalab.ssh import Ssh, close
 from pytest_kollalab.stages import quiet
-from pytest_kollalab.stages.saves import GOLDEN, Save, Saves
+from pytest_kollalab.stages.saves import GOLDEN, RESTORING, Save, Saves
 from pytest_kollalab.state import READY, Record
 
 
@@ -40,9 +41,9 @@ class Rewind:
         self._records = records
         self._resolve = resolve
 
-    def save(self, name: str) -> Save:
-        """Save nodes and cloud as they are."""
-        with self._changing(f"save {name}"):
+    def save(self, name: str, *, busy: bool = False) -> Save:
+        """Save nodes and cloud as they are; `busy`: even while another run has the lab."""
+        with self._changing(f"save {name}", busy=busy):
             save = self.saves.save(name)
             nodes = self._records()["nodes"]
             if self.provider.own_clock:
@@ -55,8 +56,9 @@ class Rewind:
         """Bring nodes and cloud back, and return when they are usable."""
         started = time.monotonic()
         with self._changing(f"roll back to {name}"):
+            since = datetime.datetime.now(datetime.UTC)
             save = self.saves.restore(name)
-            self._settle()
+            self._settle(since)
         self.engine.say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")
         return save
 
@@ -71,20 +73,27 @@ class Rewind:
         if self.saves.unfinished() is None:
             return
         with self.engine.locked("finish what a killed run began"):
+            since = datetime.datetime.now(datetime.UTC)
             doing = self.saves.finish()
             if doing is not None:
                 what = f"{doing.what} {doing.save.name}"
                 self.engine.say(f"a run was killed while it did: {what}; mended")
-                self._settle()
+                # Nodes that were only saved have gone on: what they told before still holds.
+                restored = doing.what == RESTORING
+                self._settle(since if restored else None)
 
     def keep_golden(self) -> None:
-        """Save a cloud that this run has just built, before anybody changes it."""
-        record = self._records().get("cloud")
-        if record is None or record.run != self.engine.run_id or not self.provider.can_save:
+        """Save a cloud that has just been built, while nobody else can have it yet.
+
+        Others may wait for it, who hold the lab but not its lock. A cloud is worth having without
+        a golden state: what hinders one is told, and is no failure.
+        """
+        if not self.provider.can_save:
             return
-        with self.engine.locked("save the golden state"):
-            if not any(save.name == GOLDEN for save in self.saves.list()):
-                self.save(GOLDEN)
+        try:
+            self.save(GOLDEN, busy=True)
+        except KollalabError as error:
+            self.engine.say(f"no golden state is kept: {error.brief}: {error.details}")
 
     def whole(self) -> dict[Save, bool]:
         """The saved states, oldest first, and whether the provider still has all of each."""
@@ -93,10 +102,10 @@ class Rewind:
         return {save: save.label in there for save in saves}
 
     @contextmanager
-    def _changing(self, what: str) -> Iterator[None]:
+    def _changing(self, what: str, *, busy: bool = False) -> Iterator[None]:
         """Hold the lock for something during which nobody may use the nodes."""
         with self.engine.locked(what):
-            if self._lease.others():
+            if self._lease.others() and not busy:
                 raise BusyError(
                     f"lab {self.engine.lab} is in use by another run",
                     details=f"to {what} would change its nodes under that one's feet",
@@ -113,7 +122,8 @@ class Rewind:
             close(quiet.ssh_config(nodes))
             yield
 
-    def _settle(self) -> None:
+    def _settle(self, since: datetime.datetime | None) -> None:
         self.engine.forget()
         log = self.engine.log_path("nodes")
-        quiet.settle(self.engine.lab, self._records(), self.provider, self._resolve, log)
+        lab, records = self.engine.lab, self._records()
+        quiet.settle(lab, records, self.provider, self._resolve, log, since)

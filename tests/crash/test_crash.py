@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,14 @@ import pytest
 from pytest_kollalab import releases
 from pytest_kollalab.points import VARIABLE
 from tests.crash import test_crash_machines as machines
+from tests.crash import test_crash_saves as saves
 from tests.crash.census import Trail, marked, take
 from tests.crash.small import TINY
 from tests.crash.table import Table
+from tests.crash.tools import KOLLALAB, execute
 
 ROOT = Path(__file__).parents[2]
 LAB = "crash"
-KOLLALAB = Path(sys.executable).with_name("kollalab")
-TIMEOUT = 300
 
 NODES = ("up", "--until", "nodes")
 CLOUD = ("up", "--until", "cloud", "--feature", "sfc")
@@ -79,19 +79,8 @@ LADDER = (
 def test_every_point_of_the_code_is_in_the_table() -> None:
     text = "".join(path.read_text() for path in (ROOT / "pytest_kollalab").rglob("*.py"))
     named = set(re.findall(r'point\("([\w:-]+)"\)', text))
-    assert named <= {row[0] for row in (*POINTS, *LADDER)} | machines.POINTS
+    assert named <= {row[0] for row in (*POINTS, *LADDER)} | machines.POINTS | saves.POINTS
     assert len(POINTS) + len(LADDER) >= 20
-
-
-def execute(argv: Sequence[str | Path], environment: dict[str, str], log: Path) -> tuple[int, int]:
-    """Run a process and return its exit code and its number; all that is not a kill must be 0."""
-    # Into a file and not a pipe: orphans would hold the other end.
-    with log.open("w") as sink:
-        process = subprocess.Popen(argv, env=environment, stdout=sink, stderr=subprocess.STDOUT)
-        code = process.wait(TIMEOUT)
-    if code not in (0, -signal.SIGKILL):
-        pytest.fail(f"exit code {code} of {argv}:\n{log.read_text()}", pytrace=False)
-    return code, process.pid
 
 
 class Host:
