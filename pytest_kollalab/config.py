@@ -18,6 +18,7 @@ from pytest_kollalab.errors import ConfigError
 STAGES = ("tools", "images", "nodes", "cloud")
 PROVIDERS = ("auto", "docker", "libvirt")
 KEEP = ("never", "failed", "always")
+GOLDEN = ("drop", "keep")
 IMAGE_MODES = ("build", "pull")
 FILE = "kollalab.toml"
 # What TOML calls a value of these kinds.
@@ -120,13 +121,15 @@ class Options:
     when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
     an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
     authorities of the registry that images are pulled from. `provider_uri` says which libvirt makes
-    the nodes (default: qemu:///system).
+    the nodes (default: qemu:///system). With `golden` set to keep, the saved state of a lab right
+    after its deploy outlives the lab, and the next one of its name starts from there.
     """
 
     name: str = "lab"
     provider: str = "auto"
     provider_uri: str = ""
     keep: str = "never"
+    golden: str = "drop"
     fresh: tuple[str, ...] = ()
     until: str = "cloud"
     mirror: str = "http://deb.debian.org/debian"
@@ -184,6 +187,7 @@ def options(*layers: Mapping[str, Any]) -> Options:
         merged.update({key: value for key, value in layer.items() if value is not None})
     made: Options = _fill(Options, merged, "options", "")
     _check_choice("keep", made.keep, KEEP)
+    _check_choice("golden", made.golden, GOLDEN)
     _check_choice("until", made.until, STAGES)
     for stage in made.fresh:
         _check_choice("fresh", stage, STAGES)

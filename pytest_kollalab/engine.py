@@ -65,7 +65,7 @@ class Engine:
         self.run_id = run_id or new_run_id()
         self._others = others
         self.say = say
-        self._fresh = set(fresh)
+        self.fresh = frozenset(fresh)
         self.session = Session(paths, self.run_id)
         self._locked = False
         self._ready: dict[str, Mapping[str, Json]] = {}
@@ -186,7 +186,7 @@ class Engine:
         record = state.load(self._record_path(stage, key))
         if record is None:
             return Step(stage.name, BUILD, self._why_new(stage, inputs), key)
-        if stage.name in self._fresh and record.run != self.run_id:
+        if stage.name in self.fresh and record.run != self.run_id:
             return Step(stage.name, BUILD, "asked for", key)
         needs = {name: self._identity(name, steps) for name in stage.needs}
         same = record.key == key or (

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
+    from pytest_kollalab.stages.goldens import Goldens
     from pytest_kollalab.stages.rewind import Rewind
     from pytest_kollalab.stages.saves import Save
 
@@ -99,6 +100,14 @@ class Lab:
         )
 
     @cached_property
+    def goldens(self) -> Goldens:
+        """What is kept of the lab when it goes, and its way back."""
+        from pytest_kollalab.stages.goldens import Goldens
+
+        wanted = self.options.golden == "keep" and self.options.until == "cloud"
+        return Goldens(lambda: self.rewind, wanted=wanted)
+
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The features of the lab, those that others require included, without hindered ones."""
         names = [name for name in self.feature_names if name not in self.hindered]
@@ -156,10 +165,7 @@ class Lab:
                 extra=nodes(self.features),
             ),
             CloudStage(
-                *given,
-                features=self.features,
-                provider=self.provider,
-                extensions=self.extensions,
+                *given, features=self.features, provider=self.provider, extensions=self.extensions
             ),
         )
         return Engine(
@@ -179,7 +185,7 @@ class Lab:
         if self.options.cloud:
             return []
         self._check_variables()
-        return self.engine.plan(until or self.options.until)
+        return self.goldens.plan(self.engine.plan(until or self.options.until))
 
     def plan_lines(self) -> list[str]:
         """The plan for people: a line per stage, and what came from whom."""
@@ -212,6 +218,8 @@ class Lab:
             # A variable that nobody knows is told before anything is built for it.
             self.engine.ensure("tools")
             self._check_variables()
+        if stage in ("nodes", "cloud"):
+            self.goldens.revive()
         made = self.engine.ensure(stage)
         self._tell(stage)
         return made
@@ -243,6 +251,7 @@ class Lab:
             # Who leaves and who enters is decided under the lock: of several, one is the last.
             if not self.lease.claim() and not force:
                 raise busy
+            self.goldens.keep()
             self.engine.destroy()
             point("lab:destroyed")
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -331,8 +340,7 @@ class Lab:
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
 
     def _built(self, stage: str) -> None:
-        if stage == "cloud":
-            self.rewind.keep_golden()
+        self.rewind.keep_golden(stage)
 
     def _provider_named(self, name: str) -> Provider:
         from pytest_kollalab.providers import choose
@@ -368,7 +376,7 @@ class Lab:
             self.extensions.watch(self.name, name, action, record.made)
 
     def _announce(self, stage: str) -> None:
-        steps = self.engine.plan(stage)
+        steps = self.goldens.plan(self.engine.plan(stage))
         for step in steps:
             self._say(str(step))
         building = [step for step in steps if step.action == BUILD]
@@ -388,11 +396,4 @@ class Lab:
                 details="\n".join(problem.what for problem in problems),
                 hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
             )
-        root = room.data_root()
-        folders = {room.CACHE: self.paths.cache} | ({room.DOCKER: root} if root else {})
-        needs = [
-            room.Need(step.stage, place, size)
-            for step in building
-            for place, size in self.engine.stages[step.stage].room().items()
-        ]
-        room.check(needs, folders)
+        room.check_stages((self.engine.stages[step.stage] for step in building), self.paths.cache)

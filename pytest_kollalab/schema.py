@@ -18,6 +18,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "release": tuple(releases.RELEASES),
     "images.mode": configuration.IMAGE_MODES,
     "run.keep": configuration.KEEP,
+    "run.golden": configuration.GOLDEN,
     "run.until": configuration.STAGES,
     "run.fresh": configuration.STAGES,
 }

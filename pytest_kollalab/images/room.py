@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_kollalab import daemon
 from pytest_kollalab.errors import HostError
+from pytest_kollalab.stage import Stage
 
 GIB = 2**30
 DOCKER, CACHE = "docker", "cache"
@@ -55,6 +56,13 @@ def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:
                 hint="make room: `kollalab gc --yes`, `docker image prune`; "
                 "or move docker's data-root, or KOLLALAB_CACHE",
             )
+
+
+def check_stages(stages: Iterable[Stage], cache: Path) -> None:
+    """Raise HostError unless there is room for what these stages will make."""
+    root = data_root()
+    folders = {CACHE: cache} | ({DOCKER: root} if root else {})
+    check([Need(s.name, place, size) for s in stages for place, size in s.room().items()], folders)
 
 
 def told(needs: Iterable[Need]) -> list[str]:

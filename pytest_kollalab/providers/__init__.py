@@ -66,13 +66,15 @@ class Provider(Protocol):
 
     `slowness` scales the deadlines of whoever waits for nodes. `own_clock` says that each node has
     a clock of its own, which a restored node has to be told anew, `can_save` that nodes can be
-    saved and restored at all, memory included with `keeps_memory`.
+    saved and restored at all, memory included with `keeps_memory`. With `can_keep` a saved state
+    can outlive its nodes: `destroy` leaves alone what kept.py names.
     """
 
     name: str
     own_clock: bool
     can_save: bool
     keeps_memory: bool
+    can_keep: bool
 
     @property
     def slowness(self) -> float:
@@ -133,6 +135,12 @@ class Provider(Protocol):
 
     def clear(self, lab: str, name: str) -> None:
         """Forget a saved state, whole or half made; the nodes run afterwards. Idempotent."""
+
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+        """Make the networks that create() had made, and the registry, for nodes to be restored to.
+
+        Called only with `can_keep`. Raises StageError when the addresses are not free any more.
+        """
 
 
 Factory = Callable[[Options, Paths], Provider]

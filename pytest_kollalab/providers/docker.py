@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from http import HTTPStatus
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +21,23 @@ from pytest_kollalab.providers import (
     NETWORKS,
     REGISTRY,
     Problem,
+    Registry,
     Spec,
     addresses,
     capabilities,
     docker_globals,
     docker_networks,
     docker_node_image,
+    docker_saves,
     docker_spec,
+    kept,
 )
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_networks import cannot_make
 from pytest_kollalab.providers.docker_owned import Owned, other_home
 from pytest_kollalab.providers.docker_saves import DockerSaves
 from pytest_kollalab.providers.docker_spec import resource_name
-from pytest_kollalab.state import digest
+from pytest_kollalab.state import Tag, digest
 from pytest_kollalab.wait import until
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ class DockerProvider:
     own_clock = False
     can_save = True
     keeps_memory = False
+    can_keep = True
 
     def __init__(self, mirror: str, paths: Paths) -> None:
         self.mirror = mirror
@@ -105,7 +110,7 @@ class DockerProvider:
         with ThreadPoolExecutor() as pool:
             jobs = [pool.submit(self._make_node, spec, node, subnets) for node in spec.names]
             if spec.registry is not None:
-                jobs.append(pool.submit(self._make_registry, spec, subnets))
+                jobs.append(pool.submit(self._make_registry, spec.tag, spec.registry, subnets))
             image = docker_node_image.reference(spec.nodes.suite)
             jobs.append(
                 pool.submit(docker_networks.fill_in_checksums, self.client, spec.tag, image)
@@ -149,6 +154,8 @@ class DockerProvider:
         """Remove containers without asking them, then volumes and networks, all side by side."""
         from docker.errors import APIError
 
+        there = kept.read(self.paths.state, lab)
+        keep = there.label if there is not None else ""
         api = self.client.api
         containers = [each["Id"] for each in self._owned.containers(lab)]
         with ThreadPoolExecutor() as pool:
@@ -158,12 +165,13 @@ class DockerProvider:
             jobs = [
                 pool.submit(api.remove_volume, volume["Name"], force=True)
                 for volume in self._owned.volumes(lab)
+                if (volume["Labels"] or {}).get(docker_saves.SAVE, "") != keep or not keep
             ]
             jobs += [
                 pool.submit(self._remove_network, network["Id"])
                 for network in self._owned.networks(lab)
             ]
-            jobs.append(pool.submit(self._saves.remove_images, lab))
+            jobs.append(pool.submit(self._saves.remove_images, lab, keep))
         try:
             for job in jobs:
                 job.result()
@@ -223,6 +231,18 @@ class DockerProvider:
     def clear(self, lab: str, name: str) -> None:
         """Forget what was saved, whole or half, and have the nodes go on."""
         self._saves.clear(lab, name)
+
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+        """Make the networks at the addresses that nodes which were saved have."""
+        self._check_names(tag.lab, tuple(made["nodes"]))
+        subnets = {
+            name: Subnet(IPv4Network(each["cidr"]), each["mtu"])
+            for name, each in made["networks"].items()
+        }
+        docker_networks.make_at(self.client, tag, subnets)
+        image = str(self._owned.images(tag.lab, docker_saves.SAVE)[0]["Id"])
+        docker_networks.fill_in_checksums(self.client, tag, image)
+        self._make_registry(tag, registry, subnets)
 
     @property
     def _owned(self) -> Owned:
@@ -310,14 +330,13 @@ class DockerProvider:
         except APIError as error:
             raise cannot_make(node, error) from error
 
-    def _make_registry(self, spec: Spec, subnets: Mapping[str, Subnet]) -> None:
+    def _make_registry(self, tag: Tag, registry: Registry, subnets: Mapping[str, Subnet]) -> None:
         from docker.errors import APIError
 
-        assert spec.registry is not None
-        lab = spec.tag.lab
+        lab = tag.lab
         api: Any = self.client.api
         body = docker_spec.registry_config(
-            lab, spec.registry.image, str(spec.registry.root), subnets, spec.tag.labels()
+            lab, registry.image, str(registry.root), subnets, tag.labels()
         )
         try:
             container = api.create_container_from_config(body, resource_name(lab, REGISTRY))

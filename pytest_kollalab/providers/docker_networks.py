@@ -35,6 +35,23 @@ def make(client: DockerClient, tag: Tag, nodes: tuple[str, ...]) -> dict[str, Su
             return subnets
 
 
+def make_at(client: DockerClient, tag: Tag, subnets: Mapping[str, Subnet]) -> None:
+    """Make the networks of a lab where they were. Raises StageError when that is not free."""
+    from docker.errors import APIError
+
+    taken = [*addresses.in_use(), *addresses.in_docker(client.api.networks())]
+    for name, subnet in subnets.items():
+        if any(subnet.cidr.overlaps(other) for other in taken):
+            raise StageError(
+                f"the addresses of the network {name}, {subnet.cidr}, are in use",
+                hint="end the lab that has them, or let this one be built anew",
+            )
+    try:
+        _make_all(client, tag, subnets)
+    except APIError as error:
+        raise cannot_make("networks", error) from error
+
+
 def fill_in_checksums(client: DockerClient, tag: Tag, image: str) -> None:
     """Have the host finish checksums towards the networks that Open vSwitch reads raw.
 

@@ -90,6 +90,8 @@ class DockerSaves:
                 hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
             )
         volume, labels = _volume(lab, name), self._labels(lab, name)
+        for node in images:
+            self.client.api.create_volume(_kept(lab, node), labels=labels)
         # A run that was killed may have left something to throw away in any of them.
         all_saved = [each["Name"] for each in self.owned.volumes(lab, SAVE)]
         volumes = Volumes(self.client, [*all_saved, *(_kept(lab, node) for node in images)])
@@ -122,9 +124,10 @@ class DockerSaves:
         self._go_on(lab)
         self._remove(lab, name)
 
-    def remove_images(self, lab: str) -> None:
-        """Remove the images of all saved states of a lab; the volumes are found by tag."""
-        self._each(self.owned.images(lab, SAVE), self._remove_image)
+    def remove_images(self, lab: str, keep: str) -> None:
+        """Remove the images of all saved states of a lab but one; the volumes are found by tag."""
+        found = self.owned.images(lab, SAVE)
+        self._each((i for i in found if i["Labels"][SAVE] != keep), self._remove_image)
 
     def _remove(self, lab: str, name: str) -> None:
         # Whatever still copies into it is of a run that was killed.

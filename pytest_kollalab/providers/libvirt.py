@@ -19,6 +19,7 @@ from pytest_kollalab.providers import (
     NODES,
     REGISTRY,
     Problem,
+    Registry,
     Spec,
     libvirt_globals,
     libvirt_image,
@@ -34,6 +35,7 @@ from pytest_kollalab.providers.libvirt_console import Console
 from pytest_kollalab.providers.libvirt_host import Host, remote
 from pytest_kollalab.providers.libvirt_storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt_xml import INTERFACES, MTU, NETWORKS, Machine
+from pytest_kollalab.state import Tag
 
 # Python in an emulated guest is four to seven times slower than on its host.
 EMULATED = 8.0
@@ -48,6 +50,7 @@ class LibvirtProvider:
     own_clock = True
     can_save = True
     keeps_memory = True
+    can_keep = False
 
     def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
         self.host = Host(uri, paths.state)
@@ -190,6 +193,10 @@ class LibvirtProvider:
     def clear(self, lab: str, name: str) -> None:
         """Forget what was saved, whole or half, and have the machines go on."""
         libvirt_saves.clear(self.host, lab, name)
+
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+        """Refuse: what is saved is in the machines' disks, and goes with them."""
+        raise NotImplementedError
 
     def _make(
         self,

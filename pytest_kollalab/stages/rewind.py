@@ -58,7 +58,7 @@ class Rewind:
         with self._changing(f"roll back to {name}"):
             since = datetime.datetime.now(datetime.UTC)
             save = self.saves.restore(name)
-            self._settle(since)
+            self.settle(since)
         self.engine.say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")
         return save
 
@@ -80,15 +80,15 @@ class Rewind:
                 self.engine.say(f"a run was killed while it did: {what}; mended")
                 # Nodes that were only saved have gone on: what they told before still holds.
                 restored = doing.what == RESTORING
-                self._settle(since if restored else None)
+                self.settle(since if restored else None)
 
-    def keep_golden(self) -> None:
-        """Save a cloud that has just been built, while nobody else can have it yet.
+    def keep_golden(self, stage: str) -> None:
+        """Save a cloud if that has just been built, while nobody else can have it yet.
 
         Others may wait for it, who hold the lab but not its lock. A cloud is worth having without
         a golden state: what hinders one is told, and is no failure.
         """
-        if not self.provider.can_save:
+        if stage != "cloud" or not self.provider.can_save:
             return
         try:
             self.save(GOLDEN, busy=True)
@@ -122,7 +122,8 @@ class Rewind:
             close(quiet.ssh_config(nodes))
             yield
 
-    def _settle(self, since: datetime.datetime | None) -> None:
+    def settle(self, since: datetime.datetime | None) -> None:
+        """Return when all is usable; `since`: when what runs there was started anew, if it was."""
         self.engine.forget()
         log = self.engine.log_path("nodes")
         lab, records = self.engine.lab, self._records()
