@@ -60,6 +60,7 @@ def gc(yes: bool, days: float, kinds: tuple[str, ...], as_json: bool, **given: A
     """List what nothing uses any more, how old and how big it is; remove it with --yes.
 
     Kinds: run (processes and files of a killed run), lab (stopped half-way or long untouched),
+    golden (kept of a lab that is gone, and long unused),
     leftover (carries the tag of a lab without records), tools, images (in docker), store (in the
     registry), files. What a running process or an existing lab uses is never listed.
     """

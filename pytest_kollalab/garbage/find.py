@@ -11,7 +11,7 @@ from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.garbage import DAY, Item, caches, dead, labs, machines
 from pytest_kollalab.paths import Paths
 
-KINDS = ("run", "lab", "leftover", "tools", "images", "store", "files")
+KINDS = ("run", "lab", "golden", "leftover", "tools", "images", "store", "files")
 
 
 def find(
@@ -33,6 +33,7 @@ def find(
     searches: dict[str, Callable[[], Iterator[Item]]] = {
         "run": lambda: dead.runs(paths),
         "lab": lambda: labs.stale(paths, old),
+        "golden": lambda: labs.goldens(paths, old),
         "leftover": lambda: chain(labs.leftovers(client, paths), machines.leftovers(paths, uri)),
         "tools": lambda: caches.tools(paths, used, old),
         "images": lambda: caches.images(client, paths, used, old),

@@ -18,6 +18,8 @@ from pytest_kollalab.garbage import Item, human_age, is_held, size_of
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import choose, docker_saves, kept
+from pytest_kollalab.providers.kept import Kept
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -64,7 +66,7 @@ def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
     found: dict[str, list[tuple[str, str, float]]] = {}
     for kind, thing, name, made in _tagged(client):
         labels = thing.get("Labels") or {}
-        if owner(labels, paths) is None:
+        if owner(labels, paths) is None and not is_kept(labels, paths):
             found.setdefault(labels[LABEL], []).append((kind, name, made))
     for lab, things in sorted(found.items()):
         counts = [
@@ -88,6 +90,39 @@ def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
         if state.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
             return home / "labs" / lab
     return None
+
+
+def is_kept(labels: Mapping[str, str], paths: Paths) -> bool:
+    """Whether something is of the golden state that is kept of a lab that is gone."""
+    there = kept.read(Path(labels.get(HOME) or paths.state), labels[LABEL])
+    return there is not None and labels.get(docker_saves.SAVE) == there.label
+
+
+def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
+    """The golden states that are kept of labs, and made more than `older_than` seconds ago."""
+    for folder in sorted(paths.state.glob(f"golden/*/{kept.FILE}")):
+        lab = folder.parent.name
+        there = kept.read(paths.state, lab)
+        if there is None or in_use(paths, lab):
+            continue
+        age = time.time() - _when(there.made)
+        if age >= older_than:
+            why = f"the golden state of lab {lab}, which its next run would start from"
+            yield Item("golden", lab, why, age, None, _Forget(paths, lab, there))
+
+
+class _Forget:
+    """Forgets the golden state that is kept of a lab."""
+
+    def __init__(self, paths: Paths, lab: str, there: Kept) -> None:
+        self.paths = paths
+        self.lab = lab
+        self.there = there
+
+    def __call__(self) -> None:
+        kept.forget(self.paths.state, self.lab)
+        provider = choose(Options(name=self.lab, provider=self.there.provider), self.paths)
+        provider.clear(self.lab, self.there.label)
 
 
 class _Destroy:

@@ -17,6 +17,7 @@ from pytest_kollalab.garbage import DAY, caches, labs, store
 from pytest_kollalab.garbage.caches import Kept
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import kept
 from pytest_kollalab.state import CREATING, FAILED, READY, Record
 
 
@@ -85,6 +86,20 @@ def test_the_owner_of_a_tag_is_the_lab_whose_records_are_there(
 def test_a_lab_that_is_being_made_owns_its_tag_before_its_first_record(paths: Paths) -> None:
     with lock.exclusive(paths.state / "labs" / "new.lock", "build"):
         assert labs.owner({"kollalab.lab": "new"}, paths) is not None
+
+
+def test_what_is_kept_of_a_lab_that_is_gone_is_not_left_over_but_ages(paths: Paths) -> None:
+    kept.write(paths.state, "lab", kept.Kept("golden.1", "2026-01-01T00:00:00Z", "docker"))
+    tag = {"kollalab.lab": "lab", "kollalab.home": str(paths.state)}
+    assert labs.is_kept(tag | {"kollalab.save": "golden.1"}, paths)
+    assert not labs.is_kept(tag | {"kollalab.save": "golden.0"}, paths)
+    assert not labs.is_kept(tag, paths)
+    assert [item.what for item in labs.goldens(paths, DAY)] == ["lab"]
+    assert list(labs.goldens(paths, 1e12)) == []
+    lease = Lease(paths.state / "labs" / "lab.lease")
+    lease.take()
+    assert list(labs.goldens(paths, DAY)) == []
+    lease.release()
 
 
 def test_what_an_image_has_of_its_own() -> None:

@@ -1,0 +1,228 @@
+"""What is kept of a lab: when it serves the next one, and what becomes of a bad one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pytest_kollalab import state
+from pytest_kollalab.engine import BUILD, REUSE, Engine
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import kept
+from pytest_kollalab.stage import Json, Stage, Work
+from pytest_kollalab.stages.goldens import ROLLBACK, Goldens
+from pytest_kollalab.stages.rewind import Rewind
+from pytest_kollalab.stages.saves import Saves
+from pytest_kollalab.state import Record
+
+
+class Images(Stage):
+    name = "images"
+    shared = True
+
+    def inputs(self) -> Json:
+        return {"tag": 1}
+
+    def gone(self, record: Record) -> str | None:
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        return {"registry_image": "registry", "registry_root": str(work.folder)}
+
+    def destroy(self, work: Work) -> None:
+        pass
+
+
+class Nodes(Images):
+    name = "nodes"
+    needs = ("images",)
+    shared = False
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+
+    def gone(self, record: Record) -> str | None:
+        return None if self.provider.runs else "controller-1 does not run"
+
+    def create(self, work: Work) -> dict[str, Json]:
+        (work.folder / "key").write_text(work.tag.run)
+        self.provider.runs = True
+        return {"networks": {}, "nodes": {}}
+
+    def destroy(self, work: Work) -> None:
+        self.provider.destroy("lab")
+
+
+class Cloud(Images):
+    name = "cloud"
+    needs = ("images", "nodes")
+    consumes = ("nodes",)
+    shared = False
+
+    def __init__(self, features: list[str]) -> None:
+        self.features = features
+
+    def inputs(self) -> Json:
+        return {"features": self.features}
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        return set(wanted["features"]) <= set(recorded["features"])
+
+    def create(self, work: Work) -> dict[str, Json]:
+        (work.folder / "password").write_text(work.tag.run)
+        return {"features": self.features}
+
+
+class Provider:
+    """Nodes that run or not, and states that are there until they are cleared."""
+
+    name = "memory"
+    can_save = can_keep = True
+    keeps_memory = own_clock = False
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.runs = False
+        self.states: set[str] = set()
+        self.connected = False
+        self.taken = False
+
+    def save(self, lab: str, name: str) -> None:
+        self.states.add(name)
+
+    def restore(self, lab: str, name: str) -> None:
+        assert self.connected
+        self.runs = True
+
+    def saved(self, lab: str) -> list[str]:
+        return sorted(self.states)
+
+    def clear(self, lab: str, name: str) -> None:
+        self.states.discard(name)
+
+    def connect(self, tag: state.Tag, made: Any, registry: Any) -> None:
+        if self.taken:
+            raise StageError("the addresses are in use")
+        self.connected = True
+
+    def destroy(self, lab: str) -> None:
+        there = kept.read(self.home, lab)
+        self.runs = self.connected = False
+        self.states &= {there.label} if there is not None else set()
+
+
+class Host:
+    """A host with a lab, run after run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(folder / "cache", folder / "state")
+        self.provider = Provider(self.paths.state)
+        self.said: list[str] = []
+        self.settled = 0
+        self.sick = False
+
+    def run(self, *features: str, fresh: tuple[str, ...] = ()) -> tuple[Engine, Goldens]:
+        provider = cast("Any", self.provider)
+        stages = (Images(), Nodes(self.provider), Cloud(list(features)))
+        engine = Engine("lab", stages, self.paths, fresh=fresh, say=self.said.append)
+        saves = Saves("lab", self.paths.lab("lab"), lambda: provider)
+
+        def settle(since: object) -> None:
+            self.settled += 1
+            if self.sick:
+                raise StageError("the cloud is not healthy")
+
+        rewind = SimpleNamespace(engine=engine, saves=saves, provider=provider, settle=settle)
+        return engine, Goldens(lambda: cast("Rewind", rewind), wanted=True)
+
+    def deploy(self, *features: str) -> None:
+        """A whole session: built, saved, kept, destroyed."""
+        engine, goldens = self.run(*features)
+        engine.ensure("cloud")
+        goldens.saves.save("golden")
+        goldens.keep()
+        engine.destroy()
+
+    def actions(self, *features: str, fresh: tuple[str, ...] = ()) -> list[str]:
+        engine, goldens = self.run(*features, fresh=fresh)
+        return [step.action for step in goldens.plan(engine.plan())]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_the_next_lab_starts_from_what_was_kept(host: Host) -> None:
+    host.deploy("sfc", "bgpvpn")
+    password = (kept.folder(host.paths.state, "lab") / "labs/lab/saves").glob("*/cloud/password")
+    (first,) = (path.read_text() for path in password)
+    assert not host.provider.runs
+    assert host.actions("sfc") == [REUSE, ROLLBACK, ROLLBACK]
+    engine, goldens = host.run("sfc")
+    goldens.revive()
+    assert [step.action for step in engine.plan()] == [REUSE] * 3
+    assert (host.paths.lab("lab") / "cloud" / "password").read_text() == first
+    assert (host.paths.lab("lab") / "nodes" / "key").read_text() == first
+    assert host.settled == 1
+    # As often as one likes, and `fresh_cloud` has its golden state.
+    assert [save.name for save in goldens.saves.list()] == ["golden"]
+    goldens.keep()
+    engine.destroy()
+    assert host.actions("sfc") == [REUSE, ROLLBACK, ROLLBACK]
+
+
+def test_the_plan_says_what_a_superset_has(host: Host) -> None:
+    host.deploy("bgpvpn", "sfc")
+    engine, goldens = host.run("sfc")
+    *_, cloud = goldens.plan(engine.plan())
+    assert cloud.reason.endswith(", which has bgpvpn sfc")
+
+
+def test_what_does_not_serve_is_left_alone(host: Host) -> None:
+    host.deploy("sfc")
+    assert host.actions("compute") == [REUSE, BUILD, BUILD]
+    assert host.actions("sfc", fresh=("cloud",)) == [REUSE, BUILD, BUILD]
+    engine, goldens = host.run("compute")
+    goldens.revive()
+    assert not host.provider.runs
+    engine.ensure("cloud")
+    assert host.actions("sfc") == [REUSE, BUILD, BUILD]
+    engine.destroy()
+    assert host.actions("sfc") == [REUSE, ROLLBACK, ROLLBACK]
+
+
+def test_the_last_one_takes_the_place_of_the_one_before(host: Host) -> None:
+    host.deploy("sfc")
+    host.deploy("compute")
+    assert len(host.provider.states) == 1
+    assert host.actions("sfc") == [REUSE, BUILD, BUILD]
+    assert host.actions("compute") == [REUSE, ROLLBACK, ROLLBACK]
+
+
+@pytest.mark.parametrize("wrong", ["taken", "sick"])
+def test_one_that_does_not_come_back_is_dropped_and_the_lab_built_as_ever(
+    host: Host, wrong: str
+) -> None:
+    host.deploy("sfc")
+    if wrong == "taken":
+        host.provider.taken = True
+    else:
+        host.sick = True
+    engine, goldens = host.run("sfc")
+    goldens.revive()
+    assert "does not serve" in host.said[-1]
+    assert host.provider.states == set()
+    assert kept.read(host.paths.state, "lab") is None
+    assert [step.action for step in engine.plan()] == [REUSE, BUILD, BUILD]
+    engine.ensure("cloud")
+
+
+def test_one_of_which_the_provider_has_lost_a_part_is_not_planned_with(host: Host) -> None:
+    host.deploy("sfc")
+    host.provider.states.clear()
+    assert host.actions("sfc") == [REUSE, BUILD, BUILD]
