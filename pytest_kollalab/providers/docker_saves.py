@@ -8,23 +8,33 @@ keeps data in a cloud is made for.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
 
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
 from pytest_kollalab.providers.docker_copy import Volumes
 from pytest_kollalab.providers.docker_owned import Owned, Thing
-from pytest_kollalab.providers.docker_spec import resource_name
+from pytest_kollalab.providers.docker_spec import archive, resource_name
 
 REPOSITORY = "kollalab/saved"
 # Labels: of which saved state a thing is, which node a container is, all nodes of a saved state,
 # and what a node's container is made from.
 SAVE, NODE, NODES, MADE_FROM = (f"kollalab.{name}" for name in ("save", "node", "nodes", "config"))
 TRASH = ".trash"
+START_FILES = {
+    "/usr/local/lib/kollalab/turn": 0o755,
+    # Of all units whose names begin so.
+    "/etc/systemd/system/kolla-.service.d/turn.conf": 0o644,
+}
+# Kolla's MariaDB writes what was committed to its files once a second: what was there when
+# somebody asked for a save is then in it.
+WRITTEN = 1.2
 
 
 class DockerSaves:
@@ -49,6 +59,7 @@ class DockerSaves:
         try:
             api.create_volume(volume, labels=labels)
             point("saves:volume-made")
+            time.sleep(WRITTEN)
             self._each(nodes.values(), lambda node: api.pause(node["Id"]))
             point("saves:paused")
             volumes = Volumes(self.client, [volume, *(_kept(lab, node) for node in nodes)])
@@ -156,6 +167,7 @@ class DockerSaves:
         point("saves:node-made")
         for network, address in others:
             api.connect_container_to_network(made, network, ipv4_address=address)
+        api.put_archive(made, "/", archive(start_files(), {}))
         return made
 
     def _running(self, lab: str) -> dict[str, Thing]:
@@ -219,6 +231,15 @@ class DockerSaves:
             jobs = [pool.submit(act, thing) for thing in things]
         for job in jobs:
             job.result()
+
+
+def start_files() -> dict[str, tuple[str, int]]:
+    """What makes the containers of a node that was brought back start one after the other."""
+    folder = files("pytest_kollalab.providers") / "docker_restored"
+    return {
+        path: ((folder / path.rpartition("/")[2]).read_text(encoding="utf-8"), mode)
+        for path, mode in START_FILES.items()
+    }
 
 
 def body_of(container: Mapping[str, Any]) -> dict[str, Any]:
