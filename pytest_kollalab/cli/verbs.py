@@ -145,6 +145,8 @@ def _remove(lab: Lab) -> None:
 
 
 def _show(lab: Lab) -> None:
+    from pytest_kollalab.garbage import human_size
+
     records = lab.records()
     if not records:
         click.echo(f"there is no lab {lab.name}; `kollalab up` makes one")
@@ -161,6 +163,8 @@ def _show(lab: Lab) -> None:
     whole = lab.rewind.whole() if nodes is not None else {}
     for save, is_whole in whole.items():
         of = "nodes and cloud" if save.cloud else "nodes"
+        if save.size:
+            of += f", {human_size(save.size)}"
         told = of if is_whole else "not whole any more: kollalab clear forgets it"
         click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
     cloud = records.get("cloud")

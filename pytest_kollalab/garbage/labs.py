@@ -108,7 +108,7 @@ def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
         age = time.time() - _when(there.made)
         if age >= older_than:
             why = f"the golden state of lab {lab}, which its next run would start from"
-            yield Item("golden", lab, why, age, None, _Forget(paths, lab, there))
+            yield Item("golden", lab, why, age, there.size or None, _Forget(paths, lab, there))
 
 
 class _Forget:

@@ -117,9 +117,10 @@ class Provider(Protocol):
     def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What Kolla-Ansible must know about each node: node -> variables."""
 
-    def save(self, lab: str, name: str) -> None:
+    def save(self, lab: str, name: str) -> int:
         """Save all nodes as they are at one moment, all of them or none; they go on.
 
+        Returns how many bytes that takes on the disk, 0 where nobody knows.
         Their memory is part of it if the provider `keeps_memory`; else nodes that are restored
         start from their files. The name is not in use. Raises HostError where that cannot be done.
         """

@@ -216,9 +216,9 @@ class DockerProvider:
         """Kolla variables of each node."""
         return docker_globals.host_vars(made)
 
-    def save(self, lab: str, name: str) -> None:
+    def save(self, lab: str, name: str) -> int:
         """Save the files of all nodes at one moment; they stand still for it, and go on."""
-        self._saves.save(lab, name)
+        return self._saves.save(lab, name)
 
     def restore(self, lab: str, name: str) -> None:
         """Make the nodes anew from these files: what ran on them starts as after a power cut."""

@@ -50,14 +50,14 @@ class Volumes:
         pairs: Sequence[tuple[str, str]],
         trash: str,
         labels: Mapping[str, str],
-    ) -> None:
-        """Make what each pair names first also what is at its second; return when it is."""
+    ) -> int:
+        """Make what each pair names first also what is at its second; the bytes that it took."""
         words = [word for pair in pairs for word in pair]
         container = self._start(name, image, [_script(), "copy", trash, *words], labels)
         point("saves:copying")
         try:
             code = container.wait(timeout=TIMEOUT)["StatusCode"]
-            said = container.logs().decode(errors="replace").strip()
+            said = container.logs().decode(errors="replace")
         finally:
             container.remove(force=True)
         if code:
@@ -66,6 +66,7 @@ class Volumes:
                 details=said,
                 hint="see whether the disk of docker's volumes is full, then run again",
             )
+        return 1024 * sum(int(line) for line in said.splitlines() if line.isdecimal())
 
     def throw_away(
         self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]

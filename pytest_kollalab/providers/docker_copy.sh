@@ -3,7 +3,8 @@
 # there, and what runs writes into layers of its own: so they are linked, and only what changes
 # is copied. That costs no room and no reading, on any file system.
 #   copy TRASH FROM TO [FROM TO]...
-# What is in TO already goes into TRASH first, a folder on the same file system.
+# What is in TO already goes into TRASH first, a folder on the same file system. Prints the size in
+# KiB of what was copied, a line for each TO.
 set -eu
 
 copy() {
@@ -18,6 +19,7 @@ copy() {
     chmod --reference="$from" "$to"
     find "$from" -mindepth 1 -maxdepth 1 ! -name overlay2 \
         -exec cp --archive --reflink=auto -t "$to" {} +
+    set -- "$to"/*
     [ -d "$from/overlay2" ] || return 0
     mkdir "$to/overlay2"
     chown --reference="$from/overlay2" "$to/overlay2"
@@ -29,10 +31,14 @@ copy() {
     for layer in "$from"/overlay2/*; do
         name=${layer##*/}
         case "$changing" in
-        *" $name "*) cp --archive --reflink=auto -t "$to/overlay2" "$layer" ;;
+        *" $name "*)
+            cp --archive --reflink=auto -t "$to/overlay2" "$layer"
+            set -- "$@" "$to/overlay2/$name"
+            ;;
         *) cp --archive --link -t "$to/overlay2" "$layer" ;;
         esac
     done
+    du --summarize --total --block-size=1K "$@" | tail -n 1 | cut -f 1
 }
 
 trash=$1

@@ -48,8 +48,11 @@ class DockerSaves:
         self.owned = owned
         self.client = owned.client
 
-    def save(self, lab: str, name: str) -> None:
-        """Save all nodes under a name that is not used yet. Raises StageError; then none is."""
+    def save(self, lab: str, name: str) -> int:
+        """Save all nodes under a name that is not used yet, and return the bytes that it takes.
+
+        Raises StageError; then none is saved.
+        """
         nodes = self._running(lab)
         first = next(iter(nodes.values()))
         labels = _tag(first["Labels"]) | {SAVE: name, NODES: ",".join(nodes)}
@@ -76,8 +79,9 @@ class DockerSaves:
                 jobs = {
                     node: pool.submit(self._commit, found, labels) for node, found in nodes.items()
                 }
-            copying.result()
+            size = copying.result()
             images = {node: job.result() for node, job in jobs.items()}
+            size += sum(int(api.history(image)[0]["Size"]) for image in images.values())
             point("saves:copied")
             for node, image in images.items():
                 api.tag(image, REPOSITORY, _image_tag(lab, node, name))
@@ -87,6 +91,7 @@ class DockerSaves:
             self.clear(lab, name)
             raise
         self._go_on(lab)
+        return size
 
     def restore(self, lab: str, name: str) -> None:
         """Make all nodes anew from what was saved, and start them.

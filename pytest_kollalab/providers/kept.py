@@ -16,12 +16,13 @@ FILE = "golden.json"
 class Kept:
     """What is kept of a lab: what the provider calls its state, when and by whom it was made.
 
-    `made` is an ISO 8601 time in UTC.
+    `made` is an ISO 8601 time in UTC, `size` in bytes.
     """
 
     label: str
     made: str
     provider: str
+    size: int = 0
 
 
 def folder(home: Path, lab: str) -> Path:

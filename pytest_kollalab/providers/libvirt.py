@@ -178,9 +178,10 @@ class LibvirtProvider:
         """Nothing: Ansible's facts tell all there is to know."""
         return {}
 
-    def save(self, lab: str, name: str) -> None:
-        """Save disks and memory of both machines at one moment."""
+    def save(self, lab: str, name: str) -> int:
+        """Save disks and memory of both machines at one moment; nobody tells what it takes."""
         libvirt_saves.save(self.host, lab, name)
+        return 0
 
     def restore(self, lab: str, name: str) -> None:
         """Bring both machines back to that moment; their clocks show it."""

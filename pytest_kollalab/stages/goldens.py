@@ -151,7 +151,7 @@ class Goldens:
         shutil.copy2(self.saves.folder / golden.label / "cloud.json", self.folder)
         shutil.copy2(self._lab / "nodes.json", self.folder)
         point("golden:written")
-        made = Kept(golden.label, golden.made, self.provider.name)
+        made = Kept(golden.label, golden.made, self.provider.name, golden.size)
         kept.write(self._home, self.engine.lab, made)
         point("golden:kept")
 

@@ -8,7 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pytest_kollalab import state
@@ -29,7 +29,8 @@ class Save:
     """A saved state: its name, what the provider calls it, when it was made, and of what.
 
     `made` is an ISO 8601 time in UTC, `seconds` how long it took, `nodes` and `cloud` are the runs
-    that had built these stages; `cloud` is empty where there was none.
+    that had built these stages; `cloud` is empty where there was none. `size` is in bytes, 0 where
+    nobody knows.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Save:
     nodes: str
     cloud: str = ""
     seconds: float = 0.0
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,13 @@ class Saves:
         started = time.monotonic()
         try:
             self._keep_cloud(save)
-            self._provider().save(self.lab, label)
+            size = self._provider().save(self.lab, label)
         except Exception:
             self._forget_files(save)
             self._done()
             raise
-        save = Save(**asdict(save) | {"seconds": round(time.monotonic() - started, 1)})
+        seconds = round(time.monotonic() - started, 1)
+        save = replace(save, seconds=seconds, size=size)
         state.write(self.folder / f"{label}.json", json.dumps(asdict(save)) + "\n")
         point("saves:recorded")
         self._done()
