@@ -18,7 +18,7 @@ from pytest_kollalab.errors import ConfigError
 STAGES = ("tools", "images", "nodes", "cloud")
 PROVIDERS = ("auto", "docker", "libvirt")
 KEEP = ("never", "failed", "always")
-GOLDEN = ("drop", "keep")
+GOLDEN = ("none", "drop", "keep")
 IMAGE_MODES = ("build", "pull")
 FILE = "kollalab.toml"
 # What TOML calls a value of these kinds.
@@ -121,8 +121,8 @@ class Options:
     when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
     an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
     authorities of the registry that images are pulled from. `provider_uri` says which libvirt makes
-    the nodes (default: qemu:///system). With `golden` set to keep, the saved state of a lab right
-    after its deploy outlives the lab, and the next one of its name starts from there.
+    the nodes (default: qemu:///system). `golden` says what becomes of a lab's state right after
+    its deploy: none is saved, it goes with the lab, or (keep) the next lab starts from it.
     """
 
     name: str = "lab"

@@ -340,7 +340,8 @@ class Lab:
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
 
     def _built(self, stage: str) -> None:
-        self.rewind.keep_golden(stage)
+        if stage == "cloud" and self.options.golden != "none":
+            self.rewind.keep_golden()
 
     def _provider_named(self, name: str) -> Provider:
         from pytest_kollalab.providers import choose

@@ -34,7 +34,7 @@ from pytest_kollalab.fixtures import (
 )
 from pytest_kollalab.paths import check_writable, default_paths
 from pytest_kollalab.report import figures
-from pytest_kollalab.sharing import FIXTURE, Sharing, show, watcher
+from pytest_kollalab.sharing import FIXTURE, Sharing, of_use, show, watcher
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
@@ -158,16 +158,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         wanted = wanted_features(session.items, config)
         config.stash[features_key] = wanted
+        settings, options = config.stash[settings_key]
+        config.stash[settings_key] = (settings, of_use(options, session.items))
         uses_lab = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
         if uses_lab:
-            settings = config.stash[settings_key][0]
             releases.get(settings.release)
             wanted = (*wanted, *settings.features)
             check_writable(default_paths().state, "KOLLALAB_STATE")
         if wanted:
             brought(config).registry.resolve(wanted)
-        provider = config.stash[settings_key][1].provider
-        if provider not in configuration.PROVIDERS:
+        if (provider := options.provider) not in configuration.PROVIDERS:
             from pytest_kollalab.providers import check
 
             check(provider, brought(config).providers)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,14 @@ REFUSED = "kollalab_refused"
 Say = Callable[[str], None]
 
 watcher_key = pytest.StashKey["Watcher"]()
+
+
+def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> configuration.Options:
+    """The options, without a golden state where neither a test nor a later run goes back to it."""
+    asked = any(FRESH in getattr(item, "fixturenames", ()) for item in items)
+    if asked or options.golden != "drop" or options.keep != "never":
+        return options
+    return dataclasses.replace(options, golden="none")
 
 
 class Sharing:

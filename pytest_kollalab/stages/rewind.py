@@ -82,13 +82,13 @@ class Rewind:
                 restored = doing.what == RESTORING
                 self.settle(since if restored else None)
 
-    def keep_golden(self, stage: str) -> None:
-        """Save a cloud if that has just been built, while nobody else can have it yet.
+    def keep_golden(self) -> None:
+        """Save a cloud that has just been built, while nobody else can have it yet.
 
         Others may wait for it, who hold the lab but not its lock. A cloud is worth having without
         a golden state: what hinders one is told, and is no failure.
         """
-        if stage != "cloud" or not self.provider.can_save:
+        if not self.provider.can_save:
             return
         try:
             self.save(GOLDEN, busy=True)

@@ -1,0 +1,29 @@
+"""A golden state is saved where somebody can go back to it, and nowhere else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from pytest_kollalab.config import Options
+from pytest_kollalab.sharing import of_use
+
+FRESH = ("kollalab", "fresh_cloud")
+
+
+@pytest.mark.parametrize(
+    ("options", "fixtures", "golden"),
+    [
+        (Options(), ("kollalab",), "none"),
+        (Options(), FRESH, "drop"),
+        (Options(keep="failed"), (), "drop"),
+        (Options(keep="always"), (), "drop"),
+        (Options(golden="keep"), (), "keep"),
+        (Options(golden="none"), FRESH, "none"),
+    ],
+)
+def test_a_golden_state_is_of_use(options: Options, fixtures: tuple[str, ...], golden: str) -> None:
+    items = [SimpleNamespace(fixturenames=fixtures), SimpleNamespace()]
+    assert of_use(options, cast("list[pytest.Item]", items)).golden == golden
