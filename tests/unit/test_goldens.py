@@ -223,6 +223,51 @@ def test_one_that_does_not_come_back_is_dropped_and_the_lab_built_as_ever(
     engine.ensure("cloud")
 
 
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing below catches it."""
+
+
+@pytest.mark.parametrize(
+    ("point", "then"),
+    [
+        # Nothing was destroyed yet: the next run has the lab as it is, and keeps it in its turn.
+        ("golden:written", [REUSE, REUSE, REUSE]),
+        ("golden:kept", [REUSE, REUSE, REUSE]),
+        # Nothing of the lab is recorded: once more from the start.
+        ("golden:connected", [REUSE, ROLLBACK, ROLLBACK]),
+        # There are records and no nodes: the lab is built, and what was kept is still there.
+        ("golden:nodes-recorded", [REUSE, BUILD, BUILD]),
+    ],
+)
+def test_a_kill_loses_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, point: str, then: list[str]
+) -> None:
+    def die(name: str) -> None:
+        if name == point:
+            raise Killed
+
+    if point in ("golden:written", "golden:kept"):
+        engine, goldens = host.run("sfc")
+        engine.ensure("cloud")
+        goldens.saves.save("golden")
+        act = goldens.keep
+    else:
+        host.deploy("sfc")
+        act = host.run("sfc")[1].revive
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_kollalab.stages.goldens.point", die)
+        with pytest.raises(Killed):
+            act()
+    assert host.actions("sfc") == then
+    engine, goldens = host.run("sfc")
+    goldens.revive()
+    engine.ensure("cloud")
+    goldens.keep()
+    engine.destroy()
+    assert len(host.provider.states) == 1
+    assert host.actions("sfc") == [REUSE, ROLLBACK, ROLLBACK]
+
+
 def test_one_of_which_the_provider_has_lost_a_part_is_not_planned_with(host: Host) -> None:
     host.deploy("sfc")
     host.provider.states.clear()
