@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,12 @@ PS = ("docker", "ps", "--all", "--format", "{{.Names}}\t{{.State}}\t{{.Status}}"
 # earlier can run that very command and need not wait; the names that pass are printed.
 ASK = """\
 for name do
-    test=$(docker inspect --format '{{index .Config.Healthcheck.Test 1}}' "$name") &&
-        docker exec "$name" sh -c "$test" >/dev/null 2>&1 && echo "$name"
+    {
+        test=$(docker inspect --format '{{index .Config.Healthcheck.Test 1}}' "$name") &&
+            docker exec "$name" sh -c "$test" >/dev/null 2>&1 && echo "$name"
+    } &
 done
-true
+wait
 """
 
 
@@ -164,11 +167,11 @@ def wait_until_healthy(
     """Return when all is healthy. Raises StageError with what was still wrong at the end."""
 
     def probe() -> bool | NotYet:
-        troubles = [
-            *_containers(features, nodes, ssh),
-            *_api(features, nodes, connection),
-            *_queues(features, nodes, ssh),
-        ]
+        # What takes the nodes' processors is left until what all of them work for is there.
+        troubles = _api(features, nodes, connection)
+        troubles += _containers(features, nodes, ssh, ask=not troubles)
+        if not troubles:
+            troubles += _queues(features, nodes, ssh)
         if not troubles:
             return True
         more = f"\nand {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
@@ -205,15 +208,19 @@ def _queues(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iter
         yield from queue_troubles(ssh.run(control, QUEUES).stdout, wanted)
 
 
-def _containers(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iterator[str]:
-    found = {node: _look(node, ssh) for node in nodes}
+def _containers(
+    features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh, *, ask: bool
+) -> Iterator[str]:
+    with ThreadPoolExecutor() as pool:
+        looks = {node: pool.submit(_look, node, ssh, ask=ask) for node in nodes}
+    found = {node: look.result() for node, look in looks.items()}
     yield from container_troubles(found, expected_containers(features, nodes))
 
 
-def _look(node: str, ssh: Ssh) -> list[Container]:
+def _look(node: str, ssh: Ssh, *, ask: bool) -> list[Container]:
     containers = parse_ps(ssh.run(node, PS).stdout)
     unchecked = [container.name for container in containers if container.unchecked]
-    if not unchecked:
+    if not unchecked or not ask:
         return containers
     passed = ssh.run(node, ["sh", "-c", ASK, "ask", *unchecked]).stdout.split()
     return with_passed(containers, passed)

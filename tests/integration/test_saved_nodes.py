@@ -108,6 +108,17 @@ def test_both_nodes_come_back_as_they_were_saved_as_often_as_one_likes(nodes: Bu
     until("only nodes are left", lambda: containers() == sorted(wanted) or None, timeout=30)
 
 
+def test_containers_of_kolla_take_turns_on_nodes_that_were_brought_back(nodes: Built) -> None:
+    unit = "kolla-mariadb-container.service"
+    nodes.run(
+        "compute-1", f"printf '[Service]\\nExecStart=/bin/true\\n' > /run/systemd/system/{unit}"
+    )
+    shown = nodes.run("compute-1", f"systemctl daemon-reload; systemctl show -p DropInPaths {unit}")
+    assert shown == "DropInPaths=/etc/systemd/system/kolla-.service.d/turn.conf"
+    # It waits for nobody, and the one that would does so no longer than a start takes.
+    nodes.run("compute-1", f"systemctl start {unit} && rm /run/systemd/system/{unit}")
+
+
 def test_layers_of_images_are_linked_and_what_changes_is_not(nodes: Built) -> None:
     count = "stat -c %h {}"
     layer = "$(ls -d /var/lib/docker/overlay2/*/diff/bin/dash | head -n 1)"
