@@ -248,15 +248,13 @@ class Tenant(Scope):
         for port in probe.ports:
 
             def look(port: Port = port) -> bool | NotYet:
-                # The kernel takes a moment to be done with the device that was there before.
-                here, there = (
-                    self.ssh.run(
-                        probe.node, ["ip", *place, "link", "show", port.device], check=False
-                    )
-                    for place in ((), ("-n", probe.namespace.name))
-                )
+                ip = ("ip", "-n", probe.namespace.name)
+                here = self.ssh.run(probe.node, ["ip", "link", "show", port.device], check=False)
                 if here.returncode:
                     return NotYet(here.stderr.strip())
+                # Open vSwitch makes devices that outlive it; out of its sight nobody removes them.
+                self.ssh.run(probe.node, [*ip, "link", "delete", port.device], check=False)
+                there = self.ssh.run(probe.node, [*ip, "link", "show", port.device], check=False)
                 return there.returncode != 0 or NotYet("the one before is still there")
 
             wait.until(f"{port.device} to be there again", look, timeout=60 * self.patience)
