@@ -108,31 +108,23 @@ def await_reports(made: Mapping[str, Any], since: datetime.datetime, *, timeout:
 
     What the database tells of an agent may be of the time before: alive, though it only starts.
     """
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import SDKException
-
     connection = connect(made)
 
     def probe() -> bool | NotYet:
-        try:
-            told = {
-                f"{agent.agent_type} of {agent.host}": str(agent.last_heartbeat_at)
-                for agent in connection.network.agents()
-            }
-        except (ClientException, SDKException) as error:
-            return NotYet(str(error))
+        told = {
+            f"{agent.agent_type} of {agent.host}": str(agent.last_heartbeat_at)
+            for agent in connection.network.agents()
+        }
         late = silent(told, since)
         return NotYet(f"silent: {', '.join(late)}") if late else True
 
     try:
-        until("all network agents have reported", probe, timeout=timeout, interval=1.0)
-    except WaitError as error:
-        raise StageError(
-            "not all network agents came back",
-            details=error.details,
-            hint="look at the logs below /var/log/kolla on the nodes, or build the cloud anew with "
-            "--fresh cloud",
-        ) from error
+        _until(
+            "all network agents have reported",
+            probe,
+            timeout=timeout,
+            otherwise="not all network agents came back",
+        )
     finally:
         connection.close()
 
@@ -148,27 +140,40 @@ def silent(told: Mapping[str, str], since: datetime.datetime) -> list[str]:
 
 def write_and_read(connection: Connection, *, timeout: float) -> None:
     """Make a network, find it again and remove it: API, database and queues did their part."""
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import SDKException
-
     name = f"kollalab-quiet-{uuid.uuid4().hex[:8]}"
 
     def probe() -> bool | NotYet:
-        try:
-            for left in connection.network.networks(name=name):
-                connection.network.delete_network(left)
-            made = connection.network.create_network(name=name)
-            found = connection.network.get_network(made.id)
-            connection.network.delete_network(made)
-        except (ClientException, SDKException) as error:
-            return NotYet(str(error))
+        for left in connection.network.networks(name=name):
+            connection.network.delete_network(left)
+        made = connection.network.create_network(name=name)
+        found = connection.network.get_network(made.id)
+        connection.network.delete_network(made)
         return True if found.name == name else NotYet(f"it is called {found.name}")
 
+    _until(
+        "the network API writes and reads",
+        probe,
+        timeout=timeout,
+        otherwise="the cloud's API does not write and read",
+    )
+
+
+def _until(what: str, ask: Callable[[], bool | NotYet], *, timeout: float, otherwise: str) -> None:
+    """Ask the cloud's API until it says so; an error of the API is an answer that is not yet."""
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    def probe() -> bool | NotYet:
+        try:
+            return ask()
+        except (ClientException, SDKException) as error:
+            return NotYet(str(error))
+
     try:
-        until("the network API writes and reads", probe, timeout=timeout, interval=1.0)
+        until(what, probe, timeout=timeout, interval=1.0)
     except WaitError as error:
         raise StageError(
-            "the cloud's API does not write and read",
+            otherwise,
             details=error.details,
             hint="look at the logs below /var/log/kolla on the nodes, or build the cloud anew with "
             "--fresh cloud",
