@@ -21,8 +21,7 @@ TARGET = re.compile(r"\bRT:(\S+)")
 UNIT = "kolla-frr-container.service"
 NAMESPACE = "reflector"
 LOG = "/var/log/kolla/frr/frr.log"
-READ = ("docker", "exec", "frr", "tail", "-c")
-SIZE = ("docker", "exec", "frr", "wc", "-c")
+EXEC = ("docker", "exec", "frr")
 # EVPN routes by their type: a MAC address, and a way for what goes to all.
 MACIP, MULTICAST = 2, 3
 
@@ -67,7 +66,7 @@ class Reflector:
     def vtysh(self, *commands: str) -> str:
         """Run commands, one after the other; what they print."""
         words = [word for command in commands for word in ("-c", command)]
-        return self.ssh.run(self.node, ["docker", "exec", "frr", "vtysh", *words]).stdout
+        return self.ssh.run(self.node, [*EXEC, "vtysh", *words]).stdout
 
     def configure(self, *lines: str) -> None:
         """Change the running configuration."""
@@ -105,7 +104,7 @@ class Reflector:
         told = f"sent to neighbor {peer} "
 
         def look() -> bool | NotYet:
-            said = self.ssh.run(self.node, [*READ, f"+{self._mark}", LOG]).stdout
+            said = self.ssh.run(self.node, [*EXEC, "tail", "-c", f"+{self._mark}", LOG]).stdout
             found = [line for line in said.splitlines() if told in line]
             return any(words in line for line in found) or NotYet(", ".join(found))
 
@@ -120,7 +119,7 @@ class Reflector:
         """Want something else of a peer, such as `password secret`, until the block ends."""
         router, mine = "router bgp 64512", f"neighbor {peer}"
         before = parse_neighbor(self._running(), peer)
-        size = self.ssh.run(self.node, [*SIZE, LOG]).stdout.split()[0]
+        size = self.ssh.run(self.node, [*EXEC, "wc", "-c", LOG]).stdout.split()[0]
         self._mark = int(size) + 1
         try:
             self.configure(router, *(f"{mine} {line}" for line in lines))
@@ -154,7 +153,7 @@ class Reflector:
         """Return when the daemons talk: the container is there before they are."""
 
         def look() -> bool | NotYet:
-            asked = ["docker", "exec", "frr", "vtysh", "-c", "show bgp summary json"]
+            asked = [*EXEC, "vtysh", "-c", "show bgp summary json"]
             done = self.ssh.run(self.node, asked, check=False)
             return done.returncode == 0 or NotYet(done.stderr.strip() or done.stdout.strip())
 
