@@ -248,16 +248,13 @@ class Tenant(Scope):
         for port in probe.ports:
 
             def look(port: Port = port) -> bool | NotYet:
-                ip = ("ip", "-n", probe.namespace.name)
-                here = self.ssh.run(probe.node, ["ip", "link", "show", port.device], check=False)
-                if here.returncode:
-                    return NotYet(here.stderr.strip())
-                # Open vSwitch makes devices that outlive it; out of its sight nobody removes them.
-                self.ssh.run(probe.node, [*ip, "link", "delete", port.device], check=False)
-                there = self.ssh.run(probe.node, [*ip, "link", "show", port.device], check=False)
-                return there.returncode != 0 or NotYet("the one before is still there")
+                done = self.ssh.run(probe.node, ["ip", "link", "show", port.device], check=False)
+                return done.returncode == 0 or NotYet(done.stderr.strip())
 
             wait.until(f"{port.device} to be there again", look, timeout=60 * self.patience)
+            # Open vSwitch makes devices that outlive it; out of its sight nobody removes them.
+            former = ["ip", "-n", probe.namespace.name, "link", "delete", port.device]
+            self.ssh.run(probe.node, former, check=False)
             self._plug(probe.namespace, probe.network, port)
 
     def remove(self, probe: Probe) -> None:
