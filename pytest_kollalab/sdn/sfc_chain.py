@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -248,14 +248,10 @@ class Chain:
         missing after a while, the chain's ports are touched, and the agent asks for their flows.
         """
         started = time.monotonic()
-        try:
-            self.wait_in_dataplane(PATIENCE)
-            figures.record(CHANGED, time.monotonic() - started)
-        except WaitError:
-            self.touch()
-            self.wait_in_dataplane()
-            figures.record(HELPED, time.monotonic() - started)
-        return time.monotonic() - started
+        was_helped = helped(self.wait_in_dataplane, self.touch)
+        seconds = time.monotonic() - started
+        figures.record(HELPED if was_helped else CHANGED, seconds)
+        return seconds
 
     def wait_in_dataplane(self, timeout: float = 60) -> float:
         """Wait until Open vSwitch holds all that the chain needs, and no more; the seconds."""
@@ -379,6 +375,20 @@ class Chain:
 
         wait.until(what, check, timeout=timeout * self.tenant.patience, interval=0.1)
         return time.monotonic() - started
+
+
+def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bool:
+    """Wait for what the agent should do, and touch ports when that takes too long; whether it did.
+
+    `await_it` is given seconds. Raises WaitError when the help does not help.
+    """
+    try:
+        await_it(PATIENCE)
+    except WaitError:
+        touch()
+        await_it(60)
+        return True
+    return False
 
 
 def _delivered(here: Flows, function: Function, *, back: bool) -> int:

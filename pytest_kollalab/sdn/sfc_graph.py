@@ -11,7 +11,7 @@ from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api
 from pytest_kollalab.sdn.flows import Flow, look
 from pytest_kollalab.sdn.scope import Temporary
-from pytest_kollalab.sdn.sfc_chain import PATIENCE
+from pytest_kollalab.sdn.sfc_chain import helped
 from pytest_kollalab.sdn.sfc_oracle import CLASSIFY, CLASSIFY_PRIORITY
 from pytest_kollalab.wait import NotYet
 
@@ -43,12 +43,7 @@ class Graph(Temporary):
         )
         self.id = made["id"]
         try:
-            try:
-                self._await_links(PATIENCE)
-            except WaitError:
-                # As after a change of a chain: the agent is asked once more.
-                self._touch()
-                self._await_links(60)
+            helped(self._await_links, self._touch)
         except WaitError:
             # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
             self.delete()
