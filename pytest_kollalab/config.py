@@ -123,6 +123,8 @@ class Options:
     authorities of the registry that images are pulled from. `provider_uri` says which libvirt makes
     the nodes (default: qemu:///system). `golden` says what becomes of a lab's state right after
     its deploy: none is saved, it goes with the lab, or (keep) the next lab starts from it.
+    `labs` is how many labs the workers of pytest-xdist have between them, `clone_of` the lab whose
+    golden state this one is made from.
     """
 
     name: str = "lab"
@@ -130,6 +132,8 @@ class Options:
     provider_uri: str = ""
     keep: str = "never"
     golden: str = "drop"
+    labs: int = 1
+    clone_of: str = ""
     fresh: tuple[str, ...] = ()
     until: str = "cloud"
     mirror: str = "http://deb.debian.org/debian"
@@ -191,13 +195,38 @@ def options(*layers: Mapping[str, Any]) -> Options:
     _check_choice("until", made.until, STAGES)
     for stage in made.fresh:
         _check_choice("fresh", stage, STAGES)
-    if not NAME.fullmatch(made.name):
-        raise ConfigError(
-            f"{made.name!r} cannot be the name of a lab",
-            details="it becomes part of host-wide resource names",
-            hint="use a lower-case letter, then up to 19 lower-case letters, digits, hyphens",
-        )
+    if made.labs < 1:
+        raise ConfigError(f"labs: {made.labs} is not possible", hint="1, or more")
+    if made.clone_of and made.clone_of == made.name:
+        raise ConfigError(f"lab {made.name} cannot be its own clone", hint="give it another name")
+    for name in lab_names(made):
+        if not NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} cannot be the name of a lab",
+                details="it becomes part of host-wide resource names",
+                hint="use a lower-case letter, then up to 19 lower-case letters, digits, hyphens",
+            )
     return made
+
+
+def whole_number(name: str, text: str | int) -> int:
+    """The number that an option says, from wherever it comes. Raises ConfigError."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is no whole number", hint="write one") from None
+
+
+def lab_names(options: Options) -> tuple[str, ...]:
+    """The labs of a session: the one that is named, and those that are cloned from it."""
+    more = range(2, options.labs + 1)
+    return (options.name, *(f"{options.name}-{number}" for number in more))
+
+
+def of_lab(options: Options, number: int) -> Options:
+    """The options of one of these labs, counted from 0."""
+    name = lab_names(options)[number]
+    return dataclasses.replace(options, name=name, clone_of=options.name) if number else options
 
 
 def _with_folders(config: Config, folder: Path) -> Config:

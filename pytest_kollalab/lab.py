@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers import Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.ssh import Ssh
+    from pytest_kollalab.stages.clones import Source
     from pytest_kollalab.stages.goldens import Goldens
     from pytest_kollalab.stages.rewind import Rewind
     from pytest_kollalab.stages.saves import Save
@@ -65,7 +66,6 @@ class Lab:
         self.extensions = extensions
         self._announced = False
         self._told: set[str] = set()
-        self._lacking: dict[str, str] | None = None
 
     @property
     def folder(self) -> Path:
@@ -108,6 +108,24 @@ class Lab:
         return Goldens(lambda: self.rewind, wanted=wanted)
 
     @cached_property
+    def base(self) -> Lab | None:
+        """The lab whose golden state this one is made from, if it is made from one."""
+        if not self.options.clone_of or not self.provider.can_keep:
+            return None
+        golden = "drop" if self.options.golden == "none" else self.options.golden
+        options = replace(self.options, name=self.options.clone_of, clone_of="", golden=golden)
+        return Lab(
+            self.config,
+            options,
+            features=self.feature_names,
+            paths=self.paths,
+            run_id=self._run_id,
+            say=self._say,
+            extensions=self.extensions,
+            watcher=self._watcher,
+        )
+
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The features of the lab, those that others require included, without hindered ones."""
         names = [name for name in self.feature_names if name not in self.hindered]
@@ -119,58 +137,30 @@ class Lab:
 
         Found out once: it may take a request to the network, and images that are there need none.
         """
-        from pytest_kollalab.stages.images import ImagesStage
+        from pytest_kollalab.stages.images import hindered
 
-        found: dict[str, str] = {}
-        registry = self.extensions.registry
         if self.options.cloud:
-            return found
-        for name in self.feature_names:
-            for feature in registry.resolve([name]):
-                if feature.obstacle is None:
-                    continue
-                if self.config.images.mode != "build":
-                    found[name] = "its images are built here only, and images.mode is another"
-                    continue
-                folders = self.extensions.folders([feature], self.config)
-                stage = ImagesStage(self.config, self.options, self.paths, names=())
-                if all(map(stage.has, folders)):
-                    continue
-                why = feature.obstacle(self.config)
-                if why is not None:
-                    found[name] = why
-        return found
+            return {}
+        return hindered(self.feature_names, self.extensions, self.config, self.options, self.paths)
 
     @cached_property
     def engine(self) -> Engine:
         """The engine with this lab's four stages."""
-        from pytest_kollalab.features import images, nodes
-        from pytest_kollalab.stages.cloud import CloudStage
-        from pytest_kollalab.stages.nodes import NodesStage
-        from pytest_kollalab.stages.pulled import images_stage
-        from pytest_kollalab.stages.tools import ToolsStage
+        from pytest_kollalab.stages.all import stages
 
-        given = (self.config, self.options, self.paths)
-        stages = (
-            ToolsStage(*given),
-            images_stage(
-                *given,
-                names=images(self.features),
-                folders=self.extensions.folders(self.features, self.config),
-            ),
-            NodesStage(
-                *given,
-                provider=self.provider,
-                named=self._provider_named,
-                extra=nodes(self.features),
-            ),
-            CloudStage(
-                *given, features=self.features, provider=self.provider, extensions=self.extensions
-            ),
+        found = stages(
+            self.config,
+            self.options,
+            self.paths,
+            features=self.features,
+            extensions=self.extensions,
+            provider=self.provider,
+            named=self._provider_named,
+            source=self._source,
         )
         return Engine(
             self.name,
-            stages,
+            found,
             self.paths,
             fresh=self.options.fresh,
             run_id=self._run_id,
@@ -185,7 +175,7 @@ class Lab:
         if self.options.cloud:
             return []
         self._check_variables()
-        return self.goldens.plan(self.engine.plan(until or self.options.until))
+        return self._foreseen(until or self.options.until)
 
     def plan_lines(self) -> list[str]:
         """The plan for people: a line per stage, and what came from whom."""
@@ -220,7 +210,11 @@ class Lab:
             self._check_variables()
         if stage in ("nodes", "cloud"):
             self.goldens.revive()
+            self._have_base()
         made = self.engine.ensure(stage)
+        if self.base is not None:
+            # What was wanted of it has been copied.
+            self.base.lease.release()
         self._tell(stage)
         return made
 
@@ -301,8 +295,9 @@ class Lab:
         wanted = STAGES[: STAGES.index(self.options.until) + 1]
         history = progress.read(self.paths.state / progress.HISTORY)
         records = {name: self.engine.record(name, whole=False) for name in wanted}
+        found = rows(self._run_id, self.name, history, records)
         remove = down_command(self.name, Options.name) if kept else ""
-        return Summary(self.name, self._run_id, rows(self._run_id, history, records), kept, remove)
+        return Summary(self.name, self._run_id, found, kept, remove)
 
     def ssh(self) -> Ssh:
         """The way to run commands on the nodes. Raises StageError when there are none."""
@@ -326,18 +321,28 @@ class Lab:
 
         return connect(self.ensure("cloud"))
 
-    def lacking(self, names: Iterable[str]) -> dict[str, str]:
-        """Which of the named features an existing cloud does not have, and what it lacks."""
-        from pytest_kollalab.cloud import existing
+    def _foreseen(self, until: str) -> list[Step]:
+        steps = self.goldens.plan(self.engine.plan(until))
+        if self.base is None:
+            return steps
+        from pytest_kollalab.stages import clones
 
-        if self._lacking is None:
-            connection = self.connect()
-            try:
-                self._lacking = existing.lacking(connection, self.features)
-            finally:
-                connection.close()
-        wanted = self.extensions.registry.resolve(names)
-        return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
+        return clones.plan(steps, self.base.name)
+
+    def _have_base(self) -> None:
+        """Have the lab that this one is made from, if there is anything to be made."""
+        if self.base is not None and self.engine.plan("cloud") != self._foreseen("cloud"):
+            self.base.ensure("cloud")
+
+    def _source(self) -> Source | None:
+        if self.base is None:
+            return None
+        from pytest_kollalab.stages import clones
+
+        found = clones.source(self.base.rewind)
+        if found is None:
+            self._say(f"lab {self.base.name} has no golden state to clone; {self.name} is built")
+        return found
 
     def _built(self, stage: str) -> None:
         if stage == "cloud" and self.options.golden != "none":
@@ -346,8 +351,8 @@ class Lab:
     def _provider_named(self, name: str) -> Provider:
         from pytest_kollalab.providers import choose
 
-        options = replace(self.options, provider=name)
-        return choose(options, self.paths, self.extensions.providers)
+        given = replace(self.options, provider=name)
+        return choose(given, self.paths, self.extensions.providers)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables
@@ -377,7 +382,7 @@ class Lab:
             self.extensions.watch(self.name, name, action, record.made)
 
     def _announce(self, stage: str) -> None:
-        steps = self.goldens.plan(self.engine.plan(stage))
+        steps = self._foreseen(stage)
         for step in steps:
             self._say(str(step))
         building = [step for step in steps if step.action == BUILD]
@@ -389,12 +394,7 @@ class Lab:
 
     def _check_host(self, building: Iterable[Step]) -> None:
         from pytest_kollalab.images import room
+        from pytest_kollalab.providers import check_host
 
-        problems = self.provider.problems()
-        if problems:
-            raise HostError(
-                f"this host cannot run a lab with the provider {self.provider.name}",
-                details="\n".join(problem.what for problem in problems),
-                hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
-            )
+        check_host(self.provider)
         room.check_stages((self.engine.stages[step.stage] for step in building), self.paths.cache)

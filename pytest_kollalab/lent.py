@@ -29,6 +29,7 @@ class Lent:
         self._features = features
         self._lab = lab
         self._refused: str | None = None
+        self._lacking: dict[str, str] | None = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -38,7 +39,7 @@ class Lent:
             if self._refused is not None:
                 pytest.fail(self._refused, pytrace=False)
             try:
-                lacking = self._lab().lacking(wanted)
+                lacking = self._lacking_of(self._lab(), wanted)
             except KollalabError as error:
                 # A cloud that does not answer is not waited for again.
                 self._refused = error.brief
@@ -46,6 +47,19 @@ class Lent:
             for feature, why in lacking.items():
                 pytest.skip(f"the cloud {self.name} has no feature {feature}: {why}")
         return (yield from _skipping())
+
+    def _lacking_of(self, lab: Lab, names: Iterable[str]) -> dict[str, str]:
+        """Which of the named features the cloud does not have, and what it lacks; asked once."""
+        from pytest_kollalab.cloud import existing
+
+        if self._lacking is None:
+            connection = lab.connect()
+            try:
+                self._lacking = existing.lacking(connection, lab.features)
+            finally:
+                connection.close()
+        wanted = lab.extensions.registry.resolve(names)
+        return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:

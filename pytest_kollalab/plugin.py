@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Generator, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,8 @@ import pytest
 
 from pytest_kollalab import config as configuration
 from pytest_kollalab import hookspecs, releases
-from pytest_kollalab.errors import BusyError, KollalabError
+from pytest_kollalab.config import of_lab, whole_number
+from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.fixtures import (
     LabFailure,
     add_guests_option,
@@ -34,13 +33,12 @@ from pytest_kollalab.fixtures import (
 )
 from pytest_kollalab.paths import check_writable, default_paths
 from pytest_kollalab.report import figures
-from pytest_kollalab.sharing import FIXTURE, Sharing, of_use, show, watcher
+from pytest_kollalab.sharing import FIXTURE, Sharing, of_use, of_worker, show, watcher
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
     from pytest_kollalab.lab import Lab
     from pytest_kollalab.report.failures import Failures
-    from pytest_kollalab.report.summary import Summary
 
 __all__ = [
     "bgpvpn",
@@ -56,7 +54,7 @@ __all__ = [
     "tenant",
 ]
 
-features_key = pytest.StashKey[tuple[str, ...]]()
+features_key = pytest.StashKey[Iterable[str]]()
 settings_key = pytest.StashKey[tuple[configuration.Config, configuration.Options]]()
 extensions_key = pytest.StashKey["Extensions"]()
 failures_key = pytest.StashKey["Failures"]()
@@ -93,6 +91,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "build this stage even if it could be reused (may be given more than once)",
         action="append",
         metavar="STAGE",
+    )
+    add(
+        "labs", "spread the workers of pytest-xdist over this many labs", metavar="NUMBER", type=int
     )
     add("until", "stop after this stage; tests that need more are skipped", metavar="STAGE")
     add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
@@ -144,11 +145,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     # pytest has not been configured yet: neither is there a terminal reporter to speak through.
     try:
         config.stash[settings_key] = _settings(config)
-        lab = make_lab(config)
-        lab.destroy()
+        for lab in all_labs(config):
+            lab.destroy()
+            sys.stdout.write(f"kollalab: lab {lab.name} is gone\n")
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
-    sys.stdout.write(f"kollalab: lab {lab.name} is gone\n")
     return 0
 
 
@@ -197,7 +198,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     try:
         yield
     finally:
-        _finish(session)
+        from pytest_kollalab.ending import finish
+
+        finish(session)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -257,22 +260,31 @@ def brought(config: pytest.Config) -> Extensions:
 
 
 def make_lab(config: pytest.Config) -> Lab:
-    """The lab of this session; touches nothing yet."""
+    """The lab of this process; touches nothing yet."""
+    if lab_key not in config.stash:
+        config.stash[lab_key] = _lab(config, config.stash[settings_key][1])
+    return config.stash[lab_key]
+
+
+def all_labs(config: pytest.Config) -> list[Lab]:
+    """The labs of the session, last one first: those that are made from another go before it."""
+    options = config.stash[settings_key][1]
+    more = [_lab(config, of_lab(options, number)) for number in range(1, options.labs)]
+    return [*reversed(more), make_lab(config)]
+
+
+def _lab(config: pytest.Config, options: configuration.Options) -> Lab:
     from pytest_kollalab.lab import Lab
 
-    if lab_key not in config.stash:
-        settings, options = config.stash[settings_key]
-        features: tuple[str, ...] = config.stash.get(features_key, ())
-        config.stash[lab_key] = Lab(
-            settings,
-            options,
-            features=features,
-            run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
-            say=lambda text: _tell(config, text),
-            extensions=brought(config),
-            watcher=watcher(config),
-        )
-    return config.stash[lab_key]
+    return Lab(
+        config.stash[settings_key][0],
+        options,
+        features=config.stash.get(features_key, ()),
+        run_id=config.stash[sharing_key].run if sharing_key in config.stash else None,
+        say=lambda text: tell(config, text),
+        extensions=brought(config),
+        watcher=watcher(config),
+    )
 
 
 def watch_failures(config: pytest.Config) -> Failures:
@@ -298,7 +310,8 @@ def say(config: pytest.Config, text: str) -> None:
         config.stash[sharing_key].say(text)
 
 
-def _tell(config: pytest.Config, text: str) -> None:
+def tell(config: pytest.Config, text: str) -> None:
+    """The same, unless the user asked for quiet."""
     if config.get_verbosity() >= 0:
         say(config, text)
 
@@ -315,7 +328,10 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
     config.stash[file_key] = file = _config_file(config, value("config"))
     settings, run = configuration.read(file)
     names = ("name", "provider", "keep", "fresh", "until", "artifacts", "cloud")
-    return settings, configuration.options(run, {name: value(name) for name in names})
+    labs = value("labs")
+    given = {"labs": None if labs is None else whole_number("labs", labs)}
+    options = configuration.options(run, {name: value(name) for name in names} | given)
+    return settings, of_worker(options, getattr(config, "workerinput", {}).get("workerid", ""))
 
 
 def _config_file(config: pytest.Config, given: str | None) -> Path | None:
@@ -330,56 +346,3 @@ def _config_file(config: pytest.Config, given: str | None) -> Path | None:
             if each == root:
                 break
     return None
-
-
-def _finish(session: pytest.Session) -> None:
-    config = session.config
-    lab = config.stash.get(lab_key, None)
-    used = lab is not None and config.stash.get(used_key, False)
-    sharing = config.stash[sharing_key]
-    if hasattr(config, "workeroutput"):
-        config.workeroutput["kollalab_used"] = used
-        if lab is not None:
-            lab.lease.release()
-        return
-    # A worker that died could not say that it used the lab.
-    if config.stash.get(used_key, False) or sharing.session.is_used():
-        sharing.begin_removal()
-        _leave(session)
-    sharing.close()
-
-
-def _leave(session: pytest.Session) -> None:
-    config = session.config
-    lab = make_lab(config)
-    if lab.options.cloud:
-        return
-    keep = lab.options.keep
-    kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
-    try:
-        summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
-        if kept:
-            lab.lease.release()
-        else:
-            _tell(config, f"kollalab: removing lab {lab.name}")
-            started = time.monotonic()
-            lab.destroy()
-            summary = replace(summary, removed_in=round(time.monotonic() - started, 1))
-        _summarize(config, lab, summary)
-    except BusyError:
-        say(config, f"kollalab: lab {lab.name} is used by another session, which will remove it")
-    except KollalabError as error:
-        say(config, f"kollalab: {error}")
-
-
-def _summarize(config: pytest.Config, lab: Lab, summary: Summary) -> None:
-    folders = [lab.paths.state / "summaries" / lab.name]
-    if lab.options.artifacts:
-        folders.append(Path(config.invocation_params.dir, lab.options.artifacts).resolve())
-    try:
-        summary.write(*folders)
-    except OSError as error:
-        say(config, f"kollalab: the summary could not be written: {error}")
-    # Who asked for quiet still has to know what is left on the host.
-    for line in summary.lines() if config.get_verbosity() >= 0 else summary.kept_lines():
-        say(config, f"kollalab: {line}")

@@ -40,11 +40,19 @@ watcher_key = pytest.StashKey["Watcher"]()
 
 
 def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> configuration.Options:
-    """The options, without a golden state where neither a test nor a later run goes back to it."""
+    """The options, without a golden state where neither a test nor a lab goes back to it."""
     asked = any(FRESH in getattr(item, "fixturenames", ()) for item in items)
+    if options.labs > 1 and not options.clone_of:
+        return options
     if asked or options.golden != "drop" or options.keep != "never":
         return options
     return dataclasses.replace(options, golden="none")
+
+
+def of_worker(options: configuration.Options, worker: str) -> configuration.Options:
+    """The options in a worker of pytest-xdist: those of its own lab where there are several."""
+    number = int(worker.removeprefix("gw") or 0)
+    return configuration.of_lab(options, number % options.labs)
 
 
 class Sharing:

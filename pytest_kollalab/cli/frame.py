@@ -99,6 +99,9 @@ def fresh_option(function: Callable[..., None]) -> Callable[..., None]:
 until_option = click.option(
     "--until", type=click.Choice(configuration.STAGES), help="Stop after this stage."
 )
+clone_option = click.option(
+    "--clone-of", metavar="LAB", help="Make the lab from the golden state of this one."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for a program.")
 
 
@@ -110,12 +113,19 @@ def make_lab(
     provider: str | None,
     until: str | None = None,
     fresh: tuple[str, ...] = (),
+    clone_of: str | None = None,
     say: Callable[[str], None] = click.echo,
     watcher: Watcher | None = None,
 ) -> Lab:
     """The lab that the options and the configuration file describe; touches nothing."""
     settings, run = configuration.read(path or config_file())
-    given = {"name": name, "provider": provider, "until": until, "fresh": fresh or None}
+    given = {
+        "name": name,
+        "provider": provider,
+        "until": until,
+        "fresh": fresh or None,
+        "clone_of": clone_of,
+    }
     return Lab(
         settings,
         configuration.options(run, given),

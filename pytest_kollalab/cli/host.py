@@ -54,9 +54,19 @@ def doctor(as_json: bool, **given: Any) -> None:
     show_default=True,
     help="Days that a lab or a cache must have been untouched.",
 )
+@click.option("--keep-last", default=0, metavar="N", help="Spare the newest N of each kind.")
+@click.option("--max-size", metavar="SIZE", help="Only what is above it goes, oldest first: 20G.")
 @click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated.")
 @json_option
-def gc(yes: bool, days: float, kinds: tuple[str, ...], as_json: bool, **given: Any) -> None:
+def gc(
+    yes: bool,
+    days: float,
+    keep_last: int,
+    max_size: str | None,
+    kinds: tuple[str, ...],
+    as_json: bool,
+    **given: Any,
+) -> None:
     """List what nothing uses any more, how old and how big it is; remove it with --yes.
 
     Kinds: run (processes and files of a killed run), lab (stopped half-way or long untouched),
@@ -64,9 +74,12 @@ def gc(yes: bool, days: float, kinds: tuple[str, ...], as_json: bool, **given: A
     leftover (carries the tag of a lab without records), tools, images (in docker), store (in the
     registry), files. What a running process or an existing lab uses is never listed.
     """
-    from pytest_kollalab.garbage import human_age, human_size, total
+    from pytest_kollalab.garbage import above, bytes_of, human_age, human_size, spare, total
 
-    items = _garbage(make_lab((), **given), days, kinds)
+    limit = None if max_size is None else bytes_of(max_size)
+    items = spare(_garbage(make_lab((), **given), days, kinds), keep_last)
+    if limit is not None:
+        items = above(items, limit)
     failed: dict[str, str] = {}
     gone = []
     for item in items:

@@ -14,6 +14,7 @@ import click
 from pytest_kollalab import config as configuration
 from pytest_kollalab.cli.frame import (
     DEFAULT_FEATURES,
+    clone_option,
     config_file,
     feature_option,
     fresh_option,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @until_option
 @fresh_option
 @feature_option
+@clone_option
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, up to a healthy cloud."""
     from pytest_kollalab.report.live import watcher
@@ -76,6 +78,7 @@ def destroy(**given: Any) -> None:
 @until_option
 @fresh_option
 @feature_option
+@clone_option
 @click.option("--explain", "explained", is_flag=True, help="Show every setting and its origin.")
 @json_option
 def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any) -> None:

@@ -32,10 +32,11 @@ class Feature:
     catalogue, `extensions` the network API's extensions, and `containers` maps a node group
     (control, compute, or that of a node of its own) to the containers that must run there.
     `queues` are RabbitMQ's that some service must read. `passwords` are generated for the lab and
-    known to playbooks by these names. `given` tells which files the configuration has for the
-    images. `obstacle` tells why those cannot be built on this host, or None; it may ask the
-    network, and is asked only before a build. A test that uses one of the `fixtures` asks for the
-    feature.
+    known to playbooks by these names. `addresses` are the columns of the cloud's databases, each as
+    database.table.column, that hold addresses of nodes: they change in a clone of the lab. `given`
+    tells which files the configuration has for the images. `obstacle` tells why those cannot be
+    built on this host, or None; it may ask the network, and is asked only before a build. A test
+    that uses one of the `fixtures` asks for the feature.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Feature:
     config: Mapping[str, str] = field(default_factory=dict)
     images_from: tuple[Path, ...] = ()
     passwords: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     given: Callable[[Config], tuple[Given, ...]] | None = None
     obstacle: Callable[[Config], str | None] | None = None
     playbooks: tuple[Path, ...] = ()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_kollalab import lock
-from pytest_kollalab.errors import BusyError
+from pytest_kollalab.errors import BusyError, ConfigError
 
 DAY = 86400.0
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,46 @@ def size_of(path: Path) -> int:
 def total(items: Iterable[Item]) -> int:
     """The bytes of all items whose size is known."""
     return sum(item.size or 0 for item in items)
+
+
+def spare(items: Sequence[Item], keep_last: int) -> list[Item]:
+    """The items without the newest `keep_last` of each kind."""
+    kinds: dict[str, list[Item]] = {}
+    for item in items:
+        kinds.setdefault(item.kind, []).append(item)
+    spared = [i for found in kinds.values() for i in sorted(found, key=_age)[:keep_last]]
+    return [item for item in items if item not in spared]
+
+
+def above(items: Sequence[Item], size: int) -> list[Item]:
+    """The oldest of the items: as many as must go for the others to take at most `size` bytes.
+
+    What a size is not known of takes nothing, and stays.
+    """
+    over = total(items) - size
+    found = []
+    for item in sorted(items, key=_age, reverse=True):
+        if over > 0 and item.size:
+            over -= item.size
+            found.append(item)
+    return [item for item in items if item in found]
+
+
+def bytes_of(text: str) -> int:
+    """The bytes that a size says, such as 500M or 20G. Raises ConfigError for anything else."""
+    number, unit = text.strip().rstrip("iBb"), 1
+    if number and number[-1].upper() in UNITS:
+        number, unit = number[:-1], UNITS[number[-1].upper()]
+    try:
+        return int(float(number) * unit)
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no size", hint="write 500M, 20G or a number of bytes"
+        ) from None
+
+
+def _age(item: Item) -> float:
+    return item.age
 
 
 def human_size(size: int | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_kollalab.config import PROVIDERS, NodesConfig, Options, nearest
-from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.errors import ConfigError, HostError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.state import Tag
 
@@ -61,13 +61,27 @@ class Spec:
     say: Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The saved state of another lab that nodes are made from.
+
+    `label` is what the provider calls it, `made` what create() had returned of that lab. `files`
+    are more files for the controller, path -> text and mode, given what was moved where.
+    """
+
+    lab: str
+    label: str
+    made: Mapping[str, Any]
+    files: Callable[[Mapping[str, str]], Mapping[str, tuple[str, int]]]
+
+
 class Provider(Protocol):
     """What every provider can do.
 
     `slowness` scales the deadlines of whoever waits for nodes. `own_clock` says that each node has
     a clock of its own, which a restored node has to be told anew, `can_save` that nodes can be
     saved and restored at all, memory included with `keeps_memory`. With `can_keep` a saved state
-    can outlive its nodes: `destroy` leaves alone what kept.py names.
+    can outlive its nodes, when `destroy` leaves alone what kept.py names, and be cloned.
     """
 
     name: str
@@ -97,6 +111,13 @@ class Provider(Protocol):
 
         Returns `provider`, `nodes` (node -> network -> address), `interfaces` (network -> name in
         the node), `networks` (network -> cidr, gateway, mtu) and `registry` (host:port or "").
+        """
+
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+        """Make the nodes of a lab from what was saved of another, at addresses of its own.
+
+        Called only with `can_keep`, and while nobody changes that other lab. Returns what create()
+        does. Raises StageError when a part of the saved state is not there.
         """
 
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
@@ -174,4 +195,15 @@ def check(name: str, added: Iterable[str] = ()) -> None:
         raise ConfigError(
             f"there are two providers named {name!r}",
             hint="give the one that is not part of this package another name",
+        )
+
+
+def check_host(provider: Provider) -> None:
+    """Raise HostError with all that the host lacks, and how it is mended."""
+    problems = provider.problems()
+    if problems:
+        raise HostError(
+            f"this host cannot run a lab with the provider {provider.name}",
+            details="\n".join(problem.what for problem in problems),
+            hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
+from typing import Any
 
 from pytest_kollalab.errors import HostError
 from pytest_kollalab.providers import NETWORKS, NODES
@@ -103,3 +105,30 @@ def in_use() -> list[IPv4Network]:
     routes = run(["ip", "-j", "-4", "route", "show", "table", "all"]).stdout
     links = run(["ip", "-j", "-4", "address"]).stdout
     return [*in_routes(routes), *in_links(links)]
+
+
+def moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """What the addresses of networks begin with -> what those in their place begin with.
+
+    Both map the name of a network to its CIDR, a /24 each.
+    """
+    return {_beginning(cidr): _beginning(new[name]) for name, cidr in old.items()}
+
+
+def between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """The moves between the networks of two labs, each as its provider has described it."""
+    cidrs = [{n: each["cidr"] for n, each in made["networks"].items()} for made in (old, new)]
+    return moves(*cidrs)
+
+
+def rewrite(text: str, moves: Mapping[str, str]) -> str:
+    """The text with each key of `moves` replaced, in one go, unless it is the end of a word."""
+    words = "|".join(re.escape(word) for word in sorted(moves, key=len, reverse=True))
+    return re.sub(rf"(?<![\w.])(?:{words})", lambda found: moves[found[0]], text) if moves else text
+
+
+def _beginning(cidr: str) -> str:
+    network = IPv4Network(cidr)
+    if network.prefixlen != 24:
+        raise ValueError(f"{cidr} is no /24")
+    return str(network.network_address).removesuffix("0")

@@ -18,13 +18,16 @@ from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
+    CONTROLLER,
     NETWORKS,
     REGISTRY,
+    Origin,
     Problem,
     Registry,
     Spec,
     addresses,
     capabilities,
+    docker_clone,
     docker_globals,
     docker_networks,
     docker_node_image,
@@ -117,6 +120,34 @@ class DockerProvider:
             )
         for job in jobs:
             job.result()
+        return self._describe(spec, subnets)
+
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+        """Make networks, then the nodes from the other lab's files, and the registry."""
+        lab = spec.tag.lab
+        self._check_names(lab, spec.names)
+        undo.callback(self.destroy, lab)
+        subnets = docker_networks.make(self.client, spec.tag, spec.names)
+        made = self._describe(spec, subnets)
+        moves = addresses.between(origin.made, made)
+        contents = {
+            node: docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
+            for node in spec.names
+        }
+        contents[CONTROLLER] |= origin.files(moves)
+        image = docker_node_image.reference(spec.nodes.suite)
+        with ThreadPoolExecutor() as pool:
+            jobs = [
+                pool.submit(docker_clone.clone, self._saves, origin, spec.tag, contents, moves),
+                pool.submit(docker_networks.fill_in_checksums, self.client, spec.tag, image),
+            ]
+            if spec.registry is not None:
+                jobs.append(pool.submit(self._make_registry, spec.tag, spec.registry, subnets))
+        for job in jobs:
+            job.result()
+        return made
+
+    def _describe(self, spec: Spec, subnets: Mapping[str, Subnet]) -> dict[str, Any]:
         return {
             "provider": self.name,
             "nodes": {

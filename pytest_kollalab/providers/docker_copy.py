@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 
 BELOW = "/volumes"
 TIMEOUT = 600
+# Where docker remembers what a container was made with, and from which registry an image is.
+REWRITE = """
+script=$1
+shift
+for folder in "$@"; do
+    cd "$folder"
+    sed -i -e "$script" containers/*/*.json containers/*/hosts image/*/repositories.json
+done
+"""
 # Where docker keeps what a container wrote tells which folders hide others by attributes that
 # only who may administer the system can read and write.
 CAPABILITIES = ("SYS_ADMIN",)
@@ -55,24 +65,41 @@ class Volumes:
         words = [word for pair in pairs for word in pair]
         container = self._start(name, image, [_script(), "copy", trash, *words], labels)
         point("saves:copying")
-        try:
-            code = container.wait(timeout=TIMEOUT)["StatusCode"]
-            said = container.logs().decode(errors="replace")
-        finally:
-            container.remove(force=True)
-        if code:
-            raise StageError(
-                "what the nodes' docker keeps could not be copied",
-                details=said,
-                hint="see whether the disk of docker's volumes is full, then run again",
-            )
+        said = self._end(container, "what the nodes' docker keeps could not be copied")
         return 1024 * sum(int(line) for line in said.splitlines() if line.isdecimal())
+
+    def rewrite(
+        self,
+        name: str,
+        image: str,
+        folders: Sequence[str],
+        moves: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> None:
+        """Tell what docker keeps in each folder that something is elsewhere: old -> new words."""
+        script = "".join(f"s/\\b{re.escape(old)}/{new}/g;" for old, new in moves.items())
+        container = self._start(name, image, [REWRITE, "rewrite", script, *folders], labels)
+        self._end(container, "docker's notes in the nodes could not be rewritten")
 
     def throw_away(
         self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]
     ) -> None:
         """Remove folders, and do not wait for it: it takes as long as there are files in them."""
         self._start(name, image, ['rm -rf "$@"', "rm", *trash], labels, auto_remove=True)
+
+    def _end(self, container: Any, otherwise: str) -> str:
+        try:
+            code = container.wait(timeout=TIMEOUT)["StatusCode"]
+            said: str = container.logs().decode(errors="replace")
+        finally:
+            container.remove(force=True)
+        if code:
+            raise StageError(
+                otherwise,
+                details=said,
+                hint="see whether the disk of docker's volumes is full, then run again",
+            )
+        return said
 
     def _start(
         self,

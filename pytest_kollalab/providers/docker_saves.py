@@ -29,6 +29,8 @@ SAVE, NODE, NODES, MADE_FROM = (f"kollalab.{name}" for name in ("save", "node", 
 TRASH = ".trash"
 START_FILES = {
     "/usr/local/lib/kollalab/turn": 0o755,
+    "/usr/local/lib/kollalab/moved": 0o755,
+    "/etc/systemd/system/kollalab-moved.service": 0o644,
     # Of all units whose names begin so.
     "/etc/systemd/system/kolla-.service.d/turn.conf": 0o644,
 }
@@ -56,7 +58,7 @@ class DockerSaves:
         nodes = self._running(lab)
         first = next(iter(nodes.values()))
         labels = _tag(first["Labels"]) | {SAVE: name, NODES: ",".join(nodes)}
-        volume = _volume(lab, name)
+        volume = saved_volume(lab, name)
         api: Any = self.client.api
         self._remove(lab, name)
         try:
@@ -65,8 +67,10 @@ class DockerSaves:
             time.sleep(WRITTEN)
             self._each(nodes.values(), lambda node: api.pause(node["Id"]))
             point("saves:paused")
-            volumes = Volumes(self.client, [volume, *(_kept(lab, node) for node in nodes)])
-            pairs = [(volumes.path(_kept(lab, node)), volumes.path(volume, node)) for node in nodes]
+            volumes = Volumes(self.client, [volume, *(own_volume(lab, node) for node in nodes)])
+            pairs = [
+                (volumes.path(own_volume(lab, node)), volumes.path(volume, node)) for node in nodes
+            ]
             with ThreadPoolExecutor() as pool:
                 copying = pool.submit(
                     volumes.copy,
@@ -98,35 +102,38 @@ class DockerSaves:
 
         Raises StageError, and changes nothing, when a part of it is not there.
         """
-        images = self._whole(lab).get(name)
-        if images is None:
-            raise StageError(
-                f"there is no saved state {name} of all nodes",
-                details="an image or the volume of it is gone; nothing has been changed",
-                hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
-            )
-        volume, labels = _volume(lab, name), self._labels(lab, name)
+        images = self.images(lab, name)
+        volume, labels = saved_volume(lab, name), self._labels(lab, name)
         for node in images:
-            self.client.api.create_volume(_kept(lab, node), labels=labels)
+            self.client.api.create_volume(own_volume(lab, node), labels=labels)
         # A run that was killed may have left something to throw away in any of them.
         all_saved = [each["Name"] for each in self.owned.volumes(lab, SAVE)]
-        volumes = Volumes(self.client, [*all_saved, *(_kept(lab, node) for node in images)])
+        volumes = Volumes(self.client, [*all_saved, *(own_volume(lab, node) for node in images)])
         trash = volumes.path(volume, TRASH)
         image = next(iter(images.values()))["Id"]
         self._each(self.owned.containers(lab, NODE), self._remove_container)
         self._sweep(lab)
         point("saves:nodes-removed")
-        pairs = [(volumes.path(volume, node), volumes.path(_kept(lab, node))) for node in images]
+        pairs = [
+            (volumes.path(volume, node), volumes.path(own_volume(lab, node))) for node in images
+        ]
         helper = resource_name(lab, "copy")
         with ThreadPoolExecutor() as pool:
-            made = [pool.submit(self._make, lab, node, images[node]) for node in images]
+            made = [
+                pool.submit(
+                    self.make,
+                    lab,
+                    node,
+                    images[node],
+                    json.loads(images[node]["Labels"][MADE_FROM]),
+                )
+                for node in images
+            ]
             copying = pool.submit(volumes.copy, helper, image, pairs, trash, labels)
         copying.result()
         containers = [job.result() for job in made]
         point("saves:restored-files")
-        for container in containers:
-            self.client.api.start(container)
-            point("saves:restored-one")
+        self.start(containers)
         old = [volumes.path(each, TRASH) for each in all_saved]
         volumes.throw_away(resource_name(lab, "sweep"), image, old, labels)
         point("saves:restored")
@@ -161,9 +168,16 @@ class DockerSaves:
         found: Any = self.client.api.commit(node["Id"], conf={"Labels": about})
         return str(found["Id"])
 
-    def _make(self, lab: str, node: str, image: Thing) -> str:
+    def make(
+        self,
+        lab: str,
+        node: str,
+        image: Thing,
+        body: dict[str, Any],
+        change: Callable[[str], None] = lambda _: None,
+    ) -> str:
+        """Make the container of a node; `change` is given it before it starts."""
         api: Any = self.client.api
-        body = json.loads(image["Labels"][MADE_FROM])
         first, *others = body.pop("Networks").items()
         body["NetworkingConfig"] = {"EndpointsConfig": {first[0]: _endpoint(first[1])}}
         made: str = api.create_container_from_config(
@@ -173,7 +187,25 @@ class DockerSaves:
         for network, address in others:
             api.connect_container_to_network(made, network, ipv4_address=address)
         api.put_archive(made, "/", archive(start_files(), {}))
+        change(made)
         return made
+
+    def start(self, containers: Iterable[str]) -> None:
+        """Start nodes that were made."""
+        for container in containers:
+            self.client.api.start(container)
+            point("saves:restored-one")
+
+    def images(self, lab: str, name: str) -> dict[str, Thing]:
+        """The image of each node's root, by node. Raises StageError when one is not there."""
+        images = self._whole(lab).get(name)
+        if images is None:
+            raise StageError(
+                f"there is no saved state {name} of all nodes",
+                details="an image or the volume of it is gone; nothing has been changed",
+                hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
+            )
+        return images
 
     def _running(self, lab: str) -> dict[str, Thing]:
         found = self.owned.containers(lab, NODE)
@@ -285,11 +317,13 @@ def _tag(labels: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _volume(lab: str, name: str) -> str:
+def saved_volume(lab: str, name: str) -> str:
+    """The name of the volume with what the nodes' docker had."""
     return resource_name(lab, f"saved-{name}")
 
 
-def _kept(lab: str, node: str) -> str:
+def own_volume(lab: str, node: str) -> str:
+    """The name of the volume with what a node's docker has."""
     return resource_name(lab, f"{node}-docker")
 
 

@@ -18,6 +18,7 @@ from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
     NODES,
     REGISTRY,
+    Origin,
     Problem,
     Registry,
     Spec,
@@ -194,6 +195,10 @@ class LibvirtProvider:
     def clear(self, lab: str, name: str) -> None:
         """Forget what was saved, whole or half, and have the machines go on."""
         libvirt_saves.clear(self.host, lab, name)
+
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+        """Refuse, for the same reason."""
+        raise NotImplementedError
 
     def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
         """Refuse: what is saved is in the machines' disks, and goes with them."""

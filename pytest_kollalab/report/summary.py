@@ -13,6 +13,7 @@ from pytest_kollalab.report import figures
 from pytest_kollalab.state import Record
 
 FILE = "summary.json"
+SHARED = ("tools", "images")
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,24 @@ class Summary:
 
 def rows(
     run: str,
+    lab: str,
     history: Sequence[Mapping[str, Any]],
     records: Mapping[str, Record | None],
 ) -> tuple[Row, ...]:
     """The stages of a run: what the history says that it built, and the records that it reused.
 
+    Of a run with several labs only this one counts, and what they share.
     `records` has the stages in their order, as they are before anything is removed.
     """
     found = []
     for stage, record in records.items():
-        mine = [row for row in history if row.get("run") == run and row["stage"] == stage]
+        mine = [
+            row
+            for row in history
+            if row.get("run") == run
+            and row["stage"] == stage
+            and (row.get("lab", lab) == lab or stage in SHARED)
+        ]
         if mine:
             last = mine[-1]
             action = "build" if last["outcome"] == "built" else str(last["outcome"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import shutil
 import threading
 import time
@@ -18,6 +19,7 @@ from pytest_kollalab.cloud import (
     clouds_yaml,
     deploy,
     inventory,
+    moved,
     passwords,
     playbooks,
     pull,
@@ -35,6 +37,7 @@ from pytest_kollalab.features import Feature
 from pytest_kollalab.features import nodes as own_nodes
 from pytest_kollalab.images import added, room
 from pytest_kollalab.providers import CONTROLLER, NODES
+from pytest_kollalab.stages import quiet
 from pytest_kollalab.state import Record
 
 if TYPE_CHECKING:
@@ -123,6 +126,8 @@ class CloudStage(Stage):
 
         started = time.monotonic()
         work = _logged(work)
+        if "clone" in work.made["nodes"]:
+            return self._adopt(work)
         images, nodes = work.made["images"], work.made["nodes"]
         names = list(nodes["nodes"])
         tags = added.tags(self.folders, images["tag"])
@@ -145,6 +150,30 @@ class CloudStage(Stage):
             made = self._describe(work, site)
             self._wait(work, made, ssh, names)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
+        return made
+
+    def _adopt(self, work: Work) -> dict[str, Json]:
+        """Take the cloud that came with nodes made from another lab's, once it is healthy."""
+        from pytest_kollalab.ssh import Ssh
+
+        nodes = work.made["nodes"]
+        clone, names = nodes["clone"], list(nodes["nodes"])
+        former = state.load(Path(clone["folder"]) / "cloud.json")
+        assert former is not None
+        etc = work.folder / "etc"
+        moves = {**clone["moves"], former.made["etc"]: str(etc)}
+        moved.configuration(Path(clone["folder"]) / "etc", etc, moves)
+        state.write(etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
+        site = deploy.Site(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
+        made = {**self._describe(work, site), "features": former.made["features"]}
+        features = self.extensions.registry.resolve(former.made["features"])
+        patience = {"slowness": self.provider.slowness}
+        with self._nodes_watched(work, names):
+            quiet.await_cloud(
+                made, features, names, Ssh(Path(nodes["ssh_config"])), **patience, log=work.log
+            )
+            since = datetime.datetime.fromisoformat(clone["since"])
+            quiet.await_reports(made, since, timeout=quiet.REPORT_TIMEOUT * self.provider.slowness)
         return made
 
     def destroy(self, work: Work) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,8 @@ from pytest_kollalab.state import Record, write
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from pytest_kollalab.extensions import Extensions
 
 
 class ImagesStage(Stage):
@@ -253,3 +255,25 @@ class ImagesStage(Stage):
 
 def _reference(name: str, tag: str) -> str:
     return f"{NAMESPACE}/{name}:{tag}"
+
+
+def hindered(
+    names: Iterable[str], extensions: Extensions, config: Config, options: Options, paths: Paths
+) -> dict[str, str]:
+    """The features asked for whose images this host can neither find nor build, and why."""
+    found: dict[str, str] = {}
+    for name in names:
+        for feature in extensions.registry.resolve([name]):
+            if feature.obstacle is None:
+                continue
+            if config.images.mode != "build":
+                found[name] = "its images are built here only, and images.mode is another"
+                continue
+            folders = extensions.folders([feature], config)
+            stage = ImagesStage(config, options, paths, names=())
+            if all(map(stage.has, folders)):
+                continue
+            why = feature.obstacle(config)
+            if why is not None:
+                found[name] = why
+    return found

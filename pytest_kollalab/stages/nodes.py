@@ -22,8 +22,10 @@ from pytest_kollalab.providers import (
     Provider,
     Registry,
     Spec,
+    addresses,
 )
 from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.stages.clones import Source
 from pytest_kollalab.state import Record
 from pytest_kollalab.wait import NotYet, until
 
@@ -46,7 +48,9 @@ class NodesStage(Stage):
         provider: Provider,
         named: Callable[[str], Provider] | None = None,
         extra: Sequence[str] = (),
+        source: Callable[[], Source | None] = lambda: None,
     ) -> None:
+        self.source = source
         self.extra = tuple(extra)
         self.names = (*NODES, *self.extra)
         self.config = config
@@ -84,10 +88,12 @@ class NodesStage(Stage):
         work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
         ssh.make_key(key, f"kollalab {work.tag.lab}")
         point("nodes:key-made")
-        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in self.names}
+        source = self.source()
+        names = source.names if source is not None else self.names
+        host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in names}
         spec = Spec(
             tag=work.tag,
-            names=self.names,
+            names=names,
             nodes=self.config.nodes,
             authorized_key=key.with_suffix(".pub").read_text(encoding="utf-8"),
             host_keys=host_keys,
@@ -95,7 +101,7 @@ class NodesStage(Stage):
             log=work.log,
             say=work.say,
         )
-        made = self.provider.create(spec, work.undo)
+        made = self._clone(spec, source, work) if source else self.provider.create(spec, work.undo)
         self._check_all_made(made)
         point("nodes:provided")
         ssh.write_config(
@@ -109,7 +115,7 @@ class NodesStage(Stage):
         )
         work.undo.callback(ssh.close, config)
         point("nodes:configured")
-        await_nodes(self.provider, self.lab, self.names, Ssh(config), made["registry"], work.log)
+        await_nodes(self.provider, self.lab, names, Ssh(config), made["registry"], work.log)
         return {**made, "ssh_config": str(config), "ssh_key": str(key)}
 
     def destroy(self, work: Work) -> None:
@@ -123,6 +129,14 @@ class NodesStage(Stage):
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
         shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
+
+    def _clone(self, spec: Spec, source: Source, work: Work) -> dict[str, Json]:
+        """Make the nodes from another lab's; the cloud on them is on the way when they are up."""
+        with source.held():
+            kept = source.keep(work.folder / "clone")
+            point("clone:kept")
+            made = self.provider.clone(spec, source.origin(), work.undo)
+        return {**made, "clone": {**kept, "moves": addresses.between(source.made, made)}}
 
     def _check_all_made(self, made: Mapping[str, Json]) -> None:
         missing = [name for name in self.names if name not in made["nodes"]]

@@ -38,14 +38,14 @@ class Rewind:
         self.saves = saves
         self.provider = provider
         self._lease = lease
-        self._records = records
-        self._resolve = resolve
+        self.records = records
+        self.resolve = resolve
 
     def save(self, name: str, *, busy: bool = False) -> Save:
         """Save nodes and cloud as they are; `busy`: even while another run has the lab."""
         with self._changing(f"save {name}", busy=busy):
             save = self.saves.save(name)
-            nodes = self._records()["nodes"]
+            nodes = self.records()["nodes"]
             if self.provider.own_clock:
                 # They stood still for as long as it took.
                 quiet.step_clocks(Ssh(quiet.ssh_config(nodes)), nodes.made["nodes"])
@@ -112,7 +112,7 @@ class Rewind:
                     hint="end that one first",
                 )
             self.recover()
-            nodes = self._records().get("nodes")
+            nodes = self.records().get("nodes")
             if nodes is None or nodes.status != READY:
                 raise StageError(
                     f"lab {self.engine.lab} has no nodes",
@@ -126,5 +126,5 @@ class Rewind:
         """Return when all is usable; `since`: when what runs there was started anew, if it was."""
         self.engine.forget()
         log = self.engine.log_path("nodes")
-        lab, records = self.engine.lab, self._records()
-        quiet.settle(lab, records, self.provider, self._resolve, log, since)
+        lab, records = self.engine.lab, self.records()
+        quiet.settle(lab, records, self.provider, self.resolve, log, since)

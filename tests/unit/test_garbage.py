@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from pytest_kollalab import garbage, lock, state
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST, EXIT_USAGE
-from pytest_kollalab.garbage import DAY, caches, labs, store
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.garbage import DAY, Item, above, bytes_of, caches, labs, spare, store
 from pytest_kollalab.garbage.caches import Kept
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths
@@ -164,3 +165,43 @@ def test_mistakes_are_messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert (result.exit_code, "'store'" in result.output) == (EXIT_USAGE, True)
     result = CliRunner().invoke(main, ["gc"])
     assert (result.exit_code, "kollalab doctor" in result.output) == (EXIT_HOST, True)
+
+
+def item(what: str, age: float, size: int | None, kind: str = "golden") -> Item:
+    return Item(kind, what, "nothing uses it", age, size, lambda: None)
+
+
+AGED = [
+    item("old", 9.0, 4),
+    item("young", 1.0, 4),
+    item("middle", 5.0, 4),
+    item("run", 2.0, None, "run"),
+]
+
+
+def test_the_newest_of_each_kind_are_spared() -> None:
+    assert [each.what for each in spare(AGED, 1)] == ["old", "middle"]
+    assert spare(AGED, 0) == AGED
+    assert spare(AGED, 9) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "going"),
+    [(12, []), (11, ["old"]), (4, ["old", "middle"]), (0, ["old", "young", "middle"])],
+)
+def test_the_oldest_go_until_the_rest_is_small_enough(size: int, going: list[str]) -> None:
+    assert [each.what for each in above(AGED, size)] == going
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("12", 12), ("2K", 2048), ("1.5M", 1572864), ("20GiB", 20 * 2**30), ("1tb", 2**40)],
+)
+def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "3X", "G"])
+def test_what_is_no_size_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no size"):
+        bytes_of(text)

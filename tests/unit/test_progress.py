@@ -126,6 +126,7 @@ def test_the_summary_tells_what_was_built_and_what_was_reused(tmp_path: Path) ->
     history = [
         row("nodes", 9, run="old"),
         row("nodes", 4.04, run="me"),
+        {**row("nodes", 70, run="me"), "lab": "lab-2"},
         row("cloud", 2, "failed", run="me"),
     ]
     records = {
@@ -134,7 +135,7 @@ def test_the_summary_tells_what_was_built_and_what_was_reused(tmp_path: Path) ->
         "nodes": Record("nodes", "n", "me", READY, inputs={}),
         "cloud": Record("cloud", "c", "me", FAILED, inputs={}),
     }
-    found = rows("me", history, records)
+    found = rows("me", "lab", history, records)
     assert [(each.stage, each.action, each.seconds) for each in found] == [
         ("tools", "reuse", 0.0), ("nodes", "build", 4.0), ("cloud", "failed", 2.0),
     ]  # fmt: skip

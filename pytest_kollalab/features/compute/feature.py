@@ -33,6 +33,11 @@ FEATURE = Feature(
         "manager_shutdown_timeout = 1\ngraceful_shutdown_timeout = 15\n",
     },
     services=("compute", "image", "placement"),
+    addresses=(
+        "nova.compute_nodes.host_ip",
+        "nova_api.cell_mappings.database_connection",
+        "nova_api.cell_mappings.transport_url",
+    ),
     queues=("compute", "conductor", "scheduler"),
     containers={
         "control": (

@@ -44,6 +44,11 @@ FEATURE = Feature(
         "executor_thread_pool_size = 8\n",
     },
     services=("identity", "network"),
+    addresses=(
+        "keystone.endpoint.url",
+        "neutron.agents.configurations",
+        "neutron.ml2_vxlan_endpoints.ip_address",
+    ),
     containers={
         "control": (
             "cron",

@@ -1,0 +1,41 @@
+"""All stages of a lab, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.extensions import Extensions
+from pytest_kollalab.features import Feature, images, nodes
+from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers import Provider
+from pytest_kollalab.stage import Stage
+from pytest_kollalab.stages.clones import Source
+from pytest_kollalab.stages.cloud import CloudStage
+from pytest_kollalab.stages.nodes import NodesStage
+from pytest_kollalab.stages.pulled import images_stage
+from pytest_kollalab.stages.tools import ToolsStage
+
+
+def stages(
+    config: Config,
+    options: Options,
+    paths: Paths,
+    *,
+    features: Sequence[Feature],
+    extensions: Extensions,
+    provider: Provider,
+    named: Callable[[str], Provider],
+    source: Callable[[], Source | None],
+) -> tuple[Stage, ...]:
+    """The four stages of a lab with these features.
+
+    `named` is a provider by its name, `source` what the nodes are cloned from, if they are.
+    """
+    given = (config, options, paths)
+    return (
+        ToolsStage(*given),
+        images_stage(*given, names=images(features), folders=extensions.folders(features, config)),
+        NodesStage(*given, provider=provider, named=named, extra=nodes(features), source=source),
+        CloudStage(*given, features=features, provider=provider, extensions=extensions),
+    )

@@ -1,0 +1,79 @@
+"""Several labs in one session: workers are spread over them, and all of them go."""
+
+from __future__ import annotations
+
+import pytest
+
+from .small_lab import CONFTEST
+
+LABS = """\
+import os, time
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_uses(kollalab, openstack_cloud, number):
+    with open("used", "a") as file:
+        file.write(f"{os.environ.get('PYTEST_XDIST_WORKER')} {kollalab.name}\\n")
+    # Long enough for the other worker to have its share.
+    end = time.monotonic() + 10
+    while time.monotonic() < end and len(set(open("used"))) < WORKERS:
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    without_cloud = "\n    def connect(self):\n        return open('connection', 'w')\n"
+    pytester.makeconftest(CONFTEST.replace("    @functools", without_cloud + "\n    @functools", 1))
+    return pytester
+
+
+def created(project: pytest.Pytester) -> list[str]:
+    lines = (project.path / "trace").read_text().splitlines()
+    return [line for line in lines if line.startswith("create")]
+
+
+def test_each_worker_has_its_lab_and_none_is_left(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    result = project.runpytest_subprocess("-n", "2", "--kollalab-labs", "2")
+    result.assert_outcomes(passed=4)
+    used = set((project.path / "used").read_text().splitlines())
+    assert used == {"gw0 lab", "gw1 lab-2"}
+    # What labs share is made once, what is theirs once for each.
+    assert sorted(created(project)) == sorted(
+        ["create tools", "create images", *["create nodes", "create cloud"] * 2]
+    )
+    result.stdout.fnmatch_lines(
+        ["*removing lab lab-2*", "*removing lab lab", "*lab lab was removed*"]
+    )
+    assert list((project.path / "state" / "labs").iterdir()) == []
+
+
+def test_labs_are_shared_round_where_there_are_more_workers(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "3"))
+    project.runpytest_subprocess("-n", "3", "--kollalab-labs", "2").assert_outcomes(passed=4)
+    used = set((project.path / "used").read_text().splitlines())
+    assert used == {"gw0 lab", "gw1 lab-2", "gw2 lab"}
+
+
+def test_labs_that_are_kept_are_all_removed_by_the_option(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    options = ("--kollalab-labs", "2", "--kollalab-keep", "always")
+    project.runpytest_subprocess("-n", "2", *options).assert_outcomes(passed=4)
+    assert (project.path / "state" / "labs" / "lab-2").is_dir()
+    result = project.runpytest_subprocess("--kollalab-destroy", "--kollalab-labs", "2")
+    result.stdout.fnmatch_lines(["*lab lab-2 is gone", "*lab lab is gone"])
+    assert list((project.path / "state" / "labs").iterdir()) == []
+
+
+def test_without_workers_there_is_one_lab(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "1"))
+    project.runpytest_subprocess("--kollalab-labs", "3").assert_outcomes(passed=4)
+    assert set((project.path / "used").read_text().splitlines()) == {"None lab"}
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+def test_a_number_that_makes_no_sense_is_told(project: pytest.Pytester, number: str) -> None:
+    result = project.runpytest_subprocess(f"--kollalab-labs={number}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*labs: {number} is not possible*"])

@@ -1,0 +1,161 @@
+"""A clone: what its addresses are, and where the old ones are replaced."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_kollalab import config as configuration
+from pytest_kollalab.cloud import moved
+from pytest_kollalab.config import Options
+from pytest_kollalab.engine import BUILD, REUSE, Step
+from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.features import resolve
+from pytest_kollalab.providers import addresses
+from pytest_kollalab.providers.docker_clone import rewritten
+from pytest_kollalab.sharing import of_worker
+from pytest_kollalab.stages import clones
+from pytest_kollalab.stages.clones import Source
+
+MOVES = {"10.64.0.": "10.99.4.", "10.64.1.": "10.99.5."}
+
+
+def test_networks_move_each_to_its_own() -> None:
+    old = {"networks": {"management": {"cidr": "10.64.1.0/24"}}}
+    new = {"networks": {"management": {"cidr": "172.31.8.0/24"}}}
+    assert addresses.between(old, new) == {"10.64.1.": "172.31.8."}
+    with pytest.raises(ValueError, match="is no /24"):
+        addresses.moves({"management": "10.64.0.0/22"}, {"management": "10.99.0.0/22"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("host=10.64.0.11:3306", "host=10.99.4.11:3306"),
+        ('"10.64.1.0/24", "10.64.0.12"', '"10.99.5.0/24", "10.99.4.12"'),
+        ("110.64.0.11 and 1.10.64.0.3 are others", "110.64.0.11 and 1.10.64.0.3 are others"),
+        ("10.64.2.11", "10.64.2.11"),
+    ],
+)
+def test_only_whole_addresses_are_rewritten(before: str, after: str) -> None:
+    assert addresses.rewrite(before, MOVES) == after
+
+
+def test_what_was_written_is_not_written_again() -> None:
+    assert addresses.rewrite("a b", {"a": "b", "b": "c"}) == "b c"
+    assert addresses.rewrite("kollalab-lab-copy", {"kollalab-lab-": "kollalab-lab-2-"}) == (
+        "kollalab-lab-2-copy"
+    )
+    assert addresses.rewrite("as it is", {}) == "as it is"
+
+
+def test_a_tar_keeps_owners_modes_and_what_is_no_text() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in (("conf", b"at 10.64.0.11"), ("binary", b"\xff\x00")):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid = len(data), 0o600, 42401
+            tar.addfile(member, io.BytesIO(data))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "conf"
+        tar.addfile(link)
+    data = rewritten(buffer.getvalue(), lambda text: addresses.rewrite(text, MOVES))
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        found = {member.name: member for member in tar}
+        texts = [file.read() for n in ("conf", "binary") if (file := tar.extractfile(n))]
+    assert texts == [b"at 10.99.4.11", b"\xff\x00"]
+    assert (found["conf"].mode, found["conf"].uid) == (0o600, 42401)
+    assert found["link"].linkname == "conf"
+
+
+def test_the_database_is_told_by_a_script_that_bash_reads(tmp_path: Path) -> None:
+    text = moved.script(resolve(["compute"]), "it's 100% $ecret", MOVES)
+    client = tmp_path / "mariadb"
+    # Shows what the real one is given: the file with the login, then the statements.
+    client.write_text('#!/bin/sh\ncat "${1#*=}"\ncat\n')
+    client.chmod(0o755)
+    said = subprocess.run(
+        ["bash", "-s"],
+        input=text,
+        text=True,
+        capture_output=True,
+        check=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    ).stdout
+    assert 'password="it\'s 100% $ecret"\n' in said
+    assert (
+        "UPDATE keystone.endpoint SET url = REGEXP_REPLACE(REGEXP_REPLACE(url, "
+        r"'\\b10[.]64[.]0[.]', '10.99.4.'), '\\b10[.]64[.]1[.]', '10.99.5.');"
+    ) in said
+    assert "nova_api.cell_mappings" in said
+    assert "nova" not in moved.script(resolve(["sfc"]), "x", MOVES)
+
+
+def test_the_script_with_the_password_is_closed_to_others() -> None:
+    (mode,) = [mode for _, mode in moved.files(resolve([]), "x", MOVES).values()]
+    assert mode == 0o600
+
+
+def test_the_configuration_is_copied_with_its_modes(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "inventory").mkdir(parents=True)
+    (old / "inventory" / "hosts").write_text("controller-1")
+    (old / "passwords.yml").write_text("a: b")
+    (old / "passwords.yml").chmod(0o600)
+    (old / "globals.yml").write_text(f"vip: 10.64.1.11\nat: {old}/config\n")
+    moved.configuration(old, new, {**MOVES, str(old): str(new)})
+    assert (new / "globals.yml").read_text() == f"vip: 10.99.5.11\nat: {new}/config\n"
+    assert (new / "inventory" / "hosts").is_file()
+    assert (new / "passwords.yml").stat().st_mode & 0o777 == 0o600
+
+
+def test_nodes_are_named_in_the_order_of_their_addresses() -> None:
+    nodes = {
+        "compute-1": {"provisioning": "10.64.0.12"},
+        "controller-1": {"provisioning": "10.64.0.11"},
+        "gateway-1": {"provisioning": "10.64.0.13"},
+        "alpha-1": {"provisioning": "10.64.0.110"},
+    }
+    source = Source("lab", "golden.1", {"nodes": nodes}, Path(), (), lambda: pytest.fail("held"))
+    assert source.names == ("controller-1", "compute-1", "gateway-1", "alpha-1")
+
+
+def test_the_plan_says_what_is_cloned() -> None:
+    steps = [Step("images", BUILD, "not built yet", "i"), Step("nodes", REUSE, "unchanged", "n"),
+             Step("cloud", BUILD, "it failed", "c")]  # fmt: skip
+    found = clones.plan(steps, "lab")
+    assert found[:2] == steps[:2]
+    assert str(found[2]) == "cloud   clone  c  of lab lab: it failed"
+
+
+def test_workers_have_labs_in_turn() -> None:
+    options = configuration.options({"labs": 2, "name": "mine"})
+    names = [of_worker(options, f"gw{number}").name for number in range(4)]
+    assert names == ["mine", "mine-2", "mine", "mine-2"]
+    assert of_worker(options, "").name == "mine"
+    assert of_worker(options, "gw1").clone_of == "mine"
+    assert of_worker(replace(Options(), name="one"), "gw3") == Options(name="one")
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"labs": 0}, "labs: 0 is not possible"),
+        ({"labs": 2, "name": "a" * 19}, "cannot be the name of a lab"),
+        ({"clone_of": "lab"}, "lab lab cannot be its own clone"),
+    ],
+)
+def test_options_that_make_no_sense(given: dict[str, object], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        configuration.options(given)
+
+
+def test_a_number_may_come_as_text() -> None:
+    assert configuration.whole_number("labs", "3") == 3
+    with pytest.raises(ConfigError, match="labs: 'many' is no whole number"):
+        configuration.whole_number("labs", "many")
