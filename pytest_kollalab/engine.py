@@ -297,7 +297,7 @@ class Engine:
         if not grows:
             state.save(path, record)
         point(f"{stage.name}:recorded")
-        work = self._work(stage, step.key, resumes=step.resumes)
+        work = self.work(stage, step.key, resumes=step.resumes)
         made = None
         self._steps = 0
         self.watcher.begin(stage.name, expect(read(self.paths.state / HISTORY), stage.name))
@@ -326,11 +326,12 @@ class Engine:
         if record is not None:
             state.save(path, record.with_status(state.DESTROYING))
         point(f"{stage.name}:destroying")
-        stage.destroy(self._work(stage, record.key if record is not None else ""))
+        stage.destroy(self.work(stage, record.key if record is not None else ""))
         point(f"{stage.name}:destroyed")
         path.unlink(missing_ok=True)
 
-    def _work(self, stage: Stage, key: str, *, resumes: bool = False) -> Work:
+    def work(self, stage: Stage, key: str, *, resumes: bool = False) -> Work:
+        """What a stage is given to work with; its folder is made."""
         folder = self._folder(stage)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = self.log_path(stage.name)

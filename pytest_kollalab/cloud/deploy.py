@@ -216,7 +216,7 @@ def _environment(site: Site) -> dict[str, str]:
     return {
         **owner.environment(),
         "ANSIBLE_CONFIG": str(site.etc / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(_collections(site.venv)),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections(site.venv)),
         "ANSIBLE_HOME": str(site.folder / "ansible"),
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
         "ANSIBLE_NOCOLOR": "1",
@@ -227,7 +227,8 @@ def _environment(site: Site) -> dict[str, str]:
     }
 
 
-def _collections(venv: Path) -> Path:
+def collections(venv: Path) -> Path:
+    """Where the Ansible collections of a virtual environment are. Raises StageError."""
     found = sorted(venv.glob("lib/python3*/site-packages"))
     if not found:
         raise StageError(f"{venv} is no virtual environment", hint="kollalab up --fresh tools")

@@ -142,7 +142,7 @@ class CloudStage(Stage):
         with self._nodes_watched(work, names):
             ready = self._make_ready(work)
             with pull.Pull(ssh, wanted) as pulling:
-                site = ready or self._prepare(work)
+                site = ready or self.prepare(work)
                 self._precheck(work, site)
                 pulling.check()
                 self._deploy(work, site)
@@ -217,7 +217,8 @@ class CloudStage(Stage):
             self.features, {}, self.config.config, userspace=kolla.is_userspace(merged)
         )
 
-    def _prepare(self, work: Work) -> deploy.Site:
+    def prepare(self, work: Work) -> deploy.Site:
+        """Write all that Kolla-Ansible is given, passwords too, and return where it is."""
         etc = work.folder / "etc"
         venv = Path(work.made["tools"]["venv"])
         stock = venv / "share" / "kolla-ansible" / "ansible"
@@ -259,7 +260,7 @@ class CloudStage(Stage):
         own = [Path(path) for path in work.made["nodes"].get("playbooks", ())]
         if not own:
             return None
-        site = self._prepare(work)
+        site = self.prepare(work)
         for path in own:
             with self._timed(work, site, f"nodes-{path.stem}") as play:
                 play(_laid(work, site, path, f"nodes-{path.stem}"))

@@ -1,0 +1,172 @@
+"""The parts of the benchmark: each measures something, beside what it is compared with."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.stock import SURE, Stock, build_images, changed
+from pytest_kollalab import daemon, progress
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.features import stock_images
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.paths import default_paths
+from pytest_kollalab.run import run
+from pytest_kollalab.stages.saves import GOLDEN
+
+NAME = "benchmark"
+REPEATS = 3
+TEST = "def test_nothing({fixture}):\n    pass\n"
+
+Say = Callable[[str], None]
+Figures = dict[str, float]
+
+
+@contextmanager
+def timed(figures: Figures, name: str, say: Say) -> Iterator[None]:
+    """Take the seconds of the body down."""
+    say(f"{name} ...")
+    started = time.monotonic()
+    yield
+    figures[name] = round(time.monotonic() - started, 1)
+    say(f"{name}: {figures[name]}")
+
+
+class Bench:
+    """A host, and the labs on it that are measured; every lab is gone when it is left."""
+
+    def __init__(self, features: tuple[str, ...], folder: Path, say: Say) -> None:
+        self.features = features
+        self.folder = folder
+        self.say = say
+        self.figures: Figures = {}
+
+    def lab(self, name: str, **options: str) -> Lab:
+        """A lab with the features that are measured."""
+        given = Options(name=name, **options)  # type: ignore[arg-type]
+        return Lab(Config(), given, features=self.features, say=lambda _: None)
+
+    @contextmanager
+    def one(self, name: str, **options: str) -> Iterator[Lab]:
+        """A lab that is gone afterwards."""
+        lab = self.lab(name, **options)
+        try:
+            yield lab
+        finally:
+            lab.destroy()
+
+    def images(self) -> None:
+        """Kolla images of the lab from nothing: as the stage builds them, and as Kolla does."""
+        lab = self.lab(NAME)
+        made, venv = lab.ensure("images"), Path(lab.ensure("tools")["venv"])
+        conf = lab.paths.cache / "images" / "build" / made["tag"] / "kolla-build.conf"
+        names = [name for name in stock_images(lab.features) if name in made["images"]]
+        self.figures["image_build_seconds"] = build_images(venv, conf, names, "ours")
+        self.say(f"image_build_seconds: {self.figures['image_build_seconds']:.1f}")
+        stock = build_images(venv, conf, names, "stock", "--threads", "8")
+        self.figures["stock_image_build_seconds"] = stock
+        self.ratio("image_build_vs_stock", "image_build_seconds", "stock_image_build_seconds")
+        lab.lease.release()
+
+    def stock(self) -> None:
+        """Kolla-Ansible as it is: images to the nodes, deploy, destroy."""
+        with self.one(f"{NAME}-stock", until="nodes") as lab:
+            lab.up()
+            # The stage is looked at beyond where the lab was told to stop.
+            stock = Stock(lab, self.folder / "stock.log")
+            self.figures["transport_seconds"] = round(stock.transport(), 1)
+            self.say(f"transport_seconds: {self.figures['transport_seconds']}")
+            site = stock.write()
+            for action in ("prechecks", "deploy"):
+                self.figures[f"stock_{action}_seconds"] = round(stock.play(action, site), 1)
+                self.say(f"stock_{action}_seconds: {self.figures[f'stock_{action}_seconds']}")
+            seconds = stock.play("destroy", site, SURE)
+            self.figures["stock_destroy_seconds"] = round(seconds, 1)
+            self.say(f"stock_destroy_seconds: {seconds:.1f}")
+
+    def ours(self, *, compared: bool) -> None:
+        """A lab of ours: deployed, used again, rolled back, cloned, destroyed."""
+        with self.one(NAME) as lab:
+            with timed(self.figures, "up_seconds", self.say):
+                lab.up()
+            self.figures |= stage_seconds(NAME)
+            self.figures["lab_memory_mb"] = memory(NAME)
+            self.idle()
+            with timed(self.figures, "restore_seconds", self.say):
+                lab.rollback(GOLDEN)
+            self.ratio("rollback_vs_deploy", "restore_seconds", "deploy_seconds")
+            self.second()
+            if compared:
+                self.redeploy(lab)
+            with timed(self.figures, "destroy_seconds", self.say):
+                lab.destroy()
+
+    def second(self) -> None:
+        """One more lab beside the first."""
+        with self.one(f"{NAME}-2", clone_of=NAME, golden="none") as lab:
+            with timed(self.figures, "second_lab_seconds", self.say):
+                lab.up()
+            self.figures["second_lab_memory_mb"] = memory(f"{NAME}-2")
+
+    def redeploy(self, lab: Lab) -> None:
+        """Kolla-Ansible as it is over a lab of ours: it should find nothing to do."""
+        stock = Stock(lab, self.folder / "redeploy.log")
+        before = stock.standing()
+        stock.play("deploy", stock.write())
+        found = changed(before, stock.standing())
+        for line in found:
+            self.say(f"a stock deploy changed: {line}")
+        self.figures["changed_by_stock_deploy"] = len(found)
+
+    def idle(self) -> None:
+        """A session in which all is reused, against pytest without the plugin."""
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = {}
+            for fixture, more in (
+                ("", ["-p", "no:kollalab"]),
+                ("openstack_cloud", ["--kollalab-name", NAME, "--kollalab-keep", "always"]),
+            ):
+                path = Path(folder, f"test_{fixture or 'bare'}.py")
+                path.write_text(TEST.format(fixture=fixture), encoding="utf-8")
+                argv: list[str | Path] = [sys.executable, "-m", "pytest", "-q", path, *more]
+                runs = [run(argv, cwd=Path(folder)).seconds for _ in range(REPEATS)]
+                seconds[fixture] = min(runs)
+        self.figures["idle_overhead_seconds"] = round(seconds["openstack_cloud"] - seconds[""], 2)
+        self.say(f"idle_overhead_seconds: {self.figures['idle_overhead_seconds']}")
+
+    def ratio(self, name: str, ours: str, theirs: str) -> None:
+        """Take down the first figure divided by the second, if both are there."""
+        if ours in self.figures and self.figures.get(theirs):
+            self.figures[name] = round(self.figures[ours] / self.figures[theirs], 2)
+            self.say(f"{name}: {self.figures[name]}")
+
+
+def stage_seconds(lab: str) -> Figures:
+    """What the last build of the lab's nodes and of its cloud took."""
+    rows: list[Mapping[str, object]] = list(progress.read(default_paths().state / progress.HISTORY))
+    found: Figures = {}
+    for stage, name in (("nodes", "nodes_seconds"), ("cloud", "deploy_seconds")):
+        mine = [r for r in rows if r["lab"] == lab and r["stage"] == stage]
+        found[name] = float(str(mine[-1]["seconds"]))
+    return found
+
+
+def memory(lab: str) -> float:
+    """The memory of everything in the nodes of a lab, in MiB: proportional set sizes (PSS)."""
+    client = daemon.connect()
+    ids = [c.id for c in client.containers.list(filters={"label": f"kollalab.lab={lab}"})]
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            group = (folder / "cgroup").read_text(encoding="ascii")
+            if not any(str(each) in group for each in ids):
+                continue
+            lines = (folder / "smaps_rollup").read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return round(total / 1024)

@@ -1,0 +1,122 @@
+"""The baseline: Kolla's own commands, with the configuration that its documentation recommends."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from docker.errors import APIError
+
+from pytest_kollalab import daemon, state
+from pytest_kollalab.cloud import deploy, pull
+from pytest_kollalab.cloud.deploy import Site
+from pytest_kollalab.images import render
+from pytest_kollalab.lab import Lab
+from pytest_kollalab.run import run
+from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.stages.cloud import CloudStage
+
+SURE = "--yes-i-really-really-mean-it"
+# What identifies a container: a deploy that changes nothing makes none anew and restarts none.
+STANDING = (
+    "docker ps --all --no-trunc --format '{{.Names}} {{.ID}}' | sort; "
+    "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps --quiet) | sort; "
+    "find /etc/kolla -type f -exec sha256sum {} + | sort"
+)
+
+
+def ansible_cfg(ssh_config: Path) -> str:
+    """What the quick start of Kolla-Ansible has one write, and the way to the nodes."""
+    return (
+        "[defaults]\nhost_key_checking = False\npipelining = True\nforks = 100\n"
+        "interpreter_python = /usr/bin/python3\n"
+        f"[ssh_connection]\nssh_args = -F {ssh_config}\n"
+    )
+
+
+class Stock:
+    """Kolla-Ansible as it is on the nodes of a lab, with the same inventory and variables."""
+
+    def __init__(self, lab: Lab, log: Path) -> None:
+        self.lab = lab
+        self.log = log
+        stage = lab.engine.stages["cloud"]
+        assert isinstance(stage, CloudStage)
+        self.stage = stage
+        self.work = lab.engine.work(stage, "benchmark")
+        self.nodes = self.work.made["nodes"]
+        self.ssh = Ssh(Path(self.nodes["ssh_config"]))
+
+    def write(self) -> Site:
+        """Write what Kolla-Ansible is given, as a lab does."""
+        return self.stage.prepare(self.work)
+
+    def transport(self) -> float:
+        """Have all images on their nodes; the seconds that takes."""
+        images = self.work.made["images"]
+        prefix = f"{self.nodes['registry']}/{images['namespace']}"
+        wanted = {
+            node: [f"{prefix}/{name}:{images['tag']}" for name in names]
+            for node, names in pull.images_by_node(
+                self.stage.features, list(self.nodes["nodes"])
+            ).items()
+        }
+        started = time.monotonic()
+        with pull.Pull(self.ssh, wanted) as pulling:
+            pass
+        pulling.check()
+        return time.monotonic() - started
+
+    def play(self, action: str, site: Site, *more: str) -> float:
+        """Run an action of the command `kolla-ansible` to its end; the seconds that takes."""
+        cfg = self.work.folder / "stock.cfg"
+        state.write(cfg, ansible_cfg(self.ssh.config))
+        argv: list[str | Path] = [site.venv / "bin" / "kolla-ansible", action, "-i", site.inventory]
+        argv += ["--configdir", site.etc, "--passwords", site.etc / "passwords.yml", *more]
+        env = {
+            "ANSIBLE_CONFIG": str(cfg),
+            "ANSIBLE_HOME": str(self.work.folder / "ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(deploy.collections(site.venv)),
+            "PATH": f"{site.venv / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+        }
+        log = self.log.with_name(f"{self.log.stem}-{action}.log")
+        return run(argv, env=env, log_file=log, secrets=site.secrets).seconds
+
+    def standing(self) -> dict[str, str]:
+        """What stands on each node: containers, since when they run, and configuration."""
+        return {
+            node: self.ssh.run(node, ["sh", "-c", STANDING]).stdout for node in self.nodes["nodes"]
+        }
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The lines that are not the same any more, with their node."""
+    return [
+        f"{node}: {line}"
+        for node, text in after.items()
+        for line in text.splitlines()
+        if line not in before[node].splitlines()
+    ]
+
+
+def build_images(venv: Path, conf: Path, names: Sequence[str], tag: str, *more: str) -> float:
+    """Build images with kolla-build from nothing, and remove them; the seconds the build takes."""
+    namespace = "kollalab-benchmark"
+    client = daemon.connect()
+    with tempfile.TemporaryDirectory() as folder:
+        argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf, "--nocache"]
+        argv += ["--work-dir", folder, "--logs-dir", Path(folder, "logs")]
+        argv += ["--namespace", namespace, "--tag", tag, *more, *render.patterns(names)]
+        try:
+            return run(argv, log_file=Path(folder, "log")).seconds
+        finally:
+            made = [n for image in client.images.list() for n in image.tags if namespace in n]
+            for _ in made:
+                # One that others are built on goes after them.
+                for name in list(made):
+                    with suppress(APIError):
+                        client.images.remove(name)
+                        made.remove(name)
