@@ -8,6 +8,7 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +105,14 @@ def rewritten(data: bytes, change: Callable[[str], str]) -> bytes:
 
 def _move(client: DockerClient, container: str, files: Texts, moves: Mapping[str, str]) -> None:
     """Rewrite what a node that does not run yet knows of addresses, and give it its files."""
+    from docker.errors import NotFound
+
     api: Any = client.api
-    chunks, _ = api.get_archive(container, KOLLA)
-    data = rewritten(b"".join(chunks), lambda text: rewrite(text, moves))
-    api.put_archive(container, posixpath.dirname(KOLLA), data)
+    with suppress(NotFound):
+        # Nodes without a cloud have none.
+        chunks, _ = api.get_archive(container, KOLLA)
+        data = rewritten(b"".join(chunks), lambda text: rewrite(text, moves))
+        api.put_archive(container, posixpath.dirname(KOLLA), data)
     api.put_archive(container, "/", archive({MOVED: ("", 0o644), **files}, {WANTED: UNIT}))
 
 

@@ -22,8 +22,10 @@ REWRITE = """
 script=$1
 shift
 for folder in "$@"; do
-    cd "$folder"
-    sed -i -e "$script" containers/*/*.json containers/*/hosts image/*/repositories.json
+    for file in "$folder"/containers/*/*.json "$folder"/containers/*/hosts \
+        "$folder"/image/*/repositories.json; do
+        [ ! -e "$file" ] || sed -i -e "$script" "$file"
+    done
 done
 """
 # Where docker keeps what a container wrote tells which folders hide others by attributes that

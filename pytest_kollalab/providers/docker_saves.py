@@ -150,14 +150,14 @@ class DockerSaves:
     def remove_images(self, lab: str, keep: str) -> None:
         """Remove the images of all saved states of a lab but one; the volumes are found by tag."""
         found = self.owned.images(lab, SAVE)
-        self._each((i for i in found if i["Labels"][SAVE] != keep), self._remove_image)
+        self._remove_images(i for i in found if i["Labels"][SAVE] != keep)
 
     def _remove(self, lab: str, name: str) -> None:
         # Whatever still copies into it is of a run that was killed.
         for each in self.owned.containers(lab):
             if each["Names"][0].lstrip("/") == resource_name(lab, "copy"):
                 self._remove_container(each)
-        self._each(self.owned.images(lab, f"{SAVE}={name}"), self._remove_image)
+        self._remove_images(self.owned.images(lab, f"{SAVE}={name}"))
         point("saves:cleared-one")
         for volume in self.owned.volumes(lab, f"{SAVE}={name}"):
             self.client.api.remove_volume(volume["Name"], force=True)
@@ -247,10 +247,11 @@ class DockerSaves:
             self.client.api.remove_container(container["Id"], force=True, v=True)
         point("saves:node-removed")
 
-    def _remove_image(self, image: Thing) -> None:
+    def _remove_images(self, images: Iterable[Thing]) -> None:
+        """Remove images, one after the other: docker stumbles over two that have one parent."""
         from docker.errors import APIError
 
-        for name in _names(image) or [image["Id"]]:
+        for name in [name for image in images for name in _names(image) or [image["Id"]]]:
             try:
                 self.client.api.remove_image(name, force=True)
             except APIError as error:
@@ -261,7 +262,7 @@ class DockerSaves:
     def _sweep(self, lab: str) -> None:
         """Remove the images that have lost their names already."""
         found = self.owned.images(lab, SAVE)
-        self._each((image for image in found if not _names(image)), self._remove_image)
+        self._remove_images(image for image in found if not _names(image))
 
     def _each(self, things: Iterable[Thing], act: Callable[[Thing], Any]) -> None:
         with ThreadPoolExecutor() as pool:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from pytest_kollalab import state
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.providers import NODES, docker_spec
 from pytest_kollalab.ssh import Ssh, close
+from pytest_kollalab.stages.clones import Source
 from pytest_kollalab.stages.nodes import await_nodes
+from pytest_kollalab.state import READY, Record
 from pytest_kollalab.wait import NotYet, until
 from tests.integration.docker_lab import Built, left
 
@@ -165,3 +170,51 @@ def test_nodes_that_do_not_run_are_not_saved(nodes: Built) -> None:
     assert nodes.provider.saved(LAB) == ["first"]
     nodes.provider.restore(LAB, "first")
     back(nodes)
+
+
+def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
+    nodes: Built, tmp_path: Path
+) -> None:
+    config = "/etc/kolla/service/service.conf"
+    for node in NODES:
+        listen = nodes.made["nodes"][node]["management"]
+        nodes.run(
+            node,
+            f"mkdir -p /etc/kolla/service && echo listen={listen} > {config} && "
+            f"chmod 640 {config} && chown 42400 {config}",
+        )
+    nodes.provider.save(LAB, "golden.1")
+    (tmp_path / "golden" / "cloud" / "etc").mkdir(parents=True)
+    (tmp_path / "golden" / "cloud" / "etc" / "passwords.yml").write_text("database_password: x\n")
+    state.save(tmp_path / "golden" / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
+    source = Source(LAB, "golden.1", nodes.made, tmp_path / "golden", (), nullcontext)
+    (tmp_path / "state").mkdir()
+    other = Built(tmp_path / "state", f"{LAB}-2")
+    other.stage.source = lambda: source
+    try:
+        other.create()
+        # What it was made from may go.
+        nodes.provider.clear(LAB, "golden.1")
+        assert set(other.made["clone"]["moves"]) == {
+            each["cidr"].removesuffix("0/24") for each in nodes.made["networks"].values()
+        }
+        for node in NODES:
+            address = other.made["nodes"][node]["management"]
+            assert address != nodes.made["nodes"][node]["management"]
+            assert other.run(node, f"cat {config}") == f"listen={address}"
+            assert other.run(node, f"stat -c '%a %u' {config}") == "640 42400"
+            assert other.run(node, f"getent ahostsv4 {node} | cut -d' ' -f1 | sort -u") == address
+            assert other.run(node, TELL) == SAVED
+            assert nodes.run(node, f"cat {config}") != f"listen={address}"
+        until("compute-1 has moved", partial(moved, other, "compute-1"), timeout=30)
+        # The controller's database is told when it is there.
+        script = "stat -c '%a %n' /etc/kollalab/moved/*.mariadb"
+        assert other.run("controller-1", script).startswith("600 ")
+    finally:
+        other.destroy()
+    assert left(f"{LAB}-2") == []
+
+
+def moved(nodes: Built, node: str) -> bool | NotYet:
+    said = nodes.run(node, "ls -d /etc/kollalab/moved 2> /dev/null || echo gone")
+    return True if said == "gone" else NotYet(said)
