@@ -124,7 +124,8 @@ class Options:
     the nodes (default: qemu:///system). `golden` says what becomes of a lab's state right after
     its deploy: none is saved, it goes with the lab, or (keep) the next lab starts from it.
     `labs` is how many labs the workers of pytest-xdist have between them, `clone_of` the lab whose
-    golden state this one is made from.
+    golden state this one is made from. `hosts` are URIs of libvirt on which these labs are made in
+    turn.
     """
 
     name: str = "lab"
@@ -134,6 +135,7 @@ class Options:
     golden: str = "drop"
     labs: int = 1
     clone_of: str = ""
+    hosts: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     until: str = "cloud"
     mirror: str = "http://deb.debian.org/debian"
@@ -197,6 +199,12 @@ def options(*layers: Mapping[str, Any]) -> Options:
         _check_choice("fresh", stage, STAGES)
     if made.labs < 1:
         raise ConfigError(f"labs: {made.labs} is not possible", hint="1, or more")
+    if made.hosts and made.provider != "libvirt":
+        raise ConfigError(
+            "hosts: only virtual machines can be made on another host",
+            details=f"the provider is {made.provider}, whose nodes are on the host of pytest",
+            hint='set provider = "libvirt", or leave hosts out',
+        )
     if made.clone_of and made.clone_of == made.name:
         raise ConfigError(f"lab {made.name} cannot be its own clone", hint="give it another name")
     for name in lab_names(made):
@@ -225,6 +233,9 @@ def lab_names(options: Options) -> tuple[str, ...]:
 
 def of_lab(options: Options, number: int) -> Options:
     """The options of one of these labs, counted from 0."""
+    if options.hosts:
+        uri = options.hosts[number % len(options.hosts)]
+        options = dataclasses.replace(options, provider_uri=uri)
     name = lab_names(options)[number]
     return dataclasses.replace(options, name=name, clone_of=options.name) if number else options
 

@@ -148,6 +148,7 @@ def test_workers_have_labs_in_turn() -> None:
         ({"labs": 0}, "labs: 0 is not possible"),
         ({"labs": 2, "name": "a" * 19}, "cannot be the name of a lab"),
         ({"clone_of": "lab"}, "lab lab cannot be its own clone"),
+        ({"hosts": ["qemu:///system"]}, "only virtual machines can be made on another host"),
     ],
 )
 def test_options_that_make_no_sense(given: dict[str, object], word: str) -> None:
@@ -159,3 +160,11 @@ def test_a_number_may_come_as_text() -> None:
     assert configuration.whole_number("labs", "3") == 3
     with pytest.raises(ConfigError, match="labs: 'many' is no whole number"):
         configuration.whole_number("labs", "many")
+
+
+def test_labs_are_spread_over_hosts_in_turn() -> None:
+    here, there = "qemu:///system", "qemu+ssh://other/system"
+    given = {"labs": 3, "provider": "libvirt", "hosts": [here, there]}
+    options = configuration.options(given)
+    found = [of_worker(options, f"gw{number}").provider_uri for number in range(3)]
+    assert found == [here, there, here]
