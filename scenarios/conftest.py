@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kollalab import wait
 from pytest_kollalab.sdn import traces
+from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
+    from openstack.connection import Connection
+
     from pytest_kollalab.sdn.tenant import Tenant
+
+# An agent reports every 30 s.
+ALIVE_WITHIN = 90
 
 tenants_key = pytest.StashKey[dict[str, "Tenant"]]()
 
@@ -35,6 +42,17 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whoever disrupts the cloud leaves it with all its agents alive."""
+    yield
+    if request.node.get_closest_marker("disruptive") is None:
+        return
+    if "openstack_cloud" in request.fixturenames:
+        cloud: Connection = request.getfixturevalue("openstack_cloud")
+        wait.until("every network agent is alive", lambda: all_alive(cloud), timeout=ALIVE_WITHIN)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_left_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
     """Of a tenant that goes with its module nothing is left."""
@@ -47,6 +65,12 @@ def nothing_is_left_of_a_session(request: pytest.FixtureRequest) -> Iterator[Non
     """Of a tenant that goes with the session nothing is left."""
     yield
     check_closed_tenants(request)
+
+
+def all_alive(cloud: Connection) -> bool | NotYet:
+    agents = cloud.network.agents()
+    dead = [f"{agent.agent_type} of {agent.host}" for agent in agents if not agent.is_alive]
+    return NotYet(f"dead: {', '.join(dead)}") if dead else True
 
 
 def check_closed_tenants(request: pytest.FixtureRequest) -> None:
