@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from pytest_kollalab.errors import WaitError
 from pytest_kollalab.report import figures
 from pytest_kollalab.sdn import sfc_api, sfc_oracle
 from pytest_kollalab.sdn.flows import Flows, Switch, look, remove
+from pytest_kollalab.sdn.sfc_help import PATIENCE, helped
 from pytest_kollalab.sdn.sfc_oracle import (
     ACROSS,
     CLASSIFY,
@@ -40,10 +41,6 @@ DIRECT = "delete: API call to first packet on the direct path"
 CHANGED = "update: API call to all flows"
 HELPED = "update: the same, after its ports were touched"
 FLOWS_GONE = "delete: API call to no flow left"
-
-
-# How long a change may take before its chain is helped.
-PATIENCE = 10
 
 
 @dataclass
@@ -375,20 +372,6 @@ class Chain:
 
         wait.until(what, check, timeout=timeout * self.tenant.patience, interval=0.1)
         return time.monotonic() - started
-
-
-def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bool:
-    """Wait for what the agent should do, and touch ports when that takes too long; whether it did.
-
-    `await_it` is given seconds. Raises WaitError when the help does not help.
-    """
-    try:
-        await_it(PATIENCE)
-    except WaitError:
-        touch()
-        await_it(60)
-        return True
-    return False
 
 
 def _delivered(here: Flows, function: Function, *, back: bool) -> int:

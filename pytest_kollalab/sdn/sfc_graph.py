@@ -11,7 +11,7 @@ from pytest_kollalab.errors import WaitError
 from pytest_kollalab.sdn import sfc_api
 from pytest_kollalab.sdn.flows import Flow, look
 from pytest_kollalab.sdn.scope import Temporary
-from pytest_kollalab.sdn.sfc_chain import helped
+from pytest_kollalab.sdn.sfc_help import helped
 from pytest_kollalab.sdn.sfc_oracle import CLASSIFY, CLASSIFY_PRIORITY
 from pytest_kollalab.wait import NotYet
 

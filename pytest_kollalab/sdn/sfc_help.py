@@ -1,0 +1,37 @@
+"""The help for an agent that leaves something out: networking-sfc makes each change only once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pytest_kollalab.errors import WaitError
+
+# How long a change may take before its chain is helped.
+PATIENCE = 10
+# How long it must be as it should be after that, and how long one look takes at most, in seconds.
+STEADY, MOMENT = 3, 0.7
+
+
+def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bool:
+    """Wait for what the agent should do, and touch ports when that takes too long; whether it did.
+
+    `await_it` is given seconds. Raises WaitError when the help does not help.
+    """
+    try:
+        await_it(PATIENCE)
+    except WaitError:
+        touch()
+        _await_steadily(await_it)
+        return True
+    return False
+
+
+def _await_steadily(await_it: Callable[[float], object]) -> None:
+    """An agent deals with one port after the other: what is right may be wrong again in between."""
+    since = time.monotonic()
+    while time.monotonic() - since < STEADY:
+        began = time.monotonic()
+        await_it(60)
+        if time.monotonic() - began > MOMENT:
+            since = time.monotonic()
