@@ -81,9 +81,9 @@ class Graph(Temporary):
 
     def _is_linked(self) -> bool | NotYet:
         wanted = sum(len(dsts) for dsts in self.links.values())
-        found = self._links()
+        found = self._leading()
         if len(found) < wanted:
-            return NotYet(f"{len(found)} of {wanted} links")
+            return NotYet(f"{len(found)} of {wanted} links; {'; '.join(map(str, self._links()))}")
         ends = [f for src in self.links for f in src.groups[-1].functions]
         waiting = [f.name for f in ends if not self._goes_on(f)]
         return not waiting or NotYet(f"{', '.join(waiting)} ends its chain as before")
@@ -104,4 +104,10 @@ class Graph(Temporary):
                 table=CLASSIFY, priority=CLASSIFY_PRIORITY
             )
             if flow.match.get("reg0") in ends
+        ]
+
+    def _leading(self) -> list[Flow]:
+        """Those of them that lead into a chain: some lead nowhere until the agent asks again."""
+        return [
+            flow for flow in self._links() if any(act.startswith("group:") for act in flow.actions)
         ]

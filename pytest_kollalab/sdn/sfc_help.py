@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from pytest_kollalab.errors import WaitError
 
@@ -11,6 +12,8 @@ from pytest_kollalab.errors import WaitError
 PATIENCE = 10
 # How long it must be as it should be after that, and how long one look takes at most, in seconds.
 STEADY, MOMENT = 3, 0.7
+# How often it is helped: what an agent asks for while others change it may be half of it again.
+ATTEMPTS = 3
 
 
 def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bool:
@@ -21,8 +24,12 @@ def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bo
     try:
         await_it(PATIENCE)
     except WaitError:
-        touch()
-        _await_steadily(await_it)
+        for _ in range(ATTEMPTS):
+            touch()
+            with suppress(WaitError):
+                _await_steadily(await_it)
+                return True
+        await_it(PATIENCE)
         return True
     return False
 
@@ -32,6 +39,6 @@ def _await_steadily(await_it: Callable[[float], object]) -> None:
     since = time.monotonic()
     while time.monotonic() - since < STEADY:
         began = time.monotonic()
-        await_it(60)
+        await_it(PATIENCE)
         if time.monotonic() - began > MOMENT:
             since = time.monotonic()
