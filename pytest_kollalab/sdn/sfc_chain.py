@@ -15,7 +15,7 @@ from pytest_kollalab.errors import WaitError
 from pytest_kollalab.report import figures
 from pytest_kollalab.sdn import sfc_api, sfc_oracle
 from pytest_kollalab.sdn.flows import Flows, Switch, look, remove
-from pytest_kollalab.sdn.sfc_help import PATIENCE, helped
+from pytest_kollalab.sdn.sfc_help import PATIENCE, helped, touch
 from pytest_kollalab.sdn.sfc_oracle import (
     ACROSS,
     CLASSIFY,
@@ -303,9 +303,7 @@ class Chain:
         """Make the agents ask for the flows of all ports of the chain."""
         ends = {port for t in self.traffic for probe in (t.src, t.dst) for port in probe.ports}
         ports = ends | {port for function in self.functions for port in function.ports}
-        for port in ports:
-            touched = f"touched {secrets.token_hex(4)}"
-            self.tenant.admin.network.update_port(port.id, description=touched)
+        touch(self.tenant, ports)
 
     def _classified(self, grown: dict[str, Switch], *, back: bool) -> int:
         ends = {(t.dst if back else t.src) for t in self.traffic}

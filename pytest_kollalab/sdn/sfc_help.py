@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pytest_kollalab.errors import WaitError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.network import Port
+    from pytest_kollalab.sdn.tenant import Tenant
 
 # How long a change may take before its chain is helped.
 PATIENCE = 10
@@ -14,6 +20,13 @@ PATIENCE = 10
 STEADY, MOMENT = 3, 0.7
 # How often it is helped: what an agent asks for while others change it may be half of it again.
 ATTEMPTS = 3
+
+
+def touch(tenant: Tenant, ports: Iterable[Port]) -> None:
+    """Make the agents ask for the flows of these ports anew."""
+    for port in ports:
+        touched = f"touched {secrets.token_hex(4)}"
+        tenant.admin.network.update_port(port.id, description=touched)
 
 
 def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bool:
