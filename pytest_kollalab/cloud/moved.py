@@ -22,6 +22,8 @@ def statements(columns: Iterable[str], moves: Mapping[str, str]) -> list[str]:
         database, table, name = column.split(".")
         changed = name
         for old, new in moves.items():
+            if "." not in old:
+                continue
             # A backslash is one in SQL only if there are two.
             pattern = r"\\b" + old.replace(".", "[.]")
             changed = f"REGEXP_REPLACE({changed}, '{pattern}', '{new}')"

@@ -110,9 +110,10 @@ def in_use() -> list[IPv4Network]:
 def moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     """What the addresses of networks begin with -> what those in their place begin with.
 
-    Both map the name of a network to its CIDR, a /24 each.
+    Both map the name of a network to its CIDR, a /24 each. Erlang writes addresses with commas.
     """
-    return {_beginning(cidr): _beginning(new[name]) for name, cidr in old.items()}
+    found = {_beginning(cidr): _beginning(new[name]) for name, cidr in old.items()}
+    return found | {a.replace(".", ","): b.replace(".", ",") for a, b in found.items()}
 
 
 def between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:

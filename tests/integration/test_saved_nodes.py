@@ -195,7 +195,7 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
         other.create()
         # What it was made from may go.
         nodes.provider.clear(LAB, "golden.1")
-        assert set(other.made["clone"]["moves"]) == {
+        assert set(other.made["clone"]["moves"]) >= {
             each["cidr"].removesuffix("0/24") for each in nodes.made["networks"].values()
         }
         for node in NODES:

@@ -28,7 +28,12 @@ MOVES = {"10.64.0.": "10.99.4.", "10.64.1.": "10.99.5."}
 def test_networks_move_each_to_its_own() -> None:
     old = {"networks": {"management": {"cidr": "10.64.1.0/24"}}}
     new = {"networks": {"management": {"cidr": "172.31.8.0/24"}}}
-    assert addresses.between(old, new) == {"10.64.1.": "172.31.8."}
+    moves = {"10.64.1.": "172.31.8.", "10,64,1,": "172,31,8,"}
+    assert addresses.between(old, new) == moves
+    # RabbitMQ is told in Erlang's words.
+    assert addresses.rewrite("{use_interface, {10,64,1,11}}", moves) == (
+        "{use_interface, {172,31,8,11}}"
+    )
     with pytest.raises(ValueError, match="is no /24"):
         addresses.moves({"management": "10.64.0.0/22"}, {"management": "10.99.0.0/22"})
 
@@ -94,6 +99,7 @@ def test_the_database_is_told_by_a_script_that_bash_reads(tmp_path: Path) -> Non
     ) in said
     assert "nova_api.cell_mappings" in said
     assert "nova" not in moved.script(resolve(["sfc"]), "x", MOVES)
+    assert "10,64" not in moved.script(resolve(["sfc"]), "x", {**MOVES, "10,64,0,": "10,99,4,"})
 
 
 def test_the_script_with_the_password_is_closed_to_others() -> None:
