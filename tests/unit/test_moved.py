@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,8 @@ from pytest_kollalab.providers.docker_clone import rewritten
 from pytest_kollalab.sharing import of_worker
 from pytest_kollalab.stages import clones
 from pytest_kollalab.stages.clones import Source
+from pytest_kollalab.stages.saves import Save
+from pytest_kollalab.state import READY, Record
 
 MOVES = {"10.64.0.": "10.99.4.", "10.64.1.": "10.99.5."}
 
@@ -174,3 +179,54 @@ def test_labs_are_spread_over_hosts_in_turn() -> None:
     options = configuration.options(given)
     found = [of_worker(options, f"gw{number}").provider_uri for number in range(3)]
     assert found == [here, there, here]
+
+
+def rewind(cloud_run: str, *saves: Save, whole: bool = True) -> Any:
+    records = {
+        "nodes": Record("nodes", "n", "r", READY, inputs={}, made={"nodes": {}}),
+        "cloud": Record("cloud", "c", cloud_run, READY, inputs={}, made={"features": ["core"]}),
+    }
+    return SimpleNamespace(
+        records=lambda: records,
+        whole=lambda: dict.fromkeys(saves, whole),
+        engine=SimpleNamespace(lab="lab", locked=lambda _: nullcontext()),
+        saves=SimpleNamespace(folder=Path("/saves")),
+        resolve=resolve,
+    )
+
+
+OLD = Save("golden", "golden.1", "2026-01-01T00:00:00Z", "r", "first")
+NEW = Save("golden", "golden.2", "2026-01-02T00:00:00Z", "r", "second")
+
+
+def test_a_lab_is_cloned_from_the_golden_state_of_the_cloud_that_it_has() -> None:
+    found = clones.source(rewind("second", OLD, NEW))
+    assert found is not None
+    assert (found.lab, found.label, found.folder) == ("lab", "golden.2", Path("/saves/golden.2"))
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        pytest.param(rewind("second"), id="none saved"),
+        pytest.param(rewind("second", OLD), id="of an earlier cloud"),
+        pytest.param(rewind("second", NEW, whole=False), id="not whole any more"),
+        pytest.param(rewind("second", replace(NEW, name="mine")), id="saved by a user"),
+        pytest.param(rewind("", replace(NEW, cloud="")), id="nodes alone"),
+    ],
+)
+def test_without_such_a_state_there_is_nothing_to_clone(base: Any) -> None:
+    assert clones.source(base) is None
+
+
+def test_what_the_cloud_stage_needs_is_kept_closed(tmp_path: Path) -> None:
+    golden = tmp_path / "golden.1"
+    (golden / "cloud" / "etc").mkdir(parents=True)
+    (golden / "cloud" / "etc" / "passwords.yml").write_text("database_password: word\n")
+    (golden / "cloud.json").write_text("{}")
+    source = Source("lab", "golden.1", {"nodes": {}}, golden, resolve([]), nullcontext)
+    kept = source.keep(tmp_path / "clone")
+    assert Path(kept["folder"], "etc", "passwords.yml").is_file()
+    assert Path(kept["folder"]).stat().st_mode & 0o777 == 0o700
+    (text, _) = source.origin().files(MOVES)[moved.SCRIPT]
+    assert 'password="word"' in text
