@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from pytest_kollalab.points import VARIABLE
 from pytest_kollalab.wait import until
+from tests.crash import clone
 from tests.crash.census import Trail, take
 from tests.crash.table import Table
 from tests.crash.tools import KOLLALAB, execute
@@ -45,7 +47,8 @@ SAVING: tuple[tuple[str, str, list[str]], ...] = (
 )
 # Seen with a cloud only: tests/unit/test_goldens.py has them without.
 WITH_CLOUD = ("golden:written", "golden:kept", "golden:connected", "golden:nodes-recorded")
-POINTS = {row[0] for row in SAVING} | set(WITH_CLOUD)
+CLONING = ("clone:kept", "clone:volumes-made", "clone:copied", "clone:made")
+POINTS = {row[0] for row in SAVING} | set(WITH_CLOUD) | set(CLONING)
 
 
 class Lab:
@@ -135,4 +138,29 @@ def test_a_kill_while_nodes_are_saved_or_brought_back(
         for kind, count in take(lab.trail).items()
     }
     table.add(f"{point} ({verb})", killed, "the next run", after, time.monotonic() - started)
+    assert not any(after.values()), after
+
+
+@pytest.mark.parametrize("point", CLONING)
+def test_a_kill_while_nodes_are_cloned(lab: Lab, table: Table, point: str) -> None:
+    started = time.monotonic()
+    if "first" not in lab.states():
+        assert lab.run("save", "first") == 0
+    folders = (lab.state / "labs" / clone.CLONE, lab.state / "runs")
+    trail = Trail(f"kollalab.lab={clone.CLONE}", folders)
+
+    def run(verb: str, crash_at: str = "") -> int:
+        argv = [sys.executable, "-m", "tests.crash.clone", str(lab.state), LAB, verb]
+        code, pid = execute(argv, {**os.environ, VARIABLE: crash_at}, lab.output)
+        trail.pids.append(pid)
+        return code
+
+    assert run("build", point) == -signal.SIGKILL, f"{point} was not reached"
+    killed = take(trail)
+    # The next run makes it anew; what it is made from is not touched.
+    assert run("build") == 0, lab.said()
+    assert lab.states() == ["first"]
+    assert run("destroy") == 0, lab.said()
+    after = take(trail)
+    table.add(f"{point} (clone)", killed, "the next run", after, time.monotonic() - started)
     assert not any(after.values()), after

@@ -1,0 +1,69 @@
+"""Nodes cloned from a saved state by the real stage: `clone.py STATE LAB build|destroy`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from pytest_kollalab import state
+from pytest_kollalab.config import Config, Options
+from pytest_kollalab.engine import Engine, Json, Stage, Work
+from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.providers.docker import DockerProvider
+from pytest_kollalab.stages.clones import Source
+from pytest_kollalab.stages.nodes import NodesStage
+from pytest_kollalab.state import READY, Record
+
+CLONE = "crash-clone"
+
+
+class Images(Stage):
+    """No images: nodes without a cloud need none."""
+
+    name = "images"
+
+    def inputs(self) -> Json:
+        return {}
+
+    def gone(self, record: Record) -> str | None:
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        return {}
+
+    def destroy(self, work: Work) -> None:
+        pass
+
+
+def source(home: Path, lab: str) -> Source:
+    """The last saved state of a lab, with what a cloud would have left there."""
+    folder = home / "labs" / lab
+    nodes = state.load(folder / "nodes.json")
+    assert nodes is not None
+    save = json.loads(max(folder.glob("saves/*.json")).read_text())
+    kept = home / "cloud"
+    state.write(kept / "cloud" / "etc" / "passwords.yml", "database_password: word\n")
+    state.save(kept / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
+    return Source(lab, save["label"], nodes.made, kept, (), nullcontext)
+
+
+def engine(home: Path, lab: str) -> Engine:
+    """The engine over the nodes of the clone."""
+    options = Options(name=CLONE)
+    paths = Paths(cache=default_paths().cache, state=home)
+    provider = DockerProvider(options.mirror, paths)
+    nodes = NodesStage(
+        Config(), options, paths, provider=provider, source=lambda: source(home, lab)
+    )
+    return Engine(CLONE, (Images(), nodes), paths)
+
+
+if __name__ == "__main__":
+    where, of, verb = sys.argv[1:]
+    found = engine(Path(where), of)
+    if verb == "destroy":
+        found.destroy()
+    else:
+        found.ensure("nodes")
