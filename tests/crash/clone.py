@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -65,5 +66,7 @@ if __name__ == "__main__":
     found = engine(Path(where), of)
     if verb == "destroy":
         found.destroy()
+        # As a lab does at its end: records and logs.
+        shutil.rmtree(found.paths.lab(CLONE))
     else:
         found.ensure("nodes")
