@@ -19,7 +19,7 @@ MEANING: dict[str, tuple[str, str]] = {
     "deploy_seconds": ("prechecks, deploy, health gate", "300"),
     "stock_prechecks_seconds": ("stock `kolla-ansible prechecks`", ""),
     "stock_deploy_seconds": ("stock `kolla-ansible deploy`, images there", ""),
-    "deploy_vs_stock": ("ours against both of stock", "0.5"),
+    "deploy_vs_stock": ("ours against images, prechecks and deploy of stock", "0.5"),
     "changed_by_stock_deploy": ("lines changed by a stock deploy after ours", "0"),
     "restore_seconds": ("golden state brought back, until healthy", "40"),
     "rollback_vs_deploy": ("... against the deploy", ""),
