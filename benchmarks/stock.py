@@ -107,6 +107,8 @@ def build_images(venv: Path, conf: Path, names: Sequence[str], tag: str, *more: 
     namespace = "kollalab-benchmark"
     client = daemon.connect()
     with tempfile.TemporaryDirectory() as folder:
+        # kolla-build does not make the folder of its logs itself.
+        Path(folder, "logs").mkdir()
         argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf, "--nocache"]
         argv += ["--work-dir", folder, "--logs-dir", Path(folder, "logs")]
         argv += ["--namespace", namespace, "--tag", tag, *more, *render.patterns(names)]
