@@ -120,7 +120,7 @@ class Lab:
             features=self.feature_names,
             paths=self.paths,
             run_id=self._run_id,
-            say=self._say,
+            say=lambda text: self._say(f"{options.name}: {text}"),
             extensions=self.extensions,
             watcher=self._watcher,
         )
