@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -45,6 +45,8 @@ from pytest_kollalab.wait import until
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+Task = Callable[[], None]
 
 MEMORY = 7 * 2**30
 REMOVE_TIMEOUT = 30.0
@@ -105,47 +107,48 @@ class DockerProvider:
     def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
         """Make networks, then all nodes and the registry at once."""
         self.prepare(spec.nodes, spec.log, spec.say)
-        self._check_names(spec.tag.lab, spec.names)
-        # By tag and not by object: whatever step fails, all of it goes, in the right order.
-        undo.callback(self.destroy, spec.tag.lab)
-        subnets = docker_networks.make(self.client, spec.tag, spec.names)
-        point("nodes:networks-made")
-        with ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(self._make_node, spec, node, subnets) for node in spec.names]
-            if spec.registry is not None:
-                jobs.append(pool.submit(self._make_registry, spec.tag, spec.registry, subnets))
-            image = docker_node_image.reference(spec.nodes.suite)
-            jobs.append(
-                pool.submit(docker_networks.fill_in_checksums, self.client, spec.tag, image)
-            )
-        for job in jobs:
-            job.result()
-        return self._describe(spec, subnets)
+        return self._make(
+            spec,
+            undo,
+            lambda subnets: [partial(self._make_node, spec, node, subnets) for node in spec.names],
+        )
 
     def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
         """Make networks, then the nodes from the other lab's files, and the registry."""
-        lab = spec.tag.lab
-        self._check_names(lab, spec.names)
-        undo.callback(self.destroy, lab)
-        subnets = docker_networks.make(self.client, spec.tag, spec.names)
-        made = self._describe(spec, subnets)
-        moves = addresses.between(origin.made, made)
-        contents = {
-            node: docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
-            for node in spec.names
-        }
-        contents[CONTROLLER] |= origin.files(moves)
+
+        def nodes(subnets: Mapping[str, Subnet]) -> list[Task]:
+            moves = addresses.between(origin.made, self._describe(spec, subnets))
+            contents = {
+                node: docker_spec.node_files(
+                    node, subnets, spec.authorized_key, spec.host_keys[node]
+                )
+                for node in spec.names
+            }
+            contents[CONTROLLER] |= origin.files(moves)
+            return [partial(docker_clone.clone, self._saves, origin, spec.tag, contents, moves)]
+
+        return self._make(spec, undo, nodes)
+
+    def _make(
+        self, spec: Spec, undo: ExitStack, nodes: Callable[[Mapping[str, Subnet]], list[Task]]
+    ) -> dict[str, Any]:
+        """Make networks; then what makes the nodes on them, and the registry, at once."""
+        tag = spec.tag
+        self._check_names(tag.lab, spec.names)
+        # By tag and not by object: whatever step fails, all of it goes, in the right order.
+        undo.callback(self.destroy, tag.lab)
+        subnets = docker_networks.make(self.client, tag, spec.names)
+        point("nodes:networks-made")
         image = docker_node_image.reference(spec.nodes.suite)
+        tasks = nodes(subnets)
+        if spec.registry is not None:
+            tasks.append(partial(self._make_registry, tag, spec.registry, subnets))
+        tasks.append(partial(docker_networks.fill_in_checksums, self.client, tag, image))
         with ThreadPoolExecutor() as pool:
-            jobs = [
-                pool.submit(docker_clone.clone, self._saves, origin, spec.tag, contents, moves),
-                pool.submit(docker_networks.fill_in_checksums, self.client, spec.tag, image),
-            ]
-            if spec.registry is not None:
-                jobs.append(pool.submit(self._make_registry, spec.tag, spec.registry, subnets))
+            jobs = [pool.submit(task) for task in tasks]
         for job in jobs:
             job.result()
-        return made
+        return self._describe(spec, subnets)
 
     def _describe(self, spec: Spec, subnets: Mapping[str, Subnet]) -> dict[str, Any]:
         return {
