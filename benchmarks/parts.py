@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.stages import history, last_builds
 from benchmarks.stock import SURE, Stock, build_images, changed
 from pytest_kollalab import daemon, progress
 from pytest_kollalab.config import Config, Options
@@ -26,16 +27,6 @@ Say = Callable[[str], None]
 Figures = dict[str, float]
 
 
-@contextmanager
-def timed(figures: Figures, name: str, say: Say) -> Iterator[None]:
-    """Take the seconds of the body down."""
-    say(f"{name} ...")
-    started = time.monotonic()
-    yield
-    figures[name] = round(time.monotonic() - started, 1)
-    say(f"{name}: {figures[name]}")
-
-
 class Bench:
     """A host, and the labs on it that are measured; every lab is gone when it is left."""
 
@@ -44,6 +35,19 @@ class Bench:
         self.folder = folder
         self.say = say
         self.figures: Figures = {}
+
+    def take(self, name: str, value: float) -> None:
+        """Take a figure down, and say it."""
+        self.figures[name] = value
+        self.say(f"{name}: {value:g}")
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Take the seconds of the body down."""
+        self.say(f"{name} ...")
+        started = time.monotonic()
+        yield
+        self.take(name, round(time.monotonic() - started, 1))
 
     def lab(self, name: str, **options: str) -> Lab:
         """A lab with the features that are measured."""
@@ -65,10 +69,9 @@ class Bench:
         made, venv = lab.ensure("images"), Path(lab.ensure("tools")["venv"])
         conf = lab.paths.cache / "images" / "build" / made["tag"] / "kolla-build.conf"
         names = [name for name in stock_images(lab.features) if name in made["images"]]
-        self.figures["image_build_seconds"] = build_images(venv, conf, names, "ours")
-        self.say(f"image_build_seconds: {self.figures['image_build_seconds']:.1f}")
-        stock = build_images(venv, conf, names, "stock", "--threads", "8")
-        self.figures["stock_image_build_seconds"] = stock
+        for name, tag, more in (("", "ours", ()), ("stock_", "stock", ("--threads", "8"))):
+            seconds = build_images(venv, conf, names, tag, *more)
+            self.take(f"{name}image_build_seconds", round(seconds, 1))
         self.ratio("image_build_vs_stock", "image_build_seconds", "stock_image_build_seconds")
         lab.lease.release()
 
@@ -78,37 +81,33 @@ class Bench:
             lab.up()
             # The stage is looked at beyond where the lab was told to stop.
             stock = Stock(lab, self.folder / "stock.log")
-            self.figures["transport_seconds"] = round(stock.transport(), 1)
-            self.say(f"transport_seconds: {self.figures['transport_seconds']}")
+            self.take("transport_seconds", round(stock.transport(), 1))
             site = stock.write()
-            for action in ("prechecks", "deploy"):
-                self.figures[f"stock_{action}_seconds"] = round(stock.play(action, site), 1)
-                self.say(f"stock_{action}_seconds: {self.figures[f'stock_{action}_seconds']}")
-            seconds = stock.play("destroy", site, SURE)
-            self.figures["stock_destroy_seconds"] = round(seconds, 1)
-            self.say(f"stock_destroy_seconds: {seconds:.1f}")
+            for action, *more in (["prechecks"], ["deploy"], ["destroy", SURE]):
+                seconds = stock.play(action, site, *more)
+                self.take(f"stock_{action}_seconds", round(seconds, 1))
 
     def ours(self, *, compared: bool) -> None:
         """A lab of ours: deployed, used again, rolled back, cloned, destroyed."""
         with self.one(NAME) as lab:
-            with timed(self.figures, "up_seconds", self.say):
+            with self.timed("up_seconds"):
                 lab.up()
             self.figures |= stage_seconds(NAME)
             self.figures["lab_memory_mb"] = memory(NAME)
             self.idle()
-            with timed(self.figures, "restore_seconds", self.say):
+            with self.timed("restore_seconds"):
                 lab.rollback(GOLDEN)
             self.ratio("rollback_vs_deploy", "restore_seconds", "deploy_seconds")
             self.second()
             if compared:
                 self.redeploy(lab)
-            with timed(self.figures, "destroy_seconds", self.say):
+            with self.timed("destroy_seconds"):
                 lab.destroy()
 
     def second(self) -> None:
         """One more lab beside the first."""
         with self.one(f"{NAME}-2", clone_of=NAME, golden="none") as lab:
-            with timed(self.figures, "second_lab_seconds", self.say):
+            with self.timed("second_lab_seconds"):
                 lab.up()
             self.figures["second_lab_memory_mb"] = memory(f"{NAME}-2")
 
@@ -135,24 +134,19 @@ class Bench:
                 argv: list[str | Path] = [sys.executable, "-m", "pytest", "-q", path, *more]
                 runs = [run(argv, cwd=Path(folder)).seconds for _ in range(REPEATS)]
                 seconds[fixture] = min(runs)
-        self.figures["idle_overhead_seconds"] = round(seconds["openstack_cloud"] - seconds[""], 2)
-        self.say(f"idle_overhead_seconds: {self.figures['idle_overhead_seconds']}")
+        self.take("idle_overhead_seconds", round(seconds["openstack_cloud"] - seconds[""], 2))
 
     def ratio(self, name: str, ours: str, theirs: str) -> None:
         """Take down the first figure divided by the second, if both are there."""
         if ours in self.figures and self.figures.get(theirs):
-            self.figures[name] = round(self.figures[ours] / self.figures[theirs], 2)
-            self.say(f"{name}: {self.figures[name]}")
+            self.take(name, round(self.figures[ours] / self.figures[theirs], 2))
 
 
 def stage_seconds(lab: str) -> Figures:
     """What the last build of the lab's nodes and of its cloud took."""
-    rows: list[Mapping[str, object]] = list(progress.read(default_paths().state / progress.HISTORY))
-    found: Figures = {}
-    for stage, name in (("nodes", "nodes_seconds"), ("cloud", "deploy_seconds")):
-        mine = [r for r in rows if r["lab"] == lab and r["stage"] == stage]
-        found[name] = float(str(mine[-1]["seconds"]))
-    return found
+    rows = last_builds(history(default_paths().state / progress.HISTORY), lab)
+    seconds = {row["stage"]: float(row["seconds"]) for row in rows}
+    return {"nodes_seconds": seconds["nodes"], "deploy_seconds": seconds["cloud"]}
 
 
 def memory(lab: str) -> float:

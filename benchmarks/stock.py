@@ -5,15 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-
-from docker.errors import APIError
 
 from pytest_kollalab import daemon, state
 from pytest_kollalab.cloud import deploy, pull
 from pytest_kollalab.cloud.deploy import Site
-from pytest_kollalab.images import render
+from pytest_kollalab.images import added, render
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.run import run
 from pytest_kollalab.ssh import Ssh
@@ -57,13 +54,8 @@ class Stock:
     def transport(self) -> float:
         """Have all images on their nodes; the seconds that takes."""
         images = self.work.made["images"]
-        prefix = f"{self.nodes['registry']}/{images['namespace']}"
-        wanted = {
-            node: [f"{prefix}/{name}:{images['tag']}" for name in names]
-            for node, names in pull.images_by_node(
-                self.stage.features, list(self.nodes["nodes"])
-            ).items()
-        }
+        tags = added.tags(self.stage.folders, images["tag"])
+        wanted = pull.references(self.stage.features, self.nodes, images, tags)
         started = time.monotonic()
         with pull.Pull(self.ssh, wanted) as pulling:
             pass
@@ -115,10 +107,7 @@ def build_images(venv: Path, conf: Path, names: Sequence[str], tag: str, *more: 
         try:
             return run(argv, log_file=Path(folder, "log")).seconds
         finally:
-            made = [n for image in client.images.list() for n in image.tags if namespace in n]
-            for _ in made:
-                # One that others are built on goes after them.
-                for name in list(made):
-                    with suppress(APIError):
-                        client.images.remove(name)
-                        made.remove(name)
+            made = [i for i in client.images.list() if any(namespace in n for n in i.tags)]
+            # One that others are built on goes after them.
+            for image in sorted(made, key=lambda i: len(i.attrs["RootFS"]["Layers"]), reverse=True):
+                client.images.remove(image.tags[0])

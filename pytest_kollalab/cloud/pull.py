@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.cloud import inventory
 from pytest_kollalab.errors import KollalabError, StageError
@@ -35,6 +35,23 @@ def images_by_node(features: Iterable[Feature], nodes: Sequence[str]) -> dict[st
         for node, names in feature.nodes.items():
             wanted[node].update(dict.fromkeys(names))
     return {node: list(names) for node, names in wanted.items()}
+
+
+def references(
+    features: Iterable[Feature],
+    nodes: Mapping[str, Any],
+    images: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> dict[str, list[str]]:
+    """The same as a node's docker asks the lab's registry for them.
+
+    `nodes` and `images` are what these stages made, `tags` are those of images that have their own.
+    """
+    prefix = f"{nodes['registry']}/{images['namespace']}"
+    return {
+        node: [f"{prefix}/{name}:{tags.get(name, images['tag'])}" for name in needed]
+        for node, needed in images_by_node(features, list(nodes["nodes"])).items()
+    }
 
 
 def check_built(features: Iterable[Feature], built: Iterable[str]) -> None:

@@ -133,11 +133,7 @@ class CloudStage(Stage):
         tags = added.tags(self.folders, images["tag"])
         pull.check_built(self.features, [*images["images"], *tags])
         ssh = Ssh(Path(nodes["ssh_config"]))
-        prefix = f"{nodes['registry']}/{images['namespace']}"
-        wanted = {
-            node: [f"{prefix}/{name}:{tags.get(name, images['tag'])}" for name in needed]
-            for node, needed in pull.images_by_node(self.features, names).items()
-        }
+        wanted = pull.references(self.features, nodes, images, tags)
         accord.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
         with self._nodes_watched(work, names):
             ready = self._make_ready(work)

@@ -15,7 +15,7 @@ from pytest_kollalab.cloud.health import (
     with_passed,
 )
 from pytest_kollalab.errors import StageError
-from pytest_kollalab.features import resolve
+from pytest_kollalab.features import Feature, resolve
 
 NODES = ("controller-1", "compute-1")
 
@@ -134,3 +134,16 @@ def test_a_queue_that_nobody_reads() -> None:
         "nobody takes requests for compute",
         "nobody takes requests for scheduler",
     ]
+
+
+def test_a_node_asks_the_registry_of_its_lab_for_its_images() -> None:
+    features = [
+        Feature("core", control_images=("mariadb",), compute_images=("cron",)),
+        Feature("own", compute_images=("agent",)),
+    ]
+    nodes = {"registry": "10.0.0.2:4000", "nodes": {"controller-1": {}, "compute-1": {}}}
+    images = {"namespace": "kolla", "tag": "ours"}
+    assert pull.references(features, nodes, images, {"agent": "theirs"}) == {
+        "controller-1": ["10.0.0.2:4000/kolla/mariadb:ours"],
+        "compute-1": ["10.0.0.2:4000/kolla/cron:ours", "10.0.0.2:4000/kolla/agent:theirs"],
+    }
