@@ -318,7 +318,6 @@ class Lab:
 
         if self.options.cloud:
             return existing.connect(self.options.cloud)
-
         return connect(self.ensure("cloud"))
 
     def _foreseen(self, until: str) -> list[Step]:
@@ -331,7 +330,9 @@ class Lab:
 
     def _have_base(self) -> None:
         """Have the lab that this one is made from, if there is anything to be made."""
-        if self.base is not None and self.engine.plan("cloud") != self._foreseen("cloud"):
+        from pytest_kollalab.stages.clones import CLONE
+
+        if self.base is not None and any(s.action == CLONE for s in self._foreseen("cloud")):
             self.base.ensure("cloud")
 
     def _source(self) -> Source | None:
@@ -351,8 +352,7 @@ class Lab:
     def _provider_named(self, name: str) -> Provider:
         from pytest_kollalab.providers import choose
 
-        given = replace(self.options, provider=name)
-        return choose(given, self.paths, self.extensions.providers)
+        return choose(replace(self.options, provider=name), self.paths, self.extensions.providers)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables

@@ -29,16 +29,16 @@ def touch(tenant: Tenant, ports: Iterable[Port]) -> None:
         tenant.admin.network.update_port(port.id, description=touched)
 
 
-def helped(await_it: Callable[[float], object], touch: Callable[[], None]) -> bool:
-    """Wait for what the agent should do, and touch ports when that takes too long; whether it did.
+def helped(await_it: Callable[[float], object], help_it: Callable[[], None]) -> bool:
+    """Wait for what the agent should do, and help it when that takes too long; whether it did.
 
-    `await_it` is given seconds. Raises WaitError when the help does not help.
+    `await_it` is given seconds, `help_it` touches ports. Raises WaitError when that does not help.
     """
     try:
         await_it(PATIENCE)
     except WaitError:
         for _ in range(ATTEMPTS):
-            touch()
+            help_it()
             with suppress(WaitError):
                 _await_steadily(await_it)
                 return True
