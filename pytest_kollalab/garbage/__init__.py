@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from pytest_kollalab import lock
 from pytest_kollalab.errors import BusyError, ConfigError
 
 DAY = 86400.0
+AGE = attrgetter("age")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -56,7 +58,7 @@ def spare(items: Sequence[Item], keep_last: int) -> list[Item]:
     kinds: dict[str, list[Item]] = {}
     for item in items:
         kinds.setdefault(item.kind, []).append(item)
-    spared = [i for found in kinds.values() for i in sorted(found, key=_age)[:keep_last]]
+    spared = [i for found in kinds.values() for i in sorted(found, key=AGE)[:keep_last]]
     return [item for item in items if item not in spared]
 
 
@@ -67,7 +69,7 @@ def above(items: Sequence[Item], size: int) -> list[Item]:
     """
     over = total(items) - size
     found = []
-    for item in sorted(items, key=_age, reverse=True):
+    for item in sorted(items, key=AGE, reverse=True):
         if over > 0 and item.size:
             over -= item.size
             found.append(item)
@@ -85,10 +87,6 @@ def bytes_of(text: str) -> int:
         raise ConfigError(
             f"{text!r} is no size", hint="write 500M, 20G or a number of bytes"
         ) from None
-
-
-def _age(item: Item) -> float:
-    return item.age
 
 
 def human_size(size: int | None) -> str:

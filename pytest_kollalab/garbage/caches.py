@@ -15,14 +15,13 @@ from pytest_kollalab.config import Config, ImagesConfig, Options
 from pytest_kollalab.engine import Engine
 from pytest_kollalab.errors import KollalabError, StateError
 from pytest_kollalab.garbage import Item, is_held, size_of, store
+from pytest_kollalab.garbage.labs import LABEL as OF_LAB
 from pytest_kollalab.images import LABEL, added, base, registry
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import docker_node_image
 from pytest_kollalab.stages.pulled import BELOW, PulledImagesStage, images_stage
 from pytest_kollalab.stages.tools import ToolsStage
-
-OF_LAB = "kollalab.lab"
 
 if TYPE_CHECKING:
     from docker import DockerClient

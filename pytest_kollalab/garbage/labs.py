@@ -159,9 +159,14 @@ class _Remove:
             "volume": lambda name: api.remove_volume(name, force=True),
             "image": lambda name: api.remove_image(name, force=True),
         }
-        for kinds in (("container",), ("network", "volume", "image")):
+        # Docker stumbles over two images of one parent that go at once.
+        for kinds, at_once in (
+            (("container",), None),
+            (("network", "volume"), None),
+            (("image",), 1),
+        ):
             names = [(how[kind], name) for kind, name, _ in self.things if kind in kinds]
-            with ThreadPoolExecutor() as pool:
+            with ThreadPoolExecutor(at_once) as pool:
                 jobs = [pool.submit(remove, name) for remove, name in names]
             for job in jobs:
                 try:

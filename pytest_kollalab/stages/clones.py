@@ -16,13 +16,12 @@ from pytest_kollalab.cloud import moved, passwords
 from pytest_kollalab.engine import BUILD, Step
 from pytest_kollalab.features import Feature
 from pytest_kollalab.providers import NETWORKS, Origin
-from pytest_kollalab.stages.saves import CLOUD, GOLDEN
+from pytest_kollalab.stages.saves import CLOUD, GOLDEN, OWN
 
 if TYPE_CHECKING:
     from pytest_kollalab.stages.rewind import Rewind
 
 CLONE = "clone"
-OWN = ("nodes", CLOUD)
 
 
 @dataclass(frozen=True)

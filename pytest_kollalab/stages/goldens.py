@@ -20,11 +20,10 @@ from pytest_kollalab.providers import Provider, Registry, kept
 from pytest_kollalab.providers.kept import Kept
 from pytest_kollalab.stage import Stage
 from pytest_kollalab.stages.rewind import Rewind
-from pytest_kollalab.stages.saves import GOLDEN, Save, Saves
+from pytest_kollalab.stages.saves import GOLDEN, OWN, Save, Saves
 from pytest_kollalab.state import Record, Tag
 
 ROLLBACK = "rollback"
-OWN = ("nodes", "cloud")
 
 
 class Goldens:

@@ -22,6 +22,8 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 JOURNAL = "doing"
 SAVING, RESTORING, CLEARING = "save", "rollback", "clear"
 CLOUD = "cloud"
+# The stages that belong to one lab, and come back with a saved state of it.
+OWN = ("nodes", CLOUD)
 
 
 @dataclass(frozen=True)
