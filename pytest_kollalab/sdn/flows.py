@@ -72,11 +72,13 @@ class Flow:
     @property
     def rule(self) -> str:
         """The flow as text, without what it counted."""
-        matched = ",".join(k if v == "" else f"{k}={v}" for k, v in sorted(self.match.items()))
-        return (
-            f"table={self.table},priority={self.priority},{matched or '*'} "
-            f"actions={','.join(self.actions)}"
-        )
+        return f"{self.matching} actions={','.join(self.actions)}"
+
+    @property
+    def matching(self) -> str:
+        """Its table, its priority and what it matches, as ovs-ofctl is told of it."""
+        matched = [k if v == "" else f"{k}={v}" for k, v in sorted(self.match.items())]
+        return ",".join([f"table={self.table}", f"priority={self.priority}", *matched])
 
     def does(self, action: str) -> bool:
         """Whether this action, in any spelling, is one of the flow's."""
@@ -232,9 +234,9 @@ def look(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) 
     return Switch(parse_flows(flows), parse_groups(groups, stats))
 
 
-def remove(ssh: Ssh, node: str, flows: Iterable[str], groups: Iterable[int]) -> None:
-    """Take flows, as ovs-ofctl is told of them, and groups off br-int."""
-    lines = [f"ovs-ofctl -O {OPENFLOW} del-flows br-int {flow}" for flow in flows]
+def remove(ssh: Ssh, node: str, flows: Iterable[Flow], groups: Iterable[int]) -> None:
+    """Take these flows, and groups by their numbers, off br-int."""
+    lines = [f"ovs-ofctl -O {OPENFLOW} --strict del-flows br-int {f.matching}" for f in flows]
     lines += [f"ovs-ofctl -O {OPENFLOW} del-groups br-int group_id={n}" for n in groups]
     ssh.run(
         node, ["sh", "-eu", "-s"], input=f"{ENTER} sh -eu << 'END'\n" + "\n".join(lines) + "\nEND\n"

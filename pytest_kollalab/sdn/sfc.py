@@ -199,14 +199,6 @@ class Sfc:
         return made
 
     @contextmanager
-    def scrubbing(self, chain: Chain) -> Iterator[Chain]:
-        """A chain of which networking-sfc leaves something: taken out of Open vSwitch by hand."""
-        try:
-            yield chain
-        finally:
-            chain.scrub()
-
-    @contextmanager
     def refused(self, because: str) -> Iterator[None]:
         """The API refuses what the block asks for, saying why; in Open vSwitch nothing changes.
 

@@ -117,22 +117,40 @@ class Plan:
 
     def surplus(
         self, ours: Iterable[Layout], others: Iterable[Layout], switches: Switches
-    ) -> list[str]:
+    ) -> Strays:
         """What is there of a chain, as it is or was, and not wanted; others' things are theirs."""
         ours, others = tuple(ours), tuple(others)
         macs = {mac for layout in ours for mac in layout.macs}
-        left = []
+        numbers = {number for layout in ours for number in layout.numbers}
+        numbers -= {number for layout in others for number in layout.numbers}
+        left = Strays()
         for node, switch in switches.items():
-            for flow in switch.flows:
-                wanted = any(each.is_met_by(node, flow) for each in self.flows)
-                if not wanted and any(belongs(flow, layout, others) for layout in ours):
-                    left.append(f"{node}: {flow}")
-            theirs = {number for layout in others for number in layout.numbers}
-            for number in {number for layout in ours for number in layout.numbers} - theirs:
-                group = switch.groups.get(number)
-                if group and (node, number) not in self.groups and group.leads_to() & macs:
-                    left.append(f"{node}: group {number}")
+            left.flows[node] = [
+                flow
+                for flow in switch.flows
+                if not any(each.is_met_by(node, flow) for each in self.flows)
+                and any(belongs(flow, layout, others) for layout in ours)
+            ]
+            left.groups[node] = [
+                number
+                for number in sorted(numbers & switch.groups.keys())
+                if (node, number) not in self.groups and switch.groups[number].leads_to() & macs
+            ]
         return left
+
+
+@dataclass
+class Strays:
+    """Flows, and groups by their number, that are on a node and should not be; by node."""
+
+    flows: dict[str, list[Flow]] = field(default_factory=dict)
+    groups: dict[str, list[int]] = field(default_factory=dict)
+
+    def told(self) -> list[str]:
+        """The same, in words."""
+        found = [f"{node}: {flow}" for node, flows in self.flows.items() for flow in flows]
+        found += [f"{node}: group {n}" for node, numbers in self.groups.items() for n in numbers]
+        return found
 
 
 def plan(layout: Layout) -> Plan:

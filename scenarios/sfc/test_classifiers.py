@@ -35,9 +35,8 @@ def test_several_classifiers_lead_into_one_symmetric_chain(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
     back = [sfc.traffic(target, source)]
-    chain = sfc.chain(source, target, through=[firewall], also=back, symmetric=True)
     # Of two sources on one node something is left: see the test of that below.
-    with sfc.scrubbing(chain):
+    with sfc.chain(source, target, through=[firewall], also=back, symmetric=True):
         assert sfc.ways(source, target) == ([firewall], [firewall])
         assert sfc.ways(target, source) == ([firewall], [firewall])
     assert sfc.ways(source, target) == ([], [])
@@ -70,7 +69,7 @@ def test_classifiers_of_two_sources_on_one_node_leave_nothing(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
     back = [sfc.traffic(target, source)]
-    with sfc.scrubbing(sfc.chain(source, target, through=[firewall], also=back)) as chain:
+    with sfc.chain(source, target, through=[firewall], also=back) as chain:
         assert sfc.ways(source, target) == ([firewall], [firewall])
         chain.withdraw()
         chain.wait_gone(timeout=10)
@@ -104,10 +103,9 @@ def test_only_the_protocol_that_was_asked_for_is_led(
 def test_two_ports_of_one_pair_of_hosts_take_two_chains(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
 ) -> None:
-    names = sfc.chain(source, target, through=[firewall], protocol="udp", port=53)
     # Of the chain that goes last something is left: see the next test.
     with (
-        sfc.scrubbing(names),
+        sfc.chain(source, target, through=[firewall], protocol="udp", port=53) as names,
         sfc.chain(source, target, through=[nat], protocol="udp", port=123) as times,
         names.counting() as asked,
         times.counting() as told,
@@ -129,8 +127,7 @@ def test_two_ports_of_one_pair_of_hosts_take_two_chains(
 def test_two_chains_of_one_source_leave_nothing(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
 ) -> None:
-    names = sfc.chain(source, target, through=[firewall], protocol="udp", port=53)
-    with sfc.scrubbing(names):
+    with sfc.chain(source, target, through=[firewall], protocol="udp", port=53) as names:
         with sfc.chain(source, target, through=[nat], protocol="udp", port=123):
             pass
         names.withdraw()

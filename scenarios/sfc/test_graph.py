@@ -45,8 +45,8 @@ def test_a_graph_leads_on_what_fits(
     branch = labelled[0]
     # Chains of one source leave something (test_classifiers.py), which is taken out by hand.
     with (
-        sfc.scrubbing(sfc.chain(source, service, [balancer], protocol="udp")) as trunk,
-        sfc.scrubbing(sfc.chain(source, target, [branch], protocol="udp", port=NAMES)) as names,
+        sfc.chain(source, service, [balancer], protocol="udp") as trunk,
+        sfc.chain(source, target, [branch], protocol="udp", port=NAMES) as names,
         sfc.graph({trunk: [names]}),
         sfc.watching(target) as seen,
     ):

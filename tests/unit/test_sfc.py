@@ -174,7 +174,7 @@ def switches(flows: str = DUMP, groups: str = GROUPS) -> dict[str, Switch]:
 def test_nothing_is_missing_of_a_chain_that_is_there() -> None:
     here = layout()
     assert plan(here).missing(switches()) == []
-    assert plan(here).surplus([here], [], switches()) == []
+    assert plan(here).surplus([here], [], switches()).told() == []
     assert adrift(switches(), here.macs) == []
 
 
@@ -192,13 +192,22 @@ def test_a_group_that_leads_elsewhere_is_missed() -> None:
 
 
 def test_all_that_is_left_of_a_chain_is_found() -> None:
-    left = Plan().surplus([layout()], [], switches())
+    left = Plan().surplus([layout()], [], switches()).told()
     # Four flows and the group; what the agent made when it started is nobody's.
     assert len(left) == 5
 
 
+def test_what_is_left_is_told_to_ovs_ofctl_by_what_it_matches() -> None:
+    left = Plan().surplus([layout()], [], switches())
+    assert left.groups == {"compute-1": [1]}
+    told = [flow.matching for flow in left.flows["compute-1"]]
+    assert told[-1] == (
+        "table=10,priority=1,dl_dst=fa:16:3e:00:00:1e,dl_vlan=1,mpls,mpls_label=511"
+    )
+
+
 def test_what_another_chain_needs_is_not_left_over() -> None:
-    assert Plan().surplus([layout(2)], [layout(1)], switches()) == []
+    assert Plan().surplus([layout(2)], [layout(1)], switches()).told() == []
 
 
 def test_a_symmetric_chain_wants_the_way_back() -> None:
