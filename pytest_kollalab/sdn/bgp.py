@@ -22,6 +22,7 @@ UNIT = "kolla-frr-container.service"
 NAMESPACE = "reflector"
 LOG = "/var/log/kolla/frr/frr.log"
 EXEC = ("docker", "exec", "frr")
+UNSIGNED = "TcpExtTCPMD5NotFound"
 # EVPN routes by their type: a MAC address, and a way for what goes to all.
 MACIP, MULTICAST = 2, 3
 
@@ -109,6 +110,21 @@ class Reflector:
             return any(words in line for line in found) or NotYet(", ".join(found))
 
         wait.until(f"{peer} to be refused for {words!r}", look, timeout=timeout)
+
+    def unsigned(self) -> int:
+        """How many TCP segments had no signature, of peers for whom there is a password."""
+        nstat = ["ip", "netns", "exec", NAMESPACE, "nstat", "--ignore", "--zeros", "--json"]
+        said = self.ssh.run(self.node, [*nstat, UNSIGNED]).stdout
+        return int(json.loads(said)["kernel"][UNSIGNED])
+
+    def await_unsigned(self, before: int, timeout: float = 60) -> None:
+        """Wait until more of them were dropped. Raises WaitError."""
+
+        def look() -> bool | NotYet:
+            now = self.unsigned()
+            return now > before or NotYet(f"{now} as before")
+
+        wait.until("the kernel to drop segments without a signature", look, timeout=timeout)
 
     def reset(self, peer: str) -> None:
         """End the session with a peer, which may begin another."""

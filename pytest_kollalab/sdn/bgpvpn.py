@@ -62,8 +62,9 @@ class Bgpvpn(Scope):
     def ends(self) -> Ends:
         """Two networks without a router, with a probe in each, on two nodes."""
         left, right = (self.tenant.network(name, dhcp=False) for name in ("left", "right"))
-        near = self.tenant.probe(left, COMPUTE, name="near")
-        return Ends(left, right, near, self.tenant.probe(right, CONTROLLER, name="far"))
+        with self.tenant.together():
+            near = self.tenant.probe(left, COMPUTE, name="near")
+            return Ends(left, right, near, self.tenant.probe(right, CONTROLLER, name="far"))
 
     def halves(self, cidr: str) -> Ends:
         """Two networks with the same addresses and no way out, with a probe in each."""
@@ -196,7 +197,7 @@ class Bgpvpn(Scope):
         started = time.monotonic()
 
         def look() -> bool | NotYet:
-            result = source.ping(target, 2)
+            result = source.ping(target, 2, linger=self.tenant.patience)
             return result.received == 0 or NotYet(str(result))
 
         self._await(f"{source.name} to lose {address_of(target)}", look, within)
@@ -204,7 +205,7 @@ class Bgpvpn(Scope):
 
     def apart(self, source: Probe, target: Target) -> bool:
         """Whether none of some pings is answered."""
-        result: PingResult = source.ping(target, 3)
+        result: PingResult = source.ping(target, 3, linger=self.tenant.patience)
         return result.sent > 0 and result.received == 0
 
     def flows(self, node: str, *, settled: bool = False) -> Flows:

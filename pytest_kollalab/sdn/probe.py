@@ -118,9 +118,13 @@ class Probe:
         size: int | None = None,
         ttl: int | None = None,
         interval: float = 0.2,
+        linger: float = 2,
     ) -> PingResult:
-        """Ping, with seconds between. `size` is that of the IP packet, kept in one piece."""
-        argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", "2"]
+        """Ping, with seconds between; after the last request, answers have `linger` seconds.
+
+        `size` is that of the IP packet, kept in one piece.
+        """
+        argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", str(linger)]
         if size is not None:
             argv += ["-s", str(size - IP_AND_ICMP_HEADERS), "-M", "do"]
         if ttl is not None:
@@ -132,9 +136,12 @@ class Probe:
         """Wait until a ping is answered; the seconds that took. Raises WaitError."""
         started = time.monotonic()
 
-        def look() -> PingResult | NotYet:
-            result = self.ping(target, 1)
-            return result or NotYet(result.output.strip())
+        def look() -> bool | NotYet:
+            # With a deadline, ping goes on asking and ends with the first answer.
+            argv = ["ping", "-n", "-c", "1", "-i", "0.2", "-w", "2", address_of(target)]
+            done = self.namespace.run(argv, check=False)
+            result = parse_ping(address_of(target), done.stdout + done.stderr)
+            return result.received > 0 or NotYet(result.output.strip())
 
         wait.until(
             f"an answer of {address_of(target)} to a ping from {self.name}", look, timeout=within

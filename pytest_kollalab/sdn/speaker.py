@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.ssh import Ssh
 
 CONTAINER = "bagpipe_bgp"
+AGENT = "neutron_openvswitch_agent"
 # Without the configuration of Kolla's images, which has curl print more than the answer.
 CURL = ("curl", "-q", "-sS", "--fail-with-body")
 API = "http://127.0.0.1:8082"
@@ -78,9 +79,10 @@ class Speaker:
         """Start Open vSwitch anew: all flows, groups and devices of the node are made again."""
         self._restart("openvswitch_vswitchd")
 
-    def restart_agent(self) -> None:
-        """Start Neutron's agent anew."""
-        self._restart("neutron_openvswitch_agent")
+    def kill_agent(self) -> None:
+        """Kill Neutron's agent, which systemd starts again; asked to stop, it takes a minute."""
+        argv = ["docker", "exec", AGENT, "pkill", "-KILL", "-f", "bin/neutron-openvswitch-agent"]
+        self.ssh.run(self.node, argv)
 
     def _restart(self, container: str) -> None:
         unit = f"kolla-{container}-container.service"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 INPUT, LABELS, ROUTES = 0, 1, 2
 
 Member = Network | Router | Probe
+# A prefix, the node that announces it, and the network that it is of.
+Announced = tuple[str, str, str]
 
 
 class Membership:
@@ -147,9 +149,10 @@ class Vpn(Temporary):
 
         The seconds since the VPN was last changed. Raises WaitError with what is missing.
         """
+        announced = self._announced()
 
         def look() -> bool | NotYet:
-            missing = self.missing()
+            missing = self._missing(announced)
             return not missing or NotYet(", ".join(missing))
 
         wait.until(
@@ -157,9 +160,8 @@ class Vpn(Temporary):
         )
         return time.monotonic() - self._changed
 
-    def missing(self) -> list[str]:
+    def _missing(self, announced: Sequence[Announced]) -> list[str]:
         """What should be known of the VPN's members and is not, in words."""
-        announced = self._announced()
         routes = self.bgpvpn.reflector.routes()
         missing = [
             f"a route to {prefix} by {node}"
@@ -182,10 +184,9 @@ class Vpn(Temporary):
                     missing.append(f"a flow to {prefix} on {node}")
         return missing
 
-    def _announced(self) -> list[tuple[str, str, str]]:
-        """Each prefix with the node that announces it and the network it is of."""
+    def _announced(self) -> list[Announced]:
         api = self.tenant.admin.network
-        found: dict[tuple[str, str, str], None] = {}
+        found: dict[Announced, None] = {}
         for membership in self.memberships:
             member = membership.member
             if isinstance(member, Probe):

@@ -30,8 +30,11 @@ class Pair:
 
     def probes(self, there: str = "compute-1") -> tuple[Probe, Probe]:
         # A network's own router is on the controller: whoever has one is on the other node.
-        here = self.tenant.probe(self.here, "compute-1", name=f"here-{self.number}")
-        return here, self.tenant.probe(self.there, there, name=f"there-{self.number}")
+        with self.tenant.together():
+            return (
+                self.tenant.probe(self.here, "compute-1", name=f"here-{self.number}"),
+                self.tenant.probe(self.there, there, name=f"there-{self.number}"),
+            )
 
 
 @pytest.fixture

@@ -31,11 +31,12 @@ def project(tenant: Tenant, bgpvpn: Bgpvpn, name: str) -> Project:
     vpn = bgpvpn.l3()
     vpn.join(first)
     vpn.join(second)
-    return Project(
-        vpn,
-        tenant.probe(first, "compute-1", name=f"{name}-source", ip="10.150.1.10"),
-        tenant.probe(second, "controller-1", name=f"{name}-target", ip="10.150.2.10"),
-    )
+    with tenant.together():
+        return Project(
+            vpn,
+            tenant.probe(first, "compute-1", name=f"{name}-source", ip="10.150.1.10"),
+            tenant.probe(second, "controller-1", name=f"{name}-target", ip="10.150.2.10"),
+        )
 
 
 @pytest.fixture(scope="module")

@@ -98,8 +98,9 @@ def test_neighbours_behind_a_router_never_part(
 ) -> None:
     rt, unmatched = bgpvpn.target(), bgpvpn.target()
     routed = tenant.network("routed", dhcp=False)
-    behind = tenant.probe(routed, "compute-1", name="behind")
-    beside = tenant.probe(routed, "compute-1", name="beside")
+    with tenant.together():
+        behind = tenant.probe(routed, "compute-1", name="behind")
+        beside = tenant.probe(routed, "compute-1", name="beside")
     router = tenant.router(routed)
     with bgpvpn.l3(imports=[rt], exports=[unmatched]) as vpn:
         vpn.join(ends.left)
