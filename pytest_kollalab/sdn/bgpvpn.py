@@ -117,13 +117,19 @@ class Bgpvpn(Scope):
         prefix = _prefix(to)
         return [route for route in self.reflector.routes() if route.prefix == prefix]
 
-    def announced(self, to: Target, by: str | None = None, *, within: float = 60) -> Route:
-        """Wait for the one route to an address, from a node if one is named. Raises WaitError."""
+    def announced(
+        self, to: Target, by: str | None = None, *, rt: str | None = None, within: float = 60
+    ) -> Route:
+        """Wait for the one route to an address. Raises WaitError.
+
+        Counted are those from a node and with a route target, if these are named.
+        """
 
         def look() -> Route | NotYet:
             found = self.rib(to)
             address = self.speakers[by].address if by else None
             wanted = [r for r in found if address is None or r.next_hop == address]
+            wanted = [r for r in wanted if rt is None or rt in r.targets]
             return wanted[0] if len(wanted) == 1 else NotYet(f"{found}")
 
         return self._await(f"a route to {_prefix(to)}", look, within)

@@ -151,7 +151,8 @@ def test_routes_leak_through_a_port_that_forwards(
     inner.join(middle)
     bgpvpn.l3(exports=[to_left]).join(transit, routes=[inner])
     back = bgpvpn.l3(exports=[to_right]).join(transit, routes=[left])
-    bgpvpn.announced(ends.far, by="compute-1")
+    # What leaks into the left VPN may leak on from there through the way back.
+    bgpvpn.announced(ends.far, by="compute-1", rt=to_left)
     # The way leads through the port, and nobody there passes anything on yet.
     assert bgpvpn.apart(ends.near, ends.far)
     transit.forward()
