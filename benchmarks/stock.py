@@ -51,16 +51,22 @@ class Stock:
         """Write what Kolla-Ansible is given, as a lab does."""
         return self.stage.prepare(self.work)
 
-    def transport(self) -> float:
-        """Have all images on their nodes; the seconds that takes."""
+    def pull(self) -> float:
+        """Have all images pulled by their nodes; the seconds that takes."""
         images = self.work.made["images"]
         tags = added.tags(self.stage.folders, images["tag"])
-        wanted = pull.references(self.stage.features, self.nodes, images, tags)
+        names, registry = list(self.nodes["nodes"]), self.nodes["registry"]
+        wanted = pull.wanted(self.stage.features, names, images, tags)
+        pulled: list[str] = []
         started = time.monotonic()
-        with pull.Pull(self.ssh, wanted) as pulling:
+        with pull.Pull(self.ssh, wanted, registry, pulled.append) as pulling:
             pass
         pulling.check()
-        return time.monotonic() - started
+        seconds = time.monotonic() - started
+        for node in pulled:
+            # As in a lab: the next one has them from here.
+            self.stage.provider.pulled(self.work.tag, node, wanted, registry)
+        return seconds
 
     def play(self, action: str, site: Site, *more: str) -> float:
         """Run an action of the command `kolla-ansible` to its end; the seconds that takes."""

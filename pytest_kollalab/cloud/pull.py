@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.cloud import inventory
 from pytest_kollalab.errors import KollalabError, StageError
 from pytest_kollalab.features import Feature
+from pytest_kollalab.providers import Images
 
 if TYPE_CHECKING:
     from pytest_kollalab.ssh import Ssh
@@ -37,21 +38,24 @@ def images_by_node(features: Iterable[Feature], nodes: Sequence[str]) -> dict[st
     return {node: list(names) for node, names in wanted.items()}
 
 
-def references(
+def wanted(
     features: Iterable[Feature],
-    nodes: Mapping[str, Any],
-    images: Mapping[str, Any],
+    nodes: Sequence[str],
+    made: Mapping[str, Any],
     tags: Mapping[str, str],
-) -> dict[str, list[str]]:
-    """The same as a node's docker asks the lab's registry for them.
+) -> Images:
+    """The same as the lab's registry has them.
 
-    `nodes` and `images` are what these stages made, `tags` are those of images that have their own.
+    `made` is what the stage `images` made, `tags` are those of images that have their own.
     """
-    prefix = f"{nodes['registry']}/{images['namespace']}"
-    return {
-        node: [f"{prefix}/{name}:{tags.get(name, images['tag'])}" for name in needed]
-        for node, needed in images_by_node(features, list(nodes["nodes"])).items()
-    }
+    namespace, tag = made["namespace"], made["tag"]
+    return Images(
+        tag,
+        {
+            node: [f"{namespace}/{name}:{tags.get(name, tag)}" for name in needed]
+            for node, needed in images_by_node(features, nodes).items()
+        },
+    )
 
 
 def check_built(features: Iterable[Feature], built: Iterable[str]) -> None:
@@ -70,15 +74,20 @@ def check_built(features: Iterable[Feature], built: Iterable[str]) -> None:
 class Pull:
     """Images being fetched onto all nodes at once; use it as a context manager.
 
+    `done` is told each node that had to pull some of its images, once it has all of them.
     The deploy need not wait: dockerd lets a second pull of an image join the first. Leaving the
     context waits for what is still under way, unless the deploy came to nothing.
     """
 
-    def __init__(self, ssh: Ssh, images: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, ssh: Ssh, images: Images, registry: str, done: Callable[[str], object]
+    ) -> None:
+        self._ssh = ssh
+        self._done = done
         self._errors: dict[str, KollalabError] = {}
         self._threads = [
-            threading.Thread(target=self._fetch, args=(ssh, node, names), daemon=True)
-            for node, names in images.items()
+            threading.Thread(target=self._fetch, args=(registry, node, names), daemon=True)
+            for node, names in images.by_node.items()
         ]
 
     def __enter__(self) -> Pull:
@@ -97,8 +106,12 @@ class Pull:
                 f"{node} could not fetch its images", details=str(error), hint=error.hint
             ) from error
 
-    def _fetch(self, ssh: Ssh, node: str, images: Sequence[str]) -> None:
+    def _fetch(self, registry: str, node: str, images: Sequence[str]) -> None:
+        names = [f"{registry}/{image}" for image in images]
         try:
-            ssh.run(node, ["sh", "-c", SCRIPT, "pull", *images])
+            said = self._ssh.run(node, ["sh", "-c", SCRIPT, "pull", *names]).stdout
         except KollalabError as error:
             self._errors[node] = error
+            return
+        if said:
+            self._done(node)

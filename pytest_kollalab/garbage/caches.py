@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pytest_kollalab.garbage.labs import LABEL as OF_LAB
 from pytest_kollalab.images import LABEL, added, base, registry
 from pytest_kollalab.images.added import Folder
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import docker_node_image
+from pytest_kollalab.providers import docker_layers, docker_node_image
 from pytest_kollalab.stages.pulled import BELOW, PulledImagesStage, images_stage
 from pytest_kollalab.stages.tools import ToolsStage
 
@@ -127,6 +128,17 @@ def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
         size = store.only_in(root, repositories, others)
         why = f"{len(repositories)} images in the registry's store that nothing uses"
         yield Item("store", tag, why, age, size, store.Forget(client, root, tag, guard))
+
+
+def layers(client: DockerClient, kept: Kept, older_than: float) -> Iterator[Item]:
+    """Layers that nodes shared, of images that nothing uses."""
+    for volume in docker_layers.stores(client):
+        tag = volume["Labels"][docker_layers.LABEL]
+        age = time.time() - _when(volume["CreatedAt"])
+        if not kept.has(tag) and age >= older_than:
+            remove = partial(client.api.remove_volume, volume["Name"])
+            why = "layers of images that nothing uses, for the next nodes"
+            yield Item("layers", tag, why, age, None, remove)
 
 
 def files(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:

@@ -11,7 +11,9 @@ from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.garbage import DAY, Item, caches, dead, labs, machines
 from pytest_kollalab.paths import Paths
 
-KINDS = ("run", "lab", "golden", "leftover", "tools", "images", "store", "files")
+KINDS = (
+    "run", "lab", "golden", "leftover", "tools", "images", "store", "layers", "files",
+)  # fmt: skip
 
 
 def find(
@@ -38,6 +40,7 @@ def find(
         "tools": lambda: caches.tools(paths, used, old),
         "images": lambda: caches.images(client, paths, used, old),
         "store": lambda: caches.stored(client, paths, used, old),
+        "layers": lambda: caches.layers(client, used, old),
         "files": lambda: chain(
             caches.files(paths, used, old), machines.bases(paths, config, uri, old)
         ),

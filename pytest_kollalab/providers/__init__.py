@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,14 @@ class Registry:
 
 
 @dataclass(frozen=True)
+class Images:
+    """The images that nodes will pull: the tag that the set is known by, and `name:tag` by node."""
+
+    tag: str
+    by_node: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Spec:
     """What a provider is asked to make. `authorized_key` is a line for authorized_keys.
 
@@ -57,6 +65,7 @@ class Spec:
     authorized_key: str
     host_keys: Mapping[str, HostKey]
     registry: Registry | None
+    images: Images | None
     log: Path
     say: Callable[[str], None]
 
@@ -125,6 +134,9 @@ class Provider(Protocol):
 
     def destroy(self, lab: str) -> None:
         """Remove everything that carries the lab's tag; idempotent."""
+
+    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
+        """Told that a node has pulled its images; create() may start the next one with them."""
 
     def stopped(self, lab: str, thing: str) -> str | None:
         """Why a node or the registry does not run; None while it does. Cheap."""

@@ -21,6 +21,7 @@ from pytest_kollalab.providers import (
     CONTROLLER,
     NETWORKS,
     REGISTRY,
+    Images,
     Origin,
     Problem,
     Registry,
@@ -29,6 +30,7 @@ from pytest_kollalab.providers import (
     capabilities,
     docker_clone,
     docker_globals,
+    docker_layers,
     docker_networks,
     docker_node_image,
     docker_saves,
@@ -216,6 +218,10 @@ class DockerProvider:
                 hint="stop or disconnect the container that uses it, then run again",
             ) from error
 
+    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
+        """Keep the layers, by links, for the next node that wants them."""
+        docker_layers.keep(self.client, tag, node, images, registry)
+
     def stopped(self, lab: str, thing: str) -> str | None:
         """Ask for the state of the container."""
         from docker.errors import NotFound
@@ -349,6 +355,7 @@ class DockerProvider:
         try:
             api.create_volume(resource_name(lab, f"{node}-docker"), labels=labels)
             point("nodes:volume-made")
+            docker_layers.fill(self.client, spec, node, docker_spec.registry_address(subnets))
             container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
             point("nodes:container-made")
             api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 BELOW = "/volumes"
+SHELL = ("sh", "-euc")
 TIMEOUT = 600
 # Where docker remembers what a container was made with, and from which registry an image is.
 REWRITE = """
@@ -65,7 +66,7 @@ class Volumes:
     ) -> int:
         """Make what each pair names first also what is at its second; the bytes that it took."""
         words = [word for pair in pairs for word in pair]
-        container = self._start(name, image, [_script(), "copy", trash, *words], labels)
+        container = self._start(name, image, [*SHELL, _script(), "copy", trash, *words], labels)
         point("saves:copying")
         said = self._end(container, "what the nodes' docker keeps could not be copied")
         return 1024 * sum(int(line) for line in said.splitlines() if line.isdecimal())
@@ -80,14 +81,32 @@ class Volumes:
     ) -> None:
         """Tell what docker keeps in each folder that something is elsewhere: old -> new words."""
         script = "".join(f"s/\\b{re.escape(old)}/{new}/g;" for old, new in moves.items())
-        container = self._start(name, image, [REWRITE, "rewrite", script, *folders], labels)
-        self._end(container, "docker's notes in the nodes could not be rewritten")
+        self.run(
+            name,
+            image,
+            [*SHELL, REWRITE, "rewrite", script, *folders],
+            labels,
+            otherwise="docker's notes in the nodes could not be rewritten",
+        )
+
+    def run(
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        labels: Mapping[str, str],
+        *,
+        otherwise: str,
+    ) -> str:
+        """Run a command that sees the volumes; what it prints. Raises StageError: `otherwise`."""
+        return self._end(self._start(name, image, command, labels), otherwise)
 
     def throw_away(
         self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]
     ) -> None:
         """Remove folders, and do not wait for it: it takes as long as there are files in them."""
-        self._start(name, image, ['rm -rf "$@"', "rm", *trash], labels, auto_remove=True)
+        command = [*SHELL, 'rm -rf "$@"', "rm", *trash]
+        self._start(name, image, command, labels, auto_remove=True)
 
     def _end(self, container: Any, otherwise: str) -> str:
         try:
@@ -118,7 +137,7 @@ class Volumes:
             self.client.api.remove_container(name, force=True)
         return self.client.containers.run(
             image,
-            ["sh", "-euc", *command],
+            list(command),
             name=name,
             cap_add=list(CAPABILITIES),
             security_opt=["apparmor=unconfined", "label=disable"],

@@ -18,6 +18,7 @@ from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
     NODES,
     REGISTRY,
+    Images,
     Origin,
     Problem,
     Registry,
@@ -158,6 +159,9 @@ class LibvirtProvider:
         point("nodes:machines-removed")
         libvirt_registry.destroy(lab)
         libvirt_networks.destroy(self.host, lab)
+
+    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
+        """Nothing: what a machine has is in its disk."""
 
     def stopped(self, lab: str, thing: str) -> str | None:
         """Ask for the state of the machine, and whether its kernel has given up."""

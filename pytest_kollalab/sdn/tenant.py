@@ -257,6 +257,14 @@ class Tenant(Scope):
             self.ssh.run(probe.node, former, check=False)
             self._plug(probe.namespace, probe.network, port)
 
+    def mend(self, *probes: Probe) -> None:
+        """Put back the devices of probes whose Open vSwitch somebody else has started anew."""
+        for probe in probes:
+            look = ["ip", "link", "show", probe.device]
+            # One that is plugged is in its namespace, where the node does not see it.
+            if self.ssh.run(probe.node, look, check=False).returncode == 0:
+                self.replug(probe)
+
     def remove(self, probe: Probe) -> None:
         """Unplug a probe and remove its ports, as when a server is deleted."""
         probe.namespace.remove([port.device for port in probe.ports])

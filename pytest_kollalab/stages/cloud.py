@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from pytest_kollalab.extensions import NOTHING, Extensions
 from pytest_kollalab.features import Feature
 from pytest_kollalab.features import nodes as own_nodes
 from pytest_kollalab.images import added, room
-from pytest_kollalab.providers import CONTROLLER, NODES
+from pytest_kollalab.providers import CONTROLLER, NODES, Images
 from pytest_kollalab.stages import quiet
 from pytest_kollalab.state import Record
 
@@ -133,11 +134,13 @@ class CloudStage(Stage):
         tags = added.tags(self.folders, images["tag"])
         pull.check_built(self.features, [*images["images"], *tags])
         ssh = Ssh(Path(nodes["ssh_config"]))
-        wanted = pull.references(self.features, nodes, images, tags)
+        wanted = pull.wanted(self.features, names, images, tags)
+        registry = nodes["registry"]
         accord.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
         with self._nodes_watched(work, names):
             ready = self._make_ready(work)
-            with pull.Pull(ssh, wanted) as pulling:
+            keep = partial(self._keep, work, wanted, registry)
+            with pull.Pull(ssh, wanted, registry, keep) as pulling:
                 site = ready or self.prepare(work)
                 self._precheck(work, site)
                 pulling.check()
@@ -147,6 +150,13 @@ class CloudStage(Stage):
             self._wait(work, made, ssh, names)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
         return made
+
+    def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
+        """Have the provider keep what a node has pulled; the lab does not need that."""
+        try:
+            self.provider.pulled(work.tag, node, images, registry)
+        except KollalabError as error:
+            work.say(f"the next lab will pull its images again: {error.brief}: {error.details}")
 
     def _adopt(self, work: Work) -> dict[str, Json]:
         """Take the cloud that came with nodes made from another lab's, once it is healthy."""

@@ -19,6 +19,7 @@ from pytest_kollalab.providers import (
     NODES,
     REGISTRY,
     HostKey,
+    Images,
     Provider,
     Registry,
     Spec,
@@ -49,7 +50,9 @@ class NodesStage(Stage):
         named: Callable[[str], Provider] | None = None,
         extra: Sequence[str] = (),
         source: Callable[[], Source | None] = lambda: None,
+        images: Callable[[Mapping[str, Json], Sequence[str]], Images] | None = None,
     ) -> None:
+        self.images = images
         self.source = source
         self.extra = tuple(extra)
         self.names = (*NODES, *self.extra)
@@ -98,6 +101,7 @@ class NodesStage(Stage):
             authorized_key=key.with_suffix(".pub").read_text(encoding="utf-8"),
             host_keys=host_keys,
             registry=_registry(work.made["images"]),
+            images=self.images(work.made["images"], names) if self.images else None,
             log=work.log,
             say=work.say,
         )

@@ -26,6 +26,14 @@ def vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def ends_are_plugged(request: pytest.FixtureRequest) -> None:
+    """A test in another worker may have started Open vSwitch anew, under the ends of this one."""
+    if hasattr(request.config, "workerinput") and "ends" in request.fixturenames:
+        ends: Ends = request.getfixturevalue("ends")
+        request.getfixturevalue("bgpvpn").tenant.mend(ends.near, ends.far)
+
+
 @pytest.fixture(scope="module")
 def ends(bgpvpn: Bgpvpn) -> Ends:
     return bgpvpn.ends()

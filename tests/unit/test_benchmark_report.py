@@ -58,7 +58,7 @@ class Told(Bench):
     def stock(self) -> None:
         self.parts.append("stock")
         self.figures |= {
-            "transport_seconds": 50,
+            "pull_seconds": 50,
             "stock_prechecks_seconds": 50,
             "stock_deploy_seconds": 500,
         }

@@ -136,14 +136,15 @@ def test_a_queue_that_nobody_reads() -> None:
     ]
 
 
-def test_a_node_asks_the_registry_of_its_lab_for_its_images() -> None:
+def test_which_images_each_node_pulls() -> None:
     features = [
         Feature("core", control_images=("mariadb",), compute_images=("cron",)),
         Feature("own", compute_images=("agent",)),
     ]
-    nodes = {"registry": "10.0.0.2:4000", "nodes": {"controller-1": {}, "compute-1": {}}}
-    images = {"namespace": "kolla", "tag": "ours"}
-    assert pull.references(features, nodes, images, {"agent": "theirs"}) == {
-        "controller-1": ["10.0.0.2:4000/kolla/mariadb:ours"],
-        "compute-1": ["10.0.0.2:4000/kolla/cron:ours", "10.0.0.2:4000/kolla/agent:theirs"],
+    made = {"namespace": "kolla", "tag": "ours"}
+    found = pull.wanted(features, ["controller-1", "compute-1"], made, {"agent": "theirs"})
+    assert found.tag == "ours"
+    assert found.by_node == {
+        "controller-1": ["kolla/mariadb:ours"],
+        "compute-1": ["kolla/cron:ours", "kolla/agent:theirs"],
     }

@@ -6,6 +6,8 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -205,3 +207,26 @@ def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
 def test_what_is_no_size_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="is no size"):
         bytes_of(text)
+
+
+def test_layers_of_images_that_nothing_uses() -> None:
+    removed: list[str] = []
+
+    class Api:
+        def volumes(self, filters: dict[str, str]) -> dict[str, Any]:
+            made = {"CreatedAt": "2026-01-01T00:00:00Z"}
+            return {
+                "Volumes": [
+                    {"Name": f"kollalab-layers-{tag}", "Labels": {filters["label"]: tag}, **made}
+                    for tag in ("used", "old")
+                ]
+            }
+
+        remove_volume = staticmethod(removed.append)
+
+    client: Any = SimpleNamespace(api=Api())
+    used = Kept(frozenset(), frozenset(), frozenset({"used"}), frozenset())
+    (item,) = caches.layers(client, used, older_than=DAY)
+    assert (item.kind, item.what) == ("layers", "old")
+    item.remove()
+    assert removed == ["kollalab-layers-old"]

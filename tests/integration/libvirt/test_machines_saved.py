@@ -60,6 +60,7 @@ class Machines:
             authorized_key="key",
             host_keys=dict.fromkeys(NODES, HostKey("private", "public")),
             registry=None,
+            images=None,
             log=self.folder / "log",
             say=lambda _: None,
         )

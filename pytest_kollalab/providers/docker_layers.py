@@ -1,0 +1,82 @@
+"""The store of layers: nodes that are containers start with the images that nodes had before.
+
+Each node has a docker of its own. To pull the same images into each new one takes most of a minute
+on two processors, gigabytes on the disk, and their removal. So what the nodes of one lab have
+pulled is kept in a volume, by links, and the next nodes are given links to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.errors import StageError
+from pytest_kollalab.points import point
+from pytest_kollalab.providers import Images, Spec, docker_node_image
+from pytest_kollalab.providers.docker_copy import Volumes
+from pytest_kollalab.providers.docker_saves import own_volume
+from pytest_kollalab.providers.docker_spec import resource_name
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from pytest_kollalab.state import Tag
+
+LABEL = "kollalab.layers"
+PREFIX = "kollalab-layers-"
+
+
+def fill(client: DockerClient, spec: Spec, node: str, registry: str) -> None:
+    """Link images into the volume of a node whose docker has not started yet.
+
+    What the store does not have the node pulls, and all of it where the store cannot be used.
+    """
+    if spec.images is None or spec.registry is None:
+        return
+    names = {ref: f"{registry}/{ref}" for ref in spec.images.by_node.get(node, ())}
+    image = docker_node_image.reference(spec.nodes.suite)
+    try:
+        _link(client, "fill", spec.tag, node, spec.images, image, names)
+    except StageError as error:
+        spec.say(f"{node} will pull all its images: {error.brief}: {error.details}")
+    point("nodes:volume-filled")
+
+
+def keep(client: DockerClient, tag: Tag, node: str, images: Images, registry: str) -> None:
+    """Link images that a node has into the store. Raises StageError."""
+    names = {f"{registry}/{ref}": ref for ref in images.by_node[node]}
+    image = client.api.inspect_container(resource_name(tag.lab, node))["Image"]
+    _link(client, "keep", tag, node, images, image, names)
+
+
+def stores(client: DockerClient) -> Sequence[Mapping[str, Any]]:
+    """The stores that are there, one for each tag of images, as docker lists volumes."""
+    return client.api.volumes(filters={"label": LABEL})["Volumes"] or []
+
+
+def _link(
+    client: DockerClient,
+    verb: str,
+    tag: Tag,
+    node: str,
+    images: Images,
+    image: str,
+    names: Mapping[str, str],
+) -> None:
+    """Run the script in a container of an image; `names` is name there -> name here."""
+    store, own = PREFIX + images.tag, own_volume(tag.lab, node)
+    # One that is there already is left as it is.
+    client.api.create_volume(store, labels={LABEL: images.tag})
+    source, target = (store, own) if verb == "fill" else (own, store)
+    volumes = Volumes(client, [source, target])
+    script = (files("pytest_kollalab.providers") / "layers_copy.py").read_text("utf-8")
+    paths = (volumes.path(source), volumes.path(target))
+    volumes.run(
+        resource_name(tag.lab, f"{verb}-{node}"),
+        image,
+        ["python3", "-c", script, verb, *paths, json.dumps(dict(names))],
+        tag.labels(),
+        otherwise=f"the images of {node} could not be linked",
+    )

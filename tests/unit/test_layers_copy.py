@@ -1,0 +1,174 @@
+"""Images that go from one docker's folder to another's by links."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from pytest_kollalab.providers import layers_copy
+from pytest_kollalab.providers.layers_copy import HALF, Docker, chains, give
+
+STORE = "kolla/cron:t"
+NODE = "10.0.0.2:4000/kolla/cron:t"
+
+
+def digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+class Fake:
+    """A folder of docker with images made of layers that have one file each."""
+
+    def __init__(self, root: Path, short: str) -> None:
+        self.root = root
+        self.short = short
+        self.docker = Docker(root)
+
+    def image(self, name: str, *texts: str) -> str:
+        diffs = [digest(text) for text in texts]
+        below = ""
+        for text, diff, chain in zip(texts, diffs, chains(diffs), strict=True):
+            self.layer(text, diff, chain, below)
+            below = chain
+        config = json.dumps({"rootfs": {"type": "layers", "diff_ids": diffs}})
+        self.file(f"image/overlay2/imagedb/content/{digest(config).replace(':', '/')}", config)
+        named = self.docker.repositories.setdefault(layers_copy.repository(name), {})
+        named[name] = digest(config)
+        named[f"{layers_copy.repository(name)}@{digest(name)}"] = digest(config)
+        self.docker.write()
+        return digest(config)
+
+    def layer(self, text: str, diff: str, chain: str, below: str) -> None:
+        if self.docker.layer(chain).exists():
+            return
+        cache = hashlib.sha256((self.short + chain).encode()).hexdigest()
+        link = f"{self.short}{text}".upper()
+        self.file(f"overlay2/{cache}/diff/{text}", text)
+        self.file(f"overlay2/{cache}/link", link)
+        note = f"image/overlay2/layerdb/{chain.replace(':', '/')}"
+        if below:
+            under = self.docker.files(below)
+            lower = [f"l/{(under / 'link').read_text()}"]
+            lower += [(under / "lower").read_text()] if (under / "lower").exists() else []
+            self.file(f"overlay2/{cache}/lower", ":".join(lower))
+            self.file(f"{note}/parent", below)
+        self.file(f"{note}/cache-id", cache)
+        (self.root / "overlay2" / "l").mkdir(exist_ok=True)
+        (self.root / "overlay2" / "l" / link).symlink_to(f"../{cache}/diff")
+        by = [{"Digest": digest(f"packed {text}"), "SourceRepository": "kolla/cron"}]
+        known = "image/overlay2/distribution"
+        self.file(f"{known}/v2metadata-by-diffid/{diff.replace(':', '/')}", json.dumps(by))
+        self.file(
+            f"{known}/diffid-by-digest/{by[0]['Digest'].replace(':', '/')}",
+            diff,
+        )
+
+    def file(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def seen(self, name: str) -> list[str]:
+        """What a container of the image would see: the files of all layers, the upmost first.
+
+        As dockerd finds them: by the short names in `lower`.
+        """
+        found = Docker(self.root)
+        config = json.loads(found.config(found.find(name)).read_text())
+        *_, top = chains(config["rootfs"]["diff_ids"])
+        files = found.files(top)
+        lower = files / "lower"
+        folders = [files / "diff"]
+        if lower.exists():
+            folders += [self.root / "overlay2" / word for word in lower.read_text().split(":")]
+        return [each.name for folder in folders for each in folder.resolve(strict=True).iterdir()]
+
+
+def test_an_image_goes_with_its_layers(tmp_path: Path) -> None:
+    node, store = Fake(tmp_path / "node", "n"), Docker(tmp_path / "store")
+    image = node.image(NODE, "base", "cron")
+    assert give(node.docker, store, {NODE: STORE}) == 1
+    there = Docker(tmp_path / "store")
+    assert there.find(STORE) == image
+    assert set(there.repositories["kolla/cron"]) == {STORE, f"kolla/cron@{digest(NODE)}"}
+    assert Fake(tmp_path / "store", "").seen(STORE) == ["cron", "base"]
+
+
+def test_files_are_linked_and_what_docker_rewrites_is_not(tmp_path: Path) -> None:
+    node = Fake(tmp_path / "node", "n")
+    node.image(NODE, "base", "cron")
+    give(node.docker, Docker(tmp_path / "store"), {NODE: STORE})
+    inodes = {
+        which: {
+            path.name: path.stat().st_ino
+            for path in (tmp_path / which).rglob("*")
+            if path.is_file() and not path.is_symlink()
+        }
+        for which in ("node", "store")
+    }
+    assert inodes["node"]["base"] == inodes["store"]["base"]
+    assert inodes["node"]["lower"] != inodes["store"]["lower"]
+    assert inodes["node"]["repositories.json"] != inodes["store"]["repositories.json"]
+
+
+def test_layers_of_two_nodes_have_each_other_below_them(tmp_path: Path) -> None:
+    one, two = Fake(tmp_path / "one", "a"), Fake(tmp_path / "two", "b")
+    store = tmp_path / "store"
+    one.image(NODE, "base", "cron")
+    two.image("10.0.0.2:4000/kolla/nova:t", "base", "nova")
+    give(one.docker, Docker(store), {NODE: STORE})
+    give(two.docker, Docker(store), {"10.0.0.2:4000/kolla/nova:t": "kolla/nova:t"})
+    assert Fake(store, "").seen("kolla/nova:t") == ["nova", "base"]
+    # The base that came first, and no other.
+    assert len(list((store / "overlay2").glob("*/diff/base"))) == 1
+    assert not list((store / "overlay2" / "l").glob("BBASE"))
+
+
+def test_what_is_there_is_not_linked_again(tmp_path: Path) -> None:
+    node, store = Fake(tmp_path / "node", "n"), tmp_path / "store"
+    node.image(NODE, "base", "cron")
+    assert give(node.docker, Docker(store), {NODE: STORE}) == 1
+    assert give(node.docker, Docker(store), {NODE: STORE}) == 0
+
+
+def test_an_image_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    node = Fake(tmp_path / "node", "n")
+    node.image(NODE, "base")
+    wanted = {"10.0.0.2:4000/kolla/other:t": "kolla/other:t", NODE: STORE}
+    assert give(node.docker, Docker(tmp_path / "store"), wanted) == 1
+    assert give(Docker(tmp_path / "nothing"), Docker(tmp_path / "more"), {STORE: NODE}) == 0
+
+
+def test_what_a_kill_left_half_made_goes(tmp_path: Path) -> None:
+    node, store = Fake(tmp_path / "node", "n"), tmp_path / "store"
+    node.image(NODE, "base")
+    half = store / "overlay2" / f"abc{HALF}" / "diff"
+    half.mkdir(parents=True)
+    argv = [sys.executable, layers_copy.__file__]
+    more: list[str | Path] = ["keep", node.root, store, json.dumps({NODE: STORE})]
+    done = subprocess.run([*argv, *more], check=True, capture_output=True, text=True)
+    assert done.stdout == "1\n"
+    assert not half.exists()
+    target = tmp_path / "target"
+    target.mkdir()
+    more = ["fill", store, target, json.dumps({STORE: NODE})]
+    done = subprocess.run([*argv, *more], check=True, capture_output=True, text=True)
+    assert done.stdout == "1\n"
+    assert Fake(target, "").seen(NODE) == ["base"]
+
+
+def test_a_layer_of_which_docker_was_not_told_is_told(tmp_path: Path) -> None:
+    node, store = Fake(tmp_path / "node", "n"), tmp_path / "store"
+    node.image(NODE, "base", "cron")
+    give(node.docker, Docker(store), {NODE: STORE})
+    # Killed after its files were there, before docker's note of it was.
+    *_, top = chains([digest("base"), digest("cron")])
+    for path in Docker(store).layer(top).iterdir():
+        path.unlink()
+    Docker(store).layer(top).rmdir()
+    (store / "image" / "overlay2" / "repositories.json").unlink()
+    assert give(node.docker, Docker(store), {NODE: STORE}) == 1
+    assert Fake(store, "").seen(STORE) == ["cron", "base"]
