@@ -19,6 +19,7 @@ from typing import Any
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
 from pytest_kollalab.providers.docker_copy import Volumes
+from pytest_kollalab.providers.docker_globals import INTERFACES
 from pytest_kollalab.providers.docker_owned import Owned, Thing
 from pytest_kollalab.providers.docker_spec import archive, resource_name
 
@@ -34,6 +35,7 @@ START_FILES = {
     # Of all units whose names begin so.
     "/etc/systemd/system/kolla-.service.d/turn.conf": 0o644,
 }
+UNPLUG = "\n".join(f"ip link delete {name}" for name in INTERFACES.values())
 # Kolla's MariaDB writes what was committed to its files once a second: what was there when
 # somebody asked for a save is then in it.
 WRITTEN = 1.2
@@ -241,8 +243,19 @@ class DockerSaves:
         self._each(still, lambda node: self.client.api.unpause(node["Id"]))
 
     def _remove_container(self, container: Thing) -> None:
-        from docker.errors import NotFound
+        """Unplug a node, then remove it.
 
+        Connections of processes that are killed wait for their last acknowledgement for as long as
+        100 s, and with them the network namespace and all that is in it: a node's double, which has
+        its address and refuses each connection to the node that is made in its place. Docker does
+        not find the interfaces, which have names of their own.
+        """
+        from docker.errors import APIError, NotFound
+
+        with suppress(APIError):
+            # One that does not run has none.
+            api: Any = self.client.api
+            api.exec_start(api.exec_create(container["Id"], ["sh", "-c", UNPLUG])["Id"])
         with suppress(NotFound):
             self.client.api.remove_container(container["Id"], force=True, v=True)
         point("saves:node-removed")
