@@ -41,6 +41,7 @@ POINTS = (
     ("nodes:network-made", NODES, NODES, True),
     ("nodes:networks-made", NODES, GC, False),
     ("nodes:volume-made", NODES, DOWN, False),
+    ("nodes:volume-filled", NODES, GC, False),
     ("nodes:container-made", NODES, NODES, True),
     ("nodes:container-connected", NODES, GC, False),
     ("nodes:container-started", NODES, GC, True),
