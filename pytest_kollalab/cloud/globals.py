@@ -42,12 +42,6 @@ CONFIG: Mapping[str, str] = {
 innodb_buffer_pool_size = 128M
 max_connections = 500
 """,
-    # A request to an Open vSwitch that is restarted in the middle of it is never answered, and the
-    # agent does nothing else meanwhile: for five minutes, if nobody says how long.
-    "neutron/openvswitch_agent.ini": """\
-[ovs]
-of_request_timeout = 30
-""",
 }
 
 # Userspace Open vSwitch has no bridge that iptables could filter on.

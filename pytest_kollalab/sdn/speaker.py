@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
+from pytest_kollalab.errors import WaitError
+from pytest_kollalab.sdn.flows import bridge_flows
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 CONTAINER = "bagpipe_bgp"
 AGENT = "neutron_openvswitch_agent"
+# The table by which Neutron's agent knows that its flows are still there.
+CANARY = 23
 # Without the configuration of Kolla's images, which has curl print more than the answer.
 CURL = ("curl", "-q", "-sS", "--fail-with-body")
 API = "http://127.0.0.1:8082"
@@ -78,6 +82,26 @@ class Speaker:
     def restart_switch(self) -> None:
         """Start Open vSwitch anew: all flows, groups and devices of the node are made again."""
         self._restart("openvswitch_vswitchd")
+
+    def await_agent(self, timeout: float = 30) -> bool:
+        """Wait until Neutron's agent has filled a switch that was started anew.
+
+        Returns whether it had to be killed for that: neutron 2026.1 (ofswitch.py, _send_msg) waits
+        for ever for a request that was on its way when the switch went. Raises WaitError.
+        """
+
+        def look() -> bool | NotYet:
+            found = bridge_flows(self.ssh, self.node).where(table=CANARY)
+            return bool(found) or NotYet("br-int has no flow of the agent")
+
+        what = f"the agent of {self.node} to fill br-int"
+        try:
+            wait.until(what, look, timeout=timeout)
+        except WaitError:
+            self.kill_agent()
+            wait.until(what, look, timeout=2 * timeout)
+            return True
+        return False
 
     def kill_agent(self) -> None:
         """Kill Neutron's agent, which systemd starts again; asked to stop, it takes a minute."""

@@ -153,6 +153,7 @@ def test_open_vswitch_is_restarted(
 ) -> None:
     vpn.touch()
     speaker.restart_switch()
+    record_property("the agent had to be killed", speaker.await_agent())
     tenant.replug(ends.near)
     record_property("seconds until converged", round(vpn.wait_converged(120), 1))
     bgpvpn.reaches(ends.near, ends.far, within=60)

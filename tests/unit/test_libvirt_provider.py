@@ -317,4 +317,4 @@ def test_nothing_of_the_container_provider_leaks_into_machines() -> None:
     assert "tunnel_interface_address" not in merged
     assert not is_userspace(merged)
     files = merge_config([CORE], {}, {}, userspace=is_userspace(merged))
-    assert "securitygroup" not in files["neutron/openvswitch_agent.ini"]
+    assert "neutron/openvswitch_agent.ini" not in files
