@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
-from pytest_kollalab.errors import WaitError
+from pytest_kollalab.errors import CommandError, WaitError
 from pytest_kollalab.sdn.flows import bridge_flows
 from pytest_kollalab.wait import NotYet
 
@@ -91,7 +91,10 @@ class Speaker:
         """
 
         def look() -> bool | NotYet:
-            found = bridge_flows(self.ssh, self.node).where(table=CANARY)
+            try:
+                found = bridge_flows(self.ssh, self.node).where(table=CANARY)
+            except CommandError as error:
+                return NotYet(error.brief)
             return bool(found) or NotYet("br-int has no flow of the agent")
 
         what = f"the agent of {self.node} to fill br-int"
