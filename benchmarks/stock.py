@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_kollalab import daemon, state
 from pytest_kollalab.cloud import deploy, pull
 from pytest_kollalab.cloud.deploy import Site
-from pytest_kollalab.images import added, render
+from pytest_kollalab.images import render
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.run import run
 from pytest_kollalab.ssh import Ssh
@@ -53,10 +53,8 @@ class Stock:
 
     def pull(self) -> float:
         """Have all images pulled by their nodes; the seconds that takes."""
-        images = self.work.made["images"]
-        tags = added.tags(self.stage.folders, images["tag"])
-        names, registry = list(self.nodes["nodes"]), self.nodes["registry"]
-        wanted = pull.wanted(self.stage.features, names, images, tags)
+        registry = self.nodes["registry"]
+        wanted = self.stage.wanted(self.work.made["images"], list(self.nodes["nodes"]))
         pulled: list[str] = []
         started = time.monotonic()
         with pull.Pull(self.ssh, wanted, registry, pulled.append) as pulling:

@@ -66,17 +66,23 @@ def _link(
     names: Mapping[str, str],
 ) -> None:
     """Run the script in a container of an image; `names` is name there -> name here."""
+    from docker.errors import APIError
+
     store, own = PREFIX + images.tag, own_volume(tag.lab, node)
-    # One that is there already is left as it is.
-    client.api.create_volume(store, labels={LABEL: images.tag})
-    source, target = (store, own) if verb == "fill" else (own, store)
-    volumes = Volumes(client, [source, target])
+    otherwise = f"the images of {node} could not be linked"
     script = (files("pytest_kollalab.providers") / "layers_copy.py").read_text("utf-8")
-    paths = (volumes.path(source), volumes.path(target))
-    volumes.run(
-        resource_name(tag.lab, f"{verb}-{node}"),
-        image,
-        ["python3", "-c", script, verb, *paths, json.dumps(dict(names))],
-        tag.labels(),
-        otherwise=f"the images of {node} could not be linked",
-    )
+    source, target = (store, own) if verb == "fill" else (own, store)
+    try:
+        # One that is there already is left as it is.
+        client.api.create_volume(store, labels={LABEL: images.tag})
+        volumes = Volumes(client, [source, target])
+        paths = (volumes.path(source), volumes.path(target))
+        volumes.run(
+            resource_name(tag.lab, f"{verb}-{node}"),
+            image,
+            ["python3", "-c", script, verb, *paths, json.dumps(dict(names))],
+            tag.labels(),
+            otherwise=otherwise,
+        )
+    except APIError as error:
+        raise StageError(otherwise, details=str(error.explanation)) from error

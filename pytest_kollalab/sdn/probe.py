@@ -119,12 +119,16 @@ class Probe:
         ttl: int | None = None,
         interval: float = 0.2,
         linger: float = 2,
+        deadline: int | None = None,
     ) -> PingResult:
         """Ping, with seconds between; after the last request, answers have `linger` seconds.
 
-        `size` is that of the IP packet, kept in one piece.
+        `size` is that of the IP packet, kept in one piece. With a `deadline`, in seconds, it goes
+        on asking until then, or until there are as many answers as `count`.
         """
         argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", str(linger)]
+        if deadline is not None:
+            argv += ["-w", str(deadline)]
         if size is not None:
             argv += ["-s", str(size - IP_AND_ICMP_HEADERS), "-M", "do"]
         if ttl is not None:
@@ -137,10 +141,7 @@ class Probe:
         started = time.monotonic()
 
         def look() -> bool | NotYet:
-            # With a deadline, ping goes on asking and ends with the first answer.
-            argv = ["ping", "-n", "-c", "1", "-i", "0.2", "-w", "2", address_of(target)]
-            done = self.namespace.run(argv, check=False)
-            result = parse_ping(address_of(target), done.stdout + done.stderr)
+            result = self.ping(target, 1, deadline=2)
             return result.received > 0 or NotYet(result.output.strip())
 
         wait.until(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from pytest_kollalab.cloud import pull
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.extensions import Extensions
 from pytest_kollalab.features import Feature, images, nodes
-from pytest_kollalab.images import added
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import Images, Provider
-from pytest_kollalab.stage import Json, Stage
+from pytest_kollalab.providers import Provider
+from pytest_kollalab.stage import Stage
 from pytest_kollalab.stages.clones import Source
 from pytest_kollalab.stages.cloud import CloudStage
 from pytest_kollalab.stages.nodes import NodesStage
@@ -35,21 +33,17 @@ def stages(
     `named` is a provider by its name, `source` what the nodes are cloned from, if they are.
     """
     given = (config, options, paths)
-    folders = extensions.folders(features, config)
-
-    def wanted(made: Mapping[str, Json], names: Sequence[str]) -> Images:
-        return pull.wanted(features, names, made, added.tags(folders, made["tag"]))
-
+    cloud = CloudStage(*given, features=features, provider=provider, extensions=extensions)
     return (
         ToolsStage(*given),
-        images_stage(*given, names=images(features), folders=folders),
+        images_stage(*given, names=images(features), folders=cloud.folders),
         NodesStage(
             *given,
             provider=provider,
             named=named,
             extra=nodes(features),
             source=source,
-            images=wanted,
+            images=cloud.wanted,
         ),
-        CloudStage(*given, features=features, provider=provider, extensions=extensions),
+        cloud,
     )

@@ -114,6 +114,10 @@ class CloudStage(Stage):
         fetched = pull.images_by_node(self.features, (*NODES, *own_nodes(self.features)))
         return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
 
+    def wanted(self, images: Json, nodes: Sequence[str]) -> Images:
+        """The images that each node will run, given what the stage `images` made."""
+        return pull.wanted(self.features, nodes, images, added.tags(self.folders, images["tag"]))
+
     def gone(self, record: Record) -> str | None:
         """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""
         for name in ("clouds_yaml", "etc"):
@@ -134,7 +138,7 @@ class CloudStage(Stage):
         tags = added.tags(self.folders, images["tag"])
         pull.check_built(self.features, [*images["images"], *tags])
         ssh = Ssh(Path(nodes["ssh_config"]))
-        wanted = pull.wanted(self.features, names, images, tags)
+        wanted = self.wanted(images, names)
         registry = nodes["registry"]
         accord.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
         with self._nodes_watched(work, names):
