@@ -47,7 +47,8 @@ def test_several_classifiers_lead_into_one_symmetric_chain(
     reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _build_portchain_flowrule_body: for the "
     "answers it takes the destination port of whichever classifier has the port for its source, "
     "and keeps the host: with ends on two nodes the rule goes to the node where the port is not",
-    raises=AssertionError,
+    # Which of the two ways has no flow depends on which classifier comes first, by its random id.
+    raises=(AssertionError, WaitError),
     strict=True,
 )
 def test_several_classifiers_lead_into_one_symmetric_chain_between_nodes(
