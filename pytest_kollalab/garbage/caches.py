@@ -131,11 +131,12 @@ def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
 
 
 def layers(client: DockerClient, kept: Kept, older_than: float) -> Iterator[Item]:
-    """Layers that nodes shared, of images that nothing uses."""
+    """Layers that nodes shared, of images that nothing uses; no node or saved state needs them."""
+    needed = docker_layers.needed(client)
     for volume in docker_layers.stores(client):
         tag = volume["Labels"][docker_layers.LABEL]
         age = time.time() - _when(volume["CreatedAt"])
-        if not kept.has(tag) and age >= older_than:
+        if not kept.has(tag) and age >= older_than and volume["Name"] not in needed:
             remove = partial(client.api.remove_volume, volume["Name"])
             why = "layers of images that nothing uses, for the next nodes"
             yield Item("layers", tag, why, age, None, remove)

@@ -343,16 +343,12 @@ class DockerProvider:
 
         lab, labels = spec.tag.lab, spec.tag.labels()
         api: Any = self.client.api
-        body = docker_spec.node_config(
-            lab,
-            node,
-            docker_node_image.reference(spec.nodes.suite),
-            subnets,
-            labels,
-            capabilities.missing_here(),
-        )
         contents = docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
+        image = docker_node_image.reference(spec.nodes.suite)
+        missing = capabilities.missing_here()
         try:
+            layers = docker_layers.store(self.client, spec)
+            body = docker_spec.node_config(lab, node, image, subnets, labels, missing, layers)
             api.create_volume(resource_name(lab, f"{node}-docker"), labels=labels)
             point("nodes:volume-made")
             docker_layers.fill(self.client, spec, node, docker_spec.registry_address(subnets))

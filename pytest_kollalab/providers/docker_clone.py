@@ -24,7 +24,7 @@ from pytest_kollalab.providers.docker_saves import (
     own_volume,
     saved_volume,
 )
-from pytest_kollalab.providers.docker_spec import archive, resource_name
+from pytest_kollalab.providers.docker_spec import LAYERS, archive, resource_name
 from pytest_kollalab.state import Tag
 
 if TYPE_CHECKING:
@@ -117,5 +117,11 @@ def _move(client: DockerClient, container: str, files: Texts, moves: Mapping[str
 
 
 def _body(image: Thing, moves: Mapping[str, str]) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(rewrite(image["Labels"][MADE_FROM], moves))
+    made_from = image["Labels"][MADE_FROM]
+    body: dict[str, Any] = json.loads(rewrite(made_from, moves))
+    mounts = body["HostConfig"]["Mounts"]
+    for mount, old in zip(mounts, json.loads(made_from)["HostConfig"]["Mounts"], strict=True):
+        if mount["Target"] == LAYERS:
+            # It belongs to no lab, also where one has a name like it.
+            mount["Source"] = old["Source"]
     return body

@@ -2,7 +2,9 @@
 
 Each node has a docker of its own. To pull the same images into each new one takes most of a minute
 on two processors, gigabytes on the disk, and their removal. So what the nodes of one lab have
-pulled is kept in a volume, by links, and the next nodes are given links to it.
+pulled is kept in a volume, the store. The next nodes have that volume mounted, read-only, and in
+their docker's own folder nothing but a link for each layer. So a node's saved state is small, and
+its removal is quick: both take as long as there are files.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
-from pytest_kollalab.providers import Images, Spec, docker_node_image
+from pytest_kollalab.providers import Images, Spec, docker_node_image, docker_spec
 from pytest_kollalab.providers.docker_copy import Volumes
-from pytest_kollalab.providers.docker_saves import own_volume
+from pytest_kollalab.providers.docker_saves import NEEDS, NODE, own_volume
 from pytest_kollalab.providers.docker_spec import resource_name
 
 if TYPE_CHECKING:
@@ -24,8 +26,21 @@ if TYPE_CHECKING:
 
     from pytest_kollalab.state import Tag
 
-LABEL = "kollalab.layers"
+LABEL = docker_spec.LAYERS_LABEL
 PREFIX = "kollalab-layers-"
+
+
+def store(client: DockerClient, spec: Spec) -> str | None:
+    """Have the store that nodes are made with, and name its volume; None when they have none.
+
+    Raises docker's APIError.
+    """
+    if spec.images is None or spec.registry is None:
+        return None
+    # One that is there already is left as it is.
+    name: str = PREFIX + spec.images.tag
+    client.api.create_volume(name, labels={LABEL: spec.images.tag})
+    return name
 
 
 def fill(client: DockerClient, spec: Spec, node: str, registry: str) -> None:
@@ -56,6 +71,15 @@ def stores(client: DockerClient) -> Sequence[Mapping[str, Any]]:
     return client.api.volumes(filters={"label": LABEL})["Volumes"] or []
 
 
+def needed(client: DockerClient) -> set[str]:
+    """The volumes of layers without which a node or a saved state, of any lab, is nothing."""
+    api: Any = client.api
+    saved = api.volumes(filters={"label": NEEDS})["Volumes"] or []
+    nodes = api.containers(all=True, filters={"label": NODE})
+    by_nodes = {mount.get("Name", "") for node in nodes for mount in node["Mounts"]}
+    return by_nodes | {volume["Labels"][NEEDS] for volume in saved}
+
+
 def _link(
     client: DockerClient,
     verb: str,
@@ -80,7 +104,7 @@ def _link(
         volumes.run(
             resource_name(tag.lab, f"{verb}-{node}"),
             image,
-            ["python3", "-c", script, verb, *paths, json.dumps(dict(names))],
+            ["python3", "-c", script, verb, *paths, json.dumps(dict(names)), docker_spec.LAYERS],
             tag.labels(),
             otherwise=otherwise,
         )

@@ -21,12 +21,14 @@ from pytest_kollalab.points import point
 from pytest_kollalab.providers.docker_copy import Volumes
 from pytest_kollalab.providers.docker_globals import INTERFACES
 from pytest_kollalab.providers.docker_owned import Owned, Thing
-from pytest_kollalab.providers.docker_spec import archive, resource_name
+from pytest_kollalab.providers.docker_spec import LAYERS, LAYERS_LABEL, archive, resource_name
 
 REPOSITORY = "kollalab/saved"
 # Labels: of which saved state a thing is, which node a container is, all nodes of a saved state,
-# and what a node's container is made from.
-SAVE, NODE, NODES, MADE_FROM = (f"kollalab.{name}" for name in ("save", "node", "nodes", "config"))
+# the volume with the layers of images that they need, and what a node's container is made from.
+SAVE, NODE, NODES, NEEDS, MADE_FROM = (
+    f"kollalab.{name}" for name in ("save", "node", "nodes", "needs", "config")
+)
 TRASH = ".trash"
 START_FILES = {
     "/usr/local/lib/kollalab/turn": 0o755,
@@ -59,7 +61,7 @@ class DockerSaves:
         """
         nodes = self._running(lab)
         first = next(iter(nodes.values()))
-        labels = _tag(first["Labels"]) | {SAVE: name, NODES: ",".join(nodes)}
+        labels = _tag(first["Labels"]) | {SAVE: name, NODES: ",".join(nodes), NEEDS: _needs(first)}
         volume = saved_volume(lab, name)
         api: Any = self.client.api
         self._remove(lab, name)
@@ -204,7 +206,7 @@ class DockerSaves:
         if images is None:
             raise StageError(
                 f"there is no saved state {name} of all nodes",
-                details="an image or the volume of it is gone; nothing has been changed",
+                details="an image or a volume of it is gone; nothing has been changed",
                 hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
             )
         return images
@@ -223,9 +225,13 @@ class DockerSaves:
     def _whole(self, lab: str) -> dict[str, dict[str, Thing]]:
         """The saved states of which all is there: name -> node -> its image."""
         names = {tag: each for each in self.owned.images(lab, SAVE) for tag in _names(each)}
+        layers = self.client.api.volumes(filters={"label": LAYERS_LABEL})["Volumes"] or []
+        there = {"", *(volume["Name"] for volume in layers)}
         found = {}
         for volume in self.owned.volumes(lab, SAVE):
             save, nodes = volume["Labels"][SAVE], volume["Labels"][NODES].split(",")
+            if volume["Labels"].get(NEEDS, "") not in there:
+                continue
             images = {
                 node: names.get(f"{REPOSITORY}:{_image_tag(lab, node, save)}") for node in nodes
             }
@@ -300,7 +306,7 @@ def body_of(container: Mapping[str, Any]) -> dict[str, Any]:
         for name in ("Hostname", "Cmd", "Env", "Tty", "StopSignal", "Labels")
     }
     config["Labels"] = {
-        k: v for k, v in config["Labels"].items() if k not in (SAVE, NODES, MADE_FROM)
+        k: v for k, v in config["Labels"].items() if k not in (SAVE, NODES, NEEDS, MADE_FROM)
     }
     host = dict(container["HostConfig"])
     # Docker fills an empty volume with what the image has there: not while it is being copied to.
@@ -319,6 +325,12 @@ def _names(image: Thing) -> list[str]:
     return [name for name in image["RepoTags"] or () if name != "<none>:<none>"]
 
 
+def _needs(node: Thing) -> str:
+    """The volume that a node has its layers from; none if it has all of them itself."""
+    mounts = (each for each in node["Mounts"] if each["Destination"] == LAYERS)
+    return next((str(each["Name"]) for each in mounts), "")
+
+
 def _endpoint(address: str) -> dict[str, Any]:
     return {"IPAMConfig": {"IPv4Address": address}}
 
@@ -327,7 +339,7 @@ def _tag(labels: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in labels.items()
-        if name.startswith("kollalab.") and name not in (SAVE, NODE, NODES, MADE_FROM)
+        if name.startswith("kollalab.") and name not in (SAVE, NODE, NODES, NEEDS, MADE_FROM)
     }
 
 

@@ -26,6 +26,10 @@ PACKAGED = {
     "sshd.conf": "/etc/ssh/sshd_config.d/kollalab.conf",
 }
 WANTED = "/etc/systemd/system/multi-user.target.wants"
+# Where a node sees the layers that it shares with others, which it cannot change, and the label
+# of the volumes that have them: the tag of the images.
+LAYERS = "/var/lib/kollalab/layers"
+LAYERS_LABEL = "kollalab.layers"
 
 
 def resource_name(lab: str, thing: str) -> str:
@@ -72,11 +76,13 @@ def node_config(
     subnets: Mapping[str, Subnet],
     labels: Mapping[str, str],
     missing_capabilities: Collection[str],
+    layers: str | None = None,
 ) -> dict[str, Any]:
     """The body of docker's container-create call for a node, attached to its first network.
 
     It asks for all that `--privileged` gives and the host can give: docker refuses
     `--privileged` where the bounding set lacks a capability ("unable to apply caps").
+    `layers` is the volume with the layers of images that it shares with other nodes.
     """
     first = NETWORKS[0]
     return {
@@ -105,7 +111,8 @@ def node_config(
                     "Type": "volume",
                     "Source": resource_name(lab, f"{node}-docker"),
                     "Target": "/var/lib/docker",
-                }
+                },
+                *([_read_only(layers, LAYERS)] if layers else []),
             ],
             "NetworkMode": resource_name(lab, first),
             "RestartPolicy": {"Name": "no"},
@@ -119,6 +126,10 @@ def node_config(
             }
         },
     }
+
+
+def _read_only(volume: str, target: str) -> dict[str, Any]:
+    return {"Type": "volume", "Source": volume, "Target": target, "ReadOnly": True}
 
 
 def registry_config(

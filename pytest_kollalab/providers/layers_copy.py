@@ -1,13 +1,17 @@
 """Gives one docker's images to another by linking their layers; runs in a container, by itself.
 
-    layers_copy.py keep FROM TO NAMES    what a node has is in the store as well
-    layers_copy.py fill FROM TO NAMES    the same, from the store to a node
+    layers_copy.py keep FROM TO NAMES SEEN    what a node has is in the store as well
+    layers_copy.py fill FROM TO NAMES SEEN    what the store has is in a node as well
 
 FROM and TO are folders as dockerd keeps them below its `data-root`, NAMES is JSON: the name of an
 image in FROM -> its name in TO. An image that is not in FROM is left out. The daemon of TO must not
-run; that of FROM may. Layers never change once they are there, so a link is as good as a copy and
-costs no room. What docker knows of a layer below (`lower`) is by names that each docker makes up
-for itself, so that is written anew. Prints how many images TO has got.
+run; that of FROM may. SEEN is where the node sees the store.
+
+Layers never change once they are there, so a link is as good as a copy and costs no room. The store
+outlives the node whose layers it keeps: it has a hard link to each file. No node outlives the store
+that it sees: it has one symbolic link for all the files of a layer, which dockerd and the kernel
+follow. What docker knows of a layer below (`lower`) is by names that each docker makes up for
+itself, so that is written anew. Prints how many images TO has got.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+FILES = "diff"
 HALF = ".half"
 LOCK = ".lock"
 
@@ -71,8 +76,11 @@ class Docker:
                 shutil.rmtree(half)
 
 
-def give(source: Docker, target: Docker, names: Mapping[str, str]) -> int:
-    """Have images of one docker in the other; how many have come."""
+def give(source: Docker, target: Docker, names: Mapping[str, str], seen: str = "") -> int:
+    """Have images of one docker in the other; how many have come.
+
+    With `seen`, where the target sees the source, the files of a layer stay where they are.
+    """
     come = 0
     for name, new in names.items():
         image = source.find(name)
@@ -83,7 +91,7 @@ def give(source: Docker, target: Docker, names: Mapping[str, str]) -> int:
         below = ""
         for diff, chain in zip(diffs, chains(diffs), strict=True):
             if not target.layer(chain).exists():
-                link(source, target, chain, below)
+                link(source, target, chain, below, seen)
             origin(source, target, diff)
             below = chain
         copy(config, target.config(image))
@@ -99,7 +107,7 @@ def give(source: Docker, target: Docker, names: Mapping[str, str]) -> int:
     return come
 
 
-def link(source: Docker, target: Docker, chain: str, below: str) -> None:
+def link(source: Docker, target: Docker, chain: str, below: str, seen: str) -> None:
     """Have a layer in the other docker, whose layer below is there already."""
     files = source.files(chain)
     there = target.layers / files.name
@@ -107,7 +115,8 @@ def link(source: Docker, target: Docker, chain: str, below: str) -> None:
     target.layers.mkdir(mode=0o710, parents=True, exist_ok=True)
     (target.layers / "l").mkdir(mode=0o700, exist_ok=True)
     if not there.exists():
-        link_all(files, half)
+        where = f"{seen}/{source.layers.name}/{files.name}/{FILES}"
+        link_all(files, half, {FILES: where} if seen else {})
         lower = half / "lower"
         lower.unlink(missing_ok=True)
         if below:
@@ -119,7 +128,7 @@ def link(source: Docker, target: Docker, chain: str, below: str) -> None:
         half.rename(there)
     short = target.layers / "l" / (there / "link").read_text()
     if not short.is_symlink():
-        short.symlink_to(f"../{there.name}/diff")
+        short.symlink_to(f"../{there.name}/{FILES}")
     # Last: it is what docker finds the layer by.
     note = target.layer(chain)
     half = note.with_name(note.name + HALF)
@@ -128,14 +137,19 @@ def link(source: Docker, target: Docker, chain: str, below: str) -> None:
     half.rename(note)
 
 
-def link_all(source: Path, target: Path) -> None:
-    """Have a folder with all that is in it: folders made anew, all else linked."""
+def link_all(source: Path, target: Path, elsewhere: Mapping[str, str]) -> None:
+    """Have a folder with all that is in it: folders made anew, all else linked.
+
+    `elsewhere` names what is there by a symbolic link, and where that leads to.
+    """
     target.mkdir()
     with os.scandir(source) as entries:
         for entry in entries:
             to = target / entry.name
-            if entry.is_dir(follow_symlinks=False):
-                link_all(Path(entry.path), to)
+            if entry.name in elsewhere:
+                to.symlink_to(elsewhere[entry.name])
+            elif entry.is_dir(follow_symlinks=False):
+                link_all(Path(entry.path), to, {})
             else:
                 os.link(entry.path, to, follow_symlinks=False)
     about = source.stat()
@@ -181,7 +195,7 @@ def repository(name: str) -> str:
 
 def main(argv: list[str]) -> None:
     """Do what the command line says."""
-    verb, source, target, names = argv
+    verb, source, target, names, seen = argv
     wanted: dict[str, Any] = json.loads(names)
     shared = Path(source if verb == "fill" else target)
     with (shared / LOCK).open("w") as lock:
@@ -189,7 +203,8 @@ def main(argv: list[str]) -> None:
         if verb == "keep":
             Docker(shared).tidy()
         os.umask(0o077)
-        come = give(Docker(Path(source)), Docker(Path(target)), wanted)
+        seen = seen if verb == "fill" else ""
+        come = give(Docker(Path(source)), Docker(Path(target)), wanted, seen)
     sys.stdout.write(f"{come}\n")
 
 

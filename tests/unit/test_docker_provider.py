@@ -63,9 +63,18 @@ def test_a_node_asks_for_what_the_host_has() -> None:
     assert host["CgroupnsMode"] == "private"
     assert body["Labels"]["kollalab.lab"] == "lab"
     assert body["Hostname"] == "compute-1"
-    assert host["Mounts"][0]["Source"] == "kollalab-lab-compute-1-docker"
+    (mount,) = host["Mounts"]
+    assert mount["Source"] == "kollalab-lab-compute-1-docker"
     endpoint = body["NetworkingConfig"]["EndpointsConfig"]["kollalab-lab-provisioning"]
     assert endpoint["IPAMConfig"]["IPv4Address"] == "10.64.0.12"
+
+
+def test_a_node_cannot_change_the_layers_that_it_shares() -> None:
+    body = docker_spec.node_config("lab", "compute-1", "image", SUBNETS, LABELS, [], "layers")
+    _, mount = body["HostConfig"]["Mounts"]
+    assert mount == {
+        "Type": "volume", "Source": "layers", "Target": docker_spec.LAYERS, "ReadOnly": True,
+    }  # fmt: skip
 
 
 def test_the_registry_only_reads_its_store() -> None:

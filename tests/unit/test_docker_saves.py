@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from pytest_kollalab.providers.docker_saves import body_of
+from pytest_kollalab.providers import docker_spec
+from pytest_kollalab.providers.docker_owned import Owned
+from pytest_kollalab.providers.docker_saves import DockerSaves, body_of
 
 ADDRESSES = {"lab-provisioning": "10.0.0.11", "lab-management": "10.0.1.11"}
 LABELS = {"kollalab.lab": "lab", "kollalab.node": "compute-1"}
@@ -44,3 +48,34 @@ def test_a_node_that_was_brought_back_is_none_of_a_saved_state() -> None:
 def test_docker_copies_nothing_into_the_volume_while_we_do() -> None:
     (mount,) = body_of(answer())["HostConfig"]["Mounts"]
     assert mount["VolumeOptions"] == {"NoCopy": True}
+
+
+def a_saved_state(needs: str, *stores: str) -> list[str]:
+    """The saved states that are whole, of one whose parts are there; `stores` are the volumes."""
+    image = {
+        "Labels": {"kollalab.save": "golden"},
+        "RepoTags": ["kollalab/saved:lab-compute-1-golden"],
+    }
+    labels = {"kollalab.save": "golden", "kollalab.nodes": "compute-1", "kollalab.needs": needs}
+
+    class Api:
+        def images(self, **_: Any) -> list[dict[str, Any]]:
+            return [image]
+
+        def volumes(self, filters: dict[str, Any]) -> dict[str, Any]:
+            if filters == {"label": docker_spec.LAYERS_LABEL}:
+                return {"Volumes": [{"Name": name} for name in stores] or None}
+            return {"Volumes": [{"Name": "saved", "Labels": labels}]}
+
+    client: Any = SimpleNamespace(api=Api())
+    return DockerSaves(Owned(client, Path("/state"))).saved("lab")
+
+
+def test_a_saved_state_is_whole_with_the_layers_that_it_needs() -> None:
+    assert a_saved_state("") == ["golden"]
+    assert a_saved_state("layers", "others", "layers") == ["golden"]
+
+
+def test_a_saved_state_without_the_layers_that_it_needs_is_none() -> None:
+    assert a_saved_state("layers") == []
+    assert a_saved_state("layers", "others") == []

@@ -21,6 +21,7 @@ from pytest_kollalab.garbage.caches import Kept
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import kept
+from pytest_kollalab.providers.docker_saves import NEEDS
 from pytest_kollalab.state import CREATING, FAILED, READY, Record
 
 
@@ -209,18 +210,23 @@ def test_what_is_no_size_is_told(text: str) -> None:
         bytes_of(text)
 
 
-def test_layers_of_images_that_nothing_uses() -> None:
+def test_layers_of_images_that_nothing_uses_or_needs() -> None:
     removed: list[str] = []
 
     class Api:
         def volumes(self, filters: dict[str, str]) -> dict[str, Any]:
+            if filters["label"] == NEEDS:
+                return {"Volumes": [{"Labels": {NEEDS: "kollalab-layers-saved"}}]}
             made = {"CreatedAt": "2026-01-01T00:00:00Z"}
             return {
                 "Volumes": [
                     {"Name": f"kollalab-layers-{tag}", "Labels": {filters["label"]: tag}, **made}
-                    for tag in ("used", "old")
+                    for tag in ("used", "old", "mounted", "saved")
                 ]
             }
+
+        def containers(self, **_: Any) -> list[dict[str, Any]]:
+            return [{"Mounts": [{"Type": "bind"}, {"Name": "kollalab-layers-mounted"}]}]
 
         remove_volume = staticmethod(removed.append)
 

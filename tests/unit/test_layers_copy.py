@@ -114,6 +114,36 @@ def test_files_are_linked_and_what_docker_rewrites_is_not(tmp_path: Path) -> Non
     assert inodes["node"]["repositories.json"] != inodes["store"]["repositories.json"]
 
 
+def test_a_node_has_one_link_for_all_files_of_a_layer(tmp_path: Path) -> None:
+    first, store, second = Fake(tmp_path / "first", "n"), tmp_path / "store", tmp_path / "second"
+    first.image(NODE, "base", "cron")
+    give(first.docker, Docker(store), {NODE: STORE})
+    give(Docker(store), Docker(second), {STORE: NODE}, seen=str(store))
+    links = [path.readlink() for path in second.glob("overlay2/*/diff")]
+    assert links
+    assert all(link.is_relative_to(store / "overlay2") for link in links)
+    assert Fake(second, "").seen(NODE) == ["cron", "base"]
+    # Removed there, it is still here.
+    for path in second.glob("overlay2/*/diff"):
+        path.unlink()
+    assert Fake(store, "").seen(STORE) == ["cron", "base"]
+
+
+def test_what_a_node_with_links_has_besides_joins_the_store(tmp_path: Path) -> None:
+    first, store = Fake(tmp_path / "first", "n"), tmp_path / "store"
+    first.image(NODE, "base")
+    give(first.docker, Docker(store), {NODE: STORE})
+    second = Fake(tmp_path / "second", "m")
+    give(Docker(store), second.docker, {STORE: NODE}, seen=str(store))
+    nova = "10.0.0.2:4000/kolla/nova:t"
+    second.image(nova, "base", "nova")
+    assert give(second.docker, Docker(store), {NODE: STORE, nova: "kolla/nova:t"}) == 1
+    files = list(store.glob("overlay2/*/diff"))
+    assert len(files) == 2
+    assert not any(path.is_symlink() for path in files)
+    assert Fake(store, "").seen("kolla/nova:t") == ["nova", "base"]
+
+
 def test_layers_of_two_nodes_have_each_other_below_them(tmp_path: Path) -> None:
     one, two = Fake(tmp_path / "one", "a"), Fake(tmp_path / "two", "b")
     store = tmp_path / "store"
@@ -148,13 +178,13 @@ def test_what_a_kill_left_half_made_goes(tmp_path: Path) -> None:
     half = store / "overlay2" / f"abc{HALF}" / "diff"
     half.mkdir(parents=True)
     argv = [sys.executable, layers_copy.__file__]
-    more: list[str | Path] = ["keep", node.root, store, json.dumps({NODE: STORE})]
+    more: list[str | Path] = ["keep", node.root, store, json.dumps({NODE: STORE}), "/seen"]
     done = subprocess.run([*argv, *more], check=True, capture_output=True, text=True)
     assert done.stdout == "1\n"
     assert not half.exists()
     target = tmp_path / "target"
     target.mkdir()
-    more = ["fill", store, target, json.dumps({STORE: NODE})]
+    more = ["fill", store, target, json.dumps({STORE: NODE}), store]
     done = subprocess.run([*argv, *more], check=True, capture_output=True, text=True)
     assert done.stdout == "1\n"
     assert Fake(target, "").seen(NODE) == ["base"]
