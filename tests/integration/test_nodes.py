@@ -136,6 +136,23 @@ def test_the_underlay_address_follows_its_bridge(nodes: Built) -> None:
         nodes.run("compute-1", "ip link delete br-phy")
 
 
+def test_what_open_vswitch_has_answers_for_no_address_of_the_kernel(nodes: Built) -> None:
+    # Linux answers for all its addresses on all its interfaces, unless told not to.
+    nodes.run("controller-1", "ip address add 198.18.0.1/32 dev lo")
+    try:
+        heard = {}
+        for interface in ("prov0", "tun0", "ext0"):
+            nodes.run("compute-1", f"ip address add 198.18.0.2/32 dev {interface}")
+            nodes.run("compute-1", f"ip route replace 198.18.0.1 dev {interface}")
+            nodes.run("compute-1", "ping -c 1 -W 1 198.18.0.1 || true")
+            heard[interface] = nodes.run("compute-1", f"ip neighbor show dev {interface} nud all")
+            nodes.run("compute-1", f"ip address delete 198.18.0.2/32 dev {interface}")
+    finally:
+        nodes.run("controller-1", "ip address delete 198.18.0.1/32 dev lo")
+    answered = [name for name, said in heard.items() if "198.18.0.1 lladdr" in said]
+    assert answered == ["prov0"]
+
+
 def test_the_host_fills_in_checksums(nodes: Built) -> None:
     bridge = docker_spec.bridge_name(LAB, "external")
     script = f"ethtool -k {bridge} | grep tx-checksumming"
