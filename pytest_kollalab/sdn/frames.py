@@ -81,5 +81,7 @@ def _ip(packet: Packet, data: bytes) -> Packet:
         sport, dport = struct.unpack_from("!HH", payload)
         return replace(packet, sport=sport, dport=dport)
     if protocol == "icmp" and payload:
-        return replace(packet, info=ECHO.get(payload[0], f"ICMP type {payload[0]}"))
+        packet = replace(packet, info=ECHO.get(payload[0], f"ICMP type {payload[0]}"))
+        if payload[0] in ECHO and len(payload) >= 6:
+            packet = replace(packet, ident=int.from_bytes(payload[4:6]))
     return packet

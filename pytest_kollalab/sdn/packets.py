@@ -28,9 +28,9 @@ ENDS = re.compile(
 class Packet:
     """One packet. `time` is in seconds of the node's clock, `length` that of the frame in bytes.
 
-    `src`, `dst`, `protocol` (lower case), `ttl` and the ports are there for IPv4 only; `labels`
-    are its MPLS labels, outermost first; `service` is the path and the index of its NSH; `info` is
-    tcpdump's own description.
+    `src`, `dst`, `protocol` (lower case), `ttl` and the ports are there for IPv4 only, `ident`, the
+    identifier of a ping and its answer, for frames only; `labels` are its MPLS labels, outermost
+    first; `service` is the path and the index of its NSH; `info` is tcpdump's own description.
     """
 
     time: float
@@ -44,6 +44,7 @@ class Packet:
     ttl: int = 0
     sport: int | None = None
     dport: int | None = None
+    ident: int | None = None
     vlan: int | None = None
     labels: tuple[int, ...] = ()
     service: tuple[int, int] | None = None

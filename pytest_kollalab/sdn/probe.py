@@ -120,15 +120,19 @@ class Probe:
         interval: float = 0.2,
         linger: float = 2,
         deadline: int | None = None,
+        ident: int | None = None,
     ) -> PingResult:
         """Ping, with seconds between; after the last request, answers have `linger` seconds.
 
         `size` is that of the IP packet, kept in one piece. With a `deadline`, in seconds, it goes
-        on asking until then, or until there are as many answers as `count`.
+        on asking until then, or until there are as many answers as `count`. `ident`, 1 to 65535,
+        tells its packets from those of another ping.
         """
         argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", str(linger)]
         if deadline is not None:
             argv += ["-w", str(deadline)]
+        if ident is not None:
+            argv += ["-e", str(ident)]
         if size is not None:
             argv += ["-s", str(size - IP_AND_ICMP_HEADERS), "-M", "do"]
         if ttl is not None:

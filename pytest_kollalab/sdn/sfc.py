@@ -33,6 +33,7 @@ SPRAYED_PORT = 9
 # Open vSwitch leaves the ports of UDP out when it chooses a bucket (flow_hash_symmetric_l4): all
 # datagrams between two hosts take the same one.
 SHARED = "tcp"
+IDENTS = 2**16 - 1
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 Step = Function | Group | Sequence[Function]
@@ -245,10 +246,12 @@ class Sfc:
         """
         self._watch.over(*self.functions, src, dst)
         mark = self._watch.mark()
-        said = src.ping(dst, count, interval=0.02)
+        # Of a stream that has just ended something may still be on its way.
+        ident = 1 + secrets.randbelow(IDENTS)
+        said = src.ping(dst, count, interval=0.02, ident=ident)
 
         def look() -> list[Sighting] | NotYet:
-            seen = self._watch.since(mark)
+            seen = [each for each in self._watch.since(mark) if each.packet.ident == ident]
             answers = [p for p in arrived(seen, [src.device], dst.ip, src.ip) if p.is_echo_reply]
             return seen if len(answers) == count else NotYet(f"{len(answers)} answers")
 

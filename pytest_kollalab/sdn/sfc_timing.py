@@ -27,6 +27,11 @@ unit=$1
 shift
 exec systemd-run --quiet --collect --unit="$unit" --property=StandardOutput=null "$@"
 """
+# When the answer to one more ping is there, those before it are no longer on their way.
+STOP = """
+systemctl stop --quiet "$1" 2> /dev/null || true
+ip netns exec "$2" ping -n -q -c 1 -W 1 "$3" > /dev/null || true
+"""
 
 
 class Stream:
@@ -93,7 +98,7 @@ def streaming(src: Probe, dst: Probe, watch: Watch, patience: float) -> Iterator
     try:
         yield Stream(src, dst, watch, patience)
     finally:
-        src.namespace.script('systemctl stop --quiet "$1" 2> /dev/null || true', unit)
+        src.namespace.script(STOP, unit, src.namespace.name, dst.ip)
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -25,6 +25,7 @@ def test_a_ping() -> None:
     assert (packet.src, packet.dst, packet.ttl) == ("10.0.0.1", "10.0.0.2", 63)
     assert (packet.src_mac, packet.dst_mac) == ("fa:16:3e:00:00:01", "fa:16:3e:00:00:02")
     assert packet.is_echo_request
+    assert packet.ident == 1
     assert (packet.time, packet.ethertype, packet.labels) == (5.0, 0x0800, ())
 
 
