@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pytest_kollalab import wait
 from pytest_kollalab.errors import WaitError
-from pytest_kollalab.sdn import sfc_api
+from pytest_kollalab.sdn import agents, sfc_api
 from pytest_kollalab.sdn.flows import Flow, look
 from pytest_kollalab.sdn.scope import Temporary
 from pytest_kollalab.sdn.sfc_help import helped, touch
@@ -25,7 +26,9 @@ class Graph(Temporary):
     """Chains joined; made by `Sfc.graph`. As a context it is deleted when the block ends.
 
     networking-sfc remembers in register 0 by which chain a packet came; that is what the chains
-    behind it match instead of the port at their source.
+    behind it match instead of the port at their source. It tells no agent by name to make the flows
+    for that (driver.py, _service_graph_linking_logic, leaves out the host), so the agents of all
+    nodes take turns. Where the nodes are ours, only those that should know listen meanwhile.
     """
 
     def __init__(self, tenant: Tenant, links: Mapping[Chain, Sequence[Chain]]) -> None:
@@ -35,13 +38,14 @@ class Graph(Temporary):
 
     def create(self) -> None:
         """Make it, and wait for it in the dataplane."""
-        made = sfc_api.create(
-            self.tenant,
-            "service_graph",
-            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
-            port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
-        )
-        self.id = made["id"]
+        with self._told():
+            made = sfc_api.create(
+                self.tenant,
+                "service_graph",
+                name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+                port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
+            )
+            self.id = made["id"]
         try:
             helped(self._await_links, self._touch)
         except WaitError:
@@ -53,7 +57,8 @@ class Graph(Temporary):
         """Remove it, and wait until the chains are on their own again; nothing to do is fine."""
         if not self.id:
             return
-        sfc_api.delete(self.tenant, "service_graph", self.id)
+        with self._told():
+            sfc_api.delete(self.tenant, "service_graph", self.id)
         self.id = ""
         for chain in self._chains():
             chain.wait_for_change()
@@ -63,6 +68,16 @@ class Graph(Temporary):
             timeout=60 * self.tenant.patience,
             interval=0.1,
         )
+
+    def _told(self) -> AbstractContextManager[None]:
+        """What makes or takes away links: to be known where one chain ends and the next begins."""
+        if not self.tenant.has_nodes:
+            return nullcontext()
+        ends = {f.node for src in self.links for f in src.groups[-1].functions}
+        begins = {
+            each.src.node for dsts in self.links.values() for dst in dsts for each in dst.traffic
+        }
+        return agents.only(self.tenant, ends | begins)
 
     def _chains(self) -> set[Chain]:
         return {chain for src, dsts in self.links.items() for chain in (src, *dsts)}

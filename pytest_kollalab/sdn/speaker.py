@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
 from pytest_kollalab.errors import CommandError, WaitError
+from pytest_kollalab.sdn import agents
 from pytest_kollalab.sdn.flows import bridge_flows
 from pytest_kollalab.wait import NotYet
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_kollalab.ssh import Ssh
 
 CONTAINER = "bagpipe_bgp"
-AGENT = "neutron_openvswitch_agent"
 # The table by which Neutron's agent knows that its flows are still there.
 CANARY = 23
 # Without the configuration of Kolla's images, which has curl print more than the answer.
@@ -107,9 +107,8 @@ class Speaker:
         return False
 
     def kill_agent(self) -> None:
-        """Kill Neutron's agent, which systemd starts again; asked to stop, it takes a minute."""
-        argv = ["docker", "exec", AGENT, "pkill", "-KILL", "-f", "bin/neutron-openvswitch-agent"]
-        self.ssh.run(self.node, argv)
+        """Kill Neutron's agent, which systemd starts again."""
+        agents.kill(self.ssh, self.node)
 
     def _restart(self, container: str) -> None:
         unit = f"kolla-{container}-container.service"

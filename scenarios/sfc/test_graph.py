@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.probe import Probe
     from pytest_kollalab.sdn.sfc import Function, Sfc
 
+# Agents of nodes that have no part in a graph are killed while it is made.
+pytestmark = pytest.mark.disruptive
+
 NAMES, TIMES = 53, 123
 PACKETS = 5
 
