@@ -77,3 +77,18 @@ def test_it_is_not_destroyed(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "--kollalab-destroy")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*removing a lab needs a lab; this run uses the cloud borrowed*"])
+
+
+LACKING = """
+from pytest_kollalab.cloud import existing
+
+existing.lacking = lambda *_: {"sfc": "no network extension sfc"}
+"""
+
+
+def test_a_feature_that_the_cloud_lacks_is_a_skip_and_no_error(project: pytest.Pytester) -> None:
+    project.makeconftest(LACKING)
+    project.makepyfile("def test_a_chain(sfc): pass")
+    result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*borrowed has no feature sfc: no network extension sfc"])
