@@ -73,8 +73,10 @@ class Lab:
     def run(self, *words: str, crash_at: str = "") -> int:
         config = self.folder / "kollalab.toml"
         config.write_text(f"{self.settings}\n[run]\nprovider = 'libvirt'\n")
-        argv = [str(KOLLALAB), *words, "--config", str(config)]
-        argv += [] if words == GC else ["--name", self.name]
+        verb, *more = words
+        # Options come first: what follows a node's name is the command for it.
+        options = ["--config", str(config), *([] if words == GC else ["--name", self.name])]
+        argv = [str(KOLLALAB), verb, *options, *more]
         environment = {**os.environ, "KOLLALAB_STATE": str(self.folder), VARIABLE: crash_at}
         with (self.folder / "output").open("w") as sink:
             done = subprocess.run(
