@@ -31,6 +31,7 @@ class Lent:
         self._refused: str | None = None
         self._lacking: dict[str, str] | None = None
 
+    # Within what pytest's own plugins set up, which they take down for a test that is skipped too.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Skip a test whose feature the cloud does not have, and one whose fixture needs a lab."""

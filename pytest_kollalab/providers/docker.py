@@ -346,12 +346,15 @@ class DockerProvider:
         contents = docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
         image = docker_node_image.reference(spec.nodes.suite)
         missing = capabilities.missing_here()
+        shared = spec.images if spec.registry is not None else None
         try:
-            layers = docker_layers.store(self.client, spec)
+            layers = docker_layers.store(self.client, shared.tag) if shared else None
             body = docker_spec.node_config(lab, node, image, subnets, labels, missing, layers)
-            api.create_volume(resource_name(lab, f"{node}-docker"), labels=labels)
+            api.create_volume(docker_spec.own_volume(lab, node), labels=labels)
             point("nodes:volume-made")
-            docker_layers.fill(self.client, spec, node, docker_spec.registry_address(subnets))
+            if shared:
+                registry = docker_spec.registry_address(subnets)
+                docker_layers.fill(self.client, spec, shared, node, registry)
             container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
             point("nodes:container-made")
             api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))

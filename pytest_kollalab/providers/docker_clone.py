@@ -18,13 +18,17 @@ from pytest_kollalab.providers.addresses import rewrite
 from pytest_kollalab.providers.docker_copy import Volumes
 from pytest_kollalab.providers.docker_saves import (
     MADE_FROM,
-    NODE,
     TRASH,
     DockerSaves,
-    own_volume,
     saved_volume,
 )
-from pytest_kollalab.providers.docker_spec import LAYERS, archive, resource_name
+from pytest_kollalab.providers.docker_spec import (
+    LAYERS,
+    NODE,
+    archive,
+    own_volume,
+    resource_name,
+)
 from pytest_kollalab.state import Tag
 
 if TYPE_CHECKING:

@@ -18,42 +18,34 @@ from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import Images, Spec, docker_node_image, docker_spec
 from pytest_kollalab.providers.docker_copy import Volumes
-from pytest_kollalab.providers.docker_saves import NEEDS, NODE, own_volume
-from pytest_kollalab.providers.docker_spec import resource_name
+from pytest_kollalab.providers.docker_spec import NEEDS, NODE, own_volume, resource_name
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
     from pytest_kollalab.state import Tag
 
-LABEL = docker_spec.LAYERS_LABEL
+LABEL = "kollalab.layers"
 PREFIX = "kollalab-layers-"
 
 
-def store(client: DockerClient, spec: Spec) -> str | None:
-    """Have the store that nodes are made with, and name its volume; None when they have none.
-
-    Raises docker's APIError.
-    """
-    if spec.images is None or spec.registry is None:
-        return None
+def store(client: DockerClient, tag: str) -> str:
+    """Have the store of images of a tag, and name its volume. Raises docker's APIError."""
+    name: str = PREFIX + tag
     # One that is there already is left as it is.
-    name: str = PREFIX + spec.images.tag
-    client.api.create_volume(name, labels={LABEL: spec.images.tag})
+    client.api.create_volume(name, labels={LABEL: tag})
     return name
 
 
-def fill(client: DockerClient, spec: Spec, node: str, registry: str) -> None:
+def fill(client: DockerClient, spec: Spec, images: Images, node: str, registry: str) -> None:
     """Link images into the volume of a node whose docker has not started yet.
 
     What the store does not have the node pulls, and all of it where the store cannot be used.
     """
-    if spec.images is None or spec.registry is None:
-        return
-    names = {ref: f"{registry}/{ref}" for ref in spec.images.by_node.get(node, ())}
+    names = {ref: f"{registry}/{ref}" for ref in images.by_node.get(node, ())}
     image = docker_node_image.reference(spec.nodes.suite)
     try:
-        _link(client, "fill", spec.tag, node, spec.images, image, names)
+        _link(client, "fill", spec.tag, node, images, image, names)
     except StageError as error:
         spec.say(f"{node} will pull all its images: {error.brief}: {error.details}")
     point("nodes:volume-filled")
@@ -71,13 +63,18 @@ def stores(client: DockerClient) -> Sequence[Mapping[str, Any]]:
     return client.api.volumes(filters={"label": LABEL})["Volumes"] or []
 
 
+def of_node(node: Mapping[str, Any]) -> str:
+    """The store that a node sees, of what docker lists of its container; none if it has none."""
+    mounts = (each for each in node["Mounts"] if each.get("Destination") == docker_spec.LAYERS)
+    return next((str(each["Name"]) for each in mounts), "")
+
+
 def needed(client: DockerClient) -> set[str]:
-    """The volumes of layers without which a node or a saved state, of any lab, is nothing."""
+    """The stores without which a node or a saved state, of any lab, is nothing."""
     api: Any = client.api
     saved = api.volumes(filters={"label": NEEDS})["Volumes"] or []
     nodes = api.containers(all=True, filters={"label": NODE})
-    by_nodes = {mount.get("Name", "") for node in nodes for mount in node["Mounts"]}
-    return by_nodes | {volume["Labels"][NEEDS] for volume in saved}
+    return {of_node(node) for node in nodes} | {volume["Labels"][NEEDS] for volume in saved}
 
 
 def _link(
@@ -92,14 +89,12 @@ def _link(
     """Run the script in a container of an image; `names` is name there -> name here."""
     from docker.errors import APIError
 
-    store, own = PREFIX + images.tag, own_volume(tag.lab, node)
     otherwise = f"the images of {node} could not be linked"
     script = (files("pytest_kollalab.providers") / "layers_copy.py").read_text("utf-8")
-    source, target = (store, own) if verb == "fill" else (own, store)
     try:
-        # One that is there already is left as it is.
-        client.api.create_volume(store, labels={LABEL: images.tag})
-        volumes = Volumes(client, [source, target])
+        ends = (store(client, images.tag), own_volume(tag.lab, node))
+        source, target = ends if verb == "fill" else reversed(ends)
+        volumes = Volumes(client, ends)
         paths = (volumes.path(source), volumes.path(target))
         volumes.run(
             resource_name(tag.lab, f"{verb}-{node}"),

@@ -18,17 +18,22 @@ from typing import Any
 
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
+from pytest_kollalab.providers import docker_layers
 from pytest_kollalab.providers.docker_copy import Volumes
 from pytest_kollalab.providers.docker_globals import INTERFACES
 from pytest_kollalab.providers.docker_owned import Owned, Thing
-from pytest_kollalab.providers.docker_spec import LAYERS, LAYERS_LABEL, archive, resource_name
+from pytest_kollalab.providers.docker_spec import (
+    NEEDS,
+    NODE,
+    archive,
+    own_volume,
+    resource_name,
+)
 
 REPOSITORY = "kollalab/saved"
-# Labels: of which saved state a thing is, which node a container is, all nodes of a saved state,
-# the volume with the layers of images that they need, and what a node's container is made from.
-SAVE, NODE, NODES, NEEDS, MADE_FROM = (
-    f"kollalab.{name}" for name in ("save", "node", "nodes", "needs", "config")
-)
+# Labels: of which saved state a thing is, all nodes of a saved state, and what a node's container
+# is made from.
+SAVE, NODES, MADE_FROM = (f"kollalab.{name}" for name in ("save", "nodes", "config"))
 TRASH = ".trash"
 START_FILES = {
     "/usr/local/lib/kollalab/turn": 0o755,
@@ -61,7 +66,11 @@ class DockerSaves:
         """
         nodes = self._running(lab)
         first = next(iter(nodes.values()))
-        labels = _tag(first["Labels"]) | {SAVE: name, NODES: ",".join(nodes), NEEDS: _needs(first)}
+        labels = _tag(first["Labels"]) | {
+            SAVE: name,
+            NODES: ",".join(nodes),
+            NEEDS: docker_layers.of_node(first),
+        }
         volume = saved_volume(lab, name)
         api: Any = self.client.api
         self._remove(lab, name)
@@ -225,8 +234,7 @@ class DockerSaves:
     def _whole(self, lab: str) -> dict[str, dict[str, Thing]]:
         """The saved states of which all is there: name -> node -> its image."""
         names = {tag: each for each in self.owned.images(lab, SAVE) for tag in _names(each)}
-        layers = self.client.api.volumes(filters={"label": LAYERS_LABEL})["Volumes"] or []
-        there = {"", *(volume["Name"] for volume in layers)}
+        there = {"", *(store["Name"] for store in docker_layers.stores(self.client))}
         found = {}
         for volume in self.owned.volumes(lab, SAVE):
             save, nodes = volume["Labels"][SAVE], volume["Labels"][NODES].split(",")
@@ -325,12 +333,6 @@ def _names(image: Thing) -> list[str]:
     return [name for name in image["RepoTags"] or () if name != "<none>:<none>"]
 
 
-def _needs(node: Thing) -> str:
-    """The volume that a node has its layers from; none if it has all of them itself."""
-    mounts = (each for each in node["Mounts"] if each["Destination"] == LAYERS)
-    return next((str(each["Name"]) for each in mounts), "")
-
-
 def _endpoint(address: str) -> dict[str, Any]:
     return {"IPAMConfig": {"IPv4Address": address}}
 
@@ -346,11 +348,6 @@ def _tag(labels: Mapping[str, str]) -> dict[str, str]:
 def saved_volume(lab: str, name: str) -> str:
     """The name of the volume with what the nodes' docker had."""
     return resource_name(lab, f"saved-{name}")
-
-
-def own_volume(lab: str, node: str) -> str:
-    """The name of the volume with what a node's docker has."""
-    return resource_name(lab, f"{node}-docker")
 
 
 def _image_tag(lab: str, node: str, name: str) -> str:

@@ -26,15 +26,20 @@ PACKAGED = {
     "sshd.conf": "/etc/ssh/sshd_config.d/kollalab.conf",
 }
 WANTED = "/etc/systemd/system/multi-user.target.wants"
-# Where a node sees the layers that it shares with others, which it cannot change, and the label
-# of the volumes that have them: the tag of the images.
+# Where a node sees the layers that it shares with others, which it cannot change.
 LAYERS = "/var/lib/kollalab/layers"
-LAYERS_LABEL = "kollalab.layers"
+# Labels: which node a container is, and which volume of layers a saved state needs.
+NODE, NEEDS = "kollalab.node", "kollalab.needs"
 
 
 def resource_name(lab: str, thing: str) -> str:
     """The name of a container, network or volume."""
     return f"kollalab-{lab}-{thing}"
+
+
+def own_volume(lab: str, node: str) -> str:
+    """The name of the volume with what a node's docker has."""
+    return resource_name(lab, f"{node}-docker")
 
 
 def registry_address(subnets: Mapping[str, Subnet]) -> str:
@@ -92,7 +97,7 @@ def node_config(
         "Env": ["container=docker"],
         "Tty": True,
         "StopSignal": "SIGRTMIN+3",
-        "Labels": dict(labels) | {"kollalab.node": node},
+        "Labels": dict(labels) | {NODE: node},
         "HostConfig": {
             "CapAdd": ["ALL"],
             "CapDrop": sorted(missing_capabilities),
@@ -109,7 +114,7 @@ def node_config(
             "Mounts": [
                 {
                     "Type": "volume",
-                    "Source": resource_name(lab, f"{node}-docker"),
+                    "Source": own_volume(lab, node),
                     "Target": "/var/lib/docker",
                 },
                 *([_read_only(layers, LAYERS)] if layers else []),

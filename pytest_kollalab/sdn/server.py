@@ -274,7 +274,7 @@ def remove(tenant: Tenant, server: str) -> None:
         if found is None:
             return True
         # A deletion that is under way has the task "deleting"; Nova takes it away when it gives up.
-        if found.status == "ERROR" and found.task_state is None and len(given_up) < ATTEMPTS:
+        if found.status == "ERROR" and found.task_state is None:
             given_up.append((found.fault or {}).get("message", "no reason given"))
             log.warning("Nova gave up the deletion of server %s: %s", server, given_up[-1])
             if len(given_up) < ATTEMPTS:

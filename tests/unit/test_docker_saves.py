@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_kollalab.providers import docker_spec
+from pytest_kollalab.providers import docker_layers
 from pytest_kollalab.providers.docker_owned import Owned
 from pytest_kollalab.providers.docker_saves import DockerSaves, body_of
 
@@ -63,7 +63,7 @@ def a_saved_state(needs: str, *stores: str) -> list[str]:
             return [image]
 
         def volumes(self, filters: dict[str, Any]) -> dict[str, Any]:
-            if filters == {"label": docker_spec.LAYERS_LABEL}:
+            if filters == {"label": docker_layers.LABEL}:
                 return {"Volumes": [{"Name": name} for name in stores] or None}
             return {"Volumes": [{"Name": "saved", "Labels": labels}]}
 

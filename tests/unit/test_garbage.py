@@ -21,7 +21,7 @@ from pytest_kollalab.garbage.caches import Kept
 from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import kept
-from pytest_kollalab.providers.docker_saves import NEEDS
+from pytest_kollalab.providers.docker_spec import LAYERS, NEEDS
 from pytest_kollalab.state import CREATING, FAILED, READY, Record
 
 
@@ -226,7 +226,8 @@ def test_layers_of_images_that_nothing_uses_or_needs() -> None:
             }
 
         def containers(self, **_: Any) -> list[dict[str, Any]]:
-            return [{"Mounts": [{"Type": "bind"}, {"Name": "kollalab-layers-mounted"}]}]
+            layers = {"Name": "kollalab-layers-mounted", "Destination": LAYERS}
+            return [{"Mounts": [{"Type": "bind"}, layers]}]
 
         remove_volume = staticmethod(removed.append)
 
