@@ -88,6 +88,10 @@ def give(source: Docker, target: Docker, names: Mapping[str, str], seen: str = "
             continue
         config = source.config(image)
         diffs = json.loads(config.read_text())["rootfs"].get("diff_ids", [])
+        lacking = [chain for chain in chains(diffs) if not target.layer(chain).exists()]
+        if any((source.files(chain) / FILES).is_symlink() for chain in lacking):
+            # The node has it from another store, which the target does not see.
+            continue
         below = ""
         for diff, chain in zip(diffs, chains(diffs), strict=True):
             if not target.layer(chain).exists():

@@ -144,6 +144,16 @@ def test_what_a_node_with_links_has_besides_joins_the_store(tmp_path: Path) -> N
     assert Fake(store, "").seen("kolla/nova:t") == ["nova", "base"]
 
 
+def test_a_link_into_one_store_goes_to_no_other(tmp_path: Path) -> None:
+    first, store, other = Fake(tmp_path / "first", "n"), tmp_path / "store", tmp_path / "other"
+    first.image(NODE, "base")
+    give(first.docker, Docker(store), {NODE: STORE})
+    second = Docker(tmp_path / "second")
+    give(Docker(store), second, {STORE: NODE}, seen=str(store))
+    assert give(second, Docker(other), {NODE: STORE}) == 0
+    assert not list(other.glob("overlay2/*/diff"))
+
+
 def test_layers_of_two_nodes_have_each_other_below_them(tmp_path: Path) -> None:
     one, two = Fake(tmp_path / "one", "a"), Fake(tmp_path / "two", "b")
     store = tmp_path / "store"
