@@ -21,18 +21,26 @@ FOLDER = "/run/kollalab"
 VSWITCHD = "openvswitch_vswitchd"
 _numbers = count(1)
 
-PLUG = """
+# The words that make a port of the switch, for ovs-vsctl.
+ROW = """
+set -- add-port "$bridge" "$device" -- set Interface "$device" type=internal "mac=\\"$mac\\""
+if [ "$port" != - ]; then
+    set -- "$@" "external_ids:iface-id=$port" "external_ids:attached-mac=$mac" \\
+        external_ids:iface-status=active
+fi
+"""
+
+PLUG = (
+    """
 namespace=$1 bridge=$2 device=$3 mac=$4 port=$5 mtu=$6 address=$7 gateway=$8
 if ! ip netns pids "$namespace" > /dev/null 2>&1; then
     ip netns add "$namespace"
     # The kernel has it from the host, where docker switches it on.
     ip netns exec "$namespace" sysctl -qw net.ipv4.ip_forward=0
 fi
-set -- add-port "$bridge" "$device" -- set Interface "$device" type=internal "mac=\\"$mac\\""
-if [ "$port" != - ]; then
-    set -- "$@" "external_ids:iface-id=$port" "external_ids:attached-mac=$mac" \\
-        external_ids:iface-status=active
-fi
+"""
+    + ROW
+    + """
 docker exec openvswitch_vswitchd ovs-vsctl --timeout=30 --may-exist "$@"
 ip link set "$device" netns "$namespace"
 ip -n "$namespace" link set lo up
@@ -44,6 +52,18 @@ fi
 # The switch in user space passes on what it reads: checksums have to be finished before.
 ip netns exec "$namespace" ethtool -K "$device" tx off > /dev/null
 """
+)
+
+# One transaction: the switch keeps the device as it is, whoever watches its tables sees a new port.
+AGAIN = (
+    """
+bridge=$1 device=$2 mac=$3 port=$4
+"""
+    + ROW
+    + """
+docker exec openvswitch_vswitchd ovs-vsctl --timeout=30 del-port "$bridge" "$device" -- "$@"
+"""
+)
 
 # Units and processes first: a namespace lives on as long as something runs in it.
 REMOVE = """
@@ -107,6 +127,10 @@ class Namespace:
         """
         words = (bridge, device, mac, port or "-", str(mtu), address, gateway or "-")
         self.script(PLUG, self.name, *words)
+
+    def announce(self, device: str, *, bridge: str, mac: str, port: str) -> None:
+        """Have Neutron's agent see a plugged port as a new one; its device is not touched."""
+        self.script(AGAIN, bridge, device, mac, port)
 
     def remove(self, devices: Sequence[str]) -> None:
         """Remove the namespace, what runs in it and its devices; nothing to do is fine."""

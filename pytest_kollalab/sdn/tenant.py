@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_kollalab import wait
 from pytest_kollalab.errors import KollalabError, NeedsLabError
-from pytest_kollalab.sdn import leftovers
+from pytest_kollalab.sdn import leftovers, plugging
 from pytest_kollalab.sdn.external import external_network
 from pytest_kollalab.sdn.namespace import Namespace
 from pytest_kollalab.sdn.network import Network, Port, Router
@@ -240,7 +240,7 @@ class Tenant(Scope):
         (port,) = self.ports(network, node, [name], ip=ip)
         namespace = self.namespace(node, name, [port])
         self._plug(namespace, network, port)
-        self.await_active(port)
+        self.await_active(namespace, port)
         return Probe(name, network, namespace, [port])
 
     def replug(self, probe: Probe) -> None:
@@ -316,17 +316,10 @@ class Tenant(Scope):
         self.undo.callback(namespace.remove, [port.device for port in ports])
         return namespace
 
-    def await_active(self, *ports: Port) -> None:
-        """Wait until Neutron says that ports work. Raises WaitError."""
+    def await_active(self, namespace: Namespace, *ports: Port) -> None:
+        """Wait until Neutron says that ports plugged into a namespace work. Raises WaitError."""
         for port in ports:
-            self.later(partial(self._await_active, port))
-
-    def _await_active(self, port: Port) -> None:
-        def look() -> bool | NotYet:
-            status = self.admin.network.get_port(port.id).status
-            return status == "ACTIVE" or NotYet(f"status {status}")
-
-        wait.until(f"port {port.device} to be ACTIVE", look, timeout=180 * self.patience)
+            self.later(partial(plugging.await_active, self, namespace, port))
 
     @cached_property
     def key(self) -> Path:
@@ -367,7 +360,7 @@ class Tenant(Scope):
     def _plug(self, namespace: Namespace, network: Network, port: Port) -> None:
         namespace.plug(
             port.device,
-            bridge="br-int",
+            bridge=plugging.BRIDGE,
             mac=port.mac,
             mtu=network.mtu,
             address=f"{port.ip}/{network.prefix}",
@@ -379,7 +372,7 @@ class Tenant(Scope):
         """Plug ports of one network into a namespace and wait until they work."""
         for port in ports:
             self._plug(namespace, network, port)
-        self.await_active(*ports)
+        self.await_active(namespace, *ports)
 
     def _sweep(self) -> None:
         failures = leftovers.sweep(self.admin, self.project.id)
