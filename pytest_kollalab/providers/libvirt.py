@@ -177,7 +177,7 @@ class LibvirtProvider:
 
     def globals(self) -> dict[str, Any]:
         """Kolla variables of a cloud on such nodes."""
-        return libvirt_globals.kolla_globals()
+        return libvirt_globals.kolla_globals(emulated=self.accelerator != "kvm")
 
     def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Nothing: Ansible's facts tell all there is to know."""

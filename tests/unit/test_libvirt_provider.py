@@ -305,7 +305,7 @@ def test_every_way_not_to_reach_libvirt_has_its_way_out(uri: str, said: str, adv
 
 
 def test_nothing_of_the_container_provider_leaks_into_machines() -> None:
-    machines = libvirt_globals.kolla_globals()
+    machines = libvirt_globals.kolla_globals(emulated=False)
     assert set(machines) == {"network_interface", "neutron_external_interface"}
     containers = docker_globals.kolla_globals(["SYS_RESOURCE"])
     merged = merge_globals([CORE], machines, {})
@@ -318,3 +318,10 @@ def test_nothing_of_the_container_provider_leaks_into_machines() -> None:
     assert not is_userspace(merged)
     files = merge_config([CORE], {}, {}, userspace=is_userspace(merged))
     assert "neutron/openvswitch_agent.ini" not in files
+
+
+def test_emulated_machines_have_longer_for_an_answer() -> None:
+    emulated = libvirt_globals.kolla_globals(emulated=True)
+    assert emulated.pop("kollalab_rpc_timeout") == 60
+    assert emulated == libvirt_globals.kolla_globals(emulated=False)
+    assert "{{ kollalab_rpc_timeout | default(20) }}" in CORE.config["neutron.conf"]

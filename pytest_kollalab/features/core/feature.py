@@ -34,12 +34,13 @@ FEATURE = Feature(
     config={
         # An agent that starts before Neutron's RPC workers listen loses its first request, and asks
         # again only after the time-out and as long again: up to two minutes by default. The
-        # time-out of a request doubles with each attempt, so a slow host is not left out.
+        # time-out of a request doubles with each attempt, so a slow host is not left out; a
+        # provider of nodes that are slower by far says how long instead.
         # State reports need no worker of their own for two nodes: the RPC worker takes them too.
         # The threads of each pool (64 by default) wake up every second to see whether there is
         # work (futurist's MAX_IDLE_FOR): an idle agent has 335 of them, and a lab six thousand.
         "neutron.conf": "[DEFAULT]\n"
-        "rpc_response_timeout = 20\n"
+        "rpc_response_timeout = {{ kollalab_rpc_timeout | default(20) }}\n"
         "rpc_state_report_workers = 0\n"
         "executor_thread_pool_size = 8\n",
     },
