@@ -118,17 +118,23 @@ class Probe:
         size: int | None = None,
         ttl: int | None = None,
         interval: float = 0.2,
+        burst: bool = False,
         linger: float = 2,
         deadline: int | None = None,
         ident: int | None = None,
     ) -> PingResult:
-        """Ping, with seconds between; after the last request, answers have `linger` seconds.
+        """Ping, with seconds between; without any answer it ends `linger` seconds after the last.
 
+        Once there was one, ping of iputils waits for the last no longer than `interval`, or twice
+        the slowest so far; a `burst` has all requests at once, and `linger` seconds for the last.
         `size` is that of the IP packet, kept in one piece. With a `deadline`, in seconds, it goes
         on asking until then, or until there are as many answers as `count`. `ident`, 1 to 65535,
         tells its packets from those of another ping.
         """
-        argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", str(linger)]
+        pause = linger if burst else interval
+        argv = ["ping", "-n", "-c", str(count), "-i", str(pause), "-W", str(linger)]
+        if burst:
+            argv += ["-l", str(count)]
         if deadline is not None:
             argv += ["-w", str(deadline)]
         if ident is not None:

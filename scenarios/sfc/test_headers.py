@@ -34,7 +34,7 @@ def test_a_function_gets_and_keeps_the_mpls_label(
     aware = labelled[0]
     with sfc.chain(source, target, through=[aware]) as chain:
         with sfc.watching() as seen:
-            assert source.ping(target, PINGS, interval=0.02)
+            assert source.ping(target, PINGS, burst=True)
         came = [s.packet for s in seen if (s.device, s.way) == (aware.ingress.device, "in")]
         went = [s.packet for s in seen if (s.device, s.way) == (aware.egress.device, "out")]
         labels = [packet.labels for packet in came if packet.labels]
@@ -81,7 +81,7 @@ def test_functions_get_and_keep_the_network_service_header(
     first = headed[0]
     with sfc.chain(source, target, through=headed[:2], header="nsh") as chain:
         with sfc.watching() as seen:
-            assert source.ping(target, PINGS, interval=0.02)
+            assert source.ping(target, PINGS, burst=True)
         came = [s.packet for s in seen if (s.device, s.way) == (first.ingress.device, "in")]
         services = [packet.service for packet in came if packet.service]
         assert services == [(chain.number, 255)] * PINGS

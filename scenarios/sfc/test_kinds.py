@@ -53,7 +53,7 @@ def test_a_dead_function_takes_the_traffic_along_until_it_is_replaced(
         assert sfc.path(source, target) == [firewall]
         with firewall.dead():
             with chain.counting() as counted:
-                assert source.ping(target, PINGS, interval=0.02).received == 0
+                assert source.ping(target, PINGS, burst=True).received == 0
             # Open vSwitch goes on to lead the traffic there: nobody looks after functions.
             assert counted.classified == counted.delivered[firewall] == PINGS
             assert counted.passed_on[firewall] == 0
@@ -92,7 +92,7 @@ def test_a_tap_gets_a_copy_and_diverts_nothing(
 ) -> None:
     with sfc.chain(source, target, through=[sfc.tap(firewall)]):
         with sfc.watching(target) as seen:
-            assert source.ping(target, PINGS, interval=0.02)
+            assert source.ping(target, PINGS, burst=True)
         assert len(sfc.copies(seen, firewall, source)) == PINGS
         assert sfc.path(source, target) == []
 
@@ -102,7 +102,7 @@ def test_a_tap_beside_a_function(
 ) -> None:
     with sfc.chain(source, target, through=[sfc.tap(nat), firewall]):
         with sfc.watching(target) as seen:
-            assert source.ping(target, PINGS, interval=0.02)
+            assert source.ping(target, PINGS, burst=True)
         assert len(sfc.copies(seen, nat, source)) == PINGS
         assert sfc.path(source, target) == [firewall]
 
@@ -112,7 +112,7 @@ def test_the_copy_for_a_tap_can_be_read(
 ) -> None:
     with sfc.chain(source, target, through=[sfc.tap(firewall)]):
         with sfc.watching(target) as seen:
-            assert source.ping(target, PINGS, interval=0.02)
+            assert source.ping(target, PINGS, burst=True)
         copies = sfc.copies(seen, firewall, source)
         assert [packet.is_echo_request for packet in copies] == [True] * PINGS
 
@@ -127,5 +127,5 @@ def test_the_copy_for_a_tap_can_be_read(
 def test_a_tap_on_the_other_node(sfc: Sfc, source: Probe, target: Probe, remote: Function) -> None:
     with sfc.chain(source, target, through=[sfc.tap(remote)]):
         with sfc.watching(target) as seen:
-            assert source.ping(target, PINGS, interval=0.02)
+            assert source.ping(target, PINGS, burst=True)
         assert len(sfc.copies(seen, remote, source)) == PINGS
