@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # How long a change may take before its chain is helped.
 PATIENCE = 10
-# How long it must be as it should be after that, and how long one look takes at most, in seconds.
+# How long it must be as it should be where nothing else tells that it is done, and how long one
+# look takes at most, in seconds.
 STEADY, MOMENT = 3, 0.7
 # How often it is helped: what an agent asks for while others change it may be half of it again.
 ATTEMPTS = 3
@@ -29,13 +30,20 @@ def touch(tenant: Tenant, ports: Iterable[Port]) -> None:
         tenant.admin.network.update_port(port.id, description=touched)
 
 
-def helped(await_it: Callable[[float], object], help_it: Callable[[], None]) -> bool:
+def helped(
+    await_it: Callable[[float], object], help_it: Callable[[], None], *, unseen: bool = False
+) -> bool:
     """Wait for what the agent should do, and help it when that takes too long; whether it did.
 
-    `await_it` is given seconds, `help_it` touches ports. Raises WaitError when that does not help.
+    `await_it` is given seconds, `help_it` touches ports. What is `unseen` ends as it began, so that
+    nothing tells when the agent has begun with it: that has to stay right for a while. Raises
+    WaitError when help does not help.
     """
     try:
-        await_it(PATIENCE)
+        if unseen:
+            _await_steadily(await_it)
+        else:
+            await_it(PATIENCE)
     except WaitError:
         for _ in range(ATTEMPTS):
             help_it()

@@ -1,0 +1,86 @@
+"""Help for an agent: when it is given, and when what is right has to stay so."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_kollalab.errors import WaitError
+from pytest_kollalab.sdn import sfc_help
+
+
+class Agent:
+    """A clock and what is seen at each moment: wrong in some intervals, until it was helped."""
+
+    def __init__(self, *wrong: tuple[float, float], until_help: bool = False) -> None:
+        self.wrong = wrong
+        self.until_help = until_help
+        self.now = 0.0
+        self.helps = 0
+
+    def is_right(self) -> bool:
+        if self.until_help:
+            return self.helps > 0
+        return not any(begin <= self.now < end for begin, end in self.wrong)
+
+    def await_it(self, timeout: float) -> None:
+        deadline = self.now + timeout
+        self.now += 0.5
+        while not self.is_right():
+            if self.now > deadline:
+                raise WaitError("still wrong")
+            self.now += 0.1
+
+    def help_it(self) -> None:
+        self.helps += 1
+
+
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> object:
+    def run(agent: Agent, *, unseen: bool = False) -> bool:
+        clock = SimpleNamespace(monotonic=lambda: agent.now)
+        monkeypatch.setattr(sfc_help, "time", clock)
+        return sfc_help.helped(agent.await_it, agent.help_it, unseen=unseen)
+
+    return run
+
+
+def test_what_is_right_needs_no_help(helped: object) -> None:
+    agent = Agent()
+    assert callable(helped)
+    assert not helped(agent)
+    assert (agent.helps, agent.now) == (0, 0.5)
+
+
+def test_an_unseen_change_has_to_stay_right(helped: object) -> None:
+    # The agent begins only after a second: what was right before says nothing.
+    agent = Agent((1.0, 2.5))
+    assert callable(helped)
+    assert not helped(agent, unseen=True)
+    assert agent.now >= 2.5 + sfc_help.STEADY
+    assert agent.helps == 0
+
+
+def test_what_stays_wrong_is_helped(helped: object) -> None:
+    agent = Agent(until_help=True)
+    assert callable(helped)
+    assert helped(agent)
+    assert agent.helps == 1
+    # Right after help it has to stay right as well.
+    assert agent.now >= sfc_help.PATIENCE + sfc_help.STEADY
+
+
+def test_an_unseen_change_that_stays_wrong_is_helped(helped: object) -> None:
+    agent = Agent(until_help=True)
+    assert callable(helped)
+    assert helped(agent, unseen=True)
+    assert agent.helps == 1
+
+
+def test_what_help_does_not_mend_is_an_error(helped: object) -> None:
+    agent = Agent((0.0, 1000.0))
+    assert callable(helped)
+    with pytest.raises(WaitError):
+        helped(agent)
+    assert agent.helps == sfc_help.ATTEMPTS
