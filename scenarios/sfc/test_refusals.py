@@ -96,7 +96,7 @@ def test_a_classifier_of_ipv6(sfc: Sfc, source: Probe) -> None:
     strict=True,
 )
 def test_a_chain_across_subnets(sfc: Sfc, tenant: Tenant, source: Probe, target: Probe) -> None:
-    other = tenant.network("other", dhcp=False)
+    other = tenant.network("other", dhcp=sfc.guests == "server")
     stranger = sfc.function(other, COMPUTE, name="stranger")
     led = sfc.ask("flow_classifier", **sfc.traffic(source, target).classifier())
     with sfc.group(stranger) as group, sfc.refused("ubnet"):
