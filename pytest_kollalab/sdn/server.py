@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import wait
+from pytest_kollalab import lock, wait
 from pytest_kollalab.errors import ConfigError, WaitError
 from pytest_kollalab.guest.image import USER, guest_image
 from pytest_kollalab.report import figures
@@ -44,8 +44,11 @@ class Compute:
 
     def __init__(self, cloud: Connection, paths: Paths, options: Options) -> None:
         self._made = ExitStack()
-        self.image_id = self._image(cloud, guest_image(paths.cache, mirror=options.mirror))
-        self.flavor_id = self._flavor(cloud)
+        guest = guest_image(paths.cache, mirror=options.mirror)
+        # Workers that look at once all find nothing; OpenStack takes several images of one name.
+        with lock.exclusive(guest.with_name("upload.lock"), "bring the guest image into the cloud"):
+            self.image_id = self._image(cloud, guest)
+            self.flavor_id = self._flavor(cloud)
 
     def remove(self) -> None:
         """Take away what was not there before; a lab of our own takes it along when it goes."""
@@ -53,8 +56,8 @@ class Compute:
 
     def _image(self, cloud: Connection, path: Path) -> str:
         name = f"{GUEST}-{path.stem}"
-        found = cloud.image.find_image(name)
-        if found is None or found.status != "active":
+        found: Any = next(iter(cloud.image.images(name=name, status="active")), None)
+        if found is None:
             with path.open("rb") as data:
                 found = cloud.image.create_image(
                     name,
