@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from pytest_kollalab.errors import WaitError
-from pytest_kollalab.report import figures
 from pytest_kollalab.sdn import plugging
 from pytest_kollalab.sdn.network import Port
 
@@ -31,13 +30,6 @@ class Agent:
 
     def announce(self, device: str, *, bridge: str, mac: str, port: str) -> None:
         self.announced.append((device, bridge, mac, port))
-
-
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    monkeypatch.setattr(figures, "record", lambda name, seconds: names.append(name))
-    return names
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from pytest_kollalab.errors import WaitError
-from pytest_kollalab.report import figures
 from pytest_kollalab.sdn import server
 
 
@@ -27,13 +26,6 @@ class Compute:
             return None
         fault = {"message": f"fault {self.asked}"}
         return SimpleNamespace(status="ERROR", task_state=None, fault=fault)
-
-
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    monkeypatch.setattr(figures, "record", lambda name, seconds: names.append(name))
-    return names
 
 
 def remove(compute: Compute) -> None:
