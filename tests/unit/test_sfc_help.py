@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Protocol
 
 import pytest
 
@@ -36,8 +37,14 @@ class Agent:
         self.helps += 1
 
 
+class Helped(Protocol):
+    """`sfc_help.helped` on the clock of an agent."""
+
+    def __call__(self, agent: Agent, *, unseen: bool = False) -> bool: ...
+
+
 @pytest.fixture
-def helped(monkeypatch: pytest.MonkeyPatch) -> object:
+def helped(monkeypatch: pytest.MonkeyPatch) -> Helped:
     def run(agent: Agent, *, unseen: bool = False) -> bool:
         clock = SimpleNamespace(monotonic=lambda: agent.now)
         monkeypatch.setattr(sfc_help, "time", clock)
@@ -46,41 +53,36 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> object:
     return run
 
 
-def test_what_is_right_needs_no_help(helped: object) -> None:
+def test_what_is_right_needs_no_help(helped: Helped) -> None:
     agent = Agent()
-    assert callable(helped)
     assert not helped(agent)
     assert (agent.helps, agent.now) == (0, 0.5)
 
 
-def test_an_unseen_change_has_to_stay_right(helped: object) -> None:
+def test_an_unseen_change_has_to_stay_right(helped: Helped) -> None:
     # The agent begins only after a second: what was right before says nothing.
     agent = Agent((1.0, 2.5))
-    assert callable(helped)
     assert not helped(agent, unseen=True)
     assert agent.now >= 2.5 + sfc_help.STEADY
     assert agent.helps == 0
 
 
-def test_what_stays_wrong_is_helped(helped: object) -> None:
+def test_what_stays_wrong_is_helped(helped: Helped) -> None:
     agent = Agent(until_help=True)
-    assert callable(helped)
     assert helped(agent)
     assert agent.helps == 1
     # Right after help it has to stay right as well.
     assert agent.now >= sfc_help.PATIENCE + sfc_help.STEADY
 
 
-def test_an_unseen_change_that_stays_wrong_is_helped(helped: object) -> None:
+def test_an_unseen_change_that_stays_wrong_is_helped(helped: Helped) -> None:
     agent = Agent(until_help=True)
-    assert callable(helped)
     assert helped(agent, unseen=True)
     assert agent.helps == 1
 
 
-def test_what_help_does_not_mend_is_an_error(helped: object) -> None:
+def test_what_help_does_not_mend_is_an_error(helped: Helped) -> None:
     agent = Agent((0.0, 1000.0))
-    assert callable(helped)
     with pytest.raises(WaitError):
         helped(agent)
     assert agent.helps == sfc_help.ATTEMPTS
