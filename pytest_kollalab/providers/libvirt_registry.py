@@ -29,7 +29,10 @@ def address(uri: str, provisioning: Subnet) -> str:
     there = remote(uri)
     if there is None:
         return f"{provisioning.gateway}:{registry.PORT}"
-    return f"{_own_address(str(urlsplit(uri).hostname))}:{registry.PORT}"
+    own = _own_address(str(urlsplit(uri).hostname))
+    # Several labs may be on other hosts, and all their registries are at this one's address.
+    with socket.create_server((own, 0)) as probe:
+        return f"{own}:{probe.getsockname()[1]}"
 
 
 def make(tag: Tag, asked: Registry, where: str) -> None:
