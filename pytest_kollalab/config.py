@@ -17,6 +17,8 @@ from pytest_kollalab.errors import ConfigError
 
 STAGES = ("tools", "images", "nodes", "cloud")
 PROVIDERS = ("auto", "docker", "libvirt")
+# Those whose labs can be spread over several hosts.
+ON_HOSTS = ("docker", "libvirt")
 KEEP = ("never", "failed", "always")
 GOLDEN = ("none", "drop", "keep")
 IMAGE_MODES = ("build", "pull")
@@ -120,12 +122,13 @@ class Options:
     images are built at once (0: one per core). `artifacts` is the folder for what is collected
     when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
     an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
-    authorities of the registry that images are pulled from. `provider_uri` says which libvirt makes
-    the nodes (default: qemu:///system). `golden` says what becomes of a lab's state right after
+    authorities of the registry that images are pulled from. `provider_uri` says which libvirt
+    (default: qemu:///system) or docker (a context or an endpoint; default: the environment's) makes
+    the nodes. `golden` says what becomes of a lab's state right after
     its deploy: none is saved, it goes with the lab, or (keep) the next lab starts from it.
     `labs` is how many labs the workers of pytest-xdist have between them, `clone_of` the lab whose
-    golden state this one is made from. `hosts` are URIs of libvirt on which these labs are made in
-    turn.
+    golden state this one is made from. `hosts` are URIs of libvirt, or contexts of
+    docker, on which these labs are made in turn.
     """
 
     name: str = "lab"
@@ -199,11 +202,11 @@ def options(*layers: Mapping[str, Any]) -> Options:
         _check_choice("fresh", stage, STAGES)
     if made.labs < 1:
         raise ConfigError(f"labs: {made.labs} is not possible", hint="1, or more")
-    if made.hosts and made.provider != "libvirt":
+    if made.hosts and made.provider not in ON_HOSTS:
         raise ConfigError(
-            "hosts: only virtual machines can be made on another host",
-            details=f"the provider is {made.provider}, whose nodes are on the host of pytest",
-            hint='set provider = "libvirt", or leave hosts out',
+            "hosts: the provider has to be named that makes labs on them",
+            details=f"the provider is {made.provider}",
+            hint=f"set provider to one of {', '.join(ON_HOSTS)}, or leave hosts out",
         )
     if made.clone_of and made.clone_of == made.name:
         raise ConfigError(f"lab {made.name} cannot be its own clone", hint="give it another name")

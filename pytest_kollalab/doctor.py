@@ -18,7 +18,7 @@ from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import addresses, capabilities, libvirt_probe
-from pytest_kollalab.providers.docker import MEMORY
+from pytest_kollalab.providers.docker_host import MEMORY
 from pytest_kollalab.providers.libvirt import EMULATED
 from pytest_kollalab.providers.libvirt_host import Host
 from pytest_kollalab.providers.libvirt_storage import Storage
@@ -267,7 +267,7 @@ def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
             yield Finding(program, "note", found, install(program, system))
         else:
             yield Finding(program, "ok", path)
-    host = Host(options.provider_uri)
+    host = Host(options.provider_uri if options.provider == "libvirt" else "")
     troubles = host.problems()
     for trouble in troubles:
         if options.provider == "libvirt":

@@ -75,14 +75,9 @@ class Lab:
     @cached_property
     def provider(self) -> Provider:
         """Where the nodes come from."""
-        from pytest_kollalab.providers import choose
+        from pytest_kollalab.providers import of_lab
 
-        if self.options.provider == "auto":
-            # What a lab was made by is also what it is looked at and removed by.
-            record = state.load(self.folder / "nodes.json")
-            if record is not None and "provider" in record.inputs:
-                return self._provider_named(str(record.inputs["provider"]))
-        return choose(self.options, self.paths, self.extensions.providers)
+        return of_lab(self.folder, self.options, self.paths, self.extensions.providers)
 
     @cached_property
     def rewind(self) -> Rewind:
@@ -155,7 +150,7 @@ class Lab:
             features=self.features,
             extensions=self.extensions,
             provider=self.provider,
-            named=self._provider_named,
+            made_by=self._made_by,
             source=self._source,
         )
         return Engine(
@@ -349,10 +344,10 @@ class Lab:
         if stage == "cloud" and self.options.golden != "none":
             self.rewind.keep_golden()
 
-    def _provider_named(self, name: str) -> Provider:
-        from pytest_kollalab.providers import choose
+    def _made_by(self, inputs: Mapping[str, Any]) -> Provider:
+        from pytest_kollalab.providers import made_by
 
-        return choose(replace(self.options, provider=name), self.paths, self.extensions.providers)
+        return made_by(inputs, self.options, self.paths, self.extensions.providers)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.cloud import variables

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from pytest_kollalab import daemon
-from pytest_kollalab.config import Config, nearest
+from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.garbage import DAY, Item, caches, dead, labs, machines
 from pytest_kollalab.paths import Paths
@@ -17,11 +17,15 @@ KINDS = (
 
 
 def find(
-    paths: Paths, config: Config, days: float, kinds: Sequence[str] = (), uri: str = ""
+    paths: Paths,
+    config: Config,
+    days: float,
+    kinds: Sequence[str] = (),
+    options: Options | None = None,
 ) -> list[Item]:
     """Everything that could go, of the kinds named or of all; changes nothing.
 
-    `uri` is the libvirt that is asked besides docker, this host's if it is empty.
+    `options` say which libvirt or docker is asked for leftovers besides those of this host.
 
     Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
     """
@@ -31,12 +35,18 @@ def find(
     wanted = kinds or KINDS
     old = days * DAY
     client = daemon.connect()
+    on = options.provider if options else ""
+    there = options.provider_uri if options else ""
+    uri = there if on == "libvirt" else ""
+    clients = [client, *([daemon.connect(uri=there)] if there and on == "docker" else [])]
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {
         "run": lambda: dead.runs(paths),
         "lab": lambda: labs.stale(paths, old),
         "golden": lambda: labs.goldens(paths, old),
-        "leftover": lambda: chain(labs.leftovers(client, paths), machines.leftovers(paths, uri)),
+        "leftover": lambda: chain(
+            *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, uri)
+        ),
         "tools": lambda: caches.tools(paths, used, old),
         "images": lambda: caches.images(client, paths, used, old),
         "store": lambda: caches.stored(client, paths, used, old),

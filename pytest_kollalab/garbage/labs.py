@@ -135,8 +135,8 @@ class _Destroy:
     def __call__(self) -> None:
         nodes = state.load_if_whole(self.paths.lab(self.name) / "nodes.json")
         # The inputs are there before anything is made.
-        provider = str(nodes.inputs.get("provider", "auto")) if nodes is not None else "auto"
-        uri = str(nodes.made.get("uri", "")) if nodes is not None else ""
+        inputs = nodes.inputs if nodes is not None else {}
+        provider, uri = str(inputs.get("provider", "auto")), str(inputs.get("uri", ""))
         options = Options(name=self.name, provider=provider, provider_uri=uri)
         lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
         lab.destroy()

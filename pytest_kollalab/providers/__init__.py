@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from pytest_kollalab import state
 from pytest_kollalab.config import PROVIDERS, NodesConfig, Options, nearest
 from pytest_kollalab.errors import ConfigError, HostError
 from pytest_kollalab.paths import Paths
@@ -192,10 +193,34 @@ def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None =
     if options.provider in ("auto", "docker"):
         from pytest_kollalab.providers.docker import DockerProvider
 
-        return DockerProvider(options.mirror, paths)
+        return DockerProvider(options.provider_uri, options.mirror, paths)
     from pytest_kollalab.providers.libvirt import LibvirtProvider
 
     return LibvirtProvider(options.provider_uri, options.mirror, paths)
+
+
+def of_lab(
+    folder: Path, options: Options, paths: Paths, added: Mapping[str, Factory] | None = None
+) -> Provider:
+    """The provider of the lab with this folder: what it was made by, unless one is asked for."""
+    if options.provider == "auto" or (options.hosts and not options.provider_uri):
+        # What a lab was made by is also what it is looked at and removed by.
+        record = state.load(folder / "nodes.json")
+        if record is not None and "provider" in record.inputs:
+            return made_by(record.inputs, options, paths, added)
+    return choose(options, paths, added)
+
+
+def made_by(
+    inputs: Mapping[str, Any],
+    options: Options,
+    paths: Paths,
+    added: Mapping[str, Factory] | None = None,
+) -> Provider:
+    """The provider that made nodes which have these inputs, where it made them."""
+    uri = str(inputs.get("uri", ""))
+    there = replace(options, provider=str(inputs["provider"]), provider_uri=uri)
+    return choose(there, paths, added)
 
 
 def check(name: str, added: Iterable[str] = ()) -> None:

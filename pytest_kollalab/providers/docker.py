@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property, partial
+from functools import partial
 from http import HTTPStatus
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import daemon
 from pytest_kollalab.config import NodesConfig
-from pytest_kollalab.errors import HostError, StageError
+from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.points import point
 from pytest_kollalab.providers import (
@@ -27,7 +25,6 @@ from pytest_kollalab.providers import (
     Registry,
     Spec,
     addresses,
-    capabilities,
     docker_clone,
     docker_globals,
     docker_layers,
@@ -35,9 +32,11 @@ from pytest_kollalab.providers import (
     docker_node_image,
     docker_saves,
     docker_spec,
+    host_registry,
     kept,
 )
 from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.docker_host import DockerHost
 from pytest_kollalab.providers.docker_networks import cannot_make
 from pytest_kollalab.providers.docker_owned import Owned, other_home
 from pytest_kollalab.providers.docker_saves import DockerSaves
@@ -50,50 +49,39 @@ if TYPE_CHECKING:
 
 Task = Callable[[], None]
 
-MEMORY = 7 * 2**30
 REMOVE_TIMEOUT = 30.0
 
 
 class DockerProvider:
-    """Nodes as containers of the docker daemon that the environment names."""
+    """Nodes as containers of a docker daemon: by its context or endpoint, or the environment's."""
 
     name = "docker"
     slowness = 1.0
     own_clock = False
     can_save = True
     keeps_memory = False
-    can_keep = True
 
-    def __init__(self, mirror: str, paths: Paths) -> None:
+    def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
+        self.host = DockerHost(uri)
+        # What outlives a lab is looked for on this host only.
+        self.can_keep = not self.host.uri
         self.mirror = mirror
         self.paths = paths
+        self._registries: dict[Subnet, str] = {}
 
-    @cached_property
+    @property
     def client(self) -> DockerClient:
         """The daemon. Raises HostError when it cannot be used."""
-        return daemon.connect(timeout=120)
+        return self.host.client
 
     def problems(self) -> list[Problem]:
-        """What the host lacks, every problem at once."""
-        try:
-            info = self.client.info()
-        except HostError as error:
-            return [Problem(f"{error.brief}: {error.details}", error.hint)]
-        found = list(too_small(info["MemTotal"]))
-        if not Path("/sys/class/misc/tun").exists():
-            found.append(
-                Problem(
-                    "the kernel has no tun device, which Open vSwitch's userspace datapath needs",
-                    "modprobe tun",
-                )
-            )
-        if shutil.which("mmdebstrap") is None:
-            found.append(Problem("mmdebstrap is not installed", "run ./bootstrap"))
-        return found
+        """What the hosts lack, every problem at once."""
+        return self.host.problems()
 
     def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
         """The image and every file that a node is given."""
-        return {
+        elsewhere = {"uri": self.host.uri} if self.host.uri else {}
+        return elsewhere | {
             "image": docker_node_image.spec(nodes.suite),
             "files": digest(docker_spec.packaged_files()),
             "dockerd": docker_spec.dockerd_config(""),
@@ -103,7 +91,7 @@ class DockerProvider:
     def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
         """Have the node image."""
         docker_node_image.ensure_image(
-            self.client, nodes.suite, self.mirror, self.paths.cache, log, say
+            self.host, nodes.suite, self.mirror, self.paths.cache, log, say
         )
 
     def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
@@ -120,12 +108,7 @@ class DockerProvider:
 
         def nodes(subnets: Mapping[str, Subnet]) -> list[Task]:
             moves = addresses.between(origin.made, self._describe(spec, subnets))
-            contents = {
-                node: docker_spec.node_files(
-                    node, subnets, spec.authorized_key, spec.host_keys[node]
-                )
-                for node in spec.names
-            }
+            contents = {node: self._files(spec, node, subnets) for node in spec.names}
             contents[CONTROLLER] |= origin.files(moves)
             return [partial(docker_clone.clone, self._saves, origin, spec.tag, contents, moves)]
 
@@ -139,9 +122,9 @@ class DockerProvider:
         self._check_names(tag.lab, spec.names)
         # By tag and not by object: whatever step fails, all of it goes, in the right order.
         undo.callback(self.destroy, tag.lab)
-        subnets = docker_networks.make(self.client, tag, spec.names)
-        point("nodes:networks-made")
         image = docker_node_image.reference(spec.nodes.suite)
+        subnets = docker_networks.make(self.client, tag, spec.names, self.host.in_use())
+        point("nodes:networks-made")
         tasks = nodes(subnets)
         if spec.registry is not None:
             tasks.append(partial(self._make_registry, tag, spec.registry, subnets))
@@ -155,6 +138,8 @@ class DockerProvider:
     def _describe(self, spec: Spec, subnets: Mapping[str, Subnet]) -> dict[str, Any]:
         return {
             "provider": self.name,
+            "uri": self.host.uri,
+            "jump": self.host.jump,
             "nodes": {
                 node: {network: str(subnets[network].node(node)) for network in NETWORKS}
                 for node in spec.names
@@ -168,12 +153,14 @@ class DockerProvider:
                 }
                 for network, subnet in subnets.items()
             },
-            "registry": docker_spec.registry_address(subnets) if spec.registry is not None else "",
+            "registry": self._registry(subnets) if spec.registry is not None else "",
         }
 
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
         """Name what is missing or does not run."""
-        wanted = list(made["nodes"]) + ([REGISTRY] if made["registry"] else [])
+        wanted = list(made["nodes"])
+        if made["registry"] and not self.host.uri:
+            wanted.append(REGISTRY)
         running = {
             each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
         }
@@ -184,12 +171,14 @@ class DockerProvider:
         for network in made["networks"]:
             if resource_name(lab, network) not in networks:
                 return f"the network {network} is not there"
-        return None
+        return host_registry.stopped(lab) if made["registry"] and self.host.uri else None
 
     def destroy(self, lab: str) -> None:
         """Remove containers without asking them, then volumes and networks, all side by side."""
         from docker.errors import APIError
 
+        if self.host.uri:
+            host_registry.destroy(lab)
         there = kept.read(self.paths.state, lab)
         keep = there.label if there is not None else ""
         api = self.client.api
@@ -226,6 +215,8 @@ class DockerProvider:
         """Ask for the state of the container."""
         from docker.errors import NotFound
 
+        if thing == REGISTRY and self.host.uri:
+            return host_registry.stopped(lab)
         try:
             found = self.client.api.inspect_container(resource_name(lab, thing))["State"]
         except NotFound:
@@ -236,6 +227,8 @@ class DockerProvider:
         """What it printed and, of a node that runs, what failed and the warnings of its journal."""
         from docker.errors import APIError, NotFound
 
+        if thing == REGISTRY and self.host.uri:
+            return host_registry.last_words(lab)
         try:
             container = self.client.containers.get(resource_name(lab, thing))
             logs: Any = container.logs(tail=20)
@@ -250,7 +243,7 @@ class DockerProvider:
 
     def globals(self) -> dict[str, Any]:
         """Kolla variables of a cloud on such nodes."""
-        return docker_globals.kolla_globals(capabilities.missing_here())
+        return docker_globals.kolla_globals(self.host.missing_capabilities())
 
     def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Kolla variables of each node."""
@@ -279,10 +272,26 @@ class DockerProvider:
             name: Subnet(IPv4Network(each["cidr"]), each["mtu"])
             for name, each in made["networks"].items()
         }
-        docker_networks.make_at(self.client, tag, subnets)
         image = str(self._owned.images(tag.lab, docker_saves.SAVE)[0]["Id"])
+        docker_networks.make_at(self.client, tag, subnets, self.host.in_use())
         docker_networks.fill_in_checksums(self.client, tag, image)
         self._make_registry(tag, registry, subnets)
+
+    def _files(
+        self, spec: Spec, node: str, subnets: Mapping[str, Subnet]
+    ) -> dict[str, tuple[str, int]]:
+        return docker_spec.node_files(
+            node, subnets, spec.authorized_key, spec.host_keys[node], self._registry(subnets)
+        )
+
+    def _registry(self, subnets: Mapping[str, Subnet]) -> str:
+        """Where nodes on these networks find the registry."""
+        if not self.host.uri:
+            return docker_spec.registry_address(subnets)
+        provisioning = subnets["provisioning"]
+        if provisioning not in self._registries:
+            self._registries[provisioning] = host_registry.address(self.host.remote, provisioning)
+        return self._registries[provisioning]
 
     @property
     def _owned(self) -> Owned:
@@ -343,9 +352,9 @@ class DockerProvider:
 
         lab, labels = spec.tag.lab, spec.tag.labels()
         api: Any = self.client.api
-        contents = docker_spec.node_files(node, subnets, spec.authorized_key, spec.host_keys[node])
+        contents = self._files(spec, node, subnets)
         image = docker_node_image.reference(spec.nodes.suite)
-        missing = capabilities.missing_here()
+        missing = self.host.missing_capabilities()
         shared = spec.images if spec.registry is not None else None
         try:
             layers = docker_layers.store(self.client, shared.tag) if shared else None
@@ -353,8 +362,7 @@ class DockerProvider:
             api.create_volume(docker_spec.own_volume(lab, node), labels=labels)
             point("nodes:volume-made")
             if shared:
-                registry = docker_spec.registry_address(subnets)
-                docker_layers.fill(self.client, spec, shared, node, registry)
+                docker_layers.fill(self.client, spec, shared, node, self._registry(subnets))
             container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
             point("nodes:container-made")
             api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))
@@ -373,6 +381,9 @@ class DockerProvider:
     def _make_registry(self, tag: Tag, registry: Registry, subnets: Mapping[str, Subnet]) -> None:
         from docker.errors import APIError
 
+        if self.host.uri:
+            # Its images are on this host, and so is it.
+            return host_registry.make(tag, registry, self._registry(subnets))
         lab = tag.lab
         api: Any = self.client.api
         body = docker_spec.registry_config(
@@ -384,12 +395,3 @@ class DockerProvider:
             api.start(container["Id"])
         except APIError as error:
             raise cannot_make(REGISTRY, error) from error
-
-
-def too_small(memory: int) -> Iterator[Problem]:
-    """What is wrong with that many bytes of memory."""
-    if memory < MEMORY:
-        yield Problem(
-            f"{memory / 2**30:.1f} GiB of memory; a lab needs {MEMORY / 2**30:.0f}",
-            "use a host with more memory",
-        )

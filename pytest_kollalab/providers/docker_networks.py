@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.errors import StageError
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def make(client: DockerClient, tag: Tag, nodes: tuple[str, ...]) -> dict[str, Subnet]:
-    """Make the networks of a lab with these nodes and return where they are."""
+def make(
+    client: DockerClient, tag: Tag, nodes: tuple[str, ...], taken: list[IPv4Network]
+) -> dict[str, Subnet]:
+    """Make the networks of a lab with these nodes beside those taken; return where they are."""
     from docker.errors import APIError
 
-    taken = addresses.in_use()
-    taken += addresses.in_docker(client.api.networks())
     while True:
         block = addresses.pick(tag.lab, taken)
         subnets = addresses.subnets(block, nodes)
@@ -30,18 +31,20 @@ def make(client: DockerClient, tag: Tag, nodes: tuple[str, ...]) -> dict[str, Su
             if "overlap" not in str(error):
                 raise cannot_make("networks", error) from error
             # Another lab took the block between our look and our call.
-            taken.append(block)
+            taken = [*taken, block]
         else:
             return subnets
 
 
-def make_at(client: DockerClient, tag: Tag, subnets: Mapping[str, Subnet]) -> None:
+def make_at(
+    client: DockerClient, tag: Tag, subnets: Mapping[str, Subnet], taken: Iterable[IPv4Network]
+) -> None:
     """Make the networks of a lab where they were. Raises StageError when that is not free."""
     from docker.errors import APIError
 
-    taken = [*addresses.in_use(), *addresses.in_docker(client.api.networks())]
+    used = list(taken)
     for name, subnet in subnets.items():
-        if any(subnet.cidr.overlaps(other) for other in taken):
+        if any(subnet.cidr.overlaps(other) for other in used):
             raise StageError(
                 f"the addresses of the network {name}, {subnet.cidr}, are in use",
                 hint="end the lab that has them, or let this one be built anew",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import leftovers, lock
+from pytest_kollalab import daemon, leftovers, lock
 from pytest_kollalab.errors import CommandError, StageError
 from pytest_kollalab.images import base
 from pytest_kollalab.run import run
@@ -15,6 +15,8 @@ from pytest_kollalab.state import digest
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from pytest_kollalab.providers.docker_host import DockerHost
 
 REPOSITORY = "kollalab/node"
 LABEL = "kollalab.stage=nodes"
@@ -83,7 +85,7 @@ def exists(client: DockerClient, suite: str) -> bool:
 
 
 def ensure_image(
-    client: DockerClient,
+    host: DockerHost,
     suite: str,
     mirror: str,
     cache: Path,
@@ -96,10 +98,15 @@ def ensure_image(
     mmdebstrap fails.
     """
     name = reference(suite)
-    if exists(client, suite):
+    if exists(host.client, suite):
         return name
     with lock.exclusive(cache / "node-image.lock", "build the node image", waiting=say):
-        if exists(client, suite):
+        if exists(host.client, suite):
+            return name
+        if host.uri and exists(daemon.connect(), suite):
+            say(f"the node image, to {host.uri}")
+            data: Any = daemon.connect().images.get(name).save(named=True)
+            host.client.images.load(data)
             return name
         say("the node image")
         base.check_mirror(suite, mirror)
@@ -108,7 +115,7 @@ def ensure_image(
             try:
                 run(mmdebstrap(suite, mirror, tar, base.extra_cas()), log_file=log)
                 label = f"--change=LABEL {LABEL}"
-                run(["docker", "import", label, tar, name], log_file=log)
+                run([*host.cli, "import", label, tar, name], log_file=log)
             except CommandError as error:
                 raise StageError(
                     "the image of the nodes could not be built",

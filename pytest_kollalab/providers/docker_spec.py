@@ -211,10 +211,16 @@ def dockerd_config(insecure: str) -> dict[str, Any]:
 
 
 def node_files(
-    node: str, subnets: Mapping[str, Subnet], authorized_key: str, host_key: HostKey
+    node: str,
+    subnets: Mapping[str, Subnet],
+    authorized_key: str,
+    host_key: HostKey,
+    insecure: str,
 ) -> dict[str, tuple[str, int]]:
-    """Every file that is put into a node before its first start: path -> text and mode."""
-    insecure = registry_address(subnets)
+    """Every file that is put into a node before its first start: path -> text and mode.
+
+    `insecure` is the registry that its docker may use without TLS.
+    """
     texts = packaged_files()
     found = {
         path: (texts[name], 0o755 if texts[name].startswith("#!") else 0o644)

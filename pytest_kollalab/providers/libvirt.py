@@ -23,18 +23,18 @@ from pytest_kollalab.providers import (
     Problem,
     Registry,
     Spec,
+    host_registry,
     libvirt_globals,
     libvirt_image,
     libvirt_machines,
     libvirt_networks,
     libvirt_probe,
-    libvirt_registry,
     libvirt_saves,
     libvirt_seed,
 )
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt_console import Console
-from pytest_kollalab.providers.libvirt_host import Host, remote
+from pytest_kollalab.providers.libvirt_host import DEFAULT, Host, remote
 from pytest_kollalab.providers.libvirt_storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt_xml import INTERFACES, MTU, NETWORKS, Machine
 from pytest_kollalab.state import Tag
@@ -81,7 +81,8 @@ class LibvirtProvider:
 
     def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
         """The image, the sizes and what each machine is told."""
-        return {
+        elsewhere = {"uri": self.host.uri} if self.host.uri != DEFAULT else {}
+        return elsewhere | {
             "image": libvirt_image.spec(nodes),
             "disk": nodes.disk,
             "sizes": {
@@ -112,8 +113,8 @@ class LibvirtProvider:
         size = max(nodes.disk * libvirt_image.GIB, libvirt_image.virtual_size(image))
         registry = ""
         if spec.registry is not None:
-            registry = libvirt_registry.address(self.host.uri, subnets["provisioning"])
-            libvirt_registry.make(spec.tag, spec.registry, registry)
+            registry = host_registry.address(remote(self.host.uri), subnets["provisioning"])
+            host_registry.make(spec.tag, spec.registry, registry)
         with ThreadPoolExecutor() as pool:
             jobs = [
                 pool.submit(self._make, spec, node, subnets, accelerator, base, size, registry)
@@ -148,7 +149,7 @@ class LibvirtProvider:
         """Name what is missing or does not run."""
         reason = libvirt_machines.gone(self.host, lab, made["nodes"])
         if reason is None and made["registry"]:
-            reason = libvirt_registry.stopped(lab)
+            reason = host_registry.stopped(lab)
         if reason is None and (network := libvirt_networks.missing(self.host, lab)) is not None:
             reason = f"the network {network} does not run"
         return reason
@@ -157,7 +158,7 @@ class LibvirtProvider:
         """Remove machines, disks, networks and the registry."""
         libvirt_machines.destroy(self.host, self.storage, lab)
         point("nodes:machines-removed")
-        libvirt_registry.destroy(lab)
+        host_registry.destroy(lab)
         libvirt_networks.destroy(self.host, lab)
 
     def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
@@ -166,13 +167,13 @@ class LibvirtProvider:
     def stopped(self, lab: str, thing: str) -> str | None:
         """Ask for the state of the machine, and whether its kernel has given up."""
         if thing == REGISTRY:
-            return libvirt_registry.stopped(lab)
+            return host_registry.stopped(lab)
         return libvirt_machines.stopped(self.host, self.storage, lab, thing)
 
     def last_words(self, lab: str, thing: str) -> str:
         """The end of its console."""
         if thing == REGISTRY:
-            return libvirt_registry.last_words(lab)
+            return host_registry.last_words(lab)
         return Console(self.storage, volume_name(lab, f"{thing}.console")).last_lines()
 
     def globals(self) -> dict[str, Any]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +13,7 @@ from pytest_kollalab import state
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.providers import Problem
 from pytest_kollalab.providers.libvirt_xml import tag_in
+from pytest_kollalab.providers.remote import Remote, is_here
 from pytest_kollalab.state import Tag
 
 if TYPE_CHECKING:
@@ -26,24 +23,6 @@ DEFAULT = "qemu:///system"
 # A daemon that answers at all does so within a second; a host that is not there never does.
 TIMEOUT = 10
 KEEPALIVE = (5, 6)
-
-
-@dataclass(frozen=True)
-class Remote:
-    """Where a URI leads over SSH: `destination` is [user@]host."""
-
-    destination: str
-    port: int | None
-    keyfile: str
-    program: str
-
-    @property
-    def proxy(self) -> str:
-        """The ProxyCommand by which ssh reaches an address behind that host."""
-        words = [self.program]
-        words += ["-p", str(self.port)] if self.port else []
-        words += ["-i", self.keyfile] if self.keyfile else []
-        return shlex.join([*words, "-o", "BatchMode=yes", self.destination]) + " -W %h:%p"
 
 
 def remote(uri: str) -> Remote | None:
@@ -59,14 +38,6 @@ def remote(uri: str) -> Remote | None:
         asked.get("keyfile", [""])[0],
         asked.get("command", ["ssh"])[0],
     )
-
-
-def is_here(host: str) -> bool:
-    """Whether a name leads to the loopback of this host."""
-    with suppress(OSError):
-        found = socket.getaddrinfo(host, None)
-        return all(re.match(r"127\.|::1$", str(entry[4][0])) for entry in found)
-    return False
 
 
 class Host:

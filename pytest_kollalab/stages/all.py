@@ -9,7 +9,7 @@ from pytest_kollalab.extensions import Extensions
 from pytest_kollalab.features import Feature, images, nodes
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import Provider
-from pytest_kollalab.stage import Stage
+from pytest_kollalab.stage import Json, Stage
 from pytest_kollalab.stages.clones import Source
 from pytest_kollalab.stages.cloud import CloudStage
 from pytest_kollalab.stages.nodes import NodesStage
@@ -25,12 +25,13 @@ def stages(
     features: Sequence[Feature],
     extensions: Extensions,
     provider: Provider,
-    named: Callable[[str], Provider],
+    made_by: Callable[[Json], Provider],
     source: Callable[[], Source | None],
 ) -> tuple[Stage, ...]:
     """The four stages of a lab with these features.
 
-    `named` is a provider by its name, `source` what the nodes are cloned from, if they are.
+    `made_by` is the provider of nodes with such inputs, `source` what the nodes are cloned from,
+    if they are.
     """
     given = (config, options, paths)
     cloud = CloudStage(*given, features=features, provider=provider, extensions=extensions)
@@ -40,7 +41,7 @@ def stages(
         NodesStage(
             *given,
             provider=provider,
-            named=named,
+            made_by=made_by,
             extra=nodes(features),
             source=source,
             images=cloud.wanted,

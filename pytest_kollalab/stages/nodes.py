@@ -47,7 +47,7 @@ class NodesStage(Stage):
         paths: Paths,
         *,
         provider: Provider,
-        named: Callable[[str], Provider] | None = None,
+        made_by: Callable[[Json], Provider] | None = None,
         extra: Sequence[str] = (),
         source: Callable[[], Source | None] = lambda: None,
         images: Callable[[Mapping[str, Json], Sequence[str]], Images] | None = None,
@@ -60,7 +60,7 @@ class NodesStage(Stage):
         self.lab = options.name
         self.paths = paths
         self.provider = provider
-        self._named = named
+        self._made_by = made_by
 
     def inputs(self) -> Json:
         """What the provider makes nodes from."""
@@ -126,10 +126,12 @@ class NodesStage(Stage):
         """Close connections, remove what the provider made, forget keys and saved states."""
         ssh.close(work.folder / "ssh_config")
         record = state.load(self.paths.lab(self.lab) / f"{self.name}.json")
-        former = record.inputs.get("provider") if record is not None else None
-        if self._named is not None and former not in (None, self.provider.name):
-            # The lab is to come from elsewhere now; what it was is not there.
-            self._named(str(former)).destroy(work.tag.lab)
+        former = record.inputs if record is not None else {}
+        if self._made_by is not None and "provider" in former:
+            now = self.inputs()
+            if any(former.get(what) != now.get(what) for what in ("provider", "uri")):
+                # The lab is to come from elsewhere now; what it was is not there.
+                self._made_by(former).destroy(work.tag.lab)
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
         shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)

@@ -54,7 +54,7 @@ def engine(home: Path, lab: str) -> Engine:
     """The engine over the nodes of the clone."""
     options = Options(name=CLONE)
     paths = Paths(cache=default_paths().cache, state=home)
-    provider = DockerProvider(options.mirror, paths)
+    provider = DockerProvider(options.provider_uri, options.mirror, paths)
     nodes = NodesStage(
         Config(), options, paths, provider=provider, source=lambda: source(home, lab)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from docker import DockerClient
 
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.engine import Work
@@ -21,14 +22,16 @@ from pytest_kollalab.state import Tag
 class Built:
     """A lab that has nothing but nodes."""
 
-    def __init__(self, folder: Path, lab: str) -> None:
-        options = Options(name=lab)
+    def __init__(self, folder: Path, lab: str, uri: str = "") -> None:
+        options = Options(name=lab, provider_uri=uri)
         paths = Paths(cache=default_paths().cache, state=folder)
         self.lab = lab
-        self.provider = DockerProvider(options.mirror, paths)
+        self.provider = DockerProvider(options.provider_uri, options.mirror, paths)
         self.stage = NodesStage(Config(), options, paths, provider=self.provider)
         self.folder = folder
         self.made: Mapping[str, Any] = {}
+        # What the stage `images` made, as far as nodes want to know: without, no registry.
+        self.images: dict[str, Any] = {}
 
     def work(self, undo: ExitStack | None = None) -> Work:
         folder = self.folder / "nodes"
@@ -36,7 +39,7 @@ class Built:
         return Work(
             key="key",
             tag=Tag(self.lab, "nodes", "key", self.folder.name),
-            made={"images": {}},
+            made={"images": self.images},
             folder=folder,
             log=self.folder / "nodes.log",
             undo=undo or ExitStack(),
@@ -55,9 +58,9 @@ class Built:
         return ssh.run(node, ["sh", "-c", script], timeout=60).stdout.strip()
 
 
-def left(lab: str) -> list[str]:
+def left(lab: str, client: DockerClient | None = None) -> list[str]:
     """Everything of a lab that docker still has."""
-    client = docker.from_env()
+    client = client or docker.from_env()
     only: Any = {"label": f"kollalab.lab={lab}"}
     return [
         *(str(container.name) for container in client.containers.list(all=True, filters=only)),

@@ -258,10 +258,12 @@ def test_a_subnet_that_is_taken_is_passed_over() -> None:
     client = docker.from_env()
     tag = Tag(FOREIGN, "nodes", "key", "run")
     wish = addresses.pick(FOREIGN, [])
-    taken = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(wish))])
-    other = client.networks.create(f"other-{FOREIGN}", ipam=taken)
+    pool = docker.types.IPAMPool(subnet=str(wish))
+    ipam = docker.types.IPAMConfig(pool_configs=[pool])
+    other = client.networks.create(f"other-{FOREIGN}", ipam=ipam)
     try:
-        found = docker_networks.make(client, tag, NODES)
+        taken = [*addresses.in_use(), *addresses.in_docker(client.api.networks())]
+        found = docker_networks.make(client, tag, NODES, taken)
         assert not any(subnet.cidr.overlaps(wish) for subnet in found.values())
     finally:
         other.remove()

@@ -31,7 +31,7 @@ class Deadly(DockerProvider):
 @pytest.mark.parametrize("dead", ["", "compute-1"])
 def test_a_node_that_died_explains_what_ansible_says(tmp_path: Path, dead: str) -> None:
     paths = Paths(cache=tmp_path, state=tmp_path)
-    provider = Deadly("", paths)
+    provider = Deadly("", "", paths)
     provider.dead = dead
     stage = CloudStage(Config(), Options(), paths, features=(), provider=provider)
     tag = Tag("lab", "cloud", "key", "run")

@@ -24,7 +24,7 @@ from pytest_kollalab.providers import (
     docker_node_image,
     docker_spec,
 )
-from pytest_kollalab.providers.docker import too_small
+from pytest_kollalab.providers.docker_host import too_small
 
 SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
 LABELS = {"kollalab.lab": "lab", "kollalab.stage": "nodes"}
@@ -33,7 +33,9 @@ NO_SYS_RESOURCE = "Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t000000000000000
 
 
 def files_of(node: str) -> dict[str, tuple[str, int]]:
-    return docker_spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", HostKey("private", "pub"))
+    key = HostKey("private", "pub")
+    registry = docker_spec.registry_address(SUBNETS)
+    return docker_spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", key, registry)
 
 
 def test_too_little_memory_is_a_problem_with_a_way_out() -> None:

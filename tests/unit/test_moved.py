@@ -159,7 +159,7 @@ def test_workers_have_labs_in_turn() -> None:
         ({"labs": 0}, "labs: 0 is not possible"),
         ({"labs": 2, "name": "a" * 19}, "cannot be the name of a lab"),
         ({"clone_of": "lab"}, "lab lab cannot be its own clone"),
-        ({"hosts": ["qemu:///system"]}, "only virtual machines can be made on another host"),
+        ({"hosts": ["qemu:///system"]}, "hosts: the provider has to be named"),
     ],
 )
 def test_options_that_make_no_sense(given: dict[str, object], word: str) -> None:

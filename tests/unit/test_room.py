@@ -47,7 +47,7 @@ def test_a_cloud_with_more_features_takes_more(tmp_path: Path) -> None:
             Options(),
             paths,
             features=REGISTRY.resolve(features),
-            provider=DockerProvider("", paths),
+            provider=DockerProvider("", "", paths),
         )
         return stage.room()[DOCKER]
 

@@ -1,11 +1,10 @@
-"""The registry of a lab with virtual machines: a container on this host that the machines reach."""
+"""The registry of a lab whose nodes no network of this host's docker reaches: a container here."""
 
 from __future__ import annotations
 
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pytest_kollalab import daemon
 from pytest_kollalab.errors import HostError, StageError
@@ -14,7 +13,7 @@ from pytest_kollalab.points import point
 from pytest_kollalab.providers import REGISTRY, Registry
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.docker_spec import resource_name
-from pytest_kollalab.providers.libvirt_host import remote
+from pytest_kollalab.providers.remote import Remote
 from pytest_kollalab.state import Tag
 
 if TYPE_CHECKING:
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
 STAGE = "nodes"
 
 
-def address(uri: str, provisioning: Subnet) -> str:
-    """Where machines find it: this host's address in their network, or in that of a remote host."""
-    there = remote(uri)
+def address(there: Remote | None, provisioning: Subnet) -> str:
+    """Where nodes find it: this host's address in their network, or in that of their host."""
     if there is None:
         return f"{provisioning.gateway}:{registry.PORT}"
-    own = _own_address(str(urlsplit(uri).hostname))
+    own = _own_address(there.host)
     # Several labs may be on other hosts, and all their registries are at this one's address.
     with socket.create_server((own, 0)) as probe:
         return f"{own}:{probe.getsockname()[1]}"
@@ -114,7 +112,7 @@ def _client() -> DockerClient:
     try:
         return daemon.connect(timeout=120)
     except HostError as error:
-        error.details = f"the registry is a container, also for virtual machines: {error.details}"
+        error.details = f"the registry is a container of this host: {error.details}"
         raise
 
 

@@ -1,0 +1,133 @@
+"""Nodes on another docker daemon, known by its context: a second one that runs on this host."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from pytest_kollalab import daemon, pypi
+from pytest_kollalab.config import Options
+from pytest_kollalab.errors import HostError
+from pytest_kollalab.garbage import labs
+from pytest_kollalab.images import base, registry
+from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.providers import NODES
+from pytest_kollalab.providers.docker_host import DockerHost
+from pytest_kollalab.providers.docker_spec import resource_name
+from pytest_kollalab.run import run
+from pytest_kollalab.ssh import Ssh, close
+from pytest_kollalab.stages.nodes import await_nodes
+from pytest_kollalab.wait import NotYet, until
+from tests.integration.conftest import Loopback
+from tests.integration.docker_lab import Built, left
+
+pytestmark = pytest.mark.xdist_group("docker-nodes")
+LAB = f"itest-other-{secrets.token_hex(2)}"
+CONTEXT = "other"
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[docker.DockerClient]:
+    """A daemon with nothing in it, that leaves the packet filter of this host alone."""
+    with tempfile.TemporaryDirectory(prefix="kl-") as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
+        socket = f"unix://{folder}/sock"
+        patch.setenv("DOCKER_CONFIG", str(folder / "config"))
+        argv = ["docker", "context", "create", CONTEXT, "--docker", f"host={socket}"]
+        subprocess.run(argv, check=True, capture_output=True)
+        argv = ["dockerd", "--host", socket, "--data-root", f"{folder}/data"]
+        argv += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid", "--bridge", "none"]
+        argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
+        with Path(folder, "log").open("w") as log, subprocess.Popen(argv, stderr=log) as process:
+
+            def answers() -> bool | NotYet:
+                if process.poll() is not None:
+                    pytest.fail(f"dockerd ended: {Path(folder, 'log').read_text()[-2000:]}")
+                try:
+                    return daemon.connect(uri=CONTEXT).ping()
+                except HostError as error:
+                    return NotYet(error.details)
+
+            try:
+                until("the other daemon answers", answers, timeout=60, interval=0.2)
+                yield daemon.connect(uri=CONTEXT)
+            finally:
+                process.terminate()
+                process.wait(timeout=60)
+                # It leaves the network namespace of the host bound to a name.
+                for bound in folder.glob("exec/netns/*"):
+                    subprocess.run(["umount", bound], check=True)
+
+
+@pytest.fixture(scope="module")
+def nodes(other: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    built = Built(tmp_path_factory.mktemp("nodes"), LAB, CONTEXT)
+    files, cache = pypi.configured().files(), default_paths().cache / "images"
+    log, client = built.folder / "images.log", docker.from_env()
+    debian = base.ensure(client, "trixie", Options().mirror, files, cache, log)
+    store = built.folder / "store"
+    store.mkdir()
+    image = registry.ensure_image(client, debian, log)
+    built.images = {"registry_image": image, "registry_root": str(store)}
+    built.create()
+    yield built
+    built.destroy()
+    assert left(LAB) == left(LAB, other) == []
+
+
+def test_nodes_are_there_and_the_registry_here(nodes: Built, other: docker.DockerClient) -> None:
+    assert left(LAB) == [resource_name(LAB, "registry")]
+    there = left(LAB, other)
+    assert {resource_name(LAB, node) for node in NODES} <= set(there)
+    assert resource_name(LAB, "registry") not in there
+    assert nodes.provider.gone(LAB, nodes.made) is None
+    for node in NODES:
+        assert nodes.run(node, "hostname") == node
+    # The registry has answered before create() returned: a node was asked to reach it.
+    assert nodes.made["registry"].startswith(nodes.made["networks"]["provisioning"]["gateway"])
+
+
+def test_what_is_saved_there_comes_back(nodes: Built) -> None:
+    for node in NODES:
+        nodes.run(node, "echo saved > /root/file")
+    nodes.provider.save(LAB, "first")
+    for node in NODES:
+        nodes.run(node, "echo later > /root/file")
+    nodes.provider.restore(LAB, "first")
+    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    close(ssh.config)
+    await_nodes(nodes.provider, LAB, NODES, ssh, nodes.made["registry"], nodes.folder / "log")
+    for node in NODES:
+        assert nodes.run(node, "cat /root/file") == "saved"
+    nodes.provider.clear(LAB, "first")
+    assert nodes.provider.saved(LAB) == []
+
+
+def test_a_registry_that_is_gone_is_missed(nodes: Built) -> None:
+    docker.from_env().containers.get(resource_name(LAB, "registry")).kill()
+    assert nodes.provider.stopped(LAB, "registry") == "registry is exited"
+    assert nodes.provider.gone(LAB, nodes.made) == "registry is exited"
+
+
+def test_what_a_lab_without_records_left_there_is_found(
+    nodes: Built, other: docker.DockerClient, tmp_path: Path
+) -> None:
+    elsewhere = Paths(cache=tmp_path, state=tmp_path)
+    (found,) = (each for each in labs.leftovers(other, elsewhere) if each.what == LAB)
+    assert "2 containers, 4 networks, 2 volumes" in found.why
+
+
+def test_a_daemon_is_reached_over_ssh(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both docker and its SDK call the `ssh` that is found first.
+    monkeypatch.setenv("PATH", f"{loopback.client.parent}:{os.environ['PATH']}")
+    host = DockerHost(f"ssh://root@127.0.0.1:{loopback.port}")
+    assert host.client.info()["ID"] == docker.from_env().info()["ID"]
+    said = run([*host.cli, "info", "--format", "{{.ID}}"]).stdout
+    assert said.strip() == docker.from_env().info()["ID"]
