@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_kollalab import tunnel
 from pytest_kollalab.errors import CommandError, ConfigError, HostError
 from pytest_kollalab.run import run
 
@@ -38,12 +39,6 @@ def connect(timeout: int = TIMEOUT, uri: str = "") -> DockerClient:
         raise HostError(
             f"docker cannot be used{where}", details=str(error), hint=_way_out(uri, str(error))
         ) from error
-    except ImportError as error:
-        raise HostError(
-            f"docker cannot be used{where}",
-            details=str(error),
-            hint="docker over SSH needs paramiko: pip install 'pytest-kollalab[ssh]'",
-        ) from error
     return client
 
 
@@ -55,8 +50,10 @@ def endpoint(uri: str) -> str:
 def _at(uri: str, timeout: int) -> DockerClient:
     import docker
 
-    # The user's own ssh, with whatever its configuration says of that host.
-    return docker.DockerClient(timeout=timeout, use_ssh_client=True, **_settings(uri))
+    settings = _settings(uri)
+    if settings["base_url"].startswith("ssh://"):
+        settings = {"base_url": tunnel.opened(settings["base_url"])}
+    return docker.DockerClient(timeout=timeout, **settings)
 
 
 def _settings(uri: str) -> dict[str, Any]:

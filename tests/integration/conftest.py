@@ -81,7 +81,7 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
             "  StrictHostKeyChecking yes\n  BatchMode yes\n"
         )
         client = folder / "ssh"
-        client.write_text(f'#!/bin/sh\nexec ssh -F {folder}/config "$@"\n')
+        client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
         client.chmod(0o700)
 
         def listens() -> bool:

@@ -1,0 +1,54 @@
+"""A docker daemon on another host, at a socket of this one: over the user's own ssh.
+
+The SDK's way over SSH needs paramiko, and with the ssh of the system it waits for answers for good.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+# What docker's own command line runs at the other end.
+THERE = ("docker", "system", "dial-stdio")
+BACKLOG = 64
+
+
+@cache
+def opened(uri: str) -> str:
+    """The URL of a socket that leads to the daemon at `ssh://[user@]host[:port]`.
+
+    It is there for the life of this process, and only its user gets to it. Each connection to it
+    is one of ssh, whose words go where those of this process go.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="kollalab-docker-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "sock"))
+    listener.listen(BACKLOG)
+    threading.Thread(target=_serve, args=(listener, command(uri)), daemon=True).start()
+    return f"unix://{folder}/sock"
+
+
+def command(uri: str) -> list[str]:
+    """What connects standard input and output with the daemon."""
+    parts = urlsplit(uri)
+    words = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
+    words += ["-l", parts.username] if parts.username else []
+    words += ["-p", str(parts.port)] if parts.port else []
+    return [*words, "--", str(parts.hostname), *THERE]
+
+
+def _serve(listener: socket.socket, argv: list[str]) -> None:
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            process = subprocess.Popen(argv, stdin=connection.fileno(), stdout=connection.fileno())
+        # Whoever ends first, the other end of the socket or ssh, ends the other one.
+        threading.Thread(target=process.wait, daemon=True).start()
