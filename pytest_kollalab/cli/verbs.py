@@ -161,8 +161,9 @@ def _show(lab: Lab) -> None:
         for name, addresses in nodes.made.get("nodes", {}).items():
             listed = "  ".join(f"{network} {address}" for network, address in addresses.items())
             click.echo(f"  {name:<13} {listed}")
-        if "uri" in nodes.made:
-            click.echo(f"  machines      {nodes.made['accelerator']} at {nodes.made['uri']}")
+        if nodes.made.get("uri"):
+            kind = nodes.made.get("accelerator", nodes.made["provider"])
+            click.echo(f"  on            {kind} at {nodes.made['uri']}")
     whole = lab.rewind.whole() if nodes is not None else {}
     for save, is_whole in whole.items():
         of = "nodes and cloud" if save.cloud else "nodes"
