@@ -18,6 +18,7 @@ from pytest_kollalab.errors import StageError
 from pytest_kollalab.points import point
 from pytest_kollalab.run import MASK, mask
 
+STRATEGY = Path(__file__).parent / "strategy" / "kollalab_linear.py"
 SHOWN_FAILURES = 3
 # What ansible-runner may take to notice that it should stop, in seconds.
 POLL = 1
@@ -49,6 +50,8 @@ forks = 20
 gathering = smart
 fact_caching_timeout = 0
 interpreter_python = /usr/bin/python3
+strategy = {STRATEGY.stem}
+strategy_plugins = {STRATEGY.parent}
 inject_facts_as_vars = False
 deprecation_warnings = False
 localhost_warning = False
@@ -69,7 +72,7 @@ retries = 2
 class Run:
     """One call of ansible-playbook: which playbooks, which action of Kolla-Ansible, which tags.
 
-    `name` is for files; the text of a run is for people.
+    `name` is for files; the text of a run is for people. `strategy` is Ansible's.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Run:
     playbooks: tuple[str, ...] = ("site.yml",)
     tags: tuple[str, ...] = ()
     skip_tags: tuple[str, ...] = ()
+    strategy: str = STRATEGY.stem
 
     def __str__(self) -> str:
         return f"the deploy of {', '.join(self.tags)}" if self.tags else self.name
@@ -118,7 +122,7 @@ def play(
         with log.open("w", encoding="utf-8") as sink:
             sink.write(f"$ ansible-playbook {shlex.join(words)}\n")
             reader = _Reader(run.name, progress, _Redacted(sink, site.secrets), say)
-            status = _go(site, private, words, reader, stop or threading.Event())
+            status = _go(site, private, words, reader, stop or threading.Event(), run.strategy)
     finally:
         shutil.rmtree(private, ignore_errors=True)
     if status != "successful":
@@ -184,7 +188,12 @@ class _Reader:
 
 
 def _go(
-    site: Site, private: Path, words: Sequence[str], reader: _Reader, stop: threading.Event
+    site: Site,
+    private: Path,
+    words: Sequence[str],
+    reader: _Reader,
+    stop: threading.Event,
+    strategy: str,
 ) -> str:
     import ansible_runner
 
@@ -196,7 +205,7 @@ def _go(
         cmdline=shlex.join(words),
         project_dir=str(site.playbooks),
         fact_cache=str(site.folder / "facts"),
-        envvars=_environment(site),
+        envvars=_environment(site) | {"ANSIBLE_STRATEGY": strategy},
         settings={"pexpect_timeout": POLL, "suppress_output_file": True},
         quiet=True,
         event_handler=reader,

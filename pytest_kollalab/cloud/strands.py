@@ -32,13 +32,10 @@ STRANDS = (
     Strand("messaging", ("cron", "memcached", "rabbitmq")),
     Strand("identity", ("mariadb", "keystone"), after=("common",)),
     Strand("switches", ("openvswitch",), after=("common",)),
+    Strand("compute", ("nova",), after=("identity", "messaging"), when=("enable_nova",)),
     Strand("network", ("neutron",), after=("identity", "messaging", "switches")),
-    Strand(
-        "compute",
-        ("glance", "placement", "nova"),
-        after=("identity", "messaging"),
-        when=("enable_glance", "enable_placement", "enable_nova"),
-    ),
+    Strand("placement", ("placement",), after=("identity",), when=("enable_placement",)),
+    Strand("images", ("glance",), after=("identity",), when=("enable_glance",)),
 )
 
 

@@ -8,6 +8,9 @@ from pytest_kollalab.providers.libvirt_xml import INTERFACES
 
 # Seconds, oslo.messaging's own default.
 PATIENT = 60
+# Seconds. Kolla's 30 are what RabbitMQ's own check takes there, which then never ends.
+CHECK_INTERVAL = 240
+CHECK_TIMEOUT = 120
 
 
 def kolla_globals(*, emulated: bool) -> dict[str, Any]:
@@ -23,4 +26,6 @@ def kolla_globals(*, emulated: bool) -> dict[str, Any]:
     if emulated:
         # An answer may take longer than the time-out of the feature `core`.
         found["kollalab_rpc_timeout"] = PATIENT
+        found["default_container_healthcheck_interval"] = CHECK_INTERVAL
+        found["default_container_healthcheck_timeout"] = CHECK_TIMEOUT
     return found

@@ -273,7 +273,9 @@ class CloudStage(Stage):
         site = self.prepare(work)
         for path in own:
             with self._timed(work, site, f"nodes-{path.stem}") as play:
-                play(_laid(work, site, path, f"nodes-{path.stem}"))
+                # Nothing is known of such nodes: Ansible's own way suits all of them.
+                laid = _laid(work, site, path, f"nodes-{path.stem}")
+                play(dataclasses.replace(laid, strategy="linear"))
         return site
 
     def _precheck(self, work: Work, site: deploy.Site) -> None:

@@ -17,6 +17,8 @@ from pytest_kollalab.points import point
 from pytest_kollalab.run import run
 from pytest_kollalab.state import Record
 
+# Of this project's choice: neither Kolla nor Kolla-Ansible asks for it.
+MITOGEN = "mitogen==0.3.54"
 PROGRAMS = ("ansible-playbook", "kolla-ansible", "kolla-build", "python")
 
 
@@ -36,6 +38,7 @@ class ToolsStage(Stage):
         pins = (self.release.data / "tools.txt").read_bytes()
         return {
             "release": self.release.name,
+            "mitogen": MITOGEN,
             "pins": hashlib.sha256(pins).hexdigest(),
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }
@@ -62,7 +65,7 @@ class ToolsStage(Stage):
             point("tools:venv-made")
             run([python, "-m", "pip", "install", "--quiet", pypi.UV], log_file=work.log)
             run(
-                [venv / "bin" / "uv", "pip", "install", "--python", python, "-r", pins],
+                [venv / "bin" / "uv", "pip", "install", "--python", python, "-r", pins, MITOGEN],
                 env=pypi.configured(python).environment() | {"UV_PYTHON_DOWNLOADS": "never"},
                 log_file=work.log,
                 on_line=lambda _: point("tools:installing"),

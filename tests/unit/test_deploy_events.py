@@ -121,3 +121,6 @@ def test_ansible_cfg_reaches_the_nodes_by_the_labs_own_ssh_config() -> None:
     text = deploy.ansible_cfg(Path("/lab/ssh_config"))
     assert "ssh_args = -F /lab/ssh_config" in text
     assert "pipelining = True" in text
+    assert f"strategy = {deploy.STRATEGY.stem}" in text
+    assert f"strategy_plugins = {deploy.STRATEGY.parent}" in text
+    assert deploy.STRATEGY.is_file()
