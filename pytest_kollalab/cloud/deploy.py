@@ -19,6 +19,9 @@ from pytest_kollalab.points import point
 from pytest_kollalab.run import MASK, mask
 
 STRATEGY = Path(__file__).parent / "strategy" / "kollalab_linear.py"
+# Seconds until Mitogen's Python is up on a node; on a busy emulated one that takes more than
+# Ansible's ten.
+CONNECT_TIMEOUT = 120
 SHOWN_FAILURES = 3
 # What ansible-runner may take to notice that it should stop, in seconds.
 POLL = 1
@@ -47,6 +50,7 @@ def ansible_cfg(ssh_config: Path) -> str:
     return f"""\
 [defaults]
 forks = 20
+timeout = {CONNECT_TIMEOUT}
 gathering = smart
 fact_caching_timeout = 0
 interpreter_python = /usr/bin/python3
