@@ -22,6 +22,11 @@ DEFAULT = "default"
 SCHEMES = ("unix", "ssh", "tcp", "http", "https")
 
 
+def is_endpoint(uri: str) -> bool:
+    """Whether a URI may be docker's: a context, or an endpoint."""
+    return "://" not in uri or urlsplit(uri).scheme in SCHEMES
+
+
 def connect(timeout: int = TIMEOUT, uri: str = "") -> DockerClient:
     """The daemon of a context or endpoint, or the one that the environment names; it has answered.
 
@@ -58,7 +63,7 @@ def _at(uri: str, timeout: int) -> DockerClient:
 
 def _settings(uri: str) -> dict[str, Any]:
     if "://" in uri:
-        if urlsplit(uri).scheme not in SCHEMES:
+        if not is_endpoint(uri):
             raise ConfigError(
                 f"provider_uri: {uri} is no endpoint of docker",
                 details=f"those begin with {', '.join(f'{each}://' for each in SCHEMES)}",

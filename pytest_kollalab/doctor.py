@@ -20,7 +20,7 @@ from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import addresses, capabilities, libvirt_probe
 from pytest_kollalab.providers.docker_host import MEMORY
 from pytest_kollalab.providers.libvirt import EMULATED
-from pytest_kollalab.providers.libvirt_host import Host
+from pytest_kollalab.providers.libvirt_host import Host, uri_of
 from pytest_kollalab.providers.libvirt_storage import Storage
 
 CORES = 2
@@ -267,7 +267,7 @@ def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
             yield Finding(program, "note", found, install(program, system))
         else:
             yield Finding(program, "ok", path)
-    host = Host(options.provider_uri if options.provider == "libvirt" else "")
+    host = Host(uri_of(options))
     troubles = host.problems()
     for trouble in troubles:
         if options.provider == "libvirt":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import socket
 import subprocess
 import threading
 import time
@@ -122,6 +123,11 @@ def become(argv: Sequence[str | Path]) -> NoReturn:
             f"{words[0]} is not installed",
             hint="run ./bootstrap, or install the package that has it",
         ) from error
+
+
+def connect(argv: Sequence[str], end: socket.socket) -> Callable[[], int]:
+    """Start a program that reads from and writes to a socket; returns what waits for its end."""
+    return subprocess.Popen(argv, stdin=end.fileno(), stdout=end.fileno()).wait
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import atexit
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pytest_kollalab.run import connect
 
 # What docker's own command line runs at the other end.
 THERE = ("docker", "system", "dial-stdio")
@@ -48,7 +49,7 @@ def command(uri: str) -> list[str]:
 def _serve(listener: socket.socket, argv: list[str]) -> None:
     while True:
         connection, _ = listener.accept()
-        with connection:
-            process = subprocess.Popen(argv, stdin=connection.fileno(), stdout=connection.fileno())
         # Whoever ends first, the other end of the socket or ssh, ends the other one.
-        threading.Thread(target=process.wait, daemon=True).start()
+        with connection:
+            ended = connect(argv, connection)
+        threading.Thread(target=ended, daemon=True).start()

@@ -10,6 +10,7 @@ from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.garbage import DAY, Item, caches, dead, labs, machines
 from pytest_kollalab.paths import Paths
+from pytest_kollalab.providers.libvirt_host import uri_of
 
 KINDS = (
     "run", "lab", "golden", "leftover", "tools", "images", "store", "layers", "files",
@@ -35,10 +36,9 @@ def find(
     wanted = kinds or KINDS
     old = days * DAY
     client = daemon.connect()
-    on = options.provider if options else ""
-    there = options.provider_uri if options else ""
-    uri = there if on == "libvirt" else ""
-    clients = [client, *([daemon.connect(uri=there)] if there and on == "docker" else [])]
+    asked = options or Options()
+    uri, elsewhere = uri_of(asked), asked.provider == "docker" and asked.provider_uri
+    clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {
         "run": lambda: dead.runs(paths),

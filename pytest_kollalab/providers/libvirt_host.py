@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from pytest_kollalab import state
+from pytest_kollalab import daemon, state
+from pytest_kollalab.config import Options
 from pytest_kollalab.errors import HostError, StageError
 from pytest_kollalab.providers import Problem
 from pytest_kollalab.providers.libvirt_xml import tag_in
@@ -23,6 +24,12 @@ DEFAULT = "qemu:///system"
 # A daemon that answers at all does so within a second; a host that is not there never does.
 TIMEOUT = 10
 KEEPALIVE = (5, 6)
+
+
+def uri_of(options: Options) -> str:
+    """The libvirt that the options name; empty for this host's."""
+    named = options.provider == "libvirt" or not daemon.is_endpoint(options.provider_uri)
+    return options.provider_uri if named else ""
 
 
 def remote(uri: str) -> Remote | None:

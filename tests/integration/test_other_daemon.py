@@ -31,6 +31,9 @@ from tests.integration.docker_lab import Built, left
 pytestmark = pytest.mark.xdist_group("docker-nodes")
 LAB = f"itest-other-{secrets.token_hex(2)}"
 CONTEXT = "other"
+# Its own default bridge: with none it would remove that of the host's daemon. Nothing is on it.
+BRIDGE = f"klt-{secrets.token_hex(2)}"
+BRIDGE_ADDRESS = "192.0.2.1/24"
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +46,10 @@ def other() -> Iterator[docker.DockerClient]:
         argv = ["docker", "context", "create", CONTEXT, "--docker", f"host={socket}"]
         subprocess.run(argv, check=True, capture_output=True)
         argv = ["dockerd", "--host", socket, "--data-root", f"{folder}/data"]
-        argv += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid", "--bridge", "none"]
+        argv += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid", "--bridge", BRIDGE]
         argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
+        subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+        subprocess.run(["ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE], check=True)
         with Path(folder, "log").open("w") as log, subprocess.Popen(argv, stderr=log) as process:
 
             def answers() -> bool | NotYet:
@@ -61,6 +66,7 @@ def other() -> Iterator[docker.DockerClient]:
             finally:
                 process.terminate()
                 process.wait(timeout=60)
+                subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
                 # It leaves the network namespace of the host bound to a name.
                 for bound in folder.glob("exec/netns/*"):
                     subprocess.run(["umount", bound], check=True)
