@@ -91,6 +91,15 @@ def test_a_verb_that_is_stopped_says_how_to_clean_up(
     assert done.stderr.endswith(command)
 
 
+@pytest.fixture
+def usual() -> Iterator[None]:
+    """SIGINT does what it does in Python, whatever it did in the test before."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual")
 def test_a_lab_that_is_not_used_needs_no_end() -> None:
     signals = Signals("ending", "x", used=lambda: False)
     signals.install()
