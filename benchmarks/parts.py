@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.stages import history, last_builds
 from benchmarks.stock import SURE, Stock, build_images, changed
-from pytest_kollalab import daemon, progress
+from pytest_kollalab import daemon, progress, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.features import stock_images
 from pytest_kollalab.lab import Lab
@@ -68,13 +69,21 @@ class Bench:
         """Kolla images of the lab from nothing: as the stage builds them, and as Kolla does."""
         lab = self.lab(NAME)
         made, venv = lab.ensure("images"), Path(lab.ensure("tools")["venv"])
-        conf = lab.paths.cache / "images" / "build" / made["tag"] / "kolla-build.conf"
+        conf = self._conf(lab.paths.cache / "images" / "build" / made["tag"] / "kolla-build.conf")
         names = [name for name in stock_images(lab.features) if name in made["images"]]
         for name, tag, more in (("", "ours", ()), ("stock_", "stock", ("--threads", "8"))):
             seconds = build_images(venv, conf, names, tag, *more)
             self.take(f"{name}image_build_seconds", round(seconds, 1))
         self.ratio("image_build_vs_stock", "image_build_seconds", "stock_image_build_seconds")
         lab.lease.release()
+
+    def _conf(self, built: Path) -> Path:
+        """The configuration that the images were built with, of this checkout if of another."""
+        data = releases.get(Config().release).data
+        text = re.sub(rf"\S+/{re.escape('/'.join(data.parts[-3:]))}", str(data), built.read_text())
+        conf = self.folder / "kolla-build.conf"
+        conf.write_text(text)
+        return conf
 
     def stock(self) -> None:
         """Kolla-Ansible as it is: images to the nodes, deploy, destroy."""
