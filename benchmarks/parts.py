@@ -15,6 +15,7 @@ from benchmarks.stock import SURE, Stock, build_images, changed
 from pytest_kollalab import daemon, progress, releases
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.features import stock_images
+from pytest_kollalab.images.sources import unpack_collections
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.paths import default_paths
 from pytest_kollalab.run import run
@@ -78,9 +79,12 @@ class Bench:
         lab.lease.release()
 
     def _conf(self, built: Path) -> Path:
-        """The configuration that the images were built with, of this checkout if of another."""
-        data = releases.get(Config().release).data
+        """The configuration that the images were built with, with the files of this checkout."""
+        release = releases.get(Config().release)
+        data, cached = release.data, built.parents[2] / "sources"
+        collections = str(unpack_collections(release.sources, cached))
         text = re.sub(rf"\S+/{re.escape('/'.join(data.parts[-3:]))}", str(data), built.read_text())
+        text = re.sub(rf"{re.escape(str(cached))}/collections-\S+", collections, text)
         conf = self.folder / "kolla-build.conf"
         conf.write_text(text)
         return conf
