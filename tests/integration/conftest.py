@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import pytest
 
-from pytest_kollalab import ssh
+from pytest_kollalab import pypi, ssh
+from pytest_kollalab.config import Options
+from pytest_kollalab.images import base, registry
+from pytest_kollalab.paths import default_paths
 from pytest_kollalab.wait import until
 
 HERE = Path(__file__).parent
@@ -96,3 +100,12 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
         daemon.wait(20)
         if not had:
             PRIVILEGES.rmdir()
+
+
+@pytest.fixture(scope="session")
+def registry_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The registry's image, the one that labs on this host use."""
+    client, log = docker.from_env(), tmp_path_factory.mktemp("image") / "log"
+    files, cache = pypi.configured().files(), default_paths().cache / "images"
+    debian = base.ensure(client, "trixie", Options().mirror, files, cache, log)
+    return registry.ensure_image(client, debian, log)

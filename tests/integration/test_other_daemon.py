@@ -12,12 +12,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab import daemon, pypi
-from pytest_kollalab.config import Options
+from pytest_kollalab import daemon
 from pytest_kollalab.errors import HostError
 from pytest_kollalab.garbage import labs
-from pytest_kollalab.images import base, registry
-from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import NODES
 from pytest_kollalab.providers.docker_host import DockerHost
 from pytest_kollalab.providers.docker_spec import resource_name
@@ -73,15 +71,13 @@ def other() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="module")
-def nodes(other: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def nodes(
+    other: docker.DockerClient, registry_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Built]:
     built = Built(tmp_path_factory.mktemp("nodes"), LAB, CONTEXT)
-    files, cache = pypi.configured().files(), default_paths().cache / "images"
-    log, client = built.folder / "images.log", docker.from_env()
-    debian = base.ensure(client, "trixie", Options().mirror, files, cache, log)
     store = built.folder / "store"
     store.mkdir()
-    image = registry.ensure_image(client, debian, log)
-    built.images = {"registry_image": image, "registry_root": str(store)}
+    built.images = {"registry_image": registry_image, "registry_root": str(store)}
     built.create()
     yield built
     built.destroy()
@@ -131,7 +127,7 @@ def test_what_a_lab_without_records_left_there_is_found(
 
 
 def test_a_daemon_is_reached_over_ssh(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Both docker and its SDK call the `ssh` that is found first.
+    # Both docker and the tunnel call the `ssh` that is found first.
     monkeypatch.setenv("PATH", f"{loopback.client.parent}:{os.environ['PATH']}")
     host = DockerHost(f"ssh://root@127.0.0.1:{loopback.port}")
     assert host.client.info()["ID"] == docker.from_env().info()["ID"]

@@ -12,14 +12,14 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab import pypi, state
+from pytest_kollalab import state
 from pytest_kollalab.config import Config, ImagesConfig, Options
 from pytest_kollalab.engine import BUILD, REUSE, Engine
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.garbage import caches
 from pytest_kollalab.garbage.caches import Kept
-from pytest_kollalab.images import base, registry, upstream
-from pytest_kollalab.paths import Paths, default_paths
+from pytest_kollalab.images import registry, upstream
+from pytest_kollalab.paths import Paths
 from pytest_kollalab.run import run
 from pytest_kollalab.stages.pulled import PulledImagesStage
 from pytest_kollalab.wait import NotYet, until
@@ -73,14 +73,9 @@ def client() -> docker.DockerClient:
 
 
 @pytest.fixture(scope="module")
-def image(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The registry's image, the one that labs on this host use."""
-    log = tmp_path_factory.mktemp("image") / "log"
-    files = pypi.configured().files()
-    cache = default_paths().cache / "images"
-    return registry.ensure_image(
-        client, base.ensure(client, "trixie", Options().mirror, files, cache, log), log
-    )
+def image(registry_image: str) -> str:
+    """The registry's image."""
+    return registry_image
 
 
 def push(client: docker.DockerClient, image: str, store: Path, name: str, text: str) -> None:
