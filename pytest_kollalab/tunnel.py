@@ -1,6 +1,7 @@
 """A docker daemon on another host, at a socket of this one: over the user's own ssh.
 
-The SDK's way over SSH needs paramiko, and with the ssh of the system it waits for answers for good.
+The SDK's own way (docker 7.2.0, `transport/sshconn.py`) needs paramiko even where it calls the ssh
+of the system, and then its time-outs hold for no answer.
 """
 
 from __future__ import annotations

@@ -14,9 +14,11 @@ STOCK_IMPORT = "import os\n"
 AS_WANTED = """
 
 def as_wanted(container, state):
+    if state != 'running':
+        return True
     argv = [container['engine'], 'inspect', '--format', '{{.State.Running}}', container['name']]
     look = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return state != 'running' or look.stdout.strip() == b'true'
+    return look.stdout.strip() == b'true'
 """
 
 

@@ -10,7 +10,7 @@ from pytest_kollalab.config import Config, Options, nearest
 from pytest_kollalab.errors import ConfigError
 from pytest_kollalab.garbage import DAY, Item, caches, dead, labs, machines
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers.libvirt_host import uri_of
+from pytest_kollalab.providers import docker_host, libvirt_host
 
 KINDS = (
     "run", "lab", "golden", "leftover", "tools", "images", "store", "layers", "files",
@@ -37,7 +37,7 @@ def find(
     old = days * DAY
     client = daemon.connect()
     asked = options or Options()
-    uri, elsewhere = uri_of(asked), asked.provider == "docker" and asked.provider_uri
+    uri, elsewhere = libvirt_host.uri_of(asked), docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {

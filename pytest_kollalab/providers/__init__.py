@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_kollalab import daemon, state
+from pytest_kollalab import state
 from pytest_kollalab.config import PROVIDERS, NodesConfig, Options, nearest
 from pytest_kollalab.errors import ConfigError, HostError
 from pytest_kollalab.paths import Paths
@@ -192,10 +192,9 @@ def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None =
         return others[options.provider](options, paths)
     if options.provider in ("auto", "docker"):
         from pytest_kollalab.providers.docker import DockerProvider
+        from pytest_kollalab.providers.docker_host import uri_of
 
-        # Who has not said which provider is meant has a URI for the one that it is of.
-        named = options.provider == "docker" or daemon.is_endpoint(options.provider_uri)
-        return DockerProvider(options.provider_uri if named else "", options.mirror, paths)
+        return DockerProvider(uri_of(options), options.mirror, paths)
     from pytest_kollalab.providers.libvirt import LibvirtProvider
 
     return LibvirtProvider(options.provider_uri, options.mirror, paths)

@@ -67,7 +67,6 @@ class DockerProvider:
         self.can_keep = not self.host.uri
         self.mirror = mirror
         self.paths = paths
-        self._registries: dict[Subnet, str] = {}
 
     @property
     def client(self) -> DockerClient:
@@ -100,22 +99,24 @@ class DockerProvider:
         return self._make(
             spec,
             undo,
-            lambda subnets: [partial(self._make_node, spec, node, subnets) for node in spec.names],
+            lambda subnets, registry: [
+                partial(self._make_node, spec, node, subnets, registry) for node in spec.names
+            ],
         )
 
     def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
         """Make networks, then the nodes from the other lab's files, and the registry."""
 
-        def nodes(subnets: Mapping[str, Subnet]) -> list[Task]:
-            moves = addresses.between(origin.made, self._describe(spec, subnets))
-            contents = {node: self._files(spec, node, subnets) for node in spec.names}
+        def nodes(subnets: Mapping[str, Subnet], registry: str) -> list[Task]:
+            moves = addresses.between(origin.made, self._describe(spec, subnets, registry))
+            contents = {node: self._files(spec, node, subnets, registry) for node in spec.names}
             contents[CONTROLLER] |= origin.files(moves)
             return [partial(docker_clone.clone, self._saves, origin, spec.tag, contents, moves)]
 
         return self._make(spec, undo, nodes)
 
     def _make(
-        self, spec: Spec, undo: ExitStack, nodes: Callable[[Mapping[str, Subnet]], list[Task]]
+        self, spec: Spec, undo: ExitStack, nodes: Callable[[Mapping[str, Subnet], str], list[Task]]
     ) -> dict[str, Any]:
         """Make networks; then what makes the nodes on them, and the registry, at once."""
         tag = spec.tag
@@ -125,17 +126,19 @@ class DockerProvider:
         image = docker_node_image.reference(spec.nodes.suite)
         subnets = docker_networks.make(self.client, tag, spec.names, self.host.in_use())
         point("nodes:networks-made")
-        tasks = nodes(subnets)
+        # Once: where it is elsewhere than on these networks, each look finds another free port.
+        registry = self._registry(subnets)
+        tasks = nodes(subnets, registry)
         if spec.registry is not None:
-            tasks.append(partial(self._make_registry, tag, spec.registry, subnets))
+            tasks.append(partial(self._make_registry, tag, spec.registry, subnets, registry))
         tasks.append(partial(docker_networks.fill_in_checksums, self.client, tag, image))
         with ThreadPoolExecutor() as pool:
             jobs = [pool.submit(task) for task in tasks]
         for job in jobs:
             job.result()
-        return self._describe(spec, subnets)
+        return self._describe(spec, subnets, registry)
 
-    def _describe(self, spec: Spec, subnets: Mapping[str, Subnet]) -> dict[str, Any]:
+    def _describe(self, spec: Spec, subnets: Mapping[str, Subnet], registry: str) -> dict[str, Any]:
         return {
             "provider": self.name,
             "uri": self.host.uri,
@@ -153,14 +156,13 @@ class DockerProvider:
                 }
                 for network, subnet in subnets.items()
             },
-            "registry": self._registry(subnets) if spec.registry is not None else "",
+            "registry": registry if spec.registry is not None else "",
         }
 
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
         """Name what is missing or does not run."""
-        wanted = list(made["nodes"])
-        if made["registry"] and not self.host.uri:
-            wanted.append(REGISTRY)
+        with_registry = made["registry"] and not self.host.uri
+        wanted = [*made["nodes"], *([REGISTRY] if with_registry else [])]
         running = {
             each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
         }
@@ -275,23 +277,20 @@ class DockerProvider:
         image = str(self._owned.images(tag.lab, docker_saves.SAVE)[0]["Id"])
         docker_networks.make_at(self.client, tag, subnets, self.host.in_use())
         docker_networks.fill_in_checksums(self.client, tag, image)
-        self._make_registry(tag, registry, subnets)
+        self._make_registry(tag, registry, subnets, self._registry(subnets))
 
     def _files(
-        self, spec: Spec, node: str, subnets: Mapping[str, Subnet]
+        self, spec: Spec, node: str, subnets: Mapping[str, Subnet], registry: str
     ) -> dict[str, tuple[str, int]]:
         return docker_spec.node_files(
-            node, subnets, spec.authorized_key, spec.host_keys[node], self._registry(subnets)
+            node, subnets, spec.authorized_key, spec.host_keys[node], registry
         )
 
     def _registry(self, subnets: Mapping[str, Subnet]) -> str:
         """Where nodes on these networks find the registry."""
         if not self.host.uri:
             return docker_spec.registry_address(subnets)
-        provisioning = subnets["provisioning"]
-        if provisioning not in self._registries:
-            self._registries[provisioning] = host_registry.address(self.host.remote, provisioning)
-        return self._registries[provisioning]
+        return host_registry.address(self.host.remote, subnets["provisioning"])
 
     @property
     def _owned(self) -> Owned:
@@ -347,12 +346,14 @@ class DockerProvider:
                 hint="remove or rename them with docker, or give the lab another --kollalab-name",
             )
 
-    def _make_node(self, spec: Spec, node: str, subnets: Mapping[str, Subnet]) -> None:
+    def _make_node(
+        self, spec: Spec, node: str, subnets: Mapping[str, Subnet], registry: str
+    ) -> None:
         from docker.errors import APIError
 
         lab, labels = spec.tag.lab, spec.tag.labels()
         api: Any = self.client.api
-        contents = self._files(spec, node, subnets)
+        contents = self._files(spec, node, subnets, registry)
         image = docker_node_image.reference(spec.nodes.suite)
         missing = self.host.missing_capabilities()
         shared = spec.images if spec.registry is not None else None
@@ -362,7 +363,7 @@ class DockerProvider:
             api.create_volume(docker_spec.own_volume(lab, node), labels=labels)
             point("nodes:volume-made")
             if shared:
-                docker_layers.fill(self.client, spec, shared, node, self._registry(subnets))
+                docker_layers.fill(self.client, spec, shared, node, registry)
             container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
             point("nodes:container-made")
             api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))
@@ -378,12 +379,14 @@ class DockerProvider:
         except APIError as error:
             raise cannot_make(node, error) from error
 
-    def _make_registry(self, tag: Tag, registry: Registry, subnets: Mapping[str, Subnet]) -> None:
+    def _make_registry(
+        self, tag: Tag, registry: Registry, subnets: Mapping[str, Subnet], where: str
+    ) -> None:
         from docker.errors import APIError
 
         if self.host.uri:
             # Its images are on this host, and so is it.
-            return host_registry.make(tag, registry, self._registry(subnets))
+            return host_registry.make(tag, registry, where)
         lab = tag.lab
         api: Any = self.client.api
         body = docker_spec.registry_config(

@@ -8,9 +8,10 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pytest_kollalab import daemon
+from pytest_kollalab.config import Options
 from pytest_kollalab.errors import HostError
 from pytest_kollalab.providers import Problem, addresses, capabilities, docker_node_image
 from pytest_kollalab.providers.remote import Remote, is_here
@@ -25,6 +26,14 @@ BREAK = "\n--\n"
 LOOK = "; echo; echo --; ".join(
     ["cat /proc/1/status", "ip -j -4 route show table all", "ip -j -4 address"]
 )
+
+
+def uri_of(options: Options) -> str:
+    """The context or endpoint of docker that the options name; empty for the environment's."""
+    uri = options.provider_uri
+    # Who has not said which provider is meant has a URI for the one that it is of.
+    named = options.provider == "docker" or (options.provider == "auto" and daemon.is_endpoint(uri))
+    return uri if named and uri != daemon.DEFAULT else ""
 
 
 class DockerHost:
@@ -50,10 +59,15 @@ class DockerHost:
         return ("docker", "--host" if "://" in self.uri else "--context", self.uri)
 
     @cached_property
+    def endpoint(self) -> SplitResult:
+        """The parts of the URL of the daemon; all empty for the environment's."""
+        return urlsplit(daemon.endpoint(self.uri) if self.uri else "")
+
+    @cached_property
     def remote(self) -> Remote | None:
         """Where the endpoint leads; None for this host, by whatever name."""
-        parts = urlsplit(daemon.endpoint(self.uri)) if self.uri else None
-        if parts is None or not parts.hostname or is_here(parts.hostname):
+        parts = self.endpoint
+        if not parts.hostname or is_here(parts.hostname):
             return None
         user = f"{parts.username}@" if parts.username else ""
         return Remote(f"{user}{parts.hostname}", parts.port if parts.scheme == "ssh" else None)
@@ -61,9 +75,7 @@ class DockerHost:
     @property
     def jump(self) -> str:
         """The ProxyCommand by which SSH reaches the nodes; empty where there is a route."""
-        if self.remote is None or urlsplit(daemon.endpoint(self.uri)).scheme != "ssh":
-            return ""
-        return self.remote.proxy
+        return self.remote.proxy if self.remote and self.endpoint.scheme == "ssh" else ""
 
     def problems(self) -> list[Problem]:
         """What the hosts lack, every problem at once."""
