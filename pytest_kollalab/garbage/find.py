@@ -52,7 +52,9 @@ def find(
         "store": lambda: caches.stored(client, paths, used, old),
         "layers": lambda: caches.layers(client, used, old),
         "files": lambda: chain(
-            caches.files(paths, used, old), machines.bases(paths, config, uri, old)
+            caches.files(paths, used, old),
+            machines.bases(paths, config, uri, old),
+            machines.probes(uri),
         ),
     }
     return [item for kind in KINDS if kind in wanted for item in searches[kind]()]

@@ -11,11 +11,18 @@ from pytest_kollalab.config import Config
 from pytest_kollalab.garbage import Item, is_held, size_of
 from pytest_kollalab.garbage.labs import owner
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import libvirt_image, libvirt_machines, libvirt_networks
+from pytest_kollalab.providers import (
+    libvirt_image,
+    libvirt_machines,
+    libvirt_networks,
+    libvirt_probe,
+)
 from pytest_kollalab.providers.libvirt_host import Host
 from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
 
 BASE = "base-"
+# Many times what a probe takes.
+PROBE_AGE = 600.0
 
 
 def leftovers(paths: Paths, uri: str) -> Iterator[Item]:
@@ -73,6 +80,20 @@ def bases(paths: Paths, config: Config, uri: str, older_than: float) -> Iterator
                 storage.size_of(name),
                 functools.partial(_remove, storage, name),
             )
+
+
+def probes(uri: str) -> Iterator[Item]:
+    """Disks of probes that were killed; their guests went with the connection."""
+    host = Host(uri)
+    if host.problems():
+        return
+    storage = Storage(host)
+    for name in storage.names():
+        age = storage.age_of(name) if name.startswith(libvirt_probe.PREFIX) else 0.0
+        if age >= PROBE_AGE:
+            why = f"the disk of a probe at {host.uri} that was killed"
+            remove = functools.partial(storage.remove, name)
+            yield Item("files", name, why, age, storage.size_of(name), remove)
 
 
 def _destroy(host: Host, lab: str) -> None:

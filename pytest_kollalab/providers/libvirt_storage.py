@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -117,6 +118,14 @@ class Storage:
         """The bytes that a volume takes; 0 when it is not there."""
         volume = self.volume(name)
         return int(volume.info()[2]) if volume is not None else 0
+
+    def age_of(self, name: str) -> float:
+        """The seconds since a volume was written last; 0 when it is not there."""
+        volume = self.volume(name)
+        if volume is None:
+            return 0.0
+        written = libvirt_xml.value_in(volume.XMLDesc(), "target/timestamps/mtime")
+        return time.time() - float(written)
 
     def base_of(self, name: str) -> str:
         """The name of the volume that a disk stands on; empty when it stands on its own."""

@@ -147,15 +147,49 @@ def test_a_daemon_that_is_not_there_is_a_message() -> None:
     assert "bootstrap" in problem.fix
 
 
+class Watched(Storage):
+    """Storage that knows what was brought to it."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.uploaded: list[str] = []
+
+    def upload(self, name: str, source: Path, form: str, *, secret: bool = False) -> str:
+        self.uploaded.append(name)
+        return super().upload(name, source, form, secret=secret)
+
+
 def test_the_probe_runs_a_guest_and_leaves_nothing(tmp_path: Path) -> None:
     host = Host("")
-    storage = Storage(host)
+    storage = Watched(host)
     # Emulation runs everywhere; whether KVM does is what the probe is there to find out.
     assert libvirt_probe.run_guest(host, storage, "qemu", tmp_path) is None
     verdicts = [libvirt_probe.kvm_trouble(host, storage, tmp_path) for _ in range(2)]
     assert verdicts[0] == verdicts[1]
-    names = [domain.name() for domain in host.connection.listAllDomains()]
-    assert not [name for name in (*names, *storage.names()) if "kollalab-probe-" in name]
+    # A doctor that another test runs has a guest of its own meanwhile, of another name.
+    assert storage.uploaded
+    assert all(name.startswith(libvirt_probe.PREFIX) for name in storage.uploaded)
+    names = {domain.name() for domain in host.connection.listAllDomains()}
+    assert not (names | set(storage.names())) & set(storage.uploaded)
+
+
+def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(Host(""))
+    name = f"{libvirt_probe.PREFIX}{secrets.token_hex(4)}"
+    (tmp_path / "disk").write_bytes(b"x")
+    storage.upload(name, tmp_path / "disk", "raw")
+    try:
+        assert 0.0 <= storage.age_of(name) < 60.0
+        assert not [item for item in machines.probes("") if item.what == name]
+        monkeypatch.setattr(machines, "PROBE_AGE", 0.0)
+        [item] = [item for item in machines.probes("") if item.what == name]
+        assert "was killed" in item.why
+        item.remove()
+        assert name not in storage.names()
+    finally:
+        storage.remove(name)
 
 
 def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
