@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 import time
@@ -12,13 +11,13 @@ from pathlib import Path
 
 from benchmarks.stages import history, last_builds
 from benchmarks.stock import SURE, Stock, build_images, changed
-from pytest_kollalab import daemon, progress, releases
+from pytest_kollalab import daemon, progress
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.features import stock_images
-from pytest_kollalab.images.sources import unpack_collections
 from pytest_kollalab.lab import Lab
 from pytest_kollalab.paths import default_paths
 from pytest_kollalab.run import run
+from pytest_kollalab.stages.images import ImagesStage
 from pytest_kollalab.stages.nodes import NodesStage
 from pytest_kollalab.stages.saves import GOLDEN
 
@@ -70,24 +69,17 @@ class Bench:
         """Kolla images of the lab from nothing: as the stage builds them, and as Kolla does."""
         lab = self.lab(NAME)
         made, venv = lab.ensure("images"), Path(lab.ensure("tools")["venv"])
-        conf = self._conf(lab.paths.cache / "images" / "build" / made["tag"] / "kolla-build.conf")
+        stage = lab.engine.stages["images"]
+        assert isinstance(stage, ImagesStage)
+        rendered = stage.rendered()
+        assert rendered is not None
         names = [name for name in stock_images(lab.features) if name in made["images"]]
+        conf = stage.configure(venv, rendered, names, self.folder, self.folder / "sources.log")
         for name, tag, more in (("", "ours", ()), ("stock_", "stock", ("--threads", "8"))):
             seconds = build_images(venv, conf, names, tag, *more)
             self.take(f"{name}image_build_seconds", round(seconds, 1))
         self.ratio("image_build_vs_stock", "image_build_seconds", "stock_image_build_seconds")
         lab.lease.release()
-
-    def _conf(self, built: Path) -> Path:
-        """The configuration that the images were built with, with the files of this checkout."""
-        release = releases.get(Config().release)
-        data, cached = release.data, built.parents[2] / "sources"
-        collections = str(unpack_collections(release.sources, cached))
-        text = re.sub(rf"\S+/{re.escape('/'.join(data.parts[-3:]))}", str(data), built.read_text())
-        text = re.sub(rf"{re.escape(str(cached))}/collections-\S+", collections, text)
-        conf = self.folder / "kolla-build.conf"
-        conf.write_text(text)
-        return conf
 
     def stock(self) -> None:
         """Kolla-Ansible as it is: images to the nodes, deploy, destroy."""

@@ -119,12 +119,13 @@ class Options:
     """How this run behaves. Nothing here enters a key.
 
     `mirror` is the Debian mirror that images and nodes are made from; `threads` is how many Kolla
-    images are built at once (0: one per core). `artifacts` is the folder for what is collected
-    when a test fails; a relative one counts from where pytest was started. `cloud` is the name of
-    an existing cloud that is used instead of a lab. `registry_ca` is a file with the certificate
-    authorities of the registry that images are pulled from. `provider_uri` says which libvirt
-    (default: qemu:///system) or docker (a context or an endpoint; default: the environment's) makes
-    the nodes. `golden` says what becomes of a lab's state right after
+    images are built at once (0: as many as Kolla does). `artifacts` is the folder for what is
+    collected when a test fails; a relative one counts from where pytest was started. `cloud` is the
+    name of an existing cloud that is used instead of a lab. `registry_ca` is a file with the
+    certificate authorities of the registry that images are pulled from. `provider_uri` says which
+    libvirt (default: qemu:///system) or docker (a context or an endpoint; default: the
+    environment's) makes the nodes.
+    `golden` says what becomes of a lab's state right after
     its deploy: none is saved, it goes with the lab, or (keep) the next lab starts from it.
     `labs` is how many labs the workers of pytest-xdist have between them, `clone_of` the lab whose
     golden state this one is made from. `hosts` are URIs of libvirt, or contexts of

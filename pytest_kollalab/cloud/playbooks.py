@@ -1,10 +1,15 @@
-"""Kolla-Ansible's playbooks as a lab runs them: the stock ones, but for one wait."""
+"""Kolla-Ansible's playbooks as a lab runs them: the stock ones, but for a wait and a way."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pytest_kollalab.cloud import toolbox
+
+MODULE = Path("library", "kolla_toolbox.py")
+CLIENT = Path("module_utils", "kollalab_toolbox.py")
 POLLED = Path("module_utils", "kolla_systemd_worker.py")
 STOCK_DELAY = "delay = 5\n"
 SHORT_DELAY = "delay = 0.2\n"
@@ -30,21 +35,31 @@ def mirror(stock: Path, folder: Path) -> Path:
     seconds later: a minute and a half of a deploy is spent so. It is shorter here. But a unit
     runs as soon as the client of docker does, so it is those five seconds that let the container
     start before the next task wants something of it; here the container is looked at as well.
-    A release that spells it otherwise is left as it is.
+    And what is run in Kolla's toolbox is run by a process that waits for it there (`toolbox`).
+    A release that spells either otherwise is left as it is.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    changed = {POLLED: patient, MODULE: toolbox.quick}
     for entry in stock.iterdir():
-        if entry.name != POLLED.parent.name:
-            (folder / entry.name).symlink_to(entry)
-    (folder / POLLED.parent).mkdir()
-    for entry in (stock / POLLED.parent).iterdir():
-        if entry.name == POLLED.name:
-            text = entry.read_text(encoding="utf-8")
-            (folder / POLLED).write_text(patient(text), encoding="utf-8")
-        elif entry.name != "__pycache__":
-            (folder / POLLED.parent / entry.name).symlink_to(entry)
+        name = entry.name
+        files = {path.name: change for path, change in changed.items() if path.parts[0] == name}
+        if files:
+            _changed(entry, folder / name, files)
+        else:
+            (folder / name).symlink_to(entry)
+    (folder / CLIENT).write_text(toolbox.client_text(), encoding="utf-8")
     return folder
+
+
+def _changed(stock: Path, folder: Path, files: Mapping[str, Callable[[str], str]]) -> None:
+    folder.mkdir()
+    for entry in stock.iterdir():
+        if change := files.get(entry.name):
+            text = change(entry.read_text(encoding="utf-8"))
+            (folder / entry.name).write_text(text, encoding="utf-8")
+        elif entry.name != "__pycache__":
+            (folder / entry.name).symlink_to(entry)
 
 
 def patient(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,7 +71,7 @@ class ImagesStage(Stage):
 
     def room(self) -> dict[str, int]:
         """What docker and the store lack of the images."""
-        known = render.recall(self.release, self._universe(), self._rendered())
+        known = self.rendered()
         tags = dict.fromkeys(self.names, known.tag if known is not None else "")
         for folder in self.folders:
             tags |= dict.fromkeys(folder.names, folder.tag(known.tag) if known is not None else "")
@@ -138,7 +137,7 @@ class ImagesStage(Stage):
 
     def destroy(self, work: Work) -> None:
         """Remove the images of this recipe from docker and from the store, and forget their tag."""
-        known = render.recall(self.release, self._universe(), self._rendered())
+        known = self.rendered()
         if known is None:
             return
         client = daemon.connect()
@@ -161,7 +160,7 @@ class ImagesStage(Stage):
 
         Reads files only.
         """
-        known = render.recall(self.release, self._universe(), self._rendered())
+        known = self.rendered()
         return known is not None and not self._lacking(folder, known.tag)
 
     def _check_names(self, venv: Path) -> None:
@@ -204,24 +203,23 @@ class ImagesStage(Stage):
                 file.fetch(Path(laid))
             self._build(work, venv, mine, folder.names, client, folder.path, Path(laid))
 
-    def _build(
+    def configure(
         self,
-        work: Work,
         venv: Path,
         rendered: render.Rendered,
         names: Sequence[str],
-        client: DockerClient,
-        *overlays: Path,
-    ) -> None:
+        place: Path,
+        log: Path,
+        overlays: Sequence[Path] = (),
+    ) -> Path:
+        """Fetch the sources of images and of their parents; writes kolla-build.conf into `place`.
+
+        `overlays` are folders of templates that are laid over Kolla's and ours. Returns the file.
+        """
         folder = self.cache / "sources"
-        all_names = render.with_parents(names, rendered.parents)
-        needed = sources.needed(self.release.sources, all_names)
-        work.say("the sources")
-        sources.download(needed, venv / "bin" / "python", folder, work.log)
-        collections = sources.unpack_collections(needed, folder)
+        needed = sources.needed(self.release.sources, render.with_parents(names, rendered.parents))
+        sources.download(needed, venv / "bin" / "python", folder, log)
         told = golang.argument(golang.settings())
-        place = self.cache / "build" / rendered.tag
-        conf = place / "kolla-build.conf"
         text = render.configuration(
             self.release,
             tag=rendered.tag,
@@ -232,17 +230,36 @@ class ImagesStage(Stage):
                 *overlays,
             ],
             sources=folder,
-            collections=collections,
+            collections=sources.unpack_collections(needed, folder),
             extra={
-                "threads": str(self.threads or os.cpu_count() or 1),
+                **({"threads": str(self.threads)} if self.threads else {}),
                 **({"build_args": f"{golang.ARGUMENT}:{told}".replace("$", "$$")} if told else {}),
             },
         )
+        conf = place / "kolla-build.conf"
         write(conf, text)
-        total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in all_names)
+        return conf
+
+    def _build(
+        self,
+        work: Work,
+        venv: Path,
+        rendered: render.Rendered,
+        names: Sequence[str],
+        client: DockerClient,
+        *overlays: Path,
+    ) -> None:
+        work.say("the sources")
+        place = self.cache / "build" / rendered.tag
+        conf = self.configure(venv, rendered, names, place, work.log, overlays)
+        wanted = render.with_parents(names, rendered.parents)
+        total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in wanted)
         logs = work.log.parent / "images" / rendered.tag
-        place = place / "work"
-        build.build(venv, conf, names, total, logs, place, work.log, work.say, work.step)
+        build.build(venv, conf, names, total, logs, place / "work", work.log, work.say, work.step)
+
+    def rendered(self) -> render.Rendered | None:
+        """What the recipe rendered to the last time, if it ever did."""
+        return render.recall(self.release, self._universe(), self._rendered())
 
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""

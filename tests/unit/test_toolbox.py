@@ -1,0 +1,244 @@
+"""Modules in Kolla's toolbox: what asks, and what answers, with modules that need no cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_kollalab.cloud import playbooks, toolbox
+from pytest_kollalab.cloud.toolbox import client, server
+from pytest_kollalab.wait import until
+
+STOCK = f"""\
+def main():
+    module = create_ansible_module()
+{toolbox.STOCK_CALL}
+"""
+BASIC = "_ANSIBLE_ARGS = None\n_ANSIBLE_PROFILE = None\n"
+# As modules of Ansible are: they read their arguments from there, write JSON and exit.
+MODULE = """\
+import json, os, subprocess, sys
+from ansible.module_utils import basic
+args = json.loads(basic._ANSIBLE_ARGS)["ANSIBLE_MODULE_ARGS"]
+print("something else")
+done = subprocess.run(["true"]).returncode
+told = {"args": args, "profile": basic._ANSIBLE_PROFILE, "uid": os.getuid(), "pid": os.getpid()}
+print(json.dumps({**told, "home": os.environ["HOME"], "child": done, "main": __name__}))
+sys.exit(0)
+"""
+ME = pwd.getpwuid(os.getuid())
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder of collections, and an Ansible to go with it."""
+    files = {
+        "ansible/__init__.py": "",
+        "ansible/release.py": "__version__ = '2'\n",
+        "ansible/module_utils/__init__.py": "",
+        "ansible/module_utils/basic.py": BASIC,
+        "ansible/modules/__init__.py": "",
+        "ansible/modules/uri.py": "",
+        "ansible_collections/one/two/plugins/modules/tell.py": MODULE,
+        "ansible_collections/one/two/plugins/modules/broken.py": "raise ValueError('no planet')\n",
+        "ansible_collections/one/two/plugins/modules/uri.py": "",
+        "ansible_collections/one/two/plugins/modules/twice.py": "",
+        "ansible_collections/one/more/plugins/modules/twice.py": "",
+        "ansible_collections/one/two/plugins/modules/acts.py": "",
+        "ansible_collections/one/two/plugins/action/acts.py": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("one.two.tell", "ansible_collections.one.two.plugins.modules.tell"),
+        ("tell", "ansible_collections.one.two.plugins.modules.tell"),
+        ("one.two.uri", "ansible_collections.one.two.plugins.modules.uri"),
+        ("uri", None),
+        ("twice", None),
+        ("acts", None),
+        ("one.two.acts", None),
+        ("ansible.builtin.uri", None),
+        ("nowhere", None),
+        ("two.tell", None),
+    ],
+)
+def test_only_what_is_a_module_alone_is_found(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, name: str, found: str | None
+) -> None:
+    monkeypatch.setattr(server, "COLLECTIONS", tree)
+    monkeypatch.setattr(server, "builtin", lambda last: last == "uri")
+    assert server.find(name) == found
+
+
+@pytest.fixture
+def listening(tree: Path) -> Iterator[Path]:
+    """The socket of a server for that folder, which runs."""
+    text = Path(server.__file__).read_text(encoding="utf-8")
+    file, path = tree / "server.py", tree / "s"
+    file.write_text(text.replace("/usr/share/ansible/collections", str(tree)))
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    process = subprocess.Popen([sys.executable, file, path], env=environment)
+    try:
+        until("the server listens", path.exists, timeout=30, interval=0.05)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(path: Path, name: str, **more: Any) -> dict[str, Any] | None:
+    asked = {"name": name, "args": {}, "user": ME.pw_name, "check_mode": False, "diff": False}
+    with socket.socket(socket.AF_UNIX) as made:
+        made.connect(str(path))
+        made.sendall(json.dumps(asked | more).encode() + b"\n")
+        return client.answer_in(b"".join(iter(lambda: made.recv(65536), b"")).decode())
+
+
+def test_a_module_runs_as_ansible_runs_it(listening: Path) -> None:
+    said = ask(listening, "tell", args={"name": "x", "deep": [1, {"a": None}]}, check_mode=True)
+    assert said is not None
+    args = said["args"]
+    assert args["name"] == "x"
+    assert args["deep"] == [1, {"a": None}]
+    assert args["_ansible_check_mode"] is True
+    assert args["_ansible_diff"] is False
+    assert said["profile"] == "legacy"
+    assert said["main"] == "__main__"
+    assert said["uid"] == os.getuid()
+    assert said["home"] == ME.pw_dir
+    assert said["child"] == 0
+
+
+def test_each_module_has_a_process_of_its_own(listening: Path) -> None:
+    first, second = ask(listening, "tell"), ask(listening, "one.two.tell")
+    assert first is not None
+    assert second is not None
+    assert first["pid"] != second["pid"]
+
+
+def test_a_module_that_breaks_is_a_failure_and_the_next_one_runs(listening: Path) -> None:
+    said = ask(listening, "broken")
+    assert said is not None
+    assert said["failed"] is True
+    assert "no planet" in said["msg"]
+    assert (ask(listening, "tell") or {})["child"] == 0
+
+
+def test_what_is_not_there_goes_the_stock_way(listening: Path) -> None:
+    assert ask(listening, "nowhere") is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
+def test_a_module_runs_as_the_user_that_is_asked_for(listening: Path) -> None:
+    # Not below a folder that only root may enter.
+    listening.parent.chmod(0o755)
+    for parent in listening.parents:
+        if parent.name.startswith("pytest-"):
+            parent.chmod(0o755)
+    said = ask(listening, "tell", user="nobody")
+    assert said is not None
+    assert said["uid"] == pwd.getpwnam("nobody").pw_uid
+
+
+def test_the_socket_is_for_its_owner_only(listening: Path) -> None:
+    assert listening.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_that_nobody_asks_ends(tree: Path) -> None:
+    text = Path(server.__file__).read_text(encoding="utf-8").replace("IDLE = 40", "IDLE = 0.1")
+    (tree / "server.py").write_text(text)
+    done = subprocess.run([sys.executable, tree / "server.py", tree / "s"], timeout=60, check=False)
+    assert done.returncode == 0
+    assert not (tree / "s").exists()
+
+
+ASKED: dict[str, Any] = {
+    "container_engine": "docker",
+    "module_name": "openstack.cloud.project",
+    "module_args": {"name": "x"},
+    "module_extra_vars": {},
+    "user": None,
+    "timeout": 180,
+}
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"container_engine": "podman"},
+        {"module_extra_vars": {"a": 1}},
+        {"module_args": {"name": "{{ a }}"}},
+        {"module_args": {"name": {"a": "{% if b %}"}}},
+    ],
+)
+def test_what_the_server_cannot_do_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, differs: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(client, "connect", lambda: pytest.fail("asked"))
+    assert client.ask(ASKED | differs, False, False) is None
+
+
+def test_where_there_is_no_server_the_stock_way_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "DOCKER", str(tmp_path / "nowhere"))
+    assert client.ask(ASKED, False, False) is None
+
+
+def test_what_has_begun_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    monkeypatch.setattr(client, "connect", lambda: ours)
+    said = client.ask(ASKED, False, False)
+    assert said is not None
+    assert said["failed"] is True
+
+
+def test_the_last_json_is_the_answer() -> None:
+    said = 'a\n{"a": 1}\n{not json\n{"changed": true, "deprecations": [{"event": {}}]}\nbye\n'
+    assert client.answer_in(said) == {"changed": True}
+
+
+def test_the_stock_module_asks_first() -> None:
+    text = toolbox.quick(STOCK)
+    assert text.index("kollalab_toolbox") < text.index(toolbox.STOCK_CALL)
+    compile(text, "kolla_toolbox", "exec")
+
+
+def test_another_spelling_of_it_is_left_alone() -> None:
+    text = STOCK.replace("container_errors", "errors")
+    assert toolbox.quick(text) == text
+
+
+def test_the_client_has_the_server_in_it(tmp_path: Path) -> None:
+    made: dict[str, Any] = {}
+    exec(toolbox.client_text(), made)
+    assert made["SERVER"] == Path(server.__file__).read_text(encoding="utf-8")
+    assert made["NAME"].startswith("kollalab-")
+
+
+def test_the_mirrored_playbooks_have_both(tmp_path: Path) -> None:
+    stock = tmp_path / "stock"
+    for name, text in ((playbooks.MODULE, STOCK), (playbooks.POLLED, "")):
+        (stock / name).parent.mkdir(parents=True)
+        (stock / name).write_text(text)
+    made = playbooks.mirror(stock, tmp_path / "made")
+    assert "kollalab_toolbox" in (made / playbooks.MODULE).read_text()
+    assert (made / playbooks.CLIENT).read_text() == toolbox.client_text()
+    assert (stock / playbooks.MODULE).read_text() == STOCK
