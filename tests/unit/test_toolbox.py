@@ -144,6 +144,19 @@ def test_what_is_not_there_goes_the_stock_way(listening: Path) -> None:
     assert ask(listening, "nowhere") is None
 
 
+def test_somebody_else_has_libraries_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LIBRARIES", ("xml.dom", "colorsys"))
+    for name in ("xml.dom", "xml.dom.minidom", "colorsys", "json"):
+        __import__(name)
+    known = dict(sys.modules)
+    try:
+        server.forget()
+        assert not {"xml", "xml.dom", "xml.dom.minidom", "colorsys"} & set(sys.modules)
+        assert "json" in sys.modules
+    finally:
+        sys.modules.update(known)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
 def test_a_module_runs_as_the_user_that_is_asked_for(listening: Path) -> None:
     # Not below a folder that only root may enter.

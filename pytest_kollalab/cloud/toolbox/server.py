@@ -32,6 +32,8 @@ LIBRARIES = (
     "openstack.identity.v3._proxy",
     "pymysql",
 )
+# Whose modules they are; some libraries find out where their files are when they are imported.
+USER = "ansible"
 IDLE = 40
 
 
@@ -39,6 +41,8 @@ def main(path: str) -> None:
     """Serve at `path` until it is quiet."""
     began = time.monotonic()
     sys.path.append(str(COLLECTIONS))
+    with contextlib.suppress(KeyError):
+        os.environ["HOME"] = pwd.getpwnam(USER).pw_dir
     for name in LIBRARIES:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
@@ -81,10 +85,19 @@ def answer(connection: socket.socket) -> None:
         source = connection.fileno() if flags is None else os.open(os.devnull, flags)
         os.dup2(source, number)
     connection.close()
+    if asked["user"] != USER:
+        forget()
     become(asked["user"])
     perform(module, asked)
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def forget() -> None:
+    """Have what was imported imported anew."""
+    known = {name.partition(".")[0] for name in LIBRARIES}
+    for name in [name for name in sys.modules if name.partition(".")[0] in known]:
+        del sys.modules[name]
 
 
 def find(name: str) -> str | None:
