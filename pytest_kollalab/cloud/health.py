@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ INTERVAL = 2.0
 FIRST_CHECKS = 180.0
 REQUEST_TIMEOUT = 20
 SHOWN = 6
+LINE, INDENT = "\n", "\n  "
 
 NETWORK_AGENTS = {
     "control": ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent"),
@@ -164,7 +166,11 @@ def wait_until_healthy(
     slowness: float,
     log: Path,
 ) -> None:
-    """Return when all is healthy. Raises StageError with what was still wrong at the end."""
+    """Return when all is healthy; what it waits for goes into the log.
+
+    Raises StageError with what was still wrong at the end.
+    """
+    started, told = time.monotonic(), [""]
 
     def probe() -> bool | NotYet:
         # What takes the nodes' processors is left until what all of them work for is there.
@@ -175,7 +181,13 @@ def wait_until_healthy(
         if not troubles:
             return True
         more = f"\nand {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
-        return NotYet("\n".join(troubles[:SHOWN]) + more)
+        trouble = "\n".join(troubles[:SHOWN]) + more
+        if trouble != told[0]:
+            told[0] = trouble
+            lines = f"after {time.monotonic() - started:.0f} s\n{trouble}"
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"not healthy {lines.replace(LINE, INDENT)}\n")
+        return NotYet(trouble)
 
     try:
         wait.until("the cloud is healthy", probe, timeout=DEADLINE * slowness, interval=INTERVAL)

@@ -6,25 +6,18 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pytest_kollalab.cloud import toolbox
+from pytest_kollalab.cloud import ready, toolbox
 
 MODULE = Path("library", "kolla_toolbox.py")
 CLIENT = Path("module_utils", "kollalab_toolbox.py")
+READY = Path("module_utils", "kollalab_ready.py")
 POLLED = Path("module_utils", "kolla_systemd_worker.py")
 STOCK_DELAY = "delay = 5\n"
 SHORT_DELAY = "delay = 0.2\n"
 STOCK_LOOK = "if self.get_unit_state() == state:\n"
 SURE_LOOK = "if self.get_unit_state() == state and as_wanted(self.container_dict, state):\n"
 STOCK_IMPORT = "import os\n"
-AS_WANTED = """
-
-def as_wanted(container, state):
-    if state != 'running':
-        return True
-    argv = [container['engine'], 'inspect', '--format', '{{.State.Running}}', container['name']]
-    look = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return look.stdout.strip() == b'true'
-"""
+OUR_IMPORT = "from ansible.module_utils.kollalab_ready import as_wanted\n"
 
 
 def mirror(stock: Path, folder: Path) -> Path:
@@ -34,7 +27,8 @@ def mirror(stock: Path, folder: Path) -> Path:
     before it has begun the job, so the answer is always "dead", and the next look is five
     seconds later: a minute and a half of a deploy is spent so. It is shorter here. But a unit
     runs as soon as the client of docker does, so it is those five seconds that let the container
-    start before the next task wants something of it; here the container is looked at as well.
+    start before the next task wants something of it; here the container is looked at as well,
+    and what those seconds gave a head start is waited for (`ready`).
     And what is run in Kolla's toolbox is run by a process that waits for it there (`toolbox`).
     A release that spells either otherwise is left as it is.
     """
@@ -49,6 +43,7 @@ def mirror(stock: Path, folder: Path) -> Path:
         else:
             (folder / name).symlink_to(entry)
     (folder / CLIENT).write_text(toolbox.client_text(), encoding="utf-8")
+    (folder / READY).symlink_to(str(ready.__file__))
     return folder
 
 
@@ -66,8 +61,8 @@ def patient(text: str) -> str:
     """The text of the worker with the wait as above, or as it is."""
     if any(text.count(spelt) != 1 for spelt in (STOCK_IMPORT, STOCK_DELAY, STOCK_LOOK)):
         return text
-    text = text.replace(STOCK_IMPORT, f"{STOCK_IMPORT}import subprocess\n")
-    return text.replace(STOCK_DELAY, SHORT_DELAY).replace(STOCK_LOOK, SURE_LOOK) + AS_WANTED
+    text = text.replace(STOCK_IMPORT, STOCK_IMPORT + OUR_IMPORT)
+    return text.replace(STOCK_DELAY, SHORT_DELAY).replace(STOCK_LOOK, SURE_LOOK)
 
 
 def lay_over(stock: Path, own: Path, folder: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.cloud import playbooks
+from pytest_kollalab.cloud import playbooks, ready
 
 
 def make(root: Path, text: str) -> Path:
@@ -39,27 +39,74 @@ def test_only_the_wait_differs(tmp_path: Path) -> None:
     assert "delay = 0.2\n" in (made / playbooks.POLLED).read_text()
     assert (made / "site.yml").resolve() == stock / "site.yml"
     assert (made / "roles" / "nova").is_dir()
+    assert (made / playbooks.READY).read_text() == Path(ready.__file__).read_text()
     assert (made / "module_utils" / "other.py").resolve() == stock / "module_utils" / "other.py"
     assert (stock / playbooks.POLLED).read_text() == WORKER
 
 
-def test_a_unit_that_runs_is_waited_for_until_its_container_does() -> None:
-    module: dict[str, Any] = {}
-    exec(playbooks.patient(WORKER), module)
-    worker = module["Worker"]()
-    worker.container_dict = {"engine": "docker", "name": "toolbox"}
+class Answers:
+    """What docker says: one answer after the other; None is a failure."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str | None) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.slept: list[float] = []
+        self.answers = list(answers)
+        monkeypatch.setattr(ready, "told", self.told)
+        monkeypatch.setattr(ready, "time", SimpleNamespace(sleep=self.slept.append))
+
+    def told(self, *argv: str) -> str | None:
+        self.asked.append(argv)
+        return self.answers.pop(0)
+
+
+def container(name: str) -> dict[str, Any]:
+    return {"engine": "docker", "name": name, "restart_timeout": 120}
+
+
+def test_a_unit_that_runs_is_waited_for_until_its_container_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = Answers(monkeypatch, None, "false", "true")
+    module = {"as_wanted": ready.as_wanted}
+    exec(playbooks.patient(WORKER).replace(playbooks.OUR_IMPORT, ""), module)
+    worker: Any = module["Worker"]()
+    worker.container_dict = container("toolbox")
     worker.get_unit_state = lambda: "running"
-    seen: list[Any] = []
-    answers = [b"", b"false\n", b"true\n"]
-
-    def look(argv: list[str], **_: object) -> SimpleNamespace:
-        seen.append(argv[-1])
-        return SimpleNamespace(stdout=answers.pop(0))
-
-    module["subprocess"] = SimpleNamespace(run=look, PIPE=0, DEVNULL=0)
-    module["sleep"] = seen.append
+    module["sleep"] = answers.slept.append
     assert worker.wait("running")
-    assert seen == ["toolbox", 0.2, "toolbox", 0.2, "toolbox"]
+    assert [argv[-1] for argv in answers.asked] == ["toolbox"] * 3
+    assert answers.slept == [0.2, 0.2]
+
+
+def test_a_unit_that_is_stopped_is_not_looked_at_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ready.as_wanted(container("toolbox"), "dead")
+
+
+def test_agents_start_when_what_they_ask_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(monkeypatch, "true", "check it", None, None, "")
+    assert ready.as_wanted(container("neutron_periodic_worker"), "running")
+    assert answers.asked[-1] == ("docker", "exec", "neutron_rpc_server", "sh", "-c", "check it")
+    assert answers.slept == [1, 1]
+
+
+def test_what_never_is_ready_does_not_hold_the_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(monkeypatch, "true", "check it", None, None, None)
+    assert ready.as_wanted(container("neutron_periodic_worker") | {"restart_timeout": 3}, "running")
+    assert answers.answers == []
+
+
+@pytest.mark.parametrize("test", [None, ""])
+def test_what_has_no_check_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, test: str | None
+) -> None:
+    answers = Answers(monkeypatch, "true", test)
+    assert ready.as_wanted(container("neutron_periodic_worker"), "running")
+    assert answers.slept == []
+
+
+def test_what_a_command_says() -> None:
+    assert ready.told("echo", "a") == "a"
+    assert ready.told("false") is None
 
 
 @pytest.mark.parametrize("part", [playbooks.STOCK_LOOK, playbooks.STOCK_IMPORT])
