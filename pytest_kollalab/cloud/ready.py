@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import time
+from typing import Any
 
 # What has to pass its health check before a deploy goes on from the start of the other: agents ask
 # Neutron's RPC server once, and then not for another half a minute.
 FIRST = {"neutron_periodic_worker": "neutron_rpc_server"}
 
 
-def as_wanted(container: dict, state: str) -> bool:
+def as_wanted(container: dict[str, Any], state: str) -> bool:
     """Whether the container is in the state that its unit has.
 
     Returns late where another one has to be ready first, and in any case after its time-out.

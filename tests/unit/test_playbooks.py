@@ -67,7 +67,7 @@ def test_a_unit_that_runs_is_waited_for_until_its_container_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = Answers(monkeypatch, None, "false", "true")
-    module = {"as_wanted": ready.as_wanted}
+    module: dict[str, Any] = {"as_wanted": ready.as_wanted}
     exec(playbooks.patient(WORKER).replace(playbooks.OUR_IMPORT, ""), module)
     worker: Any = module["Worker"]()
     worker.container_dict = container("toolbox")

@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 # Filled in with the text of server.py, and a name that stands for it.
 SERVER = ""
@@ -36,7 +37,7 @@ class Docker(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
         self.sock.connect(DOCKER)
 
-    def call(self, method: str, path: str, body: dict | None = None) -> dict:
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON that docker answers. Raises OSError when it refuses."""
         headers = {"Content-Type": "application/json"}
         self.request(method, path, json.dumps(body) if body is not None else None, headers)
@@ -50,7 +51,7 @@ class Docker(http.client.HTTPConnection):
             return {}
 
 
-def ask(params: dict, check_mode: bool, diff: bool) -> dict | None:
+def ask(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any] | None:
     """The result of the module that is asked for; None when the stock way has to be gone."""
     question = json.dumps(
         {
@@ -80,12 +81,12 @@ def ask(params: dict, check_mode: bool, diff: bool) -> dict | None:
     return answer_in(said.decode(errors="replace"))
 
 
-def answer_in(said: str) -> dict | None:
+def answer_in(said: str) -> dict[str, Any] | None:
     """The answer in what server and module wrote; None when the server has no such module."""
     for line in reversed(said.splitlines()):
         if line.startswith("{"):
             try:
-                answer = json.loads(line)
+                answer: dict[str, Any] = json.loads(line)
             except ValueError:
                 continue
             if answer.get("kollalab") == "not here":

@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 COLLECTIONS = Path("/usr/share/ansible/collections")
 # What most modules spend their time on.
@@ -136,7 +137,7 @@ def become(user: str) -> None:
     os.chdir("/")
 
 
-def perform(module: str, asked: dict) -> None:
+def perform(module: str, asked: dict[str, Any]) -> None:
     """Run the module as its own main program, as Ansible's wrapper does."""
     from ansible.module_utils import basic
 
