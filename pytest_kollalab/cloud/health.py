@@ -53,11 +53,16 @@ class Container:
         return self.state == "running" and "(health: starting)" in self.status
 
     @property
+    def unhealthy(self) -> bool:
+        """Whether it runs and did not pass its health check the last times."""
+        return self.state == "running" and "(unhealthy)" in self.status
+
+    @property
     def trouble(self) -> str | None:
         """What is wrong with it; None when it runs and is healthy, or has no health check."""
         if self.state != "running":
             return f"{self.name} is {self.state}"
-        if "(unhealthy)" in self.status:
+        if self.unhealthy:
             return f"{self.name} is unhealthy"
         if self.unchecked:
             return f"{self.name} does not pass its health check yet"
@@ -66,7 +71,8 @@ class Container:
 
 PS = ("docker", "ps", "--all", "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
 
-# Docker runs a container's own health check for the first time 30 s after its start. Whoever asks
+# Docker runs a container's own health check for the first time 30 s after its start, and what it
+# found unhealthy is so until the next one, on emulated machines for four minutes. Whoever asks
 # earlier can run that very command and need not wait; the names that pass are printed.
 ASK = """\
 for name do
@@ -231,10 +237,10 @@ def _containers(
 
 def _look(node: str, ssh: Ssh, *, ask: bool) -> list[Container]:
     containers = parse_ps(ssh.run(node, PS).stdout)
-    unchecked = [container.name for container in containers if container.unchecked]
-    if not unchecked or not ask:
+    doubtful = [each.name for each in containers if each.unchecked or each.unhealthy]
+    if not doubtful or not ask:
         return containers
-    passed = ssh.run(node, ["sh", "-c", ASK, "ask", *unchecked]).stdout.split()
+    passed = ssh.run(node, ["sh", "-c", ASK, "ask", *doubtful]).stdout.split()
     return with_passed(containers, passed)
 
 

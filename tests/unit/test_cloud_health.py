@@ -1,8 +1,12 @@
 """The health gate and the images of nodes: what counts as trouble, pure parts."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from pytest_kollalab.cloud import clouds_yaml, passwords, pull
+from pytest_kollalab.cloud import clouds_yaml, health, passwords, pull
 from pytest_kollalab.cloud.health import (
     NETWORK_AGENTS,
     Container,
@@ -49,6 +53,35 @@ def test_a_passed_check_counts_before_dockers_own() -> None:
         None,
         "b does not pass its health check yet",
     ]
+
+
+class Asked:
+    """A node's ssh: what `docker ps` says, and whose checks pass."""
+
+    def __init__(self, *passed: str) -> None:
+        self.passed = passed
+        self.asked: list[str] = []
+
+    def run(self, node: str, argv: Sequence[str]) -> SimpleNamespace:
+        if argv == health.PS:
+            rows = ("(unhealthy)", "(healthy)", "(health: starting)", "(unhealthy)")
+            text = "".join(f"{n}\trunning\tUp {s}\n" for n, s in zip("abcd", rows, strict=True))
+            return SimpleNamespace(stdout=text)
+        self.asked += argv[argv.index("ask") + 1 :]
+        return SimpleNamespace(stdout="\n".join(self.passed))
+
+
+def test_what_docker_found_unhealthy_is_asked_again() -> None:
+    ssh: Any = Asked("a", "c")
+    found = health._look("n", ssh, ask=True)
+    assert ssh.asked == ["a", "c", "d"]
+    assert [each.trouble for each in found] == [None, None, None, "d is unhealthy"]
+
+
+def test_nobody_is_asked_before_it_is_time() -> None:
+    ssh: Any = Asked("a")
+    assert len([each for each in health._look("n", ssh, ask=False) if each.trouble]) == 3
+    assert ssh.asked == []
 
 
 def test_missing_and_sick_containers() -> None:
