@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pytest_kollalab.cloud import ready, toolbox
+from pytest_kollalab.cloud import toolbox
+from pytest_kollalab.cloud.on_nodes import ready
 
 MODULE = Path("library", "kolla_toolbox.py")
 CLIENT = Path("module_utils", "kollalab_toolbox.py")

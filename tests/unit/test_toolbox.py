@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from pytest_kollalab.cloud import playbooks, toolbox
-from pytest_kollalab.cloud.toolbox import client, server
+from pytest_kollalab.cloud.on_nodes import toolbox_client as client
+from pytest_kollalab.cloud.on_nodes import toolbox_server as server
 from pytest_kollalab.wait import until
 
 STOCK = f"""\

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Filled in with the text of server.py, and a name that stands for it.
+# Filled in with the text of toolbox_server.py, and a name that stands for it.
 SERVER = ""
 NAME = ""
 CONTAINER = "kolla_toolbox"

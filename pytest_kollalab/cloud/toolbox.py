@@ -4,8 +4,8 @@ Kolla-Ansible's module `kolla_toolbox` has another module run in the container o
 makes a folder there, runs ansible-runner, which runs ansible-playbook, which runs the module, and
 reads the events that are left. A deploy does so some sixty times, and the module itself, which asks
 Keystone or MariaDB one thing, is the least of it. Here a process in the container waits for such
-modules (`server.py`), and runs each as Ansible does, in a process of its own and as the same user.
-What it cannot run goes the stock way.
+modules (`on_nodes/toolbox_server.py`), and runs each as Ansible does, in a process of its own and
+as the same user. What it cannot run goes the stock way.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def quick(text: str) -> str:
 
 def client_text() -> str:
     """The text of the module_utils that ask, with the server in it."""
-    here = files(__name__)
-    server = here.joinpath("server.py").read_text(encoding="utf-8")
-    text = here.joinpath("client.py").read_text(encoding="utf-8")
+    here = files("pytest_kollalab.cloud.on_nodes")
+    server = here.joinpath("toolbox_server.py").read_text(encoding="utf-8")
+    text = here.joinpath("toolbox_client.py").read_text(encoding="utf-8")
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
     return text.replace('SERVER = ""', f"SERVER = {server!r}").replace(
         'NAME = ""', f'NAME = "kollalab-{name}"'

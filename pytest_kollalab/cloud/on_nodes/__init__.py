@@ -1,0 +1,1 @@
+"""What runs on nodes and in their containers, in Ansible's modules; no part of this program."""
