@@ -105,11 +105,7 @@ def domain_xml(machine: Machine) -> str:
     features = ElementTree.SubElement(root, "features")
     ElementTree.SubElement(features, "acpi")
     ElementTree.SubElement(features, "apic")
-    cpu = ElementTree.SubElement(root, "cpu", mode="host-passthrough" if kvm else "maximum")
-    if not kvm:
-        # Guests of a guest: emulated ones gain nothing from it, and Nova's look at /dev/kvm has the
-        # kernel rewrite its scheduler, upon which QEMU 7.2 now and then runs half of both.
-        ElementTree.SubElement(cpu, "feature", policy="disable", name="svm")
+    ElementTree.SubElement(root, "cpu", mode="host-passthrough" if kvm else "maximum")
     ElementTree.SubElement(root, "clock", offset="utc")
     _text(root, "on_poweroff", "destroy")
     _text(root, "on_reboot", "restart")

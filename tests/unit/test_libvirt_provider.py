@@ -81,14 +81,6 @@ def test_the_processor_is_the_hosts_where_it_can_be() -> None:
     ]
 
 
-def test_only_a_real_processor_has_guests_of_guests() -> None:
-    kvm = domain(Machine(TAG, "compute-1", MachineConfig(), "kvm", "/d", "/s", "/c"))
-    assert kvm.find("cpu/feature") is None
-    feature = domain().find("cpu/feature")
-    assert feature is not None
-    assert feature.attrib == {"policy": "disable", "name": "svm"}
-
-
 def test_only_the_seed_is_never_written() -> None:
     disks = domain().findall("devices/disk")
     assert [disk.find("readonly") is not None for disk in disks] == [False, True]
