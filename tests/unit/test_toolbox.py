@@ -8,6 +8,7 @@ import pwd
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,15 @@ ME = pwd.getpwuid(os.getuid())
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A folder of collections, and an Ansible to go with it."""
+def tree() -> Iterator[Path]:
+    """A folder of collections, and an Ansible to go with it; everybody may read it."""
+    with tempfile.TemporaryDirectory(prefix="kollalab-toolbox-") as name:
+        Path(name).chmod(0o755)
+        lay(Path(name))
+        yield Path(name)
+
+
+def lay(folder: Path) -> None:
     files = {
         "ansible/__init__.py": "",
         "ansible/release.py": "__version__ = '2'\n",
@@ -58,10 +66,9 @@ def tree(tmp_path: Path) -> Path:
         "ansible_collections/one/two/plugins/action/acts.py": "",
     }
     for name, text in files.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -160,11 +167,6 @@ def test_somebody_else_has_libraries_of_their_own(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
 def test_a_module_runs_as_the_user_that_is_asked_for(listening: Path) -> None:
-    # Not below a folder that only root may enter.
-    listening.parent.chmod(0o755)
-    for parent in listening.parents:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
     said = ask(listening, "tell", user="nobody")
     assert said is not None
     assert said["uid"] == pwd.getpwnam("nobody").pw_uid
