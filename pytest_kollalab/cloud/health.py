@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import wait
@@ -27,7 +28,6 @@ INTERVAL = 2.0
 FIRST_CHECKS = 180.0
 REQUEST_TIMEOUT = 20
 SHOWN = 6
-LINE, INDENT = "\n", "\n  "
 
 NETWORK_AGENTS = {
     "control": ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent"),
@@ -176,9 +176,10 @@ def wait_until_healthy(
 
     Raises StageError with what was still wrong at the end.
     """
-    started, told = time.monotonic(), [""]
+    started, told = time.monotonic(), ""
 
     def probe() -> bool | NotYet:
+        nonlocal told
         # What takes the nodes' processors is left until what all of them work for is there.
         troubles = _api(features, nodes, connection)
         troubles += _containers(features, nodes, ssh, ask=not troubles)
@@ -188,11 +189,10 @@ def wait_until_healthy(
             return True
         more = f"\nand {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
         trouble = "\n".join(troubles[:SHOWN]) + more
-        if trouble != told[0]:
-            told[0] = trouble
-            lines = f"after {time.monotonic() - started:.0f} s\n{trouble}"
+        if trouble != told:
+            told, seconds = trouble, time.monotonic() - started
             with log.open("a", encoding="utf-8") as file:
-                file.write(f"not healthy {lines.replace(LINE, INDENT)}\n")
+                file.write(f"not healthy after {seconds:.0f} s\n{indent(trouble, '  ')}\n")
         return NotYet(trouble)
 
     try:

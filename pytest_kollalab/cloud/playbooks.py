@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pytest_kollalab.cloud import toolbox
-from pytest_kollalab.cloud.on_nodes import ready
 
 MODULE = Path("library", "kolla_toolbox.py")
 CLIENT = Path("module_utils", "kollalab_toolbox.py")
@@ -44,7 +43,7 @@ def mirror(stock: Path, folder: Path) -> Path:
         else:
             (folder / name).symlink_to(entry)
     (folder / CLIENT).write_text(toolbox.client_text(), encoding="utf-8")
-    (folder / READY).symlink_to(str(ready.__file__))
+    (folder / READY).write_text(toolbox.on_nodes("ready.py"), encoding="utf-8")
     return folder
 
 

@@ -29,11 +29,14 @@ def quick(text: str) -> str:
     return text.replace(STOCK_CALL, QUICK_CALL + STOCK_CALL)
 
 
+def on_nodes(name: str) -> str:
+    """The text of a file that runs on nodes."""
+    return files("pytest_kollalab.cloud.on_nodes").joinpath(name).read_text(encoding="utf-8")
+
+
 def client_text() -> str:
     """The text of the module_utils that ask, with the server in it."""
-    here = files("pytest_kollalab.cloud.on_nodes")
-    server = here.joinpath("toolbox_server.py").read_text(encoding="utf-8")
-    text = here.joinpath("toolbox_client.py").read_text(encoding="utf-8")
+    server, text = on_nodes("toolbox_server.py"), on_nodes("toolbox_client.py")
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
     return text.replace('SERVER = ""', f"SERVER = {server!r}").replace(
         'NAME = ""', f'NAME = "kollalab-{name}"'

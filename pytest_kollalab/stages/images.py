@@ -112,7 +112,7 @@ class ImagesStage(Stage):
             client, self.release.suite, self.mirror, extra, self.cache, work.log
         )
         registry_image = registry.ensure_image(client, base_image, work.log)
-        rendered = render.render(self.release, venv, self._universe(), self._rendered(), work.log)
+        rendered = render.render(self.release, venv, self._universe(), self._renderings(), work.log)
         tag = rendered.tag
         missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
         unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
@@ -152,7 +152,7 @@ class ImagesStage(Stage):
         for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
             if registry.exists(client, _reference(name, known.tag)):
                 client.images.remove(_reference(name, known.tag), force=True)
-        render.forget(self.release, self._universe(), self._rendered())
+        render.forget(self.release, self._universe(), self._renderings())
         work.say(f"the images with tag {known.tag} are removed")
 
     def has(self, folder: Folder) -> bool:
@@ -259,14 +259,14 @@ class ImagesStage(Stage):
 
     def rendered(self) -> render.Rendered | None:
         """What the recipe rendered to the last time, if it ever did."""
-        return render.recall(self.release, self._universe(), self._rendered())
+        return render.recall(self.release, self._universe(), self._renderings())
 
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""
         built_in = [features.REGISTRY.get(name) for name in features.BUILT_IN]
         return sorted({*features.stock_images(built_in), *render.own_images(self.release)})
 
-    def _rendered(self) -> Path:
+    def _renderings(self) -> Path:
         return self.cache / "rendered"
 
 

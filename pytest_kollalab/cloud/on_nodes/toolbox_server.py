@@ -68,7 +68,6 @@ def main(path: str) -> None:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             server.close()
-            connection.settimeout(None)
             answer(connection)
             os._exit(0)
         connection.close()
@@ -82,9 +81,9 @@ def answer(connection: socket.socket) -> None:
     if module is None:
         connection.sendall(b'{"kollalab": "not here"}\n')
         return
-    for number, flags in ((0, os.O_RDONLY), (1, None), (2, None)):
-        source = connection.fileno() if flags is None else os.open(os.devnull, flags)
-        os.dup2(source, number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(connection.fileno(), 1)
+    os.dup2(connection.fileno(), 2)
     connection.close()
     if asked["user"] != USER:
         forget()
