@@ -224,7 +224,13 @@ class LibvirtProvider:
         seed, console = (volume_name(lab, f"{node}.{kind}") for kind in ("seed", "console"))
         self.storage.remove(console)
         texts = libvirt_seed.texts(
-            spec.tag, node, subnets, spec.authorized_key, spec.host_keys[node], registry
+            spec.tag,
+            node,
+            subnets,
+            spec.authorized_key,
+            spec.host_keys[node],
+            registry,
+            emulated=accelerator != "kvm",
         )
         with leftovers.scratch(self.paths.cache / "libvirt", "seed") as scratch:
             iso = Path(scratch) / "seed.iso"

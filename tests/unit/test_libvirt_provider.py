@@ -124,9 +124,16 @@ def test_subnets_of_libvirts_networks_are_taken() -> None:
     assert list(libvirt_networks.in_xml(own)) == [IPv4Network("10.64.2.0/24")]
 
 
-def seed(node: str = "controller-1") -> dict[str, str]:
-    key = HostKey("private", "public")
-    return libvirt_seed.texts(TAG, node, SUBNETS, "ssh-ed25519 AAAA u\n", key, "10.64.0.1:4000")
+def seed(node: str = "controller-1", tag: Tag = TAG, *, emulated: bool = False) -> dict[str, str]:
+    return libvirt_seed.texts(
+        tag,
+        node,
+        SUBNETS,
+        "ssh-ed25519 AAAA u\n",
+        HostKey("private", "public"),
+        "10.64.0.1:4000",
+        emulated=emulated,
+    )
 
 
 def test_the_seed_says_who_may_enter_and_who_it_is() -> None:
@@ -144,7 +151,7 @@ def test_the_seed_says_who_may_enter_and_who_it_is() -> None:
 def test_docker_starts_on_machines_that_have_no_registry() -> None:
     # It refuses an empty name among the registries.
     key = HostKey("private", "public")
-    told = libvirt_seed.user_data("compute-1", SUBNETS, "key", key, "")
+    told = libvirt_seed.user_data("compute-1", SUBNETS, "key", key, "", emulated=False)
     files = {each["path"]: each["content"] for each in told["write_files"]}
     assert json.loads(files["/etc/docker/daemon.json"])["insecure-registries"] == []
 
@@ -157,10 +164,13 @@ def test_the_seed_names_interfaces_and_leaves_the_external_one_alone() -> None:
 
 
 def test_another_build_is_another_instance_for_cloud_init() -> None:
-    again = Tag("lab", "nodes", "key", "other")
-    key = HostKey("private", "public")
-    told = libvirt_seed.texts(again, "controller-1", SUBNETS, "key", key, "")
-    assert told["meta-data"] != seed()["meta-data"]
+    again = seed(tag=Tag("lab", "nodes", "key", "other"))
+    assert again["meta-data"] != seed()["meta-data"]
+
+
+def test_only_emulated_machines_are_kept_from_kvm() -> None:
+    assert "kvm_amd" in seed(emulated=True)["user-data"]
+    assert "bootcmd" not in seed(emulated=False)["user-data"]
 
 
 def test_sizes_have_defaults_of_their_own(tmp_path: Path) -> None:

@@ -134,6 +134,13 @@ def test_testinfra_finds_what_kolla_needs(life: Life, node: str) -> None:
     host.check_output("modprobe openvswitch && modprobe br_netfilter")
 
 
+def test_an_emulated_machine_has_no_kvm_that_would_crash_it(life: Life) -> None:
+    if life.provider.accelerator == "kvm":
+        pytest.skip("these machines have a KVM that works")
+    loads = "modprobe kvm_amd 2> /dev/null && echo loaded; ls /dev | grep -cx kvm || true"
+    assert life.both(loads) == ["0", "0"]
+
+
 def test_a_rollback_undoes_a_change_on_both_and_reboots_none(life: Life) -> None:
     booted = life.both("cat /proc/sys/kernel/random/boot_id")
     life.both("sleep 1000 > /dev/null 2>&1 & echo $! > /run/sleeper")
