@@ -37,7 +37,8 @@ def find(
     old = days * DAY
     client = daemon.connect()
     asked = options or Options()
-    uri, elsewhere = libvirt_host.uri_of(asked), docker_host.uri_of(asked)
+    host = libvirt_host.Host(libvirt_host.uri_of(asked))
+    elsewhere = docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
     used = caches.kept(paths, config)
     searches: dict[str, Callable[[], Iterator[Item]]] = {
@@ -45,7 +46,7 @@ def find(
         "lab": lambda: labs.stale(paths, old),
         "golden": lambda: labs.goldens(paths, old),
         "leftover": lambda: chain(
-            *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, uri)
+            *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, host)
         ),
         "tools": lambda: caches.tools(paths, used, old),
         "images": lambda: caches.images(client, paths, used, old),
@@ -53,8 +54,8 @@ def find(
         "layers": lambda: caches.layers(client, used, old),
         "files": lambda: chain(
             caches.files(paths, used, old),
-            machines.bases(paths, config, uri, old),
-            machines.probes(uri),
+            machines.bases(paths, config, host, old),
+            machines.probes(host),
         ),
     }
     return [item for kind in KINDS if kind in wanted for item in searches[kind]()]

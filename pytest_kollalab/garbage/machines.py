@@ -25,12 +25,11 @@ BASE = "base-"
 PROBE_AGE = 600.0
 
 
-def leftovers(paths: Paths, uri: str) -> Iterator[Item]:
+def leftovers(paths: Paths, host: Host) -> Iterator[Item]:
     """Machines, networks and disks by lab, where the lab has no records any more.
 
     Nothing where there is no libvirt. A disk has no tag: it belongs to whom its machine belongs.
     """
-    host = Host(uri)
     if host.problems():
         return
     storage = Storage(host)
@@ -54,7 +53,7 @@ def leftovers(paths: Paths, uri: str) -> Iterator[Item]:
         yield Item("leftover", lab, why, 0.0, None, functools.partial(_destroy, host, lab))
 
 
-def bases(paths: Paths, config: Config, uri: str, older_than: float) -> Iterator[Item]:
+def bases(paths: Paths, config: Config, host: Host, older_than: float) -> Iterator[Item]:
     """Base images in the cache and in libvirt's storage that this configuration would not use."""
     folder = paths.cache / "libvirt"
     wanted = libvirt_image.name(config.nodes)
@@ -63,7 +62,6 @@ def bases(paths: Paths, config: Config, uri: str, older_than: float) -> Iterator
         if path.name != wanted and age >= older_than and not is_held(folder / "image.lock"):
             why = "an image of machines that this configuration does not use"
             yield Item("files", str(path), why, age, size_of(path), functools.partial(_drop, path))
-    host = Host(uri)
     if host.problems():
         return
     storage = Storage(host)
@@ -82,9 +80,8 @@ def bases(paths: Paths, config: Config, uri: str, older_than: float) -> Iterator
             )
 
 
-def probes(uri: str) -> Iterator[Item]:
+def probes(host: Host) -> Iterator[Item]:
     """Disks of probes that were killed; their guests went with the connection."""
-    host = Host(uri)
     if host.problems():
         return
     storage = Storage(host)

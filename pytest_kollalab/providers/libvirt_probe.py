@@ -55,9 +55,16 @@ def kvm_trouble(host: Host, storage: Storage, cache: Path) -> str | None:
     trouble = run_guest(host, storage, "kvm", cache)
     # What is refused at once, as for a missing permission, may be mended at any moment.
     if trouble is None or trouble.startswith(NOWHERE):
-        table = {"trouble": trouble or "", "time": time.time()}
-        state.write(path, json.dumps(table) + "\n")
+        remember(path, trouble or "", time.time())
     return trouble
+
+
+def remember(path: Path, trouble: str, now: float) -> None:
+    """Keep a verdict in a file, and remove those beside it that are too old to say anything."""
+    state.write(path, json.dumps({"trouble": trouble, "time": now}) + "\n")
+    for other in path.parent.glob("kvm-*.json"):
+        if verdict(other, now) is None:
+            other.unlink(missing_ok=True)
 
 
 def verdict(path: Path, now: float) -> str | None:

@@ -241,12 +241,17 @@ def test_the_probe_is_a_boot_sector() -> None:
 
 
 def test_a_verdict_is_good_for_a_day(tmp_path: Path) -> None:
-    path = tmp_path / "verdict"
+    path, later = tmp_path / "kvm-1.json", tmp_path / "kvm-2.json"
     now = time.time()
     assert libvirt_probe.verdict(path, now) is None
-    path.write_text(json.dumps({"trouble": "", "time": now}))
+    libvirt_probe.remember(path, "", now)
     assert libvirt_probe.verdict(path, now + 60) == ""
     assert libvirt_probe.verdict(path, now + 25 * 3600) is None
+    libvirt_probe.remember(later, "no", now + 60)
+    assert path.exists()
+    libvirt_probe.remember(later, "no", now + 25 * 3600)
+    assert not path.exists()
+    assert libvirt_probe.verdict(later, now + 26 * 3600) == "no"
     path.write_text("{")
     assert libvirt_probe.verdict(path, now) is None
 

@@ -182,9 +182,9 @@ def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
     storage.upload(name, tmp_path / "disk", "raw")
     try:
         assert 0.0 <= storage.age_of(name) < 60.0
-        assert not [item for item in machines.probes("") if item.what == name]
+        assert not [item for item in machines.probes(Host("")) if item.what == name]
         monkeypatch.setattr(machines, "PROBE_AGE", 0.0)
-        [item] = [item for item in machines.probes("") if item.what == name]
+        [item] = [item for item in machines.probes(Host("")) if item.what == name]
         assert "was killed" in item.why
         item.remove()
         assert name not in storage.names()
@@ -200,7 +200,7 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
     host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
     (tmp_path / "disk").write_bytes(b"x")
     Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
-    [item] = [item for item in machines.leftovers(paths, "") if item.what == LAB]
+    [item] = [item for item in machines.leftovers(paths, Host("")) if item.what == LAB]
     assert "1 network, 1 disk" in item.why
     item.remove()
     assert left() == []
@@ -208,9 +208,9 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
     host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
     record = paths.lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))
-    assert not [item for item in machines.leftovers(paths, "") if item.what == LAB]
+    assert not [item for item in machines.leftovers(paths, Host("")) if item.what == LAB]
     record.unlink()
-    for item in machines.leftovers(paths, ""):
+    for item in machines.leftovers(paths, Host("")):
         if item.what == LAB:
             item.remove()
     assert left() == []
