@@ -161,19 +161,17 @@ class DockerProvider:
 
     def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
         """Name what is missing or does not run."""
-        with_registry = made["registry"] and not self.host.uri
-        wanted = [*made["nodes"], *([REGISTRY] if with_registry else [])]
         running = {
             each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
         }
         networks = {network["Name"] for network in self._owned.networks(lab)}
-        for thing in wanted:
-            if resource_name(lab, thing) not in running:
-                return f"{thing} does not run"
+        for node in made["nodes"]:
+            if resource_name(lab, node) not in running:
+                return f"{node} does not run"
         for network in made["networks"]:
             if resource_name(lab, network) not in networks:
                 return f"the network {network} is not there"
-        return host_registry.stopped(lab) if made["registry"] and self.host.uri else None
+        return self.stopped(lab, REGISTRY) if made["registry"] else None
 
     def destroy(self, lab: str) -> None:
         """Remove containers without asking them, then volumes and networks, all side by side."""
@@ -217,10 +215,8 @@ class DockerProvider:
         """Ask for the state of the container."""
         from docker.errors import NotFound
 
-        if thing == REGISTRY and self.host.uri:
-            return host_registry.stopped(lab)
         try:
-            found = self.client.api.inspect_container(resource_name(lab, thing))["State"]
+            found = self._daemon(thing).api.inspect_container(resource_name(lab, thing))["State"]
         except NotFound:
             return f"{thing} is not there"
         return None if found["Running"] else f"{thing} ended with exit code {found['ExitCode']}"
@@ -229,10 +225,8 @@ class DockerProvider:
         """What it printed and, of a node that runs, what failed and the warnings of its journal."""
         from docker.errors import APIError, NotFound
 
-        if thing == REGISTRY and self.host.uri:
-            return host_registry.last_words(lab)
         try:
-            container = self.client.containers.get(resource_name(lab, thing))
+            container = self._daemon(thing).containers.get(resource_name(lab, thing))
             logs: Any = container.logs(tail=20)
             said: str = logs.decode(errors="replace")
             if container.status != "running" or thing == REGISTRY:
@@ -285,6 +279,10 @@ class DockerProvider:
         return docker_spec.node_files(
             node, subnets, spec.authorized_key, spec.host_keys[node], registry
         )
+
+    def _daemon(self, thing: str) -> DockerClient:
+        """The daemon that has it; the registry's is that of this host, where its images are."""
+        return host_registry.client() if thing == REGISTRY and self.host.uri else self.client
 
     def _registry(self, subnets: Mapping[str, Subnet]) -> str:
         """Where nodes on these networks find the registry."""
@@ -385,7 +383,6 @@ class DockerProvider:
         from docker.errors import APIError
 
         if self.host.uri:
-            # Its images are on this host, and so is it.
             return host_registry.make(tag, registry, where)
         lab = tag.lab
         api: Any = self.client.api

@@ -37,14 +37,12 @@ def make(tag: Tag, asked: Registry, where: str) -> None:
     """Start it at an address of this host. Raises HostError without docker."""
     from docker.errors import APIError
 
-    client: Any = _client()
-    body = config(tag, asked, where)
+    api: Any = client().api
+    body, name = config(tag, asked, where), resource_name(tag.lab, REGISTRY)
     try:
-        container = client.api.create_container_from_config(body, resource_name(tag.lab, REGISTRY))[
-            "Id"
-        ]
+        container = api.create_container_from_config(body, name)["Id"]
         point("nodes:registry-made")
-        client.api.start(container)
+        api.start(container)
     except APIError as error:
         raise StageError(
             "docker could not start the registry",
@@ -103,12 +101,13 @@ def destroy(lab: str) -> None:
 def find(lab: str) -> Container | None:
     """The container that carries the lab's tag."""
     only: Any = {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}
-    found = _client().containers.list(all=True, filters=only, ignore_removed=True)
+    found = client().containers.list(all=True, filters=only, ignore_removed=True)
     name = resource_name(lab, REGISTRY)
     return next((each for each in found if each.name == name), None)
 
 
-def _client() -> DockerClient:
+def client() -> DockerClient:
+    """The daemon of this host. Raises HostError when it cannot be used."""
     try:
         return daemon.connect(timeout=120)
     except HostError as error:
