@@ -202,7 +202,7 @@ class Chain:
         was_helped = False
         if self._deployed:
             # The agent needs the groups' ports to remove the flows.
-            was_helped = helped(self.wait_gone, self._take_out)
+            was_helped = helped(self.wait_gone, self._take_out, patience=self.tenant.patience)
             self._deployed = False
         for group in self.groups:
             group.leave(self)
@@ -242,7 +242,9 @@ class Chain:
         missing after a while, the chain's ports are touched, and the agent asks for their flows.
         """
         started = time.monotonic()
-        was_helped = helped(self.wait_in_dataplane, self.touch, unseen=unseen)
+        was_helped = helped(
+            self.wait_in_dataplane, self.touch, patience=self.tenant.patience, unseen=unseen
+        )
         seconds = time.monotonic() - started
         if was_helped or not unseen:
             figures.record(HELPED if was_helped else CHANGED, seconds)

@@ -47,7 +47,7 @@ class Graph(Temporary):
             )
             self.id = made["id"]
         try:
-            helped(self._await_links, self._touch)
+            helped(self._await_links, self._touch, patience=self.tenant.patience)
         except WaitError:
             # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
             self.delete()

@@ -14,9 +14,12 @@ from pytest_kollalab.sdn import sfc_help
 class Agent:
     """A clock and what is seen at each moment: wrong in some intervals, until it was helped."""
 
-    def __init__(self, *wrong: tuple[float, float], until_help: bool = False) -> None:
+    def __init__(
+        self, *wrong: tuple[float, float], until_help: bool = False, look: float = 0.5
+    ) -> None:
         self.wrong = wrong
         self.until_help = until_help
+        self.look = look
         self.now = 0.0
         self.helps = 0
 
@@ -27,7 +30,7 @@ class Agent:
 
     def await_it(self, timeout: float) -> None:
         deadline = self.now + timeout
-        self.now += 0.5
+        self.now += self.look
         while not self.is_right():
             if self.now > deadline:
                 raise WaitError("still wrong")
@@ -48,7 +51,7 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> Helped:
     def run(agent: Agent, *, unseen: bool = False) -> bool:
         clock = SimpleNamespace(monotonic=lambda: agent.now)
         monkeypatch.setattr(sfc_help, "time", clock)
-        return sfc_help.helped(agent.await_it, agent.help_it, unseen=unseen)
+        return sfc_help.helped(agent.await_it, agent.help_it, patience=1.0, unseen=unseen)
 
     return run
 
@@ -65,6 +68,20 @@ def test_an_unseen_change_has_to_stay_right(helped: Helped) -> None:
     assert not helped(agent, unseen=True)
     assert agent.now >= 2.5 + sfc_help.STEADY
     assert agent.helps == 0
+
+
+def test_a_look_may_take_longer_than_it_has_to_stay_right(helped: Helped) -> None:
+    agent = Agent(until_help=True, look=5.0)
+    assert helped(agent)
+    assert agent.helps == 1
+
+
+def test_what_never_comes_to_rest_is_not_waited_for_without_end(helped: Helped) -> None:
+    # Right for a second out of two.
+    agent = Agent(*((second, second + 1.0) for second in range(0, 10_000, 2)))
+    assert helped(agent, unseen=True)
+    assert agent.helps == sfc_help.ATTEMPTS
+    assert agent.now < 1000
 
 
 def test_what_stays_wrong_is_helped(helped: Helped) -> None:
