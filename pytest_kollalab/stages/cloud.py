@@ -177,13 +177,12 @@ class CloudStage(Stage):
         site = deploy.Site(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
         made = {**self._describe(work, site), "features": former.made["features"]}
         features = self.extensions.registry.resolve(former.made["features"])
-        patience = {"slowness": self.provider.slowness}
+        slowness = self.provider.slowness
         with self._nodes_watched(work, names):
-            quiet.await_cloud(
-                made, features, names, Ssh(Path(nodes["ssh_config"])), **patience, log=work.log
-            )
+            ssh = Ssh(Path(nodes["ssh_config"]))
+            quiet.await_cloud(made, features, names, ssh, slowness=slowness, log=work.log)
             since = datetime.datetime.fromisoformat(clone["since"])
-            quiet.await_reports(made, since, timeout=quiet.REPORT_TIMEOUT * self.provider.slowness)
+            quiet.await_reports(made, since, timeout=quiet.REPORT_TIMEOUT * slowness)
         return made
 
     def destroy(self, work: Work) -> None:

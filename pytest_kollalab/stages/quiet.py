@@ -54,7 +54,8 @@ def settle(
     if cloud is not None and cloud.status == READY:
         features = resolve(cloud.made["features"])
         slowness = provider.slowness
-        await_cloud(cloud.made, features, names, ssh, slowness=slowness, log=log)
+        awake = provider.keeps_memory
+        await_cloud(cloud.made, features, names, ssh, awake=awake, slowness=slowness, log=log)
         if since is not None and not provider.keeps_memory:
             await_reports(cloud.made, since, timeout=REPORT_TIMEOUT * slowness)
 
@@ -88,19 +89,32 @@ def await_cloud(
     nodes: Sequence[str],
     ssh: Ssh,
     *,
+    awake: bool = False,
     slowness: float,
     log: Path,
 ) -> None:
     """Return when all of the cloud is healthy, and its API writes and reads.
 
-    Raises StageError with what was still wrong at the end.
+    An API that is `awake`, for it never ended, has both at once. Raises StageError with what was
+    still wrong at the end.
     """
-    connection = connect(made)
-    try:
-        health.wait_until_healthy(features, nodes, ssh, connection, slowness=slowness, log=log)
-        write_and_read(connection, timeout=API_TIMEOUT * slowness)
-    finally:
-        connection.close()
+
+    def is_healthy() -> None:
+        with connect(made) as connection:
+            health.wait_until_healthy(features, nodes, ssh, connection, slowness=slowness, log=log)
+
+    def writes() -> None:
+        with connect(made) as connection:
+            write_and_read(connection, timeout=API_TIMEOUT * slowness)
+
+    if awake:
+        with ThreadPoolExecutor() as pool:
+            written = pool.submit(writes)
+            is_healthy()
+        written.result()
+    else:
+        is_healthy()
+        writes()
 
 
 def await_reports(made: Mapping[str, Any], since: datetime.datetime, *, timeout: float) -> None:
