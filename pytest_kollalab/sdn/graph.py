@@ -126,17 +126,26 @@ class Graph:
             if "MAC" in metadata and metadata.get("Type") not in OVS_TYPES
         }
 
+    def _linked(self, port: str) -> list[str]:
+        """What is beside a port and has its name, and is neither a bridge nor a port."""
+        name = self.nodes[port]["Name"]
+        return [
+            other
+            for other in self._beside[port]
+            if self._type(other) not in OVS_TYPES and self.nodes[other].get("Name") == name
+        ]
+
     def _interface(self, port: str) -> str | None:
         """The interface of a port: beside it, of its name, and not a bridge or a port.
 
-        A device that went into a namespace before Open vSwitch said more of it has no link to its
-        port in Skydive's graph; it is known by its name, of which a node has one.
+        A device that went into a namespace while Open vSwitch made it has no link to its port in
+        Skydive's graph, or one that leads to what it was before, which has no MAC; it is known by
+        its name, of which a node has one.
         """
-        name = self.nodes[port]["Name"]
-        for other in self._beside[port]:
-            if self._type(other) not in OVS_TYPES and self.nodes[other].get("Name") == name:
-                return other
-        return self._devices.get((self.hosts[port], name))
+        linked = self._linked(port)
+        whole = [other for other in linked if "MAC" in self.nodes[other]]
+        device = self._devices.get((self.hosts[port], self.nodes[port]["Name"]))
+        return next((each for each in (*whole, device, *linked) if each is not None), None)
 
     def _port(self, bridge: str, interface: str) -> Port:
         metadata = self.nodes[interface]

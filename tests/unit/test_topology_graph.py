@@ -107,6 +107,18 @@ def test_a_device_without_a_link_is_known_by_its_name() -> None:
     assert graph.tid(port) == "tid-i4"
 
 
+def test_a_device_is_not_what_it_was_before_it_went_into_its_namespace() -> None:
+    part = ANSWER[0]
+    before = node("i4", Name="lost", Type="internal")
+    device = node("i5", Name="lost", Type="tuntap", MAC="fa:16:3e:00:00:04")
+    nodes = [*part["Nodes"], before, device]
+    edges = [*part["Edges"], edge("layer2", "p4", "i4"), edge("ownership", "ns", "i5")]
+    graph = Graph.parse([{"Nodes": nodes, "Edges": edges}])
+    (port,) = (port for port in graph.topology().ports if port.name == "lost")
+    assert (port.namespace, port.mac) == ("kl-one", "fa:16:3e:00:00:04")
+    assert graph.tid(port) == "tid-i5"
+
+
 def test_ends_of_patches_and_tunnels_are_told() -> None:
     ports = {port.name: port for port in Graph.parse(ANSWER).topology().ports}
     assert (ports["patch-tun"].peer, ports["patch-tun"].mac) == ("x", "")
