@@ -126,15 +126,6 @@ class Graph:
             if "MAC" in metadata and metadata.get("Type") not in OVS_TYPES
         }
 
-    def _linked(self, port: str) -> list[str]:
-        """What is beside a port and has its name, and is neither a bridge nor a port."""
-        name = self.nodes[port]["Name"]
-        return [
-            other
-            for other in self._beside[port]
-            if self._type(other) not in OVS_TYPES and self.nodes[other].get("Name") == name
-        ]
-
     def _interface(self, port: str) -> str | None:
         """The interface of a port: beside it, of its name, and not a bridge or a port.
 
@@ -142,10 +133,17 @@ class Graph:
         Skydive's graph, or one that leads to what it was before, which has no MAC; it is known by
         its name, of which a node has one.
         """
-        linked = self._linked(port)
-        whole = [other for other in linked if "MAC" in self.nodes[other]]
-        device = self._devices.get((self.hosts[port], self.nodes[port]["Name"]))
-        return next((each for each in (*whole, device, *linked) if each is not None), None)
+        name = self.nodes[port]["Name"]
+        found = [
+            other
+            for other in self._beside[port]
+            if self._type(other) not in OVS_TYPES and self.nodes[other].get("Name") == name
+        ]
+        device = self._devices.get((self.hosts[port], name))
+        if device is not None:
+            found.append(device)
+        # The first that has a MAC, else the first.
+        return min(found, key=lambda each: "MAC" not in self.nodes[each], default=None)
 
     def _port(self, bridge: str, interface: str) -> Port:
         metadata = self.nodes[interface]

@@ -56,7 +56,7 @@ def settle(
         slowness = provider.slowness
         awake = provider.keeps_memory
         await_cloud(cloud.made, features, names, ssh, awake=awake, slowness=slowness, log=log)
-        if since is not None and not provider.keeps_memory:
+        if since is not None and not awake:
             await_reports(cloud.made, since, timeout=REPORT_TIMEOUT * slowness)
 
 
