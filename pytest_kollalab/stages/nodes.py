@@ -113,7 +113,8 @@ class NodesStage(Stage):
             addresses={node: found["provisioning"] for node, found in made["nodes"].items()},
             key=key,
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
-            connection=work.tag.run,
+            # All labs of a session are of one run, and their nodes have the same names.
+            connection=state.digest(work.tag.lab, work.tag.run),
             jump=made.get("jump", ""),
             patience=self.provider.slowness,
         )
@@ -202,7 +203,7 @@ def _await_registry(provider: Provider, lab: str, connection: Ssh, registry: str
         # From a node, because that is who pulls, and with what every image of a node has.
         dial = ["timeout", "2", "bash", "-c", f": < /dev/tcp/{host}/{port}"]
         code, said = _ask(provider, connection, CONTROLLER, dial)
-        return True if code == 0 else NotYet(said)
+        return True if code == 0 else NotYet(said or f"{CONTROLLER} gets no answer at {registry}")
 
     _await(provider, lab, REGISTRY, "answers", answers)
 

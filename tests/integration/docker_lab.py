@@ -22,13 +22,14 @@ from pytest_kollalab.state import Tag
 class Built:
     """A lab that has nothing but nodes."""
 
-    def __init__(self, folder: Path, lab: str, uri: str = "") -> None:
+    def __init__(self, folder: Path, lab: str, uri: str = "", run_id: str = "") -> None:
         options = Options(name=lab, provider_uri=uri)
         paths = Paths(cache=default_paths().cache, state=folder)
         self.lab = lab
         self.provider = DockerProvider(options.provider_uri, options.mirror, paths)
         self.stage = NodesStage(Config(), options, paths, provider=self.provider)
         self.folder = folder
+        self.run_id = run_id or folder.name
         self.made: Mapping[str, Any] = {}
         # What the stage `images` made, as far as nodes want to know: without, no registry.
         self.images: dict[str, Any] = {}
@@ -38,7 +39,7 @@ class Built:
         folder.mkdir(exist_ok=True, mode=0o700)
         return Work(
             key="key",
-            tag=Tag(self.lab, "nodes", "key", self.folder.name),
+            tag=Tag(self.lab, "nodes", "key", self.run_id),
             made={"images": self.images},
             folder=folder,
             log=self.folder / "nodes.log",
