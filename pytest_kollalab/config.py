@@ -244,6 +244,12 @@ def of_lab(options: Options, number: int) -> Options:
     return dataclasses.replace(options, name=name, clone_of=options.name) if number else options
 
 
+def first_lab(options: Options) -> Options:
+    """The options of the lab that a clone is made from, or that stands in for it."""
+    uri = options.hosts[0] if options.hosts else options.provider_uri
+    return dataclasses.replace(options, name=options.clone_of, clone_of="", provider_uri=uri)
+
+
 def _with_folders(config: Config, folder: Path) -> Config:
     """The same with folders that count from the configuration file as full paths."""
     overrides = {name: str(folder / path) for name, path in config.images.overrides.items()}

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kollalab import state
 from pytest_kollalab.errors import BusyError, KollalabError
 from pytest_kollalab.fixtures import lab_key
 from pytest_kollalab.plugin import all_labs, figures_key, say, sharing_key, tell, used_key
+from pytest_kollalab.report.redaction import Redactor, lab_secrets
 
 if TYPE_CHECKING:
     from pytest_kollalab.lab import Lab
     from pytest_kollalab.report.summary import Summary
+    from pytest_kollalab.session import Failure
 
 
 def finish(session: pytest.Session) -> None:
@@ -43,12 +48,15 @@ def _leave(session: pytest.Session, lab: Lab) -> None:
     if lab.options.cloud:
         return
     keep = lab.options.keep
-    kept = keep == "always" or (keep == "failed" and bool(session.testsfailed))
+    sharing = config.stash[sharing_key]
+    failed = bool(session.testsfailed or sharing.failures)
+    kept = keep == "always" or (keep == "failed" and failed)
     try:
         summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
         if kept:
             lab.lease.release()
         else:
+            sharing.kept_logs |= _keep_logs(lab, sharing.failures)
             tell(config, f"kollalab: removing lab {lab.name}")
             started = time.monotonic()
             lab.destroy()
@@ -58,6 +66,21 @@ def _leave(session: pytest.Session, lab: Lab) -> None:
         say(config, f"kollalab: lab {lab.name} is used by another session, which will remove it")
     except KollalabError as error:
         say(config, f"kollalab: {error}")
+
+
+def _keep_logs(lab: Lab, failures: Iterable[Failure]) -> dict[str, Path]:
+    """Copy the logs that failures name out of a lab that is to go; returns old and new places."""
+    mask = Redactor(lab_secrets(lab.folder))
+    kept = {}
+    for log in {failure.log for failure in failures}:
+        path = Path(log)
+        if not path.is_relative_to(lab.folder):
+            continue
+        there = lab.paths.state / "summaries" / lab.name / path.name
+        with suppress(OSError):
+            state.write(there, mask(path.read_text(encoding="utf-8", errors="replace")))
+            kept[log] = there
+    return kept
 
 
 def _summarize(config: pytest.Config, lab: Lab, summary: Summary) -> None:

@@ -66,7 +66,7 @@ class Engine:
         self._others = others
         self.say = say
         self.fresh = frozenset(fresh)
-        self.session = Session(paths, self.run_id)
+        self.session = Session(paths, self.run_id, lab)
         self._locked = False
         self._ready: dict[str, Mapping[str, Json]] = {}
 
@@ -93,7 +93,7 @@ class Engine:
     def ensure(self, name: str) -> Mapping[str, Json]:
         """Have the stage, and all that it builds on, and return what it made.
 
-        The first failure of the session, in whichever of its processes, is kept: later calls
+        The lab's first failure in the session, in whichever of its processes, is kept: later calls
         raise it again in one line, at once.
         """
         if name in self._ready:
@@ -258,7 +258,7 @@ class Engine:
                 self._built(name)
             except Exception as error:
                 # Before the lock is let go: those who wait for it must not try again.
-                self.session.fail(as_message(error))
+                self.session.fail(as_message(error), shared=stage.shared)
                 raise
 
     def _check_unused(self, stage: Stage, step: Step) -> None:

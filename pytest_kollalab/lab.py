@@ -61,7 +61,7 @@ class Lab:
         self.feature_names = tuple(dict.fromkeys([*self.config.features, *features]))
         self._run_id = run_id or new_run_id()
         self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease", self._run_id)
-        self.session = Session(self.paths, self._run_id)
+        self.session = Session(self.paths, self._run_id, self.name)
         self._say = say
         self.extensions = extensions
         self._announced = False

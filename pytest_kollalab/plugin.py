@@ -266,6 +266,15 @@ def make_lab(config: pytest.Config) -> Lab:
     return config.stash[lab_key]
 
 
+def use_lab(config: pytest.Config, options: configuration.Options) -> None:
+    """Go on with the lab of these options, before a test has any fixture of the one so far."""
+    config.stash[settings_key] = (config.stash[settings_key][0], options)
+    if lab_key in config.stash:
+        del config.stash[lab_key]
+    if failures_key in config.stash:
+        del config.stash[failures_key]
+
+
 def all_labs(config: pytest.Config) -> list[Lab]:
     """The labs of the session, last one first: those that are made from another go before it."""
     options = config.stash[settings_key][1]

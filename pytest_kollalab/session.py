@@ -15,7 +15,9 @@ from pytest_kollalab import owner
 from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.paths import Paths
 
-FAILURE = "failure.json"
+# Of what all labs share, and with the name of a lab of that one.
+FAILURE = "failure-"
+TEMPORARY = "failed-"
 LINES = "lines"
 USED = "used-"
 OWNER = "owner-"
@@ -23,7 +25,7 @@ OWNER = "owner-"
 
 @dataclass(frozen=True)
 class Failure:
-    """The first failure of a session: one line, the whole message, where its log is."""
+    """The first failure of a lab in a session: one line, the whole message, where its log is."""
 
     brief: str
     text: str
@@ -51,13 +53,15 @@ def new_run_id() -> str:
 class Session:
     """One run, by its name. Its folder exists as long as several processes share the run.
 
+    `lab` is the one whose failures count here, beside those of what all labs share.
     Without the folder all is kept in memory: a single process needs no files.
     """
 
-    def __init__(self, paths: Paths, name: str) -> None:
+    def __init__(self, paths: Paths, name: str, lab: str = "") -> None:
         self.name = name
+        self.lab = lab
         self.folder = paths.state / "runs" / name
-        self._failure: Failure | None = None
+        self._failures: list[Failure] = []
 
     def open(self) -> None:
         """Make the folder; this process is one of its owners."""
@@ -70,32 +74,39 @@ class Session:
             self.open()
 
     def close(self) -> None:
-        """Remove the folder; a failure is remembered."""
-        self._failure = self.failure()
+        """Remove the folder; failures are remembered."""
+        self._failures = self.failures()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def fail(self, error: Exception) -> Failure:
-        """Record the first failure and return it; those that follow from it are not recorded."""
+    def fail(self, error: Exception, *, shared: bool = False) -> Failure:
+        """Record the lab's first failure and return it; those that follow from it are not recorded.
+
+        One of what labs share is that of all of them.
+        """
         known = self.failure()
         if known is not None:
             return known
-        self._failure = _failure(error)
+        failure = _failure(error)
         if not self.folder.is_dir():
-            return self._failure
-        temporary = self.folder / f"{FAILURE}.{owner.mark()}"
-        temporary.write_text(json.dumps(asdict(self._failure)), encoding="utf-8")
+            self._failures = [failure]
+            return failure
+        temporary = self.folder / f"{TEMPORARY}{owner.mark()}"
+        temporary.write_text(json.dumps(asdict(failure)), encoding="utf-8")
         # A link is refused when the name is taken: the first one stays.
         with contextlib.suppress(FileExistsError):
-            os.link(temporary, self.folder / FAILURE)
+            os.link(temporary, self.folder / f"{FAILURE}{'' if shared else self.lab}")
         temporary.unlink()
-        return self.failure() or self._failure
+        return self.failure() or failure
 
     def failure(self) -> Failure | None:
-        """The first failure of any of the run's processes, or None."""
-        try:
-            return Failure(**json.loads((self.folder / FAILURE).read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return self._failure
+        """The first failure of any of the run's processes that hinders this lab, or None."""
+        found = (_read(self.folder / f"{FAILURE}{of}") for of in ("", self.lab))
+        return next(filter(None, found), next(iter(self._failures), None))
+
+    def failures(self) -> list[Failure]:
+        """The first failure of each lab of the run."""
+        found = (_read(path) for path in sorted(self.folder.glob(f"{FAILURE}*")))
+        return [failure for failure in found if failure is not None] or self._failures
 
     def use(self) -> None:
         """Remember that the lab is used, for whoever has to remove it: this process may die."""
@@ -149,6 +160,12 @@ def abandoned(paths: Paths) -> Iterator[Path]:
         owners = list(folder.glob(f"{OWNER}*"))
         if owners and all(owner.left_by_the_dead(path.name) for path in owners):
             yield folder
+
+
+def _read(path: Path) -> Failure | None:
+    with contextlib.suppress(FileNotFoundError):
+        return Failure(**json.loads(path.read_text(encoding="utf-8")))
+    return None
 
 
 def _failure(error: Exception) -> Failure:

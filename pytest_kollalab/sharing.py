@@ -6,7 +6,7 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from pytest_kollalab.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_kollalab.errors import KollalabError
     from pytest_kollalab.progress import Watcher
@@ -31,6 +32,8 @@ MARKER = "disruptive"
 FRESH = "fresh_cloud"
 # Asking for it, directly or through another fixture, is what makes a test one of the lab.
 FIXTURE = "kollalab"
+# What a fixture wants of the lab, the most first.
+STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes"}
 POLL = 0.2
 REFUSED = "kollalab_refused"
 
@@ -64,18 +67,24 @@ class Sharing:
 
     def __init__(self, config: pytest.Config, options: configuration.Options, say: Say) -> None:
         self.config = config
-        self.name = name = options.name
-        self.keep = options.keep
         self.worker = str(getattr(config, "workerinput", {}).get("workerid", ""))
         self.run = str(getattr(config, "workerinput", {}).get("kollalab_run", "")) or new_run_id()
         paths = default_paths()
         self.session = Session(paths, self.run)
-        self.turns = Turns(paths.state / "labs" / name)
+        # The log of a failure -> where it is when its lab has gone.
+        self.kept_logs: dict[str, Path] = {}
+        self._of(options)
         self.signals: Signals | None = None
         self.refused = ""
         self._say = say
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
+
+    def _of(self, options: configuration.Options) -> None:
+        self.options = options
+        self.name = options.name
+        self.keep = options.keep
+        self.turns = Turns(default_paths().state / "labs" / options.name)
 
     def use(self) -> None:
         """Say that this process uses the lab; the first use makes signals end orderly."""
@@ -131,11 +140,14 @@ class Sharing:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.refused:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self.failures and session.exitstatus == pytest.ExitCode.OK and not self.worker:
+            # No test has failed: those of a lab that could not be had went on in another.
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @property
-    def failure(self) -> Failure | None:
-        """The first failure of the session."""
-        return self.session.failure()
+    def failures(self) -> list[Failure]:
+        """The first failure of each lab of the session."""
+        return self.session.failures()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -147,18 +159,47 @@ class Sharing:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._have_lab(item)
         with self._turn(item):
             return (yield)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        failure = self.failure
-        if failure is not None:
+        for failure in self.failures:
             terminalreporter.section("the lab is broken", red=True)
-            terminalreporter.write_line(failure.text)
+            kept = self.kept_logs.get(failure.log)
+            terminalreporter.write_line(
+                failure.text.replace(failure.log, str(kept)) if kept else failure.text
+            )
+
+    def _have_lab(self, item: pytest.Item) -> None:
+        """Have what a test wants of the worker's own lab, or go on with the first lab.
+
+        Tests of a broken lab take no time: its worker would be given most of those that the other
+        labs could run.
+        """
+        options = self.options
+        wanted = [stage for name, stage in STAGE_OF.items() if name in _fixtures(item)]
+        if self.refused or options.labs == 1 or not options.clone_of or not wanted:
+            return
+        from pytest_kollalab import plugin
+
+        self.config.stash[plugin.used_key] = True
+        self.use()
+        lab = plugin.make_lab(self.config)
+        try:
+            lab.ensure(min(wanted[0], options.until, key=configuration.STAGES.index))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other lab may be whole
+            failure = lab.session.fail(error)
+            for each in filter(None, (lab, lab.base)):
+                each.lease.release()
+            first = configuration.first_lab(options)
+            self.say(f"lab {lab.name}: {failure.line}; its tests go on in lab {first.name}")
+            plugin.use_lab(self.config, first)
+            self._of(first)
 
     @contextmanager
     def _turn(self, item: pytest.Item) -> Iterator[None]:
-        names = getattr(item, "fixturenames", ())
+        names = _fixtures(item)
         if self.refused or FIXTURE not in names:
             yield
             return
@@ -211,6 +252,10 @@ class Sharing:
                 if pid != os.getpid():
                     with suppress(OSError):
                         os.kill(pid, signal.SIGINT)
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
 
 
 def show(config: pytest.Config, text: str) -> None:

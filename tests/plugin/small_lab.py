@@ -53,8 +53,12 @@ TRACE = Path(__file__).with_name("trace")
     + SMALL_STAGE
     + """
     def create(self, work):
-        if Path(__file__).with_name(f"break-{self.name}").exists():
-            raise StageError(f"{self.name} is full", details="many\\nlines", hint="make room")
+        names = (f"break-{self.name}", f"break-{self.name}-{work.tag.lab}")
+        if any(Path(__file__).with_name(name).exists() for name in names):
+            work.log.write_text("all of it")
+            raise StageError(
+                f"{self.name} is full", details="many\\nlines", hint="make room", log=work.log
+            )
         self.pause("create")
         self.note("create")
         return {"namespace": "kolla", "nodes": {}, "ssh_config": "none"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from .small_lab import CONFTEST
@@ -54,6 +56,45 @@ def test_labs_are_shared_round_where_there_are_more_workers(project: pytest.Pyte
     project.runpytest_subprocess("-n", "3", "--kollalab-labs", "2").assert_outcomes(passed=4)
     used = set((project.path / "used").read_text().splitlines())
     assert used == {"gw0 lab", "gw1 lab-2", "gw2 lab"}
+
+
+def test_the_tests_of_a_broken_lab_go_on_in_the_first(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    (project.path / "break-nodes-lab-2").touch()
+    result = project.runpytest_subprocess("-n", "2", "--kollalab-labs", "2")
+    result.assert_outcomes(passed=4)
+    assert set((project.path / "used").read_text().splitlines()) == {"gw0 lab", "gw1 lab"}
+    # A pipeline must not take that for a success, and has to know why.
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*lab lab-2: the lab is broken: nodes is full; its tests go on in lab lab",
+            "*= the lab is broken =*",
+            "nodes is full",
+            "  log: *",
+            "  what now: make room",
+        ]
+    )
+    told = next(line for line in result.outlines if line.startswith("  log: "))
+    assert pathlib.Path(told.removeprefix("  log: ")).read_text() == "all of it"
+    assert list((project.path / "state" / "labs").iterdir()) == []
+
+
+def test_a_lab_that_broke_is_kept_as_one_with_failures(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    (project.path / "break-cloud-lab-2").touch()
+    options = ("--kollalab-labs", "2", "--kollalab-keep", "failed")
+    project.runpytest_subprocess("-n", "2", *options).assert_outcomes(passed=4)
+    assert (project.path / "state" / "labs" / "lab-2" / "cloud.json").is_file()
+
+
+def test_without_the_first_lab_there_is_none(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    (project.path / "break-nodes").touch()
+    result = project.runpytest_subprocess("-n", "2", "--kollalab-labs", "2")
+    result.assert_outcomes(errors=4)
+    assert created(project) == ["create tools", "create images"]
+    assert result.stdout.str().count("= the lab is broken =") == 2
 
 
 def test_labs_that_are_kept_are_all_removed_by_the_option(project: pytest.Pytester) -> None:
