@@ -230,7 +230,7 @@ class LibvirtProvider:
             spec.authorized_key,
             spec.host_keys[node],
             registry,
-            emulated=accelerator != "kvm",
+            without_kvm=accelerator != "kvm" and bool(spec.nodes.image),
         )
         with leftovers.scratch(self.paths.cache / "libvirt", "seed") as scratch:
             iso = Path(scratch) / "seed.iso"

@@ -39,7 +39,7 @@ PACKAGES = (
     "linux-image-cloud-amd64",
     "udev",
 )
-OWN = ("build", "cloud.cfg", "grub.cfg")
+OWN = ("build", "cloud.cfg", "grub.cfg", "modprobe.conf")
 AS_CONTAINER = ("journald.conf", "sshd.conf")
 # A virtual machine finds its disk with these; all of the kernel's drivers take longer to load.
 INITRAMFS = (

@@ -17,9 +17,8 @@ from pytest_kollalab.state import Tag
 
 # The name by which cloud-init knows such a disk.
 LABEL = "cidata"
-# An emulated processor has SVM, so the kernel offers /dev/kvm. Whoever uses it has the kernel
-# patch its scheduler while that runs, of which QEMU 7.2 may show another processor half: the
-# machine then dies of an unexpected int3. udev was there before cloud-init, so the module goes.
+# What our own image has in libvirt_node/modprobe.conf, for images of others. udev was there before
+# cloud-init, so the module goes.
 WITHOUT_KVM = (
     "echo 'install kvm_amd /bin/false' > /etc/modprobe.d/kollalab.conf;"
     " modprobe --remove kvm_amd || true"
@@ -33,9 +32,12 @@ def user_data(
     host_key: HostKey,
     registry: str,
     *,
-    emulated: bool,
+    without_kvm: bool = False,
 ) -> dict[str, Any]:
-    """The machine's name, who may enter, its SSH host key, and files; for cloud-init 20 and up."""
+    """The machine's name, who may enter, its SSH host key, and files; for cloud-init 20 and up.
+
+    `without_kvm` takes the processor's virtualization from it.
+    """
     settings = dockerd_config(registry)
     if not registry:
         # Docker does not start with an empty name among its registries.
@@ -44,7 +46,7 @@ def user_data(
         "/etc/hosts": hosts_file(subnets),
         "/etc/docker/daemon.json": json.dumps(settings, indent=2) + "\n",
     }
-    first = {"bootcmd": [WITHOUT_KVM]} if emulated else {}
+    first = {"bootcmd": [WITHOUT_KVM]} if without_kvm else {}
     return first | {
         "hostname": node,
         "manage_etc_hosts": False,
@@ -93,12 +95,12 @@ def texts(
     host_key: HostKey,
     registry: str,
     *,
-    emulated: bool,
+    without_kvm: bool = False,
 ) -> dict[str, str]:
     """The files of the seed by name; JSON is YAML too."""
     # Another instance for cloud-init whenever the machine is made anew.
     meta = {"instance-id": f"{tag.lab}-{node}-{tag.run}", "local-hostname": node}
-    user = user_data(node, subnets, authorized_key, host_key, registry, emulated=emulated)
+    user = user_data(node, subnets, authorized_key, host_key, registry, without_kvm=without_kvm)
     return {
         "meta-data": json.dumps(meta),
         "user-data": "#cloud-config\n" + json.dumps(user),

@@ -152,7 +152,7 @@ def probe_xml(name: str, accelerator: str, disk: str) -> str:
     _text(root, "on_poweroff", "destroy")
     devices = ElementTree.SubElement(root, "devices")
     _disk(devices, disk, "hda", "ide", {"type": "raw"})
-    _bare(devices)
+    _bare(devices, model="none")
     return _dump(root)
 
 
@@ -187,13 +187,14 @@ def _devices(machine: Machine) -> Element:
     ElementTree.SubElement(serial, "target", port="0")
     source = ElementTree.SubElement(devices, "rng", model="virtio")
     _text(source, "backend", "/dev/urandom", model="random")
-    _bare(devices)
+    # Memory that a machine has used and freed is empty again: it is in no saved state.
+    _bare(devices, model="virtio", freePageReporting="on")
     return devices
 
 
-def _bare(devices: Element) -> None:
+def _bare(devices: Element, **balloon: str) -> None:
     ElementTree.SubElement(devices, "controller", type="usb", model="none")
-    ElementTree.SubElement(devices, "memballoon", model="none")
+    ElementTree.SubElement(devices, "memballoon", balloon)
     ElementTree.SubElement(ElementTree.SubElement(devices, "video"), "model", type="none")
 
 

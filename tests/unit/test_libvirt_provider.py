@@ -81,6 +81,12 @@ def test_the_processor_is_the_hosts_where_it_can_be() -> None:
     ]
 
 
+def test_a_machine_gives_back_the_memory_that_it_has_freed() -> None:
+    balloon = domain().find("devices/memballoon")
+    assert balloon is not None
+    assert balloon.attrib == {"model": "virtio", "freePageReporting": "on"}
+
+
 def test_only_the_seed_is_never_written() -> None:
     disks = domain().findall("devices/disk")
     assert [disk.find("readonly") is not None for disk in disks] == [False, True]
@@ -124,7 +130,9 @@ def test_subnets_of_libvirts_networks_are_taken() -> None:
     assert list(libvirt_networks.in_xml(own)) == [IPv4Network("10.64.2.0/24")]
 
 
-def seed(node: str = "controller-1", tag: Tag = TAG, *, emulated: bool = False) -> dict[str, str]:
+def seed(
+    node: str = "controller-1", tag: Tag = TAG, *, without_kvm: bool = False
+) -> dict[str, str]:
     return libvirt_seed.texts(
         tag,
         node,
@@ -132,7 +140,7 @@ def seed(node: str = "controller-1", tag: Tag = TAG, *, emulated: bool = False) 
         "ssh-ed25519 AAAA u\n",
         HostKey("private", "public"),
         "10.64.0.1:4000",
-        emulated=emulated,
+        without_kvm=without_kvm,
     )
 
 
@@ -151,7 +159,7 @@ def test_the_seed_says_who_may_enter_and_who_it_is() -> None:
 def test_docker_starts_on_machines_that_have_no_registry() -> None:
     # It refuses an empty name among the registries.
     key = HostKey("private", "public")
-    told = libvirt_seed.user_data("compute-1", SUBNETS, "key", key, "", emulated=False)
+    told = libvirt_seed.user_data("compute-1", SUBNETS, "key", key, "")
     files = {each["path"]: each["content"] for each in told["write_files"]}
     assert json.loads(files["/etc/docker/daemon.json"])["insecure-registries"] == []
 
@@ -168,9 +176,9 @@ def test_another_build_is_another_instance_for_cloud_init() -> None:
     assert again["meta-data"] != seed()["meta-data"]
 
 
-def test_only_emulated_machines_are_kept_from_kvm() -> None:
-    assert "kvm_amd" in seed(emulated=True)["user-data"]
-    assert "bootcmd" not in seed(emulated=False)["user-data"]
+def test_the_seed_keeps_images_of_others_from_kvm() -> None:
+    assert "kvm_amd" in seed(without_kvm=True)["user-data"]
+    assert "bootcmd" not in seed()["user-data"]
 
 
 def test_sizes_have_defaults_of_their_own(tmp_path: Path) -> None:
