@@ -32,7 +32,7 @@ MARKER = "disruptive"
 FRESH = "fresh_cloud"
 # Asking for it, directly or through another fixture, is what makes a test one of the lab.
 FIXTURE = "kollalab"
-# What a fixture wants of the lab, the most first.
+# The stage that a fixture wants, the later one first.
 STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes"}
 POLL = 0.2
 REFUSED = "kollalab_refused"
@@ -73,6 +73,7 @@ class Sharing:
         self.session = Session(paths, self.run)
         # The log of a failure -> where it is when its lab has gone.
         self.kept_logs: dict[str, Path] = {}
+        self._has_lab = False
         self._of(options)
         self.signals: Signals | None = None
         self.refused = ""
@@ -172,13 +173,18 @@ class Sharing:
             )
 
     def _have_lab(self, item: pytest.Item) -> None:
-        """Have what a test wants of the worker's own lab, or go on with the first lab.
+        """Have what tests want of the worker's own lab, or go on with the first lab.
 
         Tests of a broken lab take no time: its worker would be given most of those that the other
         labs could run.
         """
         options = self.options
-        wanted = [stage for name, stage in STAGE_OF.items() if name in _fixtures(item)]
+        if self._has_lab or FIXTURE not in _fixtures(item):
+            return
+        # Once, before any fixture knows the lab: all that any test of the session wants.
+        self._has_lab = True
+        names = {name for each in item.session.items for name in _fixtures(each)}
+        wanted = next((stage for name, stage in STAGE_OF.items() if name in names), "")
         if self.refused or options.labs == 1 or not options.clone_of or not wanted:
             return
         from pytest_kollalab import plugin
@@ -187,7 +193,7 @@ class Sharing:
         self.use()
         lab = plugin.make_lab(self.config)
         try:
-            lab.ensure(min(wanted[0], options.until, key=configuration.STAGES.index))
+            lab.ensure(min(wanted, options.until, key=configuration.STAGES.index))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other lab may be whole
             failure = lab.session.fail(error)
             for each in filter(None, (lab, lab.base)):
