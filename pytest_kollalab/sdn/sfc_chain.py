@@ -21,6 +21,7 @@ from pytest_kollalab.sdn.sfc_oracle import (
     Plan,
     Strays,
     entry,
+    last_hops,
     leaving,
     plan,
 )
@@ -142,7 +143,7 @@ class Chain:
                 self.wait_in_dataplane(within)
                 figures.record(IN_FLOWS, time.monotonic() - began)
                 if stream:
-                    stream.first_from(self._last_hops(), IN_PLACE)
+                    stream.first_from(last_hops(self.layout), IN_PLACE)
             undo.pop_all()
 
     def update(
@@ -344,15 +345,11 @@ class Chain:
     def _pings(self) -> Iterator[Any]:
         """A stream of pings of the first traffic, or None when the chain does not divert any."""
         first = self.traffic[0] if self.traffic else None
-        if first is None or not first.has_pings or not self._last_hops():
+        if first is None or not first.has_pings or not last_hops(self.layout):
             yield None
             return
         with streaming(first.src, first.dst, self._watch, self.tenant.patience) as stream:
             yield stream
-
-    def _last_hops(self) -> set[str]:
-        plain = [group for group in self.groups if not group.tap and group.functions]
-        return {leaving(f, back=False).mac for f in plain[-1].functions} if plain else set()
 
     def _surplus(self, switches: dict[str, Switch]) -> Strays:
         others = [chain.layout for chain in self._live if chain is not self]

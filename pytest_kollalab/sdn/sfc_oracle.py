@@ -186,6 +186,22 @@ def without_rivals(flows: Sequence[Wanted]) -> list[Wanted]:
     ]
 
 
+def last_hops(layout: Layout) -> set[str]:
+    """The MAC addresses that packets of the first traffic may come from when the chain leads them.
+
+    Where a symmetric chain has both directions, one's packets may go the way of the other's
+    answers: see `without_rivals`.
+    """
+    steps = [m for g, m in zip(layout.groups, layout.members, strict=True) if m and not g.tap]
+    if not steps or not layout.traffic:
+        return set()
+    first, *others = layout.traffic
+    found = {leaving(function, back=False).mac for function in steps[-1]}
+    if layout.symmetric and any((t.src, t.dst) == (first.dst, first.src) for t in others):
+        found |= {leaving(function, back=True).mac for function in steps[0]}
+    return found
+
+
 def _plan_one_way(
     made: Plan, layout: Layout, steps: Sequence[tuple[Group, Sequence[Function]]], *, back: bool
 ) -> None:

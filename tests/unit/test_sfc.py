@@ -15,7 +15,7 @@ from pytest_kollalab.sdn.packets import Packet
 from pytest_kollalab.sdn.probe import Probe
 from pytest_kollalab.sdn.sfc import Function, Group, Traffic
 from pytest_kollalab.sdn.sfc_function import parse_forwarded
-from pytest_kollalab.sdn.sfc_oracle import Layout, Plan, adrift, plan
+from pytest_kollalab.sdn.sfc_oracle import Layout, Plan, adrift, last_hops, leaving, plan
 from pytest_kollalab.sdn.sfc_path import crossed, flows_by_function, ways
 from pytest_kollalab.sdn.tenant import Tenant
 from pytest_kollalab.ssh import Ssh
@@ -228,3 +228,7 @@ def test_two_directions_in_one_symmetric_chain_share_flows() -> None:
     wanted = plan(Layout(1, traffic, (group,), ((FIREWALL,),), symmetric=True)).flows
     matches = [(w.table, tuple(sorted(w.match.items()))) for w in wanted]
     assert len(set(matches)) == len(matches)
+    # So what arrives may have gone either way: which rule was written last is anybody's guess.
+    both = Layout(1, traffic, (group,), ((FIREWALL,),), symmetric=True)
+    on, back = (leaving(FIREWALL, back=back).mac for back in (False, True))
+    assert (last_hops(layout(symmetric=True)), last_hops(both)) == ({on}, {on, back})
