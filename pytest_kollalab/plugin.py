@@ -87,6 +87,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("cloud", "use this cloud of clouds.yaml, with no lab at all", metavar="NAME")
     add("keep", "keep the lab after the session (default: never)", choices=configuration.KEEP)
     add(
+        "golden",
+        "the lab's state right after its deploy: none is saved, it goes with the lab, or the next "
+        "lab starts from it (keep; default: drop)",
+        choices=configuration.GOLDEN,
+    )
+    add(
         "fresh",
         "build this stage even if it could be reused (may be given more than once)",
         action="append",
@@ -336,7 +342,7 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
 
     config.stash[file_key] = file = _config_file(config, value("config"))
     settings, run = configuration.read(file)
-    names = ("name", "provider", "keep", "fresh", "until", "artifacts", "cloud")
+    names = ("name", "provider", "keep", "golden", "fresh", "until", "artifacts", "cloud")
     labs = value("labs")
     given = {"labs": None if labs is None else whole_number("labs", labs)}
     options = configuration.options(run, {name: value(name) for name in names} | given)

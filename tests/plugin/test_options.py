@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-OPTIONS = ("config", "name", "provider", "keep", "fresh", "until", "artifacts", "plan", "destroy")
+OPTIONS = (
+    "config",
+    "name",
+    "provider",
+    "keep",
+    "golden",
+    "fresh",
+    "until",
+    "artifacts",
+    "plan",
+    "destroy",
+)
 
 SHOW = """
 import pytest
@@ -36,6 +47,7 @@ def test_every_option_is_in_the_help_with_its_ini_twin(pytester: pytest.Pytester
         ("name", "other", "name='other'"),
         ("provider", "docker", "provider='docker'"),
         ("keep", "failed", "keep='failed'"),
+        ("golden", "keep", "golden='keep'"),
         ("until", "nodes", "until='nodes'"),
         ("fresh", "cloud", "fresh=('cloud',)"),
         ("artifacts", "out", "artifacts='out'"),
@@ -102,6 +114,7 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
         (["--kollalab-until=node"], None, "*did you mean 'nodes'?*"),
         (["--kollalab-fresh=cluod"], None, "*did you mean 'cloud'?*"),
         (["--kollalab-keep=maybe"], None, "*invalid choice: 'maybe'*"),
+        (["--kollalab-golden=kept"], None, "*invalid choice: 'kept'*"),
     ],
 )
 def test_a_mistake_is_a_usage_error_without_traceback(
