@@ -7,12 +7,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.cloud import health
 from pytest_kollalab.cloud.connect import connect
-from pytest_kollalab.errors import StageError, WaitError
+from pytest_kollalab.errors import CommandError, StageError, WaitError
 from pytest_kollalab.features import Feature
 from pytest_kollalab.providers import Provider
 from pytest_kollalab.ssh import Ssh, close
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 API_TIMEOUT = 120.0
 REPORT_TIMEOUT = 240.0
+# Linux tells its host of free memory two seconds later (mm/page_reporting.c, PAGE_REPORTING_DELAY).
+DROP_CACHES = "sync; echo 3 > /proc/sys/vm/drop_caches; sleep 3"
+DROP_TIMEOUT = 30.0
 # In one step and to the nanosecond; whole seconds are added, so that nodes that agreed still do.
 STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
 
@@ -81,6 +85,21 @@ def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
         for job in jobs:
             job.result()
     return behind
+
+
+def drop_caches(ssh: Ssh, nodes: Iterable[str]) -> None:
+    """Have machines give back the memory that holds only what is on their disks as well.
+
+    A machine that does not answer is saved with what it has.
+    """
+
+    def drop(node: str) -> None:
+        with suppress(CommandError):
+            ssh.run(node, ["sh", "-c", DROP_CACHES], timeout=DROP_TIMEOUT)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(drop, nodes))
+    close(ssh.config)
 
 
 def await_cloud(

@@ -44,11 +44,14 @@ class Rewind:
     def save(self, name: str, *, busy: bool = False) -> Save:
         """Save nodes and cloud as they are; `busy`: even while another run has the lab."""
         with self._changing(f"save {name}", busy=busy):
-            save = self.saves.save(name)
             nodes = self.records()["nodes"]
+            ssh, names = Ssh(quiet.ssh_config(nodes)), list(nodes.made["nodes"])
+            if self.provider.keeps_memory:
+                quiet.drop_caches(ssh, names)
+            save = self.saves.save(name)
             if self.provider.own_clock:
                 # They stood still for as long as it took.
-                quiet.step_clocks(Ssh(quiet.ssh_config(nodes)), nodes.made["nodes"])
+                quiet.step_clocks(ssh, names)
         self.engine.say(f"saved {name} in {save.seconds:.0f} s")
         return save
 
@@ -126,5 +129,7 @@ class Rewind:
         """Return when all is usable; `since`: when what runs there was started anew, if it was."""
         self.engine.forget()
         log = self.engine.log_path("nodes")
+        # A lab that comes back from its golden state has nothing of the kind yet.
+        log.parent.mkdir(parents=True, exist_ok=True)
         lab, records = self.engine.lab, self.records()
         quiet.settle(lab, records, self.provider, self.resolve, log, since)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,9 +11,11 @@ import pytest
 from pytest_kollalab import state
 from pytest_kollalab.engine import BUILD, REUSE, Engine
 from pytest_kollalab.errors import StageError
+from pytest_kollalab.lock import Lease
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.providers import kept
 from pytest_kollalab.stage import Json, Stage, Work
+from pytest_kollalab.stages import quiet
 from pytest_kollalab.stages.goldens import ROLLBACK, Goldens
 from pytest_kollalab.stages.rewind import Rewind
 from pytest_kollalab.stages.saves import Saves
@@ -132,13 +134,18 @@ class Host:
         engine = Engine("lab", stages, self.paths, fresh=fresh, say=self.said.append)
         saves = Saves("lab", self.paths.lab("lab"), lambda: provider)
 
-        def settle(since: object) -> None:
-            self.settled += 1
-            if self.sick:
-                raise StageError("the cloud is not healthy")
+        lease = Lease(self.paths.state / "labs" / "lab.lease")
+        rewind = Rewind(engine, saves, provider, lease, records=dict, resolve=lambda _: ())
+        return engine, Goldens(lambda: rewind, wanted=True)
 
-        rewind = SimpleNamespace(engine=engine, saves=saves, provider=provider, settle=settle)
-        return engine, Goldens(lambda: cast("Rewind", rewind), wanted=True)
+    def settle(self, *of: Any) -> None:
+        """What stands for the waiting until all is healthy, which tells the log of it."""
+        *_, log, _ = of
+        with log.open("a") as file:
+            file.write("not healthy yet\n")
+        self.settled += 1
+        if self.sick:
+            raise StageError("the cloud is not healthy")
 
     def deploy(self, *features: str) -> None:
         """A whole session: built, saved, kept, destroyed."""
@@ -147,6 +154,8 @@ class Host:
         goldens.saves.save("golden")
         goldens.keep()
         engine.destroy()
+        # As the lab does: its logs go too.
+        shutil.rmtree(self.paths.lab("lab"))
 
     def actions(self, *features: str, fresh: tuple[str, ...] = ()) -> list[str]:
         engine, goldens = self.run(*features, fresh=fresh)
@@ -154,8 +163,10 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host(tmp_path)
+    monkeypatch.setattr(quiet, "settle", host.settle)
+    return host
 
 
 def test_the_next_lab_starts_from_what_was_kept(host: Host) -> None:
