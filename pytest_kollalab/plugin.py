@@ -67,7 +67,7 @@ MARKER = "kollalab_feature"
 
 # openstacksdk 4.22 warns of what its own modules do on every call: a project that turns warnings
 # into errors could not use it. By module and not by category, which would have to be imported.
-SDK_WARNINGS = r"ignore::Warning:openstack\..*"
+SDK = r"openstack\..*"
 # docker's SDK forgets the Unix socket that it could not connect: with its daemon stopped, a session
 # that turns warnings into errors would end in a traceback instead of our message.
 DOCKER_WARNING = r"unclosed <socket\.socket fd=\d+, family=1"
@@ -117,9 +117,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARKER}(name, ...): features that the lab must have for this test"
     )
-    config.addinivalue_line("filterwarnings", SDK_WARNINGS)
+    config.addinivalue_line("filterwarnings", f"ignore::Warning:{SDK}")
     config.addinivalue_line("filterwarnings", f"ignore:{DOCKER_WARNING}:ResourceWarning")
-    # pytest has put its filters of the session's end in place already.
+    # pytest has put its filters of what is outside any test in place already.
+    warnings.filterwarnings("ignore", module=SDK)
     warnings.filterwarnings("ignore", DOCKER_WARNING, ResourceWarning)
     config.addinivalue_line("markers", "smoke: one test or two per feature, quick on a ready lab")
     config.addinivalue_line("markers", "disruptive: runs alone, no other test uses the lab then")

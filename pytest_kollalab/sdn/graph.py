@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,6 +83,23 @@ class Graph:
             for each in metadata.get("Captures") or ()
             if each.get("ID") == capture and each.get("State") == "active"
         }
+
+    def known_of(self, tid: str) -> str:
+        """All that is known of what has this id, and where it is, for a message."""
+        found = [
+            {
+                "host": self.hosts[node],
+                "in": [self.nodes[parent].get("Name") for parent in self._parents[node]],
+                "beside": [
+                    f"{self._type(other)} {self.nodes[other].get('Name')}"
+                    for other in self._beside[node]
+                ],
+                **{name: metadata.get(name) for name in ("Type", "Name", "MAC", "Captures")},
+            }
+            for node, metadata in self.nodes.items()
+            if metadata.get("TID") == tid
+        ]
+        return json.dumps(found)
 
     def injections(self, port: Port) -> set[str]:
         """The ids of the injections that go on at a port."""

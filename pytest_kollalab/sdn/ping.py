@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) received")
 ANSWER = re.compile(r"bytes from [^ ]+ icmp_seq=(\d+) ttl=(\d+) time=([\d.]+) ms")
-HOP = re.compile(r"^\s*(\d+)\s+(\*|\d+\.\d+\.\d+\.\d+)")
+HOP = re.compile(r"^\s*(\d+)\s+(?:\*\s+)*(\*|\d+\.\d+\.\d+\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,6 @@ def parse_ping(target: str, output: str) -> PingResult:
 
 
 def parse_traceroute(output: str) -> tuple[str, ...]:
-    """The address of each hop that `traceroute -n -q 1` printed, `*` for a silent one."""
+    """The address of each hop that `traceroute -n` printed, `*` for one that was always silent."""
     found = (HOP.match(line) for line in output.splitlines())
     return tuple(match[2] for match in found if match)

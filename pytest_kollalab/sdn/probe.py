@@ -220,7 +220,7 @@ class Probe:
 
     def traceroute(self, target: Target) -> tuple[str, ...]:
         """The address of each hop on the way, the target's last; `*` for one that is silent."""
-        argv = ["traceroute", "-n", "-I", "-q", "1", "-w", "2", "-m", "10", address_of(target)]
+        argv = ["traceroute", "-n", "-I", "-q", "3", "-w", "2", "-m", "10", address_of(target)]
         return parse_traceroute(self.namespace.run(argv).stdout)
 
     @contextmanager

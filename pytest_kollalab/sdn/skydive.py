@@ -188,8 +188,13 @@ class SkydiveSight:
 
     def _await_state(self, what: str, wanted: set[str]) -> None:
         def look() -> bool | NotYet:
-            active = self.skydive.graph().captured(self.capture)
-            return active == wanted or NotYet(f"{len(active)} of {len(wanted)} points")
+            graph = self.skydive.graph()
+            active = graph.captured(self.capture)
+            if active == wanted:
+                return True
+            # Skydive says nothing of those that it could not begin with.
+            known = "".join(f"\n{tid}: {graph.known_of(tid)}" for tid in sorted(wanted ^ active))
+            return NotYet(f"{len(active)} of {len(wanted)} points{known}")
 
         wait.until(what, look, timeout=self.skydive.within, interval=0.3)
 

@@ -80,6 +80,30 @@ def test_the_tests_of_a_broken_lab_go_on_in_the_first(project: pytest.Pytester) 
     assert list((project.path / "state" / "labs").iterdir()) == []
 
 
+WARNS = """\
+import warnings
+
+made = Small.create
+
+def create(self, work):
+    warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module="openstack.resource")
+    return made(self, work)
+
+Small.create = create
+"""
+
+
+def test_what_the_sdk_warns_of_breaks_no_lab(project: pytest.Pytester) -> None:
+    conftest = project.path / "conftest.py"
+    conftest.write_text(f"{conftest.read_text()}\n{WARNS}")
+    project.makeini("[pytest]\nfilterwarnings = error::DeprecationWarning\n")
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    result = project.runpytest_subprocess("-n", "2", "--kollalab-labs", "2")
+    result.assert_outcomes(passed=4)
+    assert set((project.path / "used").read_text().splitlines()) == {"gw0 lab", "gw1 lab-2"}
+    assert result.ret == pytest.ExitCode.OK
+
+
 def test_a_lab_that_broke_is_kept_as_one_with_failures(project: pytest.Pytester) -> None:
     project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
     (project.path / "break-cloud-lab-2").touch()

@@ -22,9 +22,9 @@ From 10.200.1.10 icmp_seq=1 Destination Host Unreachable
 """
 TRACE = """\
 traceroute to 10.200.2.5 (10.200.2.5), 10 hops max, 60 byte packets
- 1  10.200.1.1  1.402 ms
- 2  *
- 3  10.200.2.5  2.011 ms
+ 1  * 10.200.1.1  1.402 ms *
+ 2  * * *
+ 3  10.200.2.5  2.011 ms  1.930 ms  1.922 ms
 """
 
 

@@ -132,6 +132,9 @@ def test_captures_and_injections_are_known_by_the_port() -> None:
     assert graph.tid(port) == "tid-i1"
     assert graph.captured("c") == {"tid-i1"}
     assert graph.captured("d") == set()
+    known = graph.known_of("tid-i1")
+    assert all(f'"{word}"' in known for word in ("one", "active", port.mac, port.name))
+    assert graph.known_of("tid-none") == "[]"
     assert graph.injections(port) == {"j"}
 
 
