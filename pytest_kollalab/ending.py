@@ -38,7 +38,7 @@ def finish(session: pytest.Session) -> None:
     if config.stash.get(used_key, False) or sharing.session.is_used():
         sharing.begin_removal()
         for each in all_labs(config):
-            if each.name == sharing.name or each.exists():
+            if each.name == sharing.options.name or each.exists():
                 _leave(session, each)
     sharing.close()
 
@@ -49,14 +49,15 @@ def _leave(session: pytest.Session, lab: Lab) -> None:
         return
     keep = lab.options.keep
     sharing = config.stash[sharing_key]
-    failed = bool(session.testsfailed or sharing.failures)
+    failures = sharing.failures
+    failed = bool(session.testsfailed or failures)
     kept = keep == "always" or (keep == "failed" and failed)
     try:
         summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
         if kept:
             lab.lease.release()
         else:
-            sharing.kept_logs |= _keep_logs(lab, sharing.failures)
+            sharing.kept_logs |= _keep_logs(lab, failures)
             tell(config, f"kollalab: removing lab {lab.name}")
             started = time.monotonic()
             lab.destroy()
@@ -70,12 +71,13 @@ def _leave(session: pytest.Session, lab: Lab) -> None:
 
 def _keep_logs(lab: Lab, failures: Iterable[Failure]) -> dict[str, Path]:
     """Copy the logs that failures name out of a lab that is to go; returns old and new places."""
+    logs = {failure.log for failure in failures if Path(failure.log).is_relative_to(lab.folder)}
+    if not logs:
+        return {}
     mask = Redactor(lab_secrets(lab.folder))
     kept = {}
-    for log in {failure.log for failure in failures}:
+    for log in logs:
         path = Path(log)
-        if not path.is_relative_to(lab.folder):
-            continue
         there = lab.paths.state / "summaries" / lab.name / path.name
         with suppress(OSError):
             state.write(there, mask(path.read_text(encoding="utf-8", errors="replace")))

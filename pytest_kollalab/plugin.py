@@ -33,7 +33,15 @@ from pytest_kollalab.fixtures import (
 )
 from pytest_kollalab.paths import check_writable, default_paths
 from pytest_kollalab.report import figures
-from pytest_kollalab.sharing import FIXTURE, Sharing, of_use, of_worker, show, watcher
+from pytest_kollalab.sharing import (
+    FIXTURE,
+    Sharing,
+    fixture_names,
+    of_use,
+    of_worker,
+    show,
+    watcher,
+)
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions import Extensions
@@ -168,7 +176,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         config.stash[features_key] = wanted
         settings, options = config.stash[settings_key]
         config.stash[settings_key] = (settings, of_use(options, session.items))
-        uses_lab = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+        uses_lab = any(FIXTURE in fixture_names(item) for item in session.items)
         if uses_lab:
             releases.get(settings.release)
             wanted = (*wanted, *settings.features)
@@ -246,7 +254,7 @@ def wanted_features(items: Iterable[pytest.Item], config: pytest.Config) -> tupl
     for item in items:
         for mark in item.iter_markers(MARKER):
             wanted.update(str(name) for name in mark.args)
-        for fixture in getattr(item, "fixturenames", ()):
+        for fixture in fixture_names(item):
             wanted.update(fixtures.get(fixture, ()))
     return tuple(sorted(wanted))
 

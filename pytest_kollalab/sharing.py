@@ -44,7 +44,7 @@ watcher_key = pytest.StashKey["Watcher"]()
 
 def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> configuration.Options:
     """The options, without a golden state where neither a test nor a lab goes back to it."""
-    asked = any(FRESH in getattr(item, "fixturenames", ()) for item in items)
+    asked = any(FRESH in fixture_names(item) for item in items)
     if options.labs > 1 and not options.clone_of:
         return options
     if asked or options.golden != "drop" or options.keep != "never":
@@ -83,8 +83,6 @@ class Sharing:
 
     def _of(self, options: configuration.Options) -> None:
         self.options = options
-        self.name = options.name
-        self.keep = options.keep
         self.turns = Turns(default_paths().state / "labs" / options.name)
 
     def use(self) -> None:
@@ -179,11 +177,11 @@ class Sharing:
         labs could run.
         """
         options = self.options
-        if self._has_lab or FIXTURE not in _fixtures(item):
+        if self._has_lab or FIXTURE not in fixture_names(item):
             return
         # Once, before any fixture knows the lab: all that any test of the session wants.
         self._has_lab = True
-        names = {name for each in item.session.items for name in _fixtures(each)}
+        names = {name for each in item.session.items for name in fixture_names(each)}
         wanted = next((stage for name, stage in STAGE_OF.items() if name in names), "")
         if self.refused or options.labs == 1 or not options.clone_of or not wanted:
             return
@@ -205,7 +203,7 @@ class Sharing:
 
     @contextmanager
     def _turn(self, item: pytest.Item) -> Iterator[None]:
-        names = _fixtures(item)
+        names = fixture_names(item)
         if self.refused or FIXTURE not in names:
             yield
             return
@@ -229,22 +227,22 @@ class Sharing:
                 self._done.wait(POLL)
 
     def _handle_signals(self) -> None:
-        command = "kollalab down"
-        if self.name != configuration.Options.name:
-            command += f" --name {self.name}"
+        command, name = "kollalab down", self.options.name
+        if name != configuration.Options.name:
+            command += f" --name {name}"
         capture = self.config.pluginmanager.getplugin("capturemanager")
         shown = capture.global_and_fixture_disabled() if capture is not None else nullcontext()
         with shown:
             # What pytest captures later is not what a user sees.
             handle = os.dup(2)
         after = {
-            "always": f"; lab {self.name} is kept",
-            "failed": f", then removing lab {self.name} if none has failed",
-            "never": f", then removing lab {self.name}",
+            "always": f"; lab {name} is kept",
+            "failed": f", then removing lab {name} if none has failed",
+            "never": f", then removing lab {name}",
         }
         self.signals = Signals(
-            f"ending the tests{after[self.keep]}",
-            f"Lab {self.name} is removed by: {command}",
+            f"ending the tests{after[self.options.keep]}",
+            f"Lab {name} is removed by: {command}",
             handle=handle,
             pass_on=self._pass_on,
             used=self.session.is_used,
@@ -260,7 +258,8 @@ class Sharing:
                         os.kill(pid, signal.SIGINT)
 
 
-def _fixtures(item: pytest.Item) -> Sequence[str]:
+def fixture_names(item: pytest.Item) -> Sequence[str]:
+    """The fixtures that a test uses; what other plugins collect may have none."""
     return getattr(item, "fixturenames", ())
 
 
