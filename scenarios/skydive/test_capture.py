@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kollalab import wait
 from pytest_kollalab.sdn import hook
 from pytest_kollalab.sdn.topology import await_gone, await_port
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.topology import Port
 
 PINGS = 5
+# A TAP device of that name, for as long as this runs.
+TAP = """\
+import fcntl, os, signal, struct, subprocess, sys
+
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+name = sys.argv[1]
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+subprocess.run(["ip", "link", "set", name, "up"], check=True)
+print("ready", file=sys.stderr, flush=True)
+signal.pause()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +95,30 @@ def test_both_collectors_see_the_same_flows(
         assert [(p.src, p.dst, p.ttl) for p in one.packets(end)] == [
             (p.src, p.dst, p.ttl) for p in other.packets(end)
         ]
+
+
+def test_a_device_that_only_the_kernel_tells_of_is_captured(
+    skydive: Skydive, source: Probe
+) -> None:
+    # What a port of Open vSwitch's in user space is to Skydive, if netlink was the last to tell.
+    device = "kl-tap"
+    argv = ["python3", "tap.py", device]
+    with source.namespace.background("tap", argv, ready="^ready", files={"tap.py": TAP}):
+        query = f"G.V().Has('Name', '{device}', 'Type', 'tuntap')"
+        wait.until(
+            "the device to be seen",
+            lambda: skydive.gremlin(query),
+            timeout=skydive.within,
+        )
+        made = skydive.ask("POST", "capture", {"GremlinQuery": query})
+        try:
+            wait.until(
+                "the capture to begin",
+                lambda: skydive.graph().captured(made["UUID"]),
+                timeout=skydive.within,
+            )
+        finally:
+            skydive.ask("DELETE", f"capture/{made['UUID']}")
 
 
 def test_injected_packets_arrive(
