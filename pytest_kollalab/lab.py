@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab import progress, state
-from pytest_kollalab.config import STAGES, Config, Options
+from pytest_kollalab.config import STAGES, Config, Options, first_lab
 from pytest_kollalab.engine import BUILD, REUSE, Engine, Step, new_run_id
 from pytest_kollalab.errors import BusyError, HostError, NeedsLabError, StageError
 from pytest_kollalab.extensions import NOTHING, Extensions
@@ -104,21 +104,24 @@ class Lab:
 
     @cached_property
     def base(self) -> Lab | None:
-        """The lab whose golden state this one is made from, if it is made from one."""
+        """The lab whose golden state this one is made from, if it is made from one.
+
+        Both have to be here: what is on another host builds its lab by itself.
+        """
         if not self.options.clone_of or not self.provider.can_keep:
             return None
-        golden = "drop" if self.options.golden == "none" else self.options.golden
-        options = replace(self.options, name=self.options.clone_of, clone_of="", golden=golden)
-        return Lab(
+        first = first_lab(self.options)
+        base = Lab(
             self.config,
-            options,
+            replace(first, golden="drop" if first.golden == "none" else first.golden),
             features=self.feature_names,
             paths=self.paths,
             run_id=self._run_id,
-            say=lambda text: self._say(f"{options.name}: {text}"),
+            say=lambda text: self._say(f"{first.name}: {text}"),
             extensions=self.extensions,
             watcher=self._watcher,
         )
+        return base if base.provider.can_keep else None
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:

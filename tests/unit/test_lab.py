@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab import state
-from pytest_kollalab.config import STAGES, Config, Options
+from pytest_kollalab.config import STAGES, Config, Options, of_lab
 from pytest_kollalab.engine import BUILD
 from pytest_kollalab.errors import BusyError, ConfigError, KollalabError, StageError
 from pytest_kollalab.lab import Lab
@@ -162,3 +162,18 @@ def test_nodes_of_a_feature_change_the_nodes_and_serve_who_wants_none(paths: Pat
     assert few.engine.stages["nodes"].serves(recorded, wanted)
     assert not more.engine.stages["nodes"].serves(wanted, recorded)
     assert not few.engine.stages["nodes"].serves({**recorded, "mtu": "another"}, wanted)
+
+
+def test_a_lab_is_cloned_from_one_of_the_same_host_only(paths: Paths) -> None:
+    there = "tcp://192.0.2.7:2376"
+
+    def base(*hosts: str) -> Lab | None:
+        options = Options(labs=2, provider="docker", hosts=hosts)
+        return Lab(options=of_lab(options, 1), paths=paths).base
+
+    found = base("default", "default")
+    assert found is not None
+    assert (found.name, found.options.clone_of) == ("lab", "")
+    assert base("default", there) is None
+    # The first lab is there, and there it stays.
+    assert base(there, "default") is None
