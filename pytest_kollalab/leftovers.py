@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_kollalab import owner, session
+from pytest_kollalab import lock, owner, session
 from pytest_kollalab.errors import WaitError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.run import run
@@ -37,10 +37,11 @@ def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
 
 
 def remove(paths: Paths, say: Callable[[str], None]) -> None:
-    """End orphaned processes, then remove temporary files and dead sockets."""
+    """End orphaned processes, then remove temporary files, dead sockets and leases on nothing."""
     end(orphans(), say)
     for path in files(paths):
         remove_file(path)
+    lock.forget_absent(paths.state / "labs")
 
 
 def remove_file(path: Path) -> None:

@@ -168,6 +168,17 @@ class Lease:
         return not alone
 
 
+def forget_absent(labs: Path) -> None:
+    """Remove the files of labs that have no folder in that of labs, and that nobody holds."""
+    for path in labs.glob("*.lease"):
+        lease = Lease(path)
+        if not path.with_suffix("").is_dir() and lease.claim():
+            try:
+                lease.forget()
+            finally:
+                lease.release()
+
+
 class Turns:
     """Who uses a lab together, and who uses it alone.
 

@@ -241,3 +241,18 @@ def test_nobody_is_beside_one_alone_after_the_files_were_to_go(tmp_path: Path, h
     assert not list(tmp_path.glob("lab.*"))
     with Turns(path).alone(never):
         pass
+
+
+def test_what_is_left_of_labs_that_never_came_to_be_goes(tmp_path: Path) -> None:
+    there, held, absent = (Lease(tmp_path / f"{name}.lease", "run") for name in "abc")
+    (tmp_path / "a").mkdir()
+    for lease in (there, held, absent):
+        lease.take()
+    with Turns(tmp_path / "c").together(never):
+        pass
+    there.release()
+    absent.release()
+    lock.forget_absent(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"a", *(f"{lab}.lease{of}" for lab in "ab" for of in ("", "-of-run"))}
+    held.release()
