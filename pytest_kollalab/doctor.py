@@ -7,25 +7,33 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab import daemon
 from pytest_kollalab.config import Config, Options
 from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import addresses, capabilities, libvirt_probe
+from pytest_kollalab.providers import (
+    addresses,
+    capabilities,
+    docker_host,
+    libvirt_host,
+    libvirt_probe,
+)
 from pytest_kollalab.providers.docker_host import MEMORY
 from pytest_kollalab.providers.libvirt import EMULATED
-from pytest_kollalab.providers.libvirt_host import Host, uri_of
+from pytest_kollalab.providers.libvirt_host import Host
 from pytest_kollalab.providers.libvirt_storage import Storage
 
 CORES = 2
 PYTHON = (3, 11)
 NET_TIMEOUT = 5.0
+DOCKER_TIMEOUT = 20
 
 # Program -> the package that has it, by family of distributions, where the names differ.
 PACKAGES: dict[str, dict[str, str]] = {
@@ -77,6 +85,7 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         _cores,
         _programs,
         _docker,
+        lambda: _docker_elsewhere(options),
         _kernel,
         _addresses,
         lambda: _folders(paths),
@@ -116,17 +125,20 @@ def install(program: str, system: str) -> str:
     return f"{_sudo()}{INSTALL[system]} {package}"
 
 
-def memory_finding(total: int) -> Finding:
+def memory_finding(total: int, what: str = "memory") -> Finding:
     """Whether that many bytes of memory are enough."""
     found = f"{total / room.GIB:.1f} GiB"
     if total < MEMORY:
         return Finding(
-            "memory",
-            "problem",
-            f"{found}, a lab needs {MEMORY / room.GIB:.0f}",
-            "use a larger host",
+            what, "problem", f"{found}, a lab needs {MEMORY / room.GIB:.0f}", "use a larger host"
         )
-    return Finding("memory", "ok", found)
+    return Finding(what, "ok", found)
+
+
+def on_hosts(options: Options) -> list[Options]:
+    """The options of a lab on each of the hosts that they name."""
+    uris = dict.fromkeys(options.hosts or [options.provider_uri])
+    return [replace(options, provider_uri=uri) for uri in uris]
 
 
 def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
@@ -184,7 +196,7 @@ def _docker() -> Iterator[Finding]:
     from docker.errors import DockerException
 
     try:
-        client = docker.from_env(timeout=20)
+        client = docker.from_env(timeout=DOCKER_TIMEOUT)
         info: dict[str, Any] = client.info()
     except DockerException as error:
         denied = "Permission denied" in str(error)
@@ -198,12 +210,29 @@ def _docker() -> Iterator[Finding]:
             fix = f"{_sudo()}{start}"
         yield Finding("docker daemon", "problem", str(error), fix)
         return
-    yield Finding("docker daemon", "ok", f"{info['ServerVersion']} with {info['Driver']}")
+    yield Finding("docker daemon", "ok", _is_docker(info))
     yield memory_finding(info["MemTotal"])
     root = Path(info["DockerRootDir"])
     if root.is_dir():
         fix = "kollalab gc --yes; docker image prune"
         yield room_finding("room for docker", root, room.WHOLE[room.DOCKER], fix)
+
+
+def _docker_elsewhere(options: Options) -> Iterator[Finding]:
+    """The daemons of other hosts that labs are to be made on."""
+    for uri in filter(None, map(docker_host.uri_of, on_hosts(options))):
+        what = f"docker of {uri}"
+        try:
+            info = daemon.connect(DOCKER_TIMEOUT, uri).info()
+        except KollalabError as error:
+            yield Finding(what, "problem", f"{error.brief}: {error.details}", error.hint)
+        else:
+            yield Finding(what, "ok", _is_docker(info))
+            yield memory_finding(info["MemTotal"], f"memory of {uri}")
+
+
+def _is_docker(info: Mapping[str, Any]) -> str:
+    return f"{info['ServerVersion']} with {info['Driver']}"
 
 
 def _kernel() -> Iterator[Finding]:
@@ -267,7 +296,11 @@ def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
             yield Finding(program, "note", found, install(program, system))
         else:
             yield Finding(program, "ok", path)
-    host = Host(uri_of(options))
+    for uri in dict.fromkeys(map(libvirt_host.uri_of, on_hosts(options))):
+        yield from _libvirt(Host(uri), options, paths)
+
+
+def _libvirt(host: Host, options: Options, paths: Paths) -> Iterator[Finding]:
     troubles = host.problems()
     for trouble in troubles:
         if options.provider == "libvirt":

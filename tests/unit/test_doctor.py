@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from pytest_kollalab import doctor
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST
+from pytest_kollalab.config import Config, Options
 from pytest_kollalab.doctor import Finding
 from pytest_kollalab.images import room
+from pytest_kollalab.paths import Paths
 
 
 @pytest.mark.parametrize(
@@ -73,3 +75,29 @@ def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "problem  docker daemon" in text
     assert "mend it: start the daemon at tcp://127.0.0.1:1" in text
     assert "cannot run here yet" in text
+
+
+def test_every_host_that_labs_are_made_on_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = "tcp://127.0.0.1:1"
+    monkeypatch.setenv("DOCKER_HOST", nowhere)
+    options = Options(provider="docker", hosts=("default", nowhere), mirror=nowhere)
+    paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+    found = doctor.examine(Config(), options, paths)
+    what = [each.what for each in found]
+    assert [w for w in what if w.startswith("docker ")] == ["docker daemon", f"docker of {nowhere}"]
+    elsewhere = found[what.index(f"docker of {nowhere}")]
+    assert (elsewhere.status, "cannot be used" in elsewhere.found) == ("problem", True)
+    assert "docker --host" in elsewhere.fix
+    assert what.count("libvirt") == 1
+
+
+def test_every_libvirt_that_labs_are_made_on_is_looked_at(tmp_path: Path) -> None:
+    hosts = ("qemu:///system?socket=/nowhere", "qemu+unix:///system?socket=/nothing")
+    paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
+    options = Options(provider="libvirt", hosts=hosts, mirror="http://127.0.0.1:1")
+    found = [each for each in doctor.examine(Config(), options, paths) if each.what == "libvirt"]
+    assert [each.status for each in found] == ["problem", "problem"]
+    assert "/nowhere" in found[0].found
+    assert "/nothing" in found[1].found
