@@ -16,6 +16,25 @@ def test_compute_has_a_strand_only_when_it_is_deployed() -> None:
     assert "compute" in [strand.name for strand in strands.plan({"enable_nova": True})]
 
 
+def test_placement_is_deployed_beside_nova_from_its_start() -> None:
+    variables = dict.fromkeys(("enable_nova", "enable_placement", "enable_glance"), True)
+    begun: list[str] = []
+    ended: list[str] = []
+    compute = threading.Event()
+
+    def run(strand: Strand, _stop: threading.Event) -> None:
+        begun.append(strand.name)
+        if strand.name == "compute":
+            compute.wait(10)
+        elif strand.name == "placement":
+            ended.extend(begun)
+            compute.set()
+
+    strands.weave(strands.plan(variables), run)
+    assert "network" not in ended
+    assert "images" not in ended
+
+
 def test_every_strand_waits_for_known_ones() -> None:
     names = [strand.name for strand in strands.STRANDS]
     for strand in strands.STRANDS:
