@@ -219,9 +219,13 @@ class Probe:
         self.namespace.run(["python3", "-", "spray", *words], input=echo_source())
 
     def traceroute(self, target: Target) -> tuple[str, ...]:
-        """The address of each hop on the way, the target's last; `*` for one that is silent."""
-        argv = ["traceroute", "-n", "-I", "-q", "3", "-w", "2", "-m", "10", address_of(target)]
-        return parse_traceroute(self.namespace.run(argv).stdout)
+        """The address of each hop on the way, the target's last; `*` for one that is silent.
+
+        One probe after the other: Linux sends one ICMP error a second to whom it has sent several
+        (`icmp_ratelimit`), such as a router that was pinged through before it knew the way.
+        """
+        argv = ["traceroute", "-n", "-I", "-N", "1", "-q", "3", "-w", "2", "-m", "10"]
+        return parse_traceroute(self.namespace.run([*argv, address_of(target)]).stdout)
 
     @contextmanager
     def capture(self, filter: str = "", *, port: Port | None = None) -> Iterator[Capture]:
