@@ -82,22 +82,44 @@ class Skydive:
         return self.graph().topology()
 
     @contextmanager
+    def capture(self, query: str, filter: str = "") -> Iterator[str]:
+        """Capture at what a Gremlin query finds until the block ends; the capture's id."""
+        body: dict[str, Any] = {"GremlinQuery": query, "RawPacketLimit": RAW_PACKETS}
+        made = self.ask("POST", "capture", body | ({"BPFFilter": filter} if filter else {}))
+        capture = str(made["UUID"])
+        try:
+            yield capture
+        finally:
+            with suppress(KollalabError):
+                self.ask("DELETE", f"capture/{capture}")
+                self.await_captured(capture, set())
+
+    def await_captured(self, capture: str, wanted: set[str]) -> None:
+        """Wait until a capture looks at what has these TIDs and at nothing else."""
+
+        def look() -> bool | NotYet:
+            graph = self.graph()
+            active = graph.captured(capture)
+            if active == wanted:
+                return True
+            # Skydive says nothing of those that it could not begin with.
+            known = "".join(f"\n{tid}: {graph.known_of(tid)}" for tid in sorted(wanted ^ active))
+            return NotYet(f"{len(active)} of {len(wanted)} points{known}")
+
+        what = "the capture to begin" if wanted else "the capture to end"
+        wait.until(what, look, timeout=self.within, interval=0.3)
+
+    @contextmanager
     def watch(self, points: Iterable[Port], filter: str = "") -> Iterator[SkydiveSight]:
         """Capture at points until the block ends; the flows are asked for then."""
         graph = self.graph()
         targets = {point: graph.tid(point) for point in points}
         query = f"G.V().Has('TID', {within(targets.values())})"
-        body: dict[str, Any] = {"GremlinQuery": query, "RawPacketLimit": RAW_PACKETS}
-        made = self.ask("POST", "capture", body | ({"BPFFilter": filter} if filter else {}))
-        sight = SkydiveSight(self, targets, made["UUID"])
-        try:
-            sight.await_active()
+        with self.capture(query, filter) as capture:
+            self.await_captured(capture, set(targets.values()))
+            sight = SkydiveSight(self, targets, capture)
             yield sight
             sight.close()
-        finally:
-            with suppress(KollalabError):
-                self.ask("DELETE", f"capture/{made['UUID']}")
-                sight.await_over()
 
     def inject(self, src: Port, dst: Port, *, count: int = 3, number: int = 0) -> None:
         """Send pings out of one port to another, made up by src's agent. Returns when they left.
@@ -161,14 +183,6 @@ class SkydiveSight:
         """The IPv4 packets that passed a point, in order."""
         return self._packets.get(self.targets[point], [])
 
-    def await_active(self) -> None:
-        """Wait until every point is captured."""
-        self._await_state("the capture to begin", set(self.targets.values()))
-
-    def await_over(self) -> None:
-        """Wait until no point is captured any more."""
-        self._await_state("the capture to end", set())
-
     def close(self) -> None:
         """Ask for what was seen, once no more is told: agents read packets in blocks."""
         before: list[int] = []
@@ -185,18 +199,6 @@ class SkydiveSight:
         self._flows = parse_flows(raw)
         found = self.skydive.gremlin(f"{self._query}.RawPackets()")
         self._packets = parse_packets(raw, found)
-
-    def _await_state(self, what: str, wanted: set[str]) -> None:
-        def look() -> bool | NotYet:
-            graph = self.skydive.graph()
-            active = graph.captured(self.capture)
-            if active == wanted:
-                return True
-            # Skydive says nothing of those that it could not begin with.
-            known = "".join(f"\n{tid}: {graph.known_of(tid)}" for tid in sorted(wanted ^ active))
-            return NotYet(f"{len(active)} of {len(wanted)} points{known}")
-
-        wait.until(what, look, timeout=self.skydive.within, interval=0.3)
 
 
 def of_lab(nodes: Mapping[str, Any], cloud: Mapping[str, Any], *, slowness: float = 1) -> Skydive:

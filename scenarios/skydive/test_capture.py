@@ -105,20 +105,11 @@ def test_a_device_that_only_the_kernel_tells_of_is_captured(
     argv = ["python3", "tap.py", device]
     with source.namespace.background("tap", argv, ready="^ready", files={"tap.py": TAP}):
         query = f"G.V().Has('Name', '{device}', 'Type', 'tuntap')"
-        wait.until(
-            "the device to be seen",
-            lambda: skydive.gremlin(query),
-            timeout=skydive.within,
+        (node,) = wait.until(
+            "the device to be seen", lambda: skydive.gremlin(query), timeout=skydive.within
         )
-        made = skydive.ask("POST", "capture", {"GremlinQuery": query})
-        try:
-            wait.until(
-                "the capture to begin",
-                lambda: skydive.graph().captured(made["UUID"]),
-                timeout=skydive.within,
-            )
-        finally:
-            skydive.ask("DELETE", f"capture/{made['UUID']}")
+        with skydive.capture(query) as capture:
+            skydive.await_captured(capture, {node["Metadata"]["TID"]})
 
 
 def test_injected_packets_arrive(
