@@ -235,19 +235,23 @@ def lab_names(options: Options) -> tuple[str, ...]:
     return (options.name, *(f"{options.name}-{number}" for number in more))
 
 
+def uris(options: Options) -> tuple[str, ...]:
+    """Where the labs of a session are made, in turn."""
+    return options.hosts or (options.provider_uri,)
+
+
 def of_lab(options: Options, number: int) -> Options:
     """The options of one of these labs, counted from 0."""
-    if options.hosts:
-        uri = options.hosts[number % len(options.hosts)]
-        options = dataclasses.replace(options, provider_uri=uri)
+    places = uris(options)
+    options = dataclasses.replace(options, provider_uri=places[number % len(places)])
     name = lab_names(options)[number]
     return dataclasses.replace(options, name=name, clone_of=options.name) if number else options
 
 
 def first_lab(options: Options) -> Options:
     """The options of the lab that a clone is made from, or that stands in for it."""
-    uri = options.hosts[0] if options.hosts else options.provider_uri
-    return dataclasses.replace(options, name=options.clone_of, clone_of="", provider_uri=uri)
+    named = dataclasses.replace(options, name=options.clone_of, clone_of="")
+    return of_lab(named, 0)
 
 
 def _with_folders(config: Config, folder: Path) -> Config:

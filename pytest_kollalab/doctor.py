@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab import daemon
-from pytest_kollalab.config import Config, Options
+from pytest_kollalab.config import Config, Options, uris
 from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.images import room
 from pytest_kollalab.paths import Paths
@@ -137,8 +137,7 @@ def memory_finding(total: int, what: str = "memory") -> Finding:
 
 def on_hosts(options: Options) -> list[Options]:
     """The options of a lab on each of the hosts that they name."""
-    uris = dict.fromkeys(options.hosts or [options.provider_uri])
-    return [replace(options, provider_uri=uri) for uri in uris]
+    return [replace(options, provider_uri=uri) for uri in dict.fromkeys(uris(options))]
 
 
 def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
@@ -210,7 +209,7 @@ def _docker() -> Iterator[Finding]:
             fix = f"{_sudo()}{start}"
         yield Finding("docker daemon", "problem", str(error), fix)
         return
-    yield Finding("docker daemon", "ok", _is_docker(info))
+    yield Finding("docker daemon", "ok", _version(info))
     yield memory_finding(info["MemTotal"])
     root = Path(info["DockerRootDir"])
     if root.is_dir():
@@ -227,11 +226,11 @@ def _docker_elsewhere(options: Options) -> Iterator[Finding]:
         except KollalabError as error:
             yield Finding(what, "problem", f"{error.brief}: {error.details}", error.hint)
         else:
-            yield Finding(what, "ok", _is_docker(info))
+            yield Finding(what, "ok", _version(info))
             yield memory_finding(info["MemTotal"], f"memory of {uri}")
 
 
-def _is_docker(info: Mapping[str, Any]) -> str:
+def _version(info: Mapping[str, Any]) -> str:
     return f"{info['ServerVersion']} with {info['Driver']}"
 
 
