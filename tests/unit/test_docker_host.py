@@ -71,11 +71,6 @@ def test_a_context_is_an_endpoint_by_name(tmp_path: Path, monkeypatch: pytest.Mo
         daemon.endpoint("mars")
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
-
-
 class Daemon:
     """A daemon on another host, with or without a node image."""
 

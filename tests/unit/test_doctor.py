@@ -78,12 +78,11 @@ def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_every_host_that_labs_are_made_on_is_looked_at(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, paths: Paths
 ) -> None:
     nowhere = "tcp://127.0.0.1:1"
     monkeypatch.setenv("DOCKER_HOST", nowhere)
     options = Options(provider="docker", hosts=("default", nowhere), mirror=nowhere)
-    paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
     found = doctor.examine(Config(), options, paths)
     what = [each.what for each in found]
     assert [w for w in what if w.startswith("docker ")] == ["docker daemon", f"docker of {nowhere}"]
@@ -93,9 +92,8 @@ def test_every_host_that_labs_are_made_on_is_looked_at(
     assert what.count("libvirt") == 1
 
 
-def test_every_libvirt_that_labs_are_made_on_is_looked_at(tmp_path: Path) -> None:
+def test_every_libvirt_that_labs_are_made_on_is_looked_at(paths: Paths) -> None:
     hosts = ("qemu:///system?socket=/nowhere", "qemu+unix:///system?socket=/nothing")
-    paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
     options = Options(provider="libvirt", hosts=hosts, mirror="http://127.0.0.1:1")
     found = [each for each in doctor.examine(Config(), options, paths) if each.what == "libvirt"]
     assert [each.status for each in found] == ["problem", "problem"]

@@ -25,11 +25,6 @@ from pytest_kollalab.providers.docker_spec import LAYERS, NEEDS
 from pytest_kollalab.state import CREATING, FAILED, READY, Record
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
-
-
 def make_lab(paths: Paths, name: str, status: str, age: float = 0.0) -> Path:
     folder = paths.lab(name)
     path = folder / "nodes.json"

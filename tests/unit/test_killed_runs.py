@@ -31,11 +31,6 @@ run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); tim
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
-
-
-@pytest.fixture
 def dead() -> str:
     """The mark of a process that is gone."""
     said = run([sys.executable, "-c", "from pytest_kollalab import owner; print(owner.mark())"])

@@ -21,11 +21,6 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
-
-
 def lab(paths: Paths, *features: str, config: Config | None = None, **options: object) -> Lab:
     return Lab(config, Options(**options), features=features, paths=paths)  # type: ignore[arg-type]
 

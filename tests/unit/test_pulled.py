@@ -97,11 +97,6 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Reg
     server.server_close()
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
-
-
 def stage(
     served: type[Registry], paths: Paths, names: tuple[str, ...] = ("keystone",), **more: object
 ) -> PulledImagesStage:

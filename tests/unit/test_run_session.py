@@ -5,16 +5,9 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-import pytest
-
 from pytest_kollalab.errors import StageError
 from pytest_kollalab.paths import Paths
 from pytest_kollalab.session import Line, Session
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(cache=tmp_path / "cache", state=tmp_path / "state")
 
 
 def test_the_first_failure_is_that_of_every_process(paths: Paths) -> None:

@@ -31,6 +31,7 @@ def test_placement_is_deployed_beside_nova_from_its_start() -> None:
             compute.set()
 
     strands.weave(strands.plan(variables), run)
+    assert "placement" in ended
     assert "network" not in ended
     assert "images" not in ended
 
