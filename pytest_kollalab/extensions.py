@@ -78,10 +78,11 @@ class Extensions:
         """The globals of each extension, in the shape in which they are merged."""
         return tuple(Feature(each.source, globals=each.globals) for each in self.given)
 
-    @property
-    def artifacts(self) -> dict[str, str]:
+    def artifacts(self, features: Iterable[Feature] = ()) -> dict[str, str]:
         """What to run on each node when a test has failed, by the name of the file."""
-        return {name: line for each in self.given for name, line in each.artifacts.items()}
+        return {
+            name: line for each in (*features, *self.given) for name, line in each.artifacts.items()
+        }
 
     def fixtures(self) -> dict[str, tuple[str, ...]]:
         """The features that a fixture asks for, by the fixture's name."""

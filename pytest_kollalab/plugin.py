@@ -320,7 +320,8 @@ def watch_failures(config: pytest.Config) -> Failures:
         lab = make_lab(config)
         given = lab.options.artifacts
         folder = Path(config.invocation_params.dir, given).resolve() if given else None
-        commands = lab.extensions.artifacts
+        features = lab.extensions.registry.resolve(lab.feature_names)
+        commands = lab.extensions.artifacts(features)
         site: Site = OwnLab(lab.folder, lab.ssh, lambda: lab.provider, commands)
         if lab.options.cloud:
             site = LentCloud(lambda: existing.secrets(lab.options.cloud))

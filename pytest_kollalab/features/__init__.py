@@ -35,8 +35,10 @@ class Feature:
     known to playbooks by these names. `addresses` are the columns of the cloud's databases, each as
     database.table.column, that hold addresses of nodes: they change in a clone of the lab. `given`
     tells which files the configuration has for the images. `obstacle` tells why those cannot be
-    built on this host, or None; it may ask the network, and is asked only before a build. A test
-    that uses one of the `fixtures` asks for the feature.
+    built on this host, or None; it may ask the network, and is asked only before a build.
+    `artifacts` are shell commands by file name that every node runs when a test has failed
+    (see `where`); they are in no key. A test that uses one of the `fixtures` asks
+    for the feature.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Feature:
     queues: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
     fixtures: tuple[str, ...] = ()
 
     @property
@@ -120,6 +123,11 @@ REGISTRY = Registry()
 def resolve(wanted: Iterable[str]) -> tuple[Feature, ...]:
     """The features asked for and all that they require, from the one registry."""
     return REGISTRY.resolve(wanted)
+
+
+def where(container: str, command: str) -> str:
+    """A shell command for the nodes that have a container; the others say nothing."""
+    return f"docker container inspect {container} > /dev/null 2>&1 || exit 0\n{command}"
 
 
 def images(features: Iterable[Feature]) -> tuple[str, ...]:

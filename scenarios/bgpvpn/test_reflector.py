@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kollalab.features.bgpvpn.feature import FEATURE
+from pytest_kollalab.report import artifacts
 from pytest_kollalab.sdn import wire
 from pytest_kollalab.sdn.vpn import LABELS, ROUTES
 
@@ -26,6 +29,23 @@ def test_every_node_has_a_session(bgpvpn: Bgpvpn) -> None:
     assert {peer for peer, session in sessions.items() if session} == addresses
     for node in NODES:
         assert bgpvpn.speakers[node].established
+
+
+def test_a_failure_keeps_what_reflector_and_speakers_know(
+    tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn
+) -> None:
+    span = artifacts.Span(time.time() - 1, time.time())
+    kept = {}
+    for node in NODES:
+        kept.update(artifacts.ask_node(tenant.ssh, node, span, FEATURE.artifacts))
+    (bgp,) = (text for name, text in kept.items() if name.endswith("/others/bgp"))
+    for node in NODES:
+        assert bgpvpn.speakers[node].address in bgp
+    for node in ("controller-1", "compute-1"):
+        for text in (bgp, kept[f"{node}/others/bagpipe"]):
+            assert f"{ends.near.ip}/32" in text
+            assert f"{ends.far.ip}/32" in text
+    assert kept["gateway-1/others/bagpipe"]
 
 
 def test_a_route_has_all_that_belongs_to_it(bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn) -> None:

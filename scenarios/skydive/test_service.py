@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -11,12 +13,15 @@ import pytest
 
 from pytest_kollalab import wait
 from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.features.skydive.feature import FEATURE
+from pytest_kollalab.report import artifacts
 from pytest_kollalab.sdn.picture import place, svg
 from pytest_kollalab.sdn.topology import differences
 from pytest_kollalab.wait import NotYet
 
 if TYPE_CHECKING:
     from pytest_kollalab.fixtures import Node
+    from pytest_kollalab.lab import Lab
     from pytest_kollalab.sdn.local import Local
     from pytest_kollalab.sdn.skydive import Skydive
 
@@ -54,6 +59,18 @@ def test_analyzer_and_agents_take_little_memory(lab_nodes: Mapping[str, Node]) -
         for process in node.host.process.filter(comm="skydive"):
             used += int(process.rss)
     assert 0 < used / 1024 < MEGABYTES
+
+
+def test_a_failure_keeps_the_graph(
+    skydive: Skydive, lab_nodes: Mapping[str, Node], kollalab: Lab
+) -> None:
+    span = artifacts.Span(time.time() - 1, time.time())
+    node = "controller-1"
+    kept = artifacts.ask_node(kollalab.ssh(), node, span, FEATURE.artifacts)
+    (graph,) = json.loads(kept[f"{node}/others/skydive-graph.json"])
+    hosts = {each["Host"] for each in graph["Nodes"]}
+    assert hosts >= {"controller-1", "compute-1"}
+    assert graph["Edges"]
 
 
 @pytest.mark.disruptive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_kollalab.features import Feature
+from pytest_kollalab.features import Feature, where
 
 HERE = Path(__file__).parent
 GATEWAY = "gateway-1"
@@ -58,6 +58,18 @@ FEATURE = Feature(
         "control": ("bagpipe_bgp", "frr"),
         "compute": ("bagpipe_bgp",),
         "gateway": ("bagpipe_bgp", "openvswitch_db", "openvswitch_vswitchd"),
+    },
+    artifacts={
+        "bgp": where(
+            "frr",
+            "docker exec frr vtysh -c 'show bgp summary' -c 'show bgp ipv4 vpn detail'"
+            " -c 'show bgp l2vpn evpn route detail'",
+        ),
+        "bagpipe": where(
+            "bagpipe_bgp",
+            "for part in bgp vpns; do"
+            " docker exec bagpipe_bgp bagpipe-looking-glass --recurse $part; done",
+        ),
     },
     fixtures=("bgpvpn",),
 )

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pytest_kollalab.config import Config
-from pytest_kollalab.features import Feature
+from pytest_kollalab.features import Feature, where
 from pytest_kollalab.images import golang
 from pytest_kollalab.images.added import Given
 
@@ -16,6 +16,14 @@ USER, PASSWORD = "skydive", "skydive_api_password"
 MODULE = "github.com/skydive-project/skydive"
 SOURCE = Path("skydive", "skydive-base", "source")
 ALTERNATIVE = "name a binary for it: `binary` and `sha256` under [skydive] in kollalab.toml"
+# What asks for the graph reads address and password where the analyzer does: no process list has
+# either. Its file has the strings of JSON, and so has curl's configuration.
+SETTINGS = "/etc/kolla/skydive-analyzer/skydive.yml"
+GRAPH = rf"""{{
+    sed -n '/^analyzer:/,/listen:/ s|^ *listen: \(.*\)|url = "http://\1/api/topology"|p' {SETTINGS}
+    sed -n 's|^ *skydive: "|user = "{USER}:|p' {SETTINGS}
+}} | docker exec -i skydive_analyzer curl -q -sS --fail-with-body --config - \
+    --json '{{"GremlinQuery": "G"}}'"""
 
 
 def version() -> str:
@@ -62,5 +70,6 @@ FEATURE = Feature(
         "control": ("skydive_agent", "skydive_analyzer"),
         "compute": ("skydive_agent",),
     },
+    artifacts={"skydive-graph.json": where("skydive_analyzer", GRAPH)},
     fixtures=("skydive",),
 )
