@@ -9,6 +9,8 @@ from typing import Any
 
 MESSAGE_LINES = 4
 MESSAGE_WIDTH = 300
+# Seconds without a line after which a task is worth one: CI ends a job that says nothing for long.
+SILENCE = 60.0
 
 _STARTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
 _FAILS = ("runner_on_failed", "runner_on_unreachable")
@@ -40,15 +42,17 @@ class Timing:
 
 
 class Tally:
-    """How far runs that belong together have come: `tasks` begun, `began` in Unix time.
+    """How far runs that belong together have come: `tasks` begun; `began`, `shown` in Unix time.
 
-    `step` is told the play and the task that begins.
+    `shown` is when one of them last had a line to show. `step` is told the play and the task
+    that begins.
     """
 
     def __init__(self, step: Callable[[str], None] = lambda _: None) -> None:
         self.step = step
         self.tasks = 0
         self.began: float | None = None
+        self.shown = 0.0
 
 
 class Progress:
@@ -68,7 +72,7 @@ class Progress:
         self._items: dict[tuple[str, str], list[str]] = {}
 
     def read(self, event: Mapping[str, Any]) -> str | None:
-        """Take one event in; returns a line when a play begins to do something."""
+        """Take one event in; returns a line when a play begins its work, or after SILENCE."""
         kind = event.get("event", "")
         data = event.get("event_data") or {}
         at = _seconds(event.get("created", ""))
@@ -80,13 +84,15 @@ class Progress:
         elif kind in _STARTS:
             self._finish(at)
             self.tally.tasks += 1
-            self.tally.step(": ".join(filter(None, (self._play, data.get("task", "")))))
+            what = ": ".join(filter(None, (self._play, data.get("task", ""))))
+            self.tally.step(what)
             self._task = (self._play, data.get("role", ""), data.get("task", ""), at)
             # A play none of whose hosts match starts no task: it is not worth a line.
             if self._play != self._shown_play:
                 self._shown_play = self._play
-                elapsed = _clock(at - (self.tally.began or at))
-                return f"{self._play} ({self.tally.tasks} tasks so far, {elapsed})"
+                return self._line(self._play, at)
+            if at - self.tally.shown >= SILENCE:
+                return self._line(what, at)
         elif kind == "playbook_on_stats":
             self._finish(at)
         elif kind == "runner_item_on_failed":
@@ -95,6 +101,11 @@ class Progress:
         elif kind in _FAILS and not data.get("ignore_errors"):
             self._fail(data)
         return None
+
+    def _line(self, what: str, at: float) -> str:
+        self.tally.shown = at
+        elapsed = _clock(at - (self.tally.began or at))
+        return f"{what} ({self.tally.tasks} tasks so far, {elapsed})"
 
     def _fail(self, data: Mapping[str, Any]) -> None:
         place = (data.get("host", ""), data.get("task_uuid", ""))

@@ -43,6 +43,20 @@ def test_a_line_per_play_that_does_something() -> None:
     ]
 
 
+def test_a_long_play_has_a_line_a_minute() -> None:
+    _, lines = read(
+        event("playbook_on_play_start", 0, name="Apply role neutron"),
+        *(event("playbook_on_task_start", second, task=f"at {second}") for second in (1, 60, 61)),
+        event("playbook_on_handler_task_start", 120, task="at 120"),
+        event("playbook_on_handler_task_start", 500, task="at 500"),
+    )
+    assert lines == [
+        "Apply role neutron (1 tasks so far, 0:01)",
+        "Apply role neutron: at 61 (3 tasks so far, 1:01)",
+        "Apply role neutron: at 500 (5 tasks so far, 8:20)",
+    ]
+
+
 def test_failure_shows_host_task_and_message() -> None:
     progress, _ = read(
         event("runner_on_failed", host="h", task="t", role="nova", res={"msg": "no such port"})
@@ -115,6 +129,9 @@ def test_two_runs_share_a_tally() -> None:
     two.read(event("playbook_on_play_start", 2, name="p"))
     line = two.read(event("playbook_on_task_start", 3, task="t"))
     assert line == "p (2 tasks so far, 0:02)"
+    # What either of them shows breaks the silence of both.
+    assert one.read(event("playbook_on_task_start", 62, task="t")) is None
+    assert one.read(event("playbook_on_task_start", 63, task="t")) == "t (4 tasks so far, 1:02)"
 
 
 def test_ansible_cfg_reaches_the_nodes_by_the_labs_own_ssh_config() -> None:
