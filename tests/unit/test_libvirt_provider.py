@@ -346,8 +346,9 @@ def test_nothing_of_the_container_provider_leaks_into_machines() -> None:
 def test_emulated_machines_have_longer_for_an_answer() -> None:
     emulated = libvirt_globals.kolla_globals(emulated=True)
     assert emulated.pop("kollalab_rpc_timeout") == 60
-    # A check of RabbitMQ's takes more than the 30 s after which Kolla would have the next one.
     assert emulated.pop("default_container_healthcheck_timeout") == 120
     assert emulated.pop("default_container_healthcheck_interval") == 240
+    # Kolla's own takes minutes there: the container would be unhealthy for good.
+    assert "healthcheck_listen" in emulated.pop("rabbitmq_healthcheck_test")[1]
     assert emulated == libvirt_globals.kolla_globals(emulated=False)
     assert "{{ kollalab_rpc_timeout | default(20) }}" in CORE.config["neutron.conf"]
