@@ -80,9 +80,12 @@ class Extensions:
 
     def artifacts(self, features: Iterable[Feature] = ()) -> dict[str, str]:
         """What to run on each node when a test has failed, by the name of the file."""
-        return {
-            name: line for each in (*features, *self.given) for name, line in each.artifacts.items()
-        }
+        found: dict[str, str] = {}
+        for feature in features:
+            found.update(feature.artifacts)
+        for extension in self.given:
+            found.update(extension.artifacts)
+        return found
 
     def fixtures(self) -> dict[str, tuple[str, ...]]:
         """The features that a fixture asks for, by the fixture's name."""
