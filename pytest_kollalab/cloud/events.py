@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_kollalab.progress import clock
+
 MESSAGE_LINES = 4
 MESSAGE_WIDTH = 300
 # Seconds without a line after which a task is worth one: CI ends a job that says nothing for long.
@@ -104,7 +106,7 @@ class Progress:
 
     def _line(self, what: str, at: float) -> str:
         self.tally.shown = at
-        elapsed = _clock(at - (self.tally.began or at))
+        elapsed = clock(at - (self.tally.began or at))
         return f"{what} ({self.tally.tasks} tasks so far, {elapsed})"
 
     def _fail(self, data: Mapping[str, Any]) -> None:
@@ -159,7 +161,3 @@ def _short(text: str) -> str:
 
 def _seconds(created: str) -> float:
     return datetime.datetime.fromisoformat(created).timestamp() if created else 0.0
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
