@@ -78,7 +78,7 @@ class Extensions:
         """The globals of each extension, in the shape in which they are merged."""
         return tuple(Feature(each.source, globals=each.globals) for each in self.given)
 
-    def artifacts(self, features: Iterable[Feature] = ()) -> dict[str, str]:
+    def artifacts(self, features: Iterable[Feature]) -> dict[str, str]:
         """What to run on each node when a test has failed, by the name of the file."""
         found: dict[str, str] = {}
         for feature in features:

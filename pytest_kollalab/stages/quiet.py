@@ -28,13 +28,13 @@ API_TIMEOUT = 120.0
 REPORT_TIMEOUT = 240.0
 # Linux tells its host of free memory two seconds later (mm/page_reporting.c, PAGE_REPORTING_DELAY),
 # and only of whole free blocks of 2 MiB: so what is in use is moved together first.
-DROP_CACHES = """\
+GIVE_BACK = """\
 sync
 echo 3 > /proc/sys/vm/drop_caches
 echo 1 > /proc/sys/vm/compact_memory
 sleep 3
 """
-DROP_TIMEOUT = 60.0
+GIVE_BACK_TIMEOUT = 60.0
 # In one step and to the nanosecond; whole seconds are added, so that nodes that agreed still do.
 STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
 
@@ -93,18 +93,18 @@ def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
     return behind
 
 
-def drop_caches(ssh: Ssh, nodes: Iterable[str]) -> None:
-    """Have machines give back the memory that holds only what is on their disks as well.
+def give_back_memory(ssh: Ssh, nodes: Iterable[str]) -> None:
+    """Have machines give back memory: free, or with nothing but what is on their disks as well.
 
     A machine that does not answer is saved with what it has.
     """
 
-    def drop(node: str) -> None:
+    def give_back(node: str) -> None:
         with suppress(CommandError):
-            ssh.run(node, ["sh", "-c", DROP_CACHES], timeout=DROP_TIMEOUT)
+            ssh.run(node, ["sh", "-c", GIVE_BACK], timeout=GIVE_BACK_TIMEOUT)
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(drop, nodes))
+        list(pool.map(give_back, nodes))
     close(ssh.config)
 
 

@@ -47,7 +47,7 @@ class Rewind:
             nodes = self.records()["nodes"]
             ssh, names = Ssh(quiet.ssh_config(nodes)), list(nodes.made["nodes"])
             if self.provider.keeps_memory:
-                quiet.drop_caches(ssh, names)
+                quiet.give_back_memory(ssh, names)
             save = self.saves.save(name)
             if self.provider.own_clock:
                 # They stood still for as long as it took.

@@ -77,7 +77,7 @@ def test_what_each_plugin_gives_is_kept_apart() -> None:
     assert found.given[0].features == (one,)
     assert found.given[0].globals == {"a": 1}
     assert found.given[1].features == (two,)
-    assert found.artifacts() == {"uptime": "uptime"}
+    assert found.artifacts([]) == {"uptime": "uptime"}
 
 
 def test_the_release_is_told_to_who_asks() -> None:
