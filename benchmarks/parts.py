@@ -11,15 +11,16 @@ from pathlib import Path
 
 from benchmarks.stages import history, last_builds
 from benchmarks.stock import SURE, Stock, build_images, changed
-from pytest_kollalab import daemon, progress
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.features import stock_images
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.paths import default_paths
-from pytest_kollalab.run import run
-from pytest_kollalab.stages.images import ImagesStage
+from pytest_kollalab.engine import progress
+from pytest_kollalab.features.base import stock_images
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.stages.saves import GOLDEN
+from pytest_kollalab.stages.states.saves import GOLDEN
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.paths import default_paths
+from pytest_kollalab.system.run import run
 
 NAME = "benchmark"
 REPEATS = 3

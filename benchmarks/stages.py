@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab.config import STAGES, Options
-from pytest_kollalab.paths import default_paths
-from pytest_kollalab.run import run
+from pytest_kollalab.settings.config import STAGES, Options
+from pytest_kollalab.system.paths import default_paths
+from pytest_kollalab.system.run import run
 
 Row = dict[str, Any]
 

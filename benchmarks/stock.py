@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_kollalab import daemon, state
-from pytest_kollalab.cloud import deploy, pull
-from pytest_kollalab.cloud.deploy import Site
-from pytest_kollalab.images import render
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.run import run
-from pytest_kollalab.ssh import Ssh
-from pytest_kollalab.stages.cloud import CloudStage
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.stages.cloud import deploy, pull
+from pytest_kollalab.stages.cloud.deploy import Site
+from pytest_kollalab.stages.cloud.stage import CloudStage
+from pytest_kollalab.stages.images import render
+from pytest_kollalab.system import daemon, files
+from pytest_kollalab.system.run import run
+from pytest_kollalab.system.ssh import Ssh
 
 SURE = "--yes-i-really-really-mean-it"
 # What identifies a container: a deploy that changes nothing makes none anew and restarts none.
@@ -69,7 +69,7 @@ class Stock:
     def play(self, action: str, site: Site, *more: str) -> float:
         """Run an action of the command `kolla-ansible` to its end; the seconds that takes."""
         cfg = self.work.folder / "stock.cfg"
-        state.write(cfg, ansible_cfg(self.ssh.config))
+        files.write(cfg, ansible_cfg(self.ssh.config))
         argv: list[str | Path] = [site.venv / "bin" / "kolla-ansible", action, "-i", site.inventory]
         argv += ["--configdir", site.etc, "--passwords", site.etc / "passwords.yml", *more]
         env = {

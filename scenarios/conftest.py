@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab import wait
-from pytest_kollalab.sdn import traces
-from pytest_kollalab.wait import NotYet
+from pytest_kollalab.sdn.tenant import traces
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 # An agent reports every 30 s.
 ALIVE_WITHIN = 90

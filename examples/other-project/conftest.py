@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kollalab.features import Feature
+from pytest_kollalab.features.base import Feature
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from pytest_kollalab.fixtures import Node
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.plugin.fixtures import Node
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 HERE = Path(__file__).parent
 PORT = 8099

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @pytest.mark.smoke

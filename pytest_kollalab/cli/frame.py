@@ -12,11 +12,17 @@ from typing import Any
 import click
 
 from pytest_kollalab import __version__
-from pytest_kollalab import config as configuration
-from pytest_kollalab.errors import BusyError, ConfigError, HostError, KollalabError, as_message
-from pytest_kollalab.extensions import installed
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.progress import Watcher
+from pytest_kollalab.engine.progress import Watcher
+from pytest_kollalab.extensions.extensions import installed
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings import config as configuration
+from pytest_kollalab.system.errors import (
+    BusyError,
+    ConfigError,
+    HostError,
+    KollalabError,
+    as_message,
+)
 
 DEFAULT_FEATURES = ("compute", "sfc")
 EXIT_FAILED = 1

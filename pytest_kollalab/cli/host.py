@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytest_kollalab.cli.frame import EXIT_FAILED, EXIT_HOST, json_option, make_lab, verb
-from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
-    from pytest_kollalab.garbage import Item
-    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.lab.gc.item import Item
+    from pytest_kollalab.lab.lab import Lab
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
@@ -26,7 +26,7 @@ def doctor(as_json: bool, **given: Any) -> None:
 
     Exits with 3 when a lab cannot run here.
     """
-    from pytest_kollalab.doctor import examine, is_fit
+    from pytest_kollalab.lab.doctor import examine, is_fit
 
     lab = make_lab((), **given)
     findings = examine(lab.config, lab.options, lab.paths)
@@ -74,7 +74,7 @@ def gc(
     leftover (carries the tag of a lab without records), tools, images (in docker), store (in the
     registry), files. What a running process or an existing lab uses is never listed.
     """
-    from pytest_kollalab.garbage import above, bytes_of, human_age, human_size, spare, total
+    from pytest_kollalab.lab.gc.item import above, bytes_of, human_age, human_size, spare, total
 
     limit = None if max_size is None else bytes_of(max_size)
     items = spare(_garbage(make_lab((), **given), days, kinds), keep_last)
@@ -113,6 +113,6 @@ def gc(
 
 
 def _garbage(lab: Lab, days: float, kinds: tuple[str, ...]) -> list[Item]:
-    from pytest_kollalab.garbage.find import find
+    from pytest_kollalab.lab.gc.find import find
 
     return find(lab.paths, lab.config, days, kinds, lab.options)

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from pytest_kollalab.cli.frame import make_lab, verb
-from pytest_kollalab.config import STAGES, nearest
-from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.run import become
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import STAGES
+from pytest_kollalab.system.errors import ConfigError, StageError
+from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.run import become
 
 LINES = 100
 

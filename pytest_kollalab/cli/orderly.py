@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import click
 
-from pytest_kollalab.config import Options
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.signals import Signals
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import Options
+from pytest_kollalab.system.signals import Signals
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_kollalab import state
 from pytest_kollalab.cli.frame import make_lab, verb
-from pytest_kollalab.errors import StageError
+from pytest_kollalab.engine import records as state
+from pytest_kollalab.system.errors import StageError
 
 if TYPE_CHECKING:
-    from pytest_kollalab.lab import Lab
-    from pytest_kollalab.sdn.topology import Collector
+    from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.sdn.topology.topology import Collector
 
 COLLECTORS = ("local", "skydive")
 
@@ -48,9 +48,9 @@ def topology(source: str, output: Path, **given: Any) -> None:
 
 def draw(lab: Lab, source: str) -> str:
     """The picture of a lab that is up. Raises StageError when it is not."""
-    from pytest_kollalab.cloud.connect import connect
-    from pytest_kollalab.sdn import chains
-    from pytest_kollalab.sdn.picture import svg
+    from pytest_kollalab.sdn.topology import chains
+    from pytest_kollalab.sdn.topology.picture import svg
+    from pytest_kollalab.stages.cloud.connect import connect
 
     records = lab.records()
     cloud = records.get("cloud")
@@ -67,11 +67,11 @@ def draw(lab: Lab, source: str) -> str:
 
 
 def _collector(lab: Lab, source: str) -> Collector:
-    from pytest_kollalab.sdn import skydive
-    from pytest_kollalab.sdn.local import Local
+    from pytest_kollalab.features.skydive import words
+    from pytest_kollalab.sdn.topology.local import Local
 
     records = lab.records()
     nodes = records["nodes"].made
     if source == Local.name:
         return Local(lab.ssh(), nodes["nodes"])
-    return skydive.of_lab(nodes, records["cloud"].made)
+    return words.of_lab(nodes, records["cloud"].made)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_kollalab import config as configuration
 from pytest_kollalab.cli.frame import (
     DEFAULT_FEATURES,
     clone_option,
@@ -25,12 +24,13 @@ from pytest_kollalab.cli.frame import (
     verb,
 )
 from pytest_kollalab.cli.orderly import orderly
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.run import become
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.run import become
 
 if TYPE_CHECKING:
-    from pytest_kollalab.explain import Setting
+    from pytest_kollalab.lab.explain import Setting
 
 
 @verb
@@ -116,9 +116,7 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
     access = lab.ssh()
     nodes = lab.records()["nodes"].made["nodes"]
     if node not in nodes:
-        raise ConfigError(
-            f"there is no node {node!r}", hint=configuration.nearest(node, list(nodes))
-        )
+        raise ConfigError(f"there is no node {node!r}", hint=nearest(node, list(nodes)))
     # The terminal belongs to ssh from here on, so this process becomes it.
     become([*access.argv(node), *command])
 
@@ -126,14 +124,14 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
 @main.command()
 def schema() -> None:
     """Print the JSON schema of kollalab.toml."""
-    from pytest_kollalab.schema import shipped
+    from pytest_kollalab.settings.schema import shipped
 
     click.echo(shipped(), nl=False)
 
 
 def explain_lab(lab: Lab, given: dict[str, Any]) -> list[Setting]:
     """Every effective setting of a lab that the options of a verb made."""
-    from pytest_kollalab.explain import explain
+    from pytest_kollalab.lab.explain import explain
 
     path = given["path"] or config_file()
     table = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
@@ -148,7 +146,7 @@ def _remove(lab: Lab) -> None:
 
 
 def _show(lab: Lab) -> None:
-    from pytest_kollalab.garbage import human_size
+    from pytest_kollalab.lab.gc.item import human_size
 
     records = lab.records()
     if not records:

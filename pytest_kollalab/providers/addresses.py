@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import Any
 
-from pytest_kollalab.errors import HostError
-from pytest_kollalab.providers import NETWORKS, NODES
-from pytest_kollalab.run import run
+from pytest_kollalab.providers.base import NETWORKS, NODES
+from pytest_kollalab.system.errors import HostError
+from pytest_kollalab.system.run import run
 
 REGISTRY_HOST = 2
 FIRST_NODE_HOST = 11

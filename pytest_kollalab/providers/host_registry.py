@@ -6,15 +6,15 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab import daemon
-from pytest_kollalab.errors import HostError, StageError
-from pytest_kollalab.images import registry
-from pytest_kollalab.points import point
-from pytest_kollalab.providers import REGISTRY, Registry
+from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.providers import base
 from pytest_kollalab.providers.addresses import Subnet
-from pytest_kollalab.providers.docker_spec import resource_name
+from pytest_kollalab.providers.base import REGISTRY, Registry
+from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.providers.remote import Remote
-from pytest_kollalab.state import Tag
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import HostError, StageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,7 +26,7 @@ STAGE = "nodes"
 def address(there: Remote | None, provisioning: Subnet) -> str:
     """Where nodes find it: this host's address in their network, or in that of their host."""
     if there is None:
-        return f"{provisioning.gateway}:{registry.PORT}"
+        return f"{provisioning.gateway}:{base.PORT}"
     own = _own_address(there.host)
     # Several labs may be on other hosts, and all their registries are at this one's address.
     with socket.create_server((own, 0)) as probe:
@@ -56,7 +56,7 @@ def config(tag: Tag, asked: Registry, where: str) -> dict[str, Any]:
     mount = {
         "Type": "bind",
         "Source": str(asked.root),
-        "Target": registry.STORE,
+        "Target": base.STORE,
         "ReadOnly": True,
     }
     return {

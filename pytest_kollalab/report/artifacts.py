@@ -18,9 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.report.window import Moment, Window, timeline, troubles
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.ssh import Ssh
 
 # A node is given NODE_BUDGET for everything at once, what asks it DEADLINE: what is late by then
 # is told and left out. Together with masking and writing it stays below 20 s.

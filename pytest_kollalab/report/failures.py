@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_kollalab import state
-from pytest_kollalab.errors import KollalabError
+from pytest_kollalab.engine import records
 from pytest_kollalab.report import artifacts
-from pytest_kollalab.report.redaction import Redactor, lab_secrets, secret_files
+from pytest_kollalab.report.masking import Redactor, lab_secrets, secret_files
+from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
-    from pytest_kollalab.providers import Provider
-    from pytest_kollalab.ssh import Ssh
+    from pytest_kollalab.providers.base import Provider
+    from pytest_kollalab.system.ssh import Ssh
 
 PROPERTY = "kollalab_artifacts"
 # Of a stage's log, at most so much of its end.
@@ -67,7 +67,7 @@ class OwnLab:
         """What the nodes and the logs of the stages tell of a span (seconds since 1970)."""
         logs = stage_logs(self.folder / "logs", began)
         try:
-            record = state.load(self.folder / "nodes.json")
+            record = records.load(self.folder / "nodes.json")
             nodes = list(record.made.get("nodes", {})) if record is not None else []
             if not nodes:
                 return artifacts.Collected(logs, ("the lab has no nodes",))

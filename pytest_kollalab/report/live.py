@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from pytest_kollalab.progress import Expected, Watcher, clock
+from pytest_kollalab.engine.progress import Expected, Watcher, clock
 
 if TYPE_CHECKING:
     from rich.live import Live

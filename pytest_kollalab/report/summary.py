@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab import state
-from pytest_kollalab.report import figures
-from pytest_kollalab.state import Record
+from pytest_kollalab.engine import records as state
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.sdn import figures
+from pytest_kollalab.system import files
 
 FILE = "summary.json"
 SHARED = ("tools", "images")
@@ -61,7 +62,7 @@ class Summary:
     def write(self, *folders: Path) -> None:
         """Write summary.json into each folder."""
         for folder in folders:
-            state.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n", mode=0o644)
+            files.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n", mode=0o644)
 
 
 def rows(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.extensions import Extensions
-from pytest_kollalab.features import Feature, images, nodes
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import Provider
-from pytest_kollalab.stage import Json, Stage
-from pytest_kollalab.stages.clones import Source
-from pytest_kollalab.stages.cloud import CloudStage
+from pytest_kollalab.engine.stage import Json, Stage
+from pytest_kollalab.extensions.extensions import Extensions
+from pytest_kollalab.features.base import Feature, images, nodes
+from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.cloud.stage import CloudStage
+from pytest_kollalab.stages.images.pulled import images_stage
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.stages.pulled import images_stage
+from pytest_kollalab.stages.states.source import Source
 from pytest_kollalab.stages.tools import ToolsStage
+from pytest_kollalab.system.paths import Paths
 
 
 def stages(

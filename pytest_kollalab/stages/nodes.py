@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pytest_kollalab import ssh, state
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Json, Stage, Work
-from pytest_kollalab.errors import CommandError, StageError, WaitError
-from pytest_kollalab.images import room
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.points import point
-from pytest_kollalab.providers import (
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import Json, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.providers import addresses
+from pytest_kollalab.providers.base import (
     CONTROLLER,
     NODES,
     REGISTRY,
@@ -23,12 +20,16 @@ from pytest_kollalab.providers import (
     Provider,
     Registry,
     Spec,
-    addresses,
 )
-from pytest_kollalab.ssh import Ssh
-from pytest_kollalab.stages.clones import Source
-from pytest_kollalab.state import Record
-from pytest_kollalab.wait import NotYet, until
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.system import digest, ssh
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import CommandError, StageError, WaitError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.ssh import Ssh
+from pytest_kollalab.system.wait import NotYet, until
 
 BOOT_TIMEOUT = 120.0
 ASK_TIMEOUT = 10.0
@@ -114,7 +115,7 @@ class NodesStage(Stage):
             key=key,
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
             # All labs of a session are of one run, and their nodes have the same names.
-            connection=state.digest(work.tag.lab, work.tag.run),
+            connection=digest.digest(work.tag.lab, work.tag.run),
             jump=made.get("jump", ""),
             patience=self.provider.slowness,
         )
@@ -126,7 +127,7 @@ class NodesStage(Stage):
     def destroy(self, work: Work) -> None:
         """Close connections, remove what the provider made, forget keys and saved states."""
         ssh.close(work.folder / "ssh_config")
-        record = state.load(self.paths.lab(self.lab) / f"{self.name}.json")
+        record = records.load(self.paths.lab(self.lab) / f"{self.name}.json")
         former = record.inputs if record is not None else {}
         if self._made_by is not None and "provider" in former:
             now = self.inputs()

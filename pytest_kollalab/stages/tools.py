@@ -7,15 +7,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from pytest_kollalab import pypi, releases
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Json, Stage, Work
-from pytest_kollalab.errors import CommandError, StageError
-from pytest_kollalab.images import room
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.points import point
-from pytest_kollalab.run import run
-from pytest_kollalab.state import Record
+from pytest_kollalab.engine.engine import Json, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.releases import pypi, releases
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import CommandError, StageError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.run import run
 
 # Of this project's choice: neither Kolla nor Kolla-Ansible asks for it.
 MITOGEN = "mitogen==0.3.54"

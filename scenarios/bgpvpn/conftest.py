@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-from pytest_kollalab.sdn.tenant import Tenant
-from pytest_kollalab.sdn.vpn import Vpn
+from pytest_kollalab.features.bgpvpn.vpn import Vpn
+from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

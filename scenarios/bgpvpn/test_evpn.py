@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.bgp import MACIP, MULTICAST
+from pytest_kollalab.features.bgpvpn.reflector import MACIP, MULTICAST
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn import wire
+from pytest_kollalab.sdn.capture import tunnel_capture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.site import Site
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.site import Site
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 SIZE = 10_000_000
 PINGS = 5
@@ -68,10 +68,10 @@ def test_ten_megabytes_arrive_whole(
 def test_labels_are_on_the_wire(tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends, site: Site) -> None:
     bgpvpn.reaches(ends.near, site)
     up, down = bgpvpn.announced(site), bgpvpn.announced(ends.near)
-    with wire.watched(tenant.ssh, "gateway-1") as seen:
+    with tunnel_capture.watched(tenant.ssh, "gateway-1") as seen:
         assert ends.near.ping(site, PINGS)
     requests, replies = seen.between(ends.near.ip, site.ip), seen.between(site.ip, ends.near.ip)
-    assert {packet.protocol for packet in (*requests, *replies)} == {wire.MPLS}
+    assert {packet.protocol for packet in (*requests, *replies)} == {tunnel_capture.MPLS}
     assert [packet.labels for packet in requests] == [(up.label,)] * PINGS
     assert [packet.labels for packet in replies] == [(down.label,)] * PINGS
 

@@ -8,8 +8,8 @@ import pytest
 from openstack import exceptions
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 NO_TARGETS = ["public", "64512", "64512:1:2", "4294967296:1", "64512:-1", "", "10.0.0.300:1"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 def test_a_network_that_never_joined(bgpvpn: Bgpvpn, ends: Ends) -> None:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kollalab.features.bgpvpn.feature import FEATURE
+from pytest_kollalab.features.bgpvpn.vpn import LABELS, ROUTES
 from pytest_kollalab.report import artifacts
-from pytest_kollalab.sdn import wire
-from pytest_kollalab.sdn.vpn import LABELS, ROUTES
+from pytest_kollalab.sdn.capture import tunnel_capture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 NODES = ("controller-1", "compute-1", "gateway-1")
 PINGS = 5
@@ -81,7 +81,7 @@ def test_the_label_leads_to_the_port(bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn) -> No
 
 def test_mpls_in_gre_is_on_the_wire(tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn) -> None:
     there, back = bgpvpn.announced(ends.far), bgpvpn.announced(ends.near)
-    with wire.watched(tenant.ssh, "controller-1") as seen:
+    with tunnel_capture.watched(tenant.ssh, "controller-1") as seen:
         assert ends.near.ping(ends.far, PINGS)
     for src, dst, route, via in (
         (ends.near, ends.far, there, back),
@@ -90,7 +90,7 @@ def test_mpls_in_gre_is_on_the_wire(tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends, 
         packets = seen.between(src.ip, dst.ip)
         assert len(packets) == PINGS
         for packet in packets:
-            assert packet.protocol == wire.MPLS
+            assert packet.protocol == tunnel_capture.MPLS
             assert packet.labels == (route.label,)
             assert (packet.source, packet.target) == (via.next_hop, route.next_hop)
 

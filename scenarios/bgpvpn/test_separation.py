@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 FIRST, SECOND = "10.150.1.0/24", "10.150.2.0/24"
 

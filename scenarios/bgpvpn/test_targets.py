@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_kollalab.sdn.bgpvpn import Bgpvpn, Ends
-    from pytest_kollalab.sdn.speaker import Speaker
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.speaker import Speaker
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 pytestmark = pytest.mark.disruptive
 

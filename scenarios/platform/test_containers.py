@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.cloud import health, logs
-from pytest_kollalab.cloud.logs import Allowance
 from pytest_kollalab.report.window import Window
+from pytest_kollalab.stages.cloud import health, logs
+from pytest_kollalab.stages.cloud.logs import Allowance
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from pytest_kollalab.fixtures import Node
-    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.plugin.fixtures import Node
 
 NODES = ("controller-1", "compute-1")
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.flows import bridge_flows
+from pytest_kollalab.sdn.ovs.flows import bridge_flows
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @pytest.fixture(scope="module")

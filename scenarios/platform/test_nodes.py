@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.fixtures import Node
-    from pytest_kollalab.lab import Lab
+    from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.plugin.fixtures import Node
 
 NODES = ("controller-1", "compute-1")
 # What a look at a clock may take, over SSH and on an emulated processor.

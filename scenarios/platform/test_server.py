@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.server import Compute, Server
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.compute.words import Compute
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.server import Server
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.fixtures import make_tenant, ready_guests
-from pytest_kollalab.sdn.sfc import Sfc
-from pytest_kollalab.sdn.tenant import COMPUTE, CONTROLLER
+from pytest_kollalab.features.sfc.words import Sfc
+from pytest_kollalab.plugin.fixtures import make_tenant, ready_guests
+from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from pytest_kollalab.lab import Lab
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.sfc.words import Function
+    from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
+    from pytest_kollalab.features.sfc.words import Function, Sfc
+    from pytest_kollalab.sdn.probe.probe import Probe
 
 PINGS = 5
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.tenant import COMPUTE
+from pytest_kollalab.sdn.tenant.tenant import COMPUTE
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
+    from pytest_kollalab.features.sfc.words import Function, Sfc
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.network import Network
 
 # Agents of nodes that have no part in a graph are killed while it is made.
 pytestmark = pytest.mark.disruptive

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kollalab.sdn.flows import look
+from pytest_kollalab.sdn.ovs.flows import look
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
+    from pytest_kollalab.features.sfc.words import Function, Sfc
+    from pytest_kollalab.sdn.probe.probe import Probe
 
 FLOWS = 200
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.tenant import COMPUTE, CONTROLLER
+from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.sfc.words import Function, Sfc
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 PINGS = 5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
+    from pytest_kollalab.features.sfc.words import Function, Sfc
+    from pytest_kollalab.sdn.probe.probe import Probe
 
 
 def test_add_a_classifier(sfc: Sfc, source: Probe, far: Probe, firewall: Function) -> None:

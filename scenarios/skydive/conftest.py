@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.providers import NODES
-from pytest_kollalab.sdn.local import Local
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.sdn.topology.local import Local
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from pytest_kollalab.fixtures import Node
+    from pytest_kollalab.plugin.fixtures import Node
 
 
 @pytest.fixture(scope="session")

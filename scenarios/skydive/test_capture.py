@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab import wait
-from pytest_kollalab.sdn import hook
-from pytest_kollalab.sdn.topology import await_gone, await_port
+from pytest_kollalab.sdn.probe import webhook
+from pytest_kollalab.sdn.topology.topology import await_gone, await_port
+from pytest_kollalab.system import wait
 
 if TYPE_CHECKING:
-    from pytest_kollalab.fixtures import Node
-    from pytest_kollalab.sdn.local import Local
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.skydive import Skydive
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.topology import Port
+    from pytest_kollalab.features.skydive.words import Skydive
+    from pytest_kollalab.plugin.fixtures import Node
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+    from pytest_kollalab.sdn.topology.local import Local
+    from pytest_kollalab.sdn.topology.topology import Port
 
 PINGS = 5
 # A TAP device of that name, for as long as this runs.
@@ -128,7 +128,7 @@ def test_an_alert_fires_when_it_comes_true_and_stops(
     wanted = f"G.V().Has('Neutron.NetworkID', '{network.id}', 'MTU', 1337)"
     probe = tenant.probe(network, "compute-1", name="alerting")
     with (
-        hook.listening(tenant.ssh, "controller-1") as called,
+        webhook.listening(tenant.ssh, "controller-1") as called,
         skydive.alert(wanted, called.url) as alert,
     ):
         assert called.calls() == []

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.topology import await_port, path
+from pytest_kollalab.sdn.topology.topology import await_port, path
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.local import Local
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.sfc import Function, Sfc
-    from pytest_kollalab.sdn.skydive import Skydive
-    from pytest_kollalab.sdn.tenant import Tenant
-    from pytest_kollalab.sdn.topology import Hop
+    from pytest_kollalab.features.sfc.words import Function, Sfc
+    from pytest_kollalab.features.skydive.words import Skydive
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+    from pytest_kollalab.sdn.topology.local import Local
+    from pytest_kollalab.sdn.topology.topology import Hop
 
 PINGS = 3
 

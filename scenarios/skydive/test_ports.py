@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.topology import await_gone, await_port
+from pytest_kollalab.sdn.topology.topology import await_gone, await_port
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.network import Network
-    from pytest_kollalab.sdn.skydive import Skydive
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.skydive.words import Skydive
+    from pytest_kollalab.sdn.tenant.network import Network
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
 @pytest.fixture(scope="module")

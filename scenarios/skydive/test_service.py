@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab import wait
-from pytest_kollalab.errors import KollalabError
 from pytest_kollalab.features.skydive.feature import FEATURE
 from pytest_kollalab.report import artifacts
-from pytest_kollalab.sdn.picture import place, svg
-from pytest_kollalab.sdn.topology import differences
-from pytest_kollalab.wait import NotYet
+from pytest_kollalab.sdn.topology.picture import place, svg
+from pytest_kollalab.sdn.topology.topology import differences
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
-    from pytest_kollalab.fixtures import Node
-    from pytest_kollalab.lab import Lab
-    from pytest_kollalab.sdn.local import Local
-    from pytest_kollalab.sdn.skydive import Skydive
+    from pytest_kollalab.features.skydive.words import Skydive
+    from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.plugin.fixtures import Node
+    from pytest_kollalab.sdn.topology.local import Local
 
 MEGABYTES = 400
 BACK_WITHIN = 120.0

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.topology import TUNNEL, differences
+from pytest_kollalab.sdn.topology.topology import TUNNEL, differences
 
 if TYPE_CHECKING:
-    from pytest_kollalab.fixtures import Node
-    from pytest_kollalab.sdn.local import Local
-    from pytest_kollalab.sdn.probe import Probe
-    from pytest_kollalab.sdn.skydive import Skydive
-    from pytest_kollalab.sdn.tenant import Tenant
+    from pytest_kollalab.features.skydive.words import Skydive
+    from pytest_kollalab.plugin.fixtures import Node
+    from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+    from pytest_kollalab.sdn.topology.local import Local
 
 NODES = ("controller-1", "compute-1")
 # What Neutron's agent joins, wherever such a bridge is.

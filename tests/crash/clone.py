@@ -8,14 +8,15 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from pytest_kollalab import state
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Engine, Json, Stage, Work
-from pytest_kollalab.paths import Paths, default_paths
-from pytest_kollalab.providers.docker import DockerProvider
-from pytest_kollalab.stages.clones import Source
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import Engine, Json, Stage, Work
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.providers.docker.provider import DockerProvider
+from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.state import READY, Record
+from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.system import files
+from pytest_kollalab.system.paths import Paths, default_paths
 
 CLONE = "crash-clone"
 
@@ -41,12 +42,12 @@ class Images(Stage):
 def source(home: Path, lab: str) -> Source:
     """The last saved state of a lab, with what a cloud would have left there."""
     folder = home / "labs" / lab
-    nodes = state.load(folder / "nodes.json")
+    nodes = records.load(folder / "nodes.json")
     assert nodes is not None
     save = json.loads(max(folder.glob("saves/*.json")).read_text())
     kept = home / "cloud"
-    state.write(kept / "cloud" / "etc" / "passwords.yml", "database_password: word\n")
-    state.save(kept / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
+    files.write(kept / "cloud" / "etc" / "passwords.yml", "database_password: word\n")
+    records.save(kept / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
     return Source(lab, save["label"], nodes.made, kept, (), nullcontext)
 
 

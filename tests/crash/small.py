@@ -6,13 +6,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_kollalab import releases
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Engine
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.releases import Release
-from pytest_kollalab.stages.images import ImagesStage
+from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.releases import releases
+from pytest_kollalab.releases.releases import Release
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.stages.tools import ToolsStage
+from pytest_kollalab.system.paths import Paths
 
 LAB = "crash-small"
 TINY = """\

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import releases
-from pytest_kollalab.points import VARIABLE
+from pytest_kollalab.releases import releases
+from pytest_kollalab.system.crash_points import VARIABLE
 from tests.crash import test_crash_machines as machines
 from tests.crash import test_crash_saves as saves
 from tests.crash.census import Trail, marked, take

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.paths import default_paths
-from pytest_kollalab.points import VARIABLE
-from pytest_kollalab.providers.libvirt_host import Host
-from pytest_kollalab.providers.libvirt_machines import of_lab
-from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
+from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.machines import of_lab
+from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
+from pytest_kollalab.system.crash_points import VARIABLE
+from pytest_kollalab.system.paths import default_paths
 
 KOLLALAB = Path(sys.executable).with_name("kollalab")
 TINY, REAL = "crash-vt", "crash-vm"
@@ -132,8 +132,8 @@ def tiny(tmp_path: Path) -> Iterator[Lab]:
 
 
 def _digest(lab: Lab) -> str:
-    from pytest_kollalab.config import read
-    from pytest_kollalab.providers import libvirt_image
+    from pytest_kollalab.providers.libvirt import image as libvirt_image
+    from pytest_kollalab.settings.config import read
 
     config, _ = read(lab.folder / "kollalab.toml")
     return libvirt_image.name(config.nodes).removeprefix("base-").removesuffix(".qcow2")

@@ -12,8 +12,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab.points import VARIABLE
-from pytest_kollalab.wait import until
+from pytest_kollalab.system.crash_points import VARIABLE
+from pytest_kollalab.system.wait import until
 from tests.crash import clone
 from tests.crash.census import Trail, take
 from tests.crash.table import Table

@@ -19,14 +19,15 @@ import docker
 import pytest
 import yaml
 
-from pytest_kollalab import owner, state
-from pytest_kollalab.cloud import health
-from pytest_kollalab.cloud.clouds_yaml import cloud_name
-from pytest_kollalab.cloud.connect import connect
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.features import REGISTRY
-from pytest_kollalab.providers.docker_spec import resource_name
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.engine import records as state
+from pytest_kollalab.features.registry import REGISTRY
+from pytest_kollalab.providers.docker.spec import resource_name
+from pytest_kollalab.stages.cloud import health
+from pytest_kollalab.stages.cloud.clouds_yaml import cloud_name
+from pytest_kollalab.stages.cloud.connect import connect
+from pytest_kollalab.system import process
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.ssh import Ssh
 from tests.crash.census import Trail, take
 from tests.deploy.outside import EXAMPLE, Session, Sessions, await_it, passed
 
@@ -123,13 +124,13 @@ def test_a_kill_in_the_middle_is_what_the_next_run_goes_on_from(
     left = take(trail)
     # The nodes, one of them a feature's own, and the registry.
     assert left["containers"] == 4, left
-    orphans = owner.orphans()
+    orphans = process.orphans()
     sys.stdout.write(f"killed: left are {left} and {len(orphans)} processes of the deploy\n")
 
     recovered = sessions.at_the_lab("-n", "2", *ALL)
     said = passed(recovered, ["; goes on where that stopped", "cloud: built in"])
     assert said.count("cloud: build (") == 1
-    assert not any(owner.runs(pid) for pid in orphans)
+    assert not any(process.runs(pid) for pid in orphans)
     assert re.search(r"\[gw\d\] deploy: waiting for gw\d, process \d+ \(build ", said)
 
 

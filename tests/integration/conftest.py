@@ -13,11 +13,13 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab import pypi, ssh
-from pytest_kollalab.config import Options
-from pytest_kollalab.images import base, registry
-from pytest_kollalab.paths import default_paths
-from pytest_kollalab.wait import until
+from pytest_kollalab.releases import pypi
+from pytest_kollalab.settings.config import Options
+from pytest_kollalab.stages.images import registry
+from pytest_kollalab.system import debian as base
+from pytest_kollalab.system import ssh
+from pytest_kollalab.system.paths import default_paths
+from pytest_kollalab.system.wait import until
 
 HERE = Path(__file__).parent
 USER = "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"

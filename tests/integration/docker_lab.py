@@ -10,13 +10,13 @@ from typing import Any
 import docker
 from docker import DockerClient
 
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Work
-from pytest_kollalab.paths import Paths, default_paths
-from pytest_kollalab.providers.docker import DockerProvider
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.engine.engine import Work
+from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.providers.docker.provider import DockerProvider
+from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.state import Tag
+from pytest_kollalab.system.paths import Paths, default_paths
+from pytest_kollalab.system.ssh import Ssh
 
 
 class Built:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.images import base, sources
-from pytest_kollalab.releases import Source
+from pytest_kollalab.releases.releases import Source
+from pytest_kollalab.stages.images import sources
+from pytest_kollalab.system import debian
+from pytest_kollalab.system.errors import StageError
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +50,10 @@ def empty(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_mirror_that_hangs(hanging: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MIRROR_TIMEOUT", 0.5)
+    monkeypatch.setattr(debian, "MIRROR_TIMEOUT", 0.5)
     started = time.monotonic()
     with pytest.raises(StageError, match=r"mirror .* cannot be used") as caught:
-        base.check_mirror("trixie", hanging)
+        debian.check_mirror("trixie", hanging)
     assert time.monotonic() - started < 30
     assert "timed out" in caught.value.details
     assert "`mirror` under [run]" in caught.value.hint
@@ -60,7 +61,7 @@ def test_a_mirror_that_hangs(hanging: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_mirror_without_the_suite(empty: str) -> None:
     with pytest.raises(StageError, match="cannot be used") as caught:
-        base.check_mirror("trixi", empty)
+        debian.check_mirror("trixi", empty)
     assert f"{empty}/dists/trixi/InRelease: HTTP Error 404" in caught.value.details
 
 

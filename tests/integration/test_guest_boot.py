@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.guest.image import guest_image
-from pytest_kollalab.paths import default_paths
-from pytest_kollalab.run import run
+from pytest_kollalab.features.compute.guest.image import guest_image
+from pytest_kollalab.system.paths import default_paths
+from pytest_kollalab.system.run import run
 
 # Stands for Neutron's metadata service: QEMU starts it for each connection of the guest.
 METADATA = """\

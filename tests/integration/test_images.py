@@ -11,16 +11,18 @@ from typing import Any
 import docker
 import pytest
 
-from pytest_kollalab import releases
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import BUILD, REUSE, Engine
-from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.images import added, registry
-from pytest_kollalab.images.added import Folder
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.run import run
-from pytest_kollalab.stages.images import ImagesStage
+from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
+from pytest_kollalab.features import image_folders
+from pytest_kollalab.features.image_folders import Folder
+from pytest_kollalab.providers import base
+from pytest_kollalab.releases import releases
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.images import registry
+from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.stages.tools import ToolsStage
+from pytest_kollalab.system.errors import ConfigError, StageError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.run import run
 from tests.crash.small import TINY, add_release
 
 pytestmark = pytest.mark.xdist_group("images")
@@ -116,7 +118,7 @@ def test_the_second_call_reuses(site: Site, built: dict[str, Any]) -> None:
 def test_the_registry_serves_a_store_that_it_cannot_write(built: dict[str, Any]) -> None:
     name = "kollalab-test-registry"
     image, tag = built["registry_image"], built["tag"]
-    mount = f"{built['registry_root']}:{registry.STORE}:ro"
+    mount = f"{built['registry_root']}:{base.STORE}:ro"
     try:
         run(["docker", "run", "--detach", "--name", name, "--volume", mount, image])
         pull = f"skopeo copy --src-tls-verify=false docker://127.0.0.1:4000/kolla/tiny:{tag}"
@@ -142,7 +144,7 @@ def test_an_image_gone_from_the_store_is_noticed_and_not_built_again(
 def test_an_added_folder_is_built_on_ours_and_has_a_tag_of_its_own(
     site: Site, built: dict[str, Any], client: docker.DockerClient
 ) -> None:
-    folder = added.read(EXAMPLE)
+    folder = image_folders.read(EXAMPLE)
     tag = folder.tag(built["tag"])
     reference = f"kolla/greeter:{tag}"
     before = client.images.get(f"kolla/base:{built['tag']}").id

@@ -11,10 +11,10 @@ import docker
 import pytest
 from click.testing import CliRunner
 
-from pytest_kollalab import state
 from pytest_kollalab.cli import main
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.state import READY, Record, Tag
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record, Tag
+from pytest_kollalab.system.paths import Paths
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_what_has_records_is_nobodys_leftover(
     client: docker.DockerClient, lab: str, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = Record("nodes", "key", "run", READY, inputs={})
-    state.save(paths.lab(lab) / "nodes.json", record)
+    records.save(paths.lab(lab) / "nodes.json", record)
     assert lab not in listed()
     # Nor for somebody with another folder of state.
     monkeypatch.setenv("KOLLALAB_STATE", str(paths.state.with_name("other")))
@@ -74,7 +74,7 @@ def test_what_has_records_is_nobodys_leftover(
 
 
 def test_leftovers_go(client: docker.DockerClient, lab: str, paths: Paths) -> None:
-    from pytest_kollalab.garbage import labs
+    from pytest_kollalab.lab.gc import labs
 
     # Not through the command, which would take the leftovers of everybody on this host.
     (item,) = (each for each in labs.leftovers(client, paths) if each.what == lab)

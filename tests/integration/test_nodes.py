@@ -14,16 +14,18 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.cloud import accord
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.providers import NODES, addresses, docker_networks, docker_spec
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.providers import addresses
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.docker import networks, spec
 from pytest_kollalab.report import artifacts
-from pytest_kollalab.report.redaction import Redactor
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.report.masking import Redactor
+from pytest_kollalab.stages.cloud import preflight
 from pytest_kollalab.stages.nodes import await_node
-from pytest_kollalab.state import Record, Tag
-from pytest_kollalab.wait import NotYet, until
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.ssh import Ssh
+from pytest_kollalab.system.wait import NotYet, until
 from tests.integration.docker_lab import Built, left
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
@@ -73,7 +75,7 @@ def test_nodes_know_each_other_by_one_address(nodes: Built) -> None:
 
 def agree(nodes: Built) -> None:
     ssh = Ssh(Path(nodes.made["ssh_config"]))
-    accord.check(ssh, {name: node["management"] for name, node in nodes.made["nodes"].items()})
+    preflight.check(ssh, {name: node["management"] for name, node in nodes.made["nodes"].items()})
 
 
 def test_a_node_without_dns_knows_the_others_and_one_without_names_is_told(nodes: Built) -> None:
@@ -154,7 +156,7 @@ def test_what_open_vswitch_has_answers_for_no_address_of_the_kernel(nodes: Built
 
 
 def test_the_host_fills_in_checksums(nodes: Built) -> None:
-    bridge = docker_spec.bridge_name(LAB, "external")
+    bridge = spec.bridge_name(LAB, "external")
     script = f"ethtool -k {bridge} | grep tx-checksumming"
     output = docker.from_env().containers.run(
         _image(nodes), ["sh", "-c", script], network_mode="host", remove=True
@@ -227,7 +229,7 @@ def test_the_artefacts_of_a_nodes_last_minute_tell_all_but_secrets(
 
 def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
     client = docker.from_env()
-    container = client.containers.get(docker_spec.resource_name(LAB, "compute-1"))
+    container = client.containers.get(spec.resource_name(LAB, "compute-1"))
     container.kill()
     assert nodes.provider.gone(LAB, nodes.made) == "compute-1 does not run"
     container.start()
@@ -241,10 +243,10 @@ def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
 def test_a_node_that_does_not_come_up_says_why_and_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = docker_spec.packaged_files() | {
+    broken = spec.packaged_files() | {
         "first-process": "#!/bin/sh\necho no such planet >&2\nexit 7\n"
     }
-    monkeypatch.setattr(docker_spec, "packaged_files", lambda: broken)
+    monkeypatch.setattr(spec, "packaged_files", lambda: broken)
     built = Built(tmp_path, BROKEN)
     with pytest.raises(StageError, match="did not come up") as caught:
         built.create()
@@ -263,7 +265,7 @@ def test_a_subnet_that_is_taken_is_passed_over() -> None:
     other = client.networks.create(f"other-{FOREIGN}", ipam=ipam)
     try:
         taken = [*addresses.in_use(), *addresses.in_docker(client.api.networks())]
-        found = docker_networks.make(client, tag, NODES, taken)
+        found = networks.make(client, tag, NODES, taken)
         assert not any(subnet.cidr.overlaps(wish) for subnet in found.values())
     finally:
         other.remove()
@@ -275,9 +277,9 @@ def test_the_lab_of_another_user_with_our_name_is_left_alone(tmp_path: Path) -> 
     client = docker.from_env()
     home = tmp_path / "theirs"
     record = Record("nodes", "key", "run", "ready", inputs={})
-    state.save(home / "labs" / FOREIGN / "nodes.json", record)
+    records.save(home / "labs" / FOREIGN / "nodes.json", record)
     labels = Tag(FOREIGN, "nodes", "key", "run", str(home)).labels()
-    name = docker_spec.resource_name(FOREIGN, "tunnel")
+    name = spec.resource_name(FOREIGN, "tunnel")
     network = client.networks.create(name, driver="bridge", internal=True, labels=labels)
     try:
         built = Built(tmp_path, FOREIGN)
@@ -298,7 +300,7 @@ def test_the_lab_of_another_user_with_our_name_is_left_alone(tmp_path: Path) -> 
 
 
 def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None:
-    name = docker_spec.resource_name(FOREIGN, "tunnel")
+    name = spec.resource_name(FOREIGN, "tunnel")
     foreign = docker.from_env().volumes.create(f"kollalab-{FOREIGN}-compute-1-docker")
     network = docker.from_env().networks.create(name, driver="bridge", internal=True)
     try:
@@ -316,5 +318,5 @@ def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None
 
 
 def _image(nodes: Built) -> str:
-    container = docker.from_env().containers.get(docker_spec.resource_name(LAB, "compute-1"))
+    container = docker.from_env().containers.get(spec.resource_name(LAB, "compute-1"))
     return str(container.attrs["Config"]["Image"])

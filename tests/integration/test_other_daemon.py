@@ -12,17 +12,17 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab import daemon
-from pytest_kollalab.errors import HostError
-from pytest_kollalab.garbage import labs
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import NODES
-from pytest_kollalab.providers.docker_host import DockerHost
-from pytest_kollalab.providers.docker_spec import resource_name
-from pytest_kollalab.run import run
-from pytest_kollalab.ssh import Ssh, close
+from pytest_kollalab.lab.gc import labs
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.docker.host import DockerHost
+from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.stages.nodes import await_nodes
-from pytest_kollalab.wait import NotYet, until
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.errors import HostError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.run import run
+from pytest_kollalab.system.ssh import Ssh, close
+from pytest_kollalab.system.wait import NotYet, until
 from tests.integration.conftest import Loopback
 from tests.integration.docker_lab import Built, left
 

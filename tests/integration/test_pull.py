@@ -12,17 +12,18 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.config import Config, ImagesConfig, Options
-from pytest_kollalab.engine import BUILD, REUSE, Engine
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.garbage import caches
-from pytest_kollalab.garbage.caches import Kept
-from pytest_kollalab.images import registry, upstream
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.run import run
-from pytest_kollalab.stages.pulled import PulledImagesStage
-from pytest_kollalab.wait import NotYet, until
+from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
+from pytest_kollalab.lab.gc import caches
+from pytest_kollalab.lab.gc.caches import Kept
+from pytest_kollalab.providers import base
+from pytest_kollalab.settings.config import Config, ImagesConfig, Options
+from pytest_kollalab.stages.images import registry, upstream
+from pytest_kollalab.stages.images.pulled import PulledImagesStage
+from pytest_kollalab.system import files
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.run import run
+from pytest_kollalab.system.wait import NotYet, until
 
 pytestmark = pytest.mark.xdist_group("images")
 
@@ -54,7 +55,7 @@ class Upstream:
             port = free.getsockname()[1]
         argv = ["docker", "run", "--detach", "--network", "host", "--name", self.name]
         argv += ["--env", f"REGISTRY_HTTP_ADDR=127.0.0.1:{port}", *self.options]
-        run([*argv, "--volume", f"{self.store}:{registry.STORE}:ro", self.image])
+        run([*argv, "--volume", f"{self.store}:{base.STORE}:ro", self.image])
 
         def answers() -> bool | NotYet:
             with socket.socket() as probe:
@@ -137,7 +138,7 @@ def content(image: str, store: Path, tag: str, name: str) -> str:
         "for layer in $(grep -oE '[0-9a-f]+[.]tar' /got/manifest.json); do "
         "tar -xOf /got/$layer what 2>/dev/null; done; true"
     )
-    volume = f"{store}:{registry.STORE}:ro"
+    volume = f"{store}:{base.STORE}:ro"
     argv = ["docker", "run", "--rm", "--network", "none", "--volume", volume, image]
     return run([*argv, "sh", "-c", script]).stdout
 
@@ -201,8 +202,8 @@ def test_an_override_is_built_on_top(
     client: docker.DockerClient, image: str, store: Path, site: Site, tmp_path: Path
 ) -> None:
     folder = tmp_path / "override"
-    state.write(folder / "Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY more /what\n")
-    state.write(folder / "more", "on top", mode=0o644)
+    files.write(folder / "Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY more /what\n")
+    files.write(folder / "more", "on top", mode=0o644)
     engine = None
     try:
         with Upstream(image, store) as host:
@@ -220,7 +221,7 @@ def test_an_override_is_built_on_top(
 @pytest.fixture
 def htpasswd(tmp_path: Path) -> list[str]:
     """The options of a registry that wants a login."""
-    state.write(tmp_path / "auth" / "htpasswd", HTPASSWD, mode=0o644)
+    files.write(tmp_path / "auth" / "htpasswd", HTPASSWD, mode=0o644)
     return [
         "--volume", f"{tmp_path / 'auth'}:/auth:ro", "--env", "REGISTRY_AUTH=htpasswd",
         "--env", "REGISTRY_AUTH_HTPASSWD_REALM=test",

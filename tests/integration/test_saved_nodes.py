@@ -12,14 +12,15 @@ from typing import Any
 import docker
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.providers import NODES, docker_spec
-from pytest_kollalab.ssh import Ssh, close
-from pytest_kollalab.stages.clones import Source
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.docker import spec
 from pytest_kollalab.stages.nodes import await_nodes
-from pytest_kollalab.state import READY, Record
-from pytest_kollalab.wait import NotYet, until
+from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.ssh import Ssh, close
+from pytest_kollalab.system.wait import NotYet, until
 from tests.integration.docker_lab import Built, left
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
@@ -108,7 +109,7 @@ def test_both_nodes_come_back_as_they_were_saved_as_often_as_one_likes(nodes: Bu
             assert nodes.run(node, TELL) == SAVED
             address = nodes.made["nodes"][node]["management"]
             assert nodes.run(node, f"getent ahostsv4 {node} | cut -d' ' -f1 | sort -u") == address
-    wanted = [docker_spec.resource_name(LAB, node) for node in NODES]
+    wanted = [spec.resource_name(LAB, node) for node in NODES]
     # What throws away what was there before ends by itself.
     until("only nodes are left", lambda: containers() == sorted(wanted) or None, timeout=30)
 
@@ -163,7 +164,7 @@ def test_a_state_of_which_a_part_is_gone_changes_nothing(nodes: Built) -> None:
 
 def test_nodes_that_do_not_run_are_not_saved(nodes: Built) -> None:
     client = docker.from_env()
-    container = client.containers.get(docker_spec.resource_name(LAB, "compute-1"))
+    container = client.containers.get(spec.resource_name(LAB, "compute-1"))
     container.kill()
     with pytest.raises(StageError, match=r"compute-1 of lab .* cannot be saved"):
         nodes.provider.save(LAB, "never")
@@ -186,7 +187,7 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
     nodes.provider.save(LAB, "golden.1")
     (tmp_path / "golden" / "cloud" / "etc").mkdir(parents=True)
     (tmp_path / "golden" / "cloud" / "etc" / "passwords.yml").write_text("database_password: x\n")
-    state.save(tmp_path / "golden" / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
+    records.save(tmp_path / "golden" / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
     source = Source(LAB, "golden.1", nodes.made, tmp_path / "golden", (), nullcontext)
     (tmp_path / "state").mkdir()
     # Two labs of one session are of one run: each is to reach its own nodes.

@@ -32,7 +32,7 @@ OF_SMALL_STAGES = """\
         pass
 
 
-pytest_kollalab.lab.Lab = SmallLab
+pytest_kollalab.lab.lab.Lab = SmallLab
 """
 
 # The real plugin, Lab, engine and records; only the stages make files instead of clouds.
@@ -42,9 +42,9 @@ import functools
 import time
 from pathlib import Path
 
-import pytest_kollalab.lab
-from pytest_kollalab.engine import Engine, Stage
-from pytest_kollalab.errors import StageError
+import pytest_kollalab.lab.lab
+from pytest_kollalab.engine.engine import Engine, Stage
+from pytest_kollalab.system.errors import StageError
 
 TRACE = Path(__file__).with_name("trace")
 
@@ -81,7 +81,7 @@ TRACE = Path(__file__).with_name("trace")
             file.write(f"{verb} {self.name}\\n")
 
 
-class SmallLab(pytest_kollalab.lab.Lab):
+class SmallLab(pytest_kollalab.lab.lab.Lab):
 """
     + OF_SMALL_STAGES
 )

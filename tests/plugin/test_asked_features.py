@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 SHOW = """
-from pytest_kollalab.plugin import features_key
+from pytest_kollalab.plugin.hooks import features_key
 
 def pytest_collection_finish(session):
     print("\\nfeatures:", session.config.stash[features_key])

@@ -19,9 +19,9 @@ import functools
 import json
 from pathlib import Path
 
-import pytest_kollalab.lab
-from pytest_kollalab.engine import Engine, Stage
-from pytest_kollalab.errors import StageError
+import pytest_kollalab.lab.lab
+from pytest_kollalab.engine.engine import Engine, Stage
+from pytest_kollalab.system.errors import StageError
 
 HERE = Path(__file__).parent
 
@@ -49,7 +49,7 @@ class NoProvider:
         return f"{thing} says pass-word-of-the-database"
 
 
-class SmallLab(pytest_kollalab.lab.Lab):
+class SmallLab(pytest_kollalab.lab.lab.Lab):
     provider = NoProvider()
 
 """

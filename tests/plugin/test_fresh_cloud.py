@@ -68,7 +68,7 @@ def test_whoever_uses_it_runs_alone(pytester: pytest.Pytester) -> None:
         + SAVED
         + """
 import contextlib
-from pytest_kollalab.lock import Turns
+from pytest_kollalab.system.locks import Turns
 
 def told(what):
     inner = getattr(Turns, what)

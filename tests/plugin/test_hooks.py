@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 CONFTEST = """
-from pytest_kollalab.features import Feature
+from pytest_kollalab.features.base import Feature
 
 def pytest_kollalab_features():
     return Feature("balancer", requires=("sfc",), fixtures=("balancer",))

@@ -14,7 +14,7 @@ clouds:
 
 TESTS = """
 import pytest
-from pytest_kollalab.errors import NeedsLabError
+from pytest_kollalab.system.errors import NeedsLabError
 
 def test_images(kolla_images):
     pass
@@ -80,7 +80,7 @@ def test_it_is_not_destroyed(project: pytest.Pytester) -> None:
 
 
 LACKING = """
-from pytest_kollalab.cloud import existing
+from pytest_kollalab.stages.cloud import external as existing
 
 existing.lacking = lambda *_: {"sfc": "no network extension sfc"}
 """

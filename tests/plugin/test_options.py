@@ -19,7 +19,7 @@ OPTIONS = (
 
 SHOW = """
 import pytest
-from pytest_kollalab.plugin import settings_key
+from pytest_kollalab.plugin.hooks import settings_key
 
 def pytest_report_header(config):
     settings, options = config.stash[settings_key]

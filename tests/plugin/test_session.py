@@ -142,7 +142,7 @@ def test_a_stage_that_fails_is_explained_once_and_the_rest_in_one_line(
 
         @pytest.fixture
         def mine(kollalab):
-            from pytest_kollalab.fixtures import ensure
+            from pytest_kollalab.plugin.fixtures import ensure
             return ensure(kollalab, "nodes")
 
         def test_a(mine): pass

@@ -10,7 +10,7 @@ from tests.plugin.small_lab import CONFTEST
 
 TEST = """
 import pytest
-from pytest_kollalab.report import figures
+from pytest_kollalab.sdn import figures
 
 @pytest.fixture
 def measured():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.report import figures
+from pytest_kollalab.sdn import figures
+from pytest_kollalab.system.paths import Paths
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.cloud.accord import Ahead, clock_troubles, name_troubles
+from pytest_kollalab.stages.cloud.preflight import Ahead, clock_troubles, name_troubles
 
 ADDRESSES = {"controller-1": "10.0.1.11", "compute-1": "10.0.1.12"}
 

@@ -7,8 +7,9 @@ from itertools import islice
 
 import pytest
 
-from pytest_kollalab.errors import HostError
-from pytest_kollalab.providers import NETWORKS, NODES, addresses
+from pytest_kollalab.providers import addresses
+from pytest_kollalab.providers.base import NETWORKS, NODES
+from pytest_kollalab.system.errors import HostError
 
 
 def test_a_lab_keeps_its_first_choice_and_others_have_their_own() -> None:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab.errors import WaitError
-from pytest_kollalab.sdn import agents
+from pytest_kollalab.sdn.ovs import agents
+from pytest_kollalab.system.errors import WaitError
 
 NODES = ("compute-1", "controller-1", "gateway-1")
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_kollalab.cloud import existing
-from pytest_kollalab.errors import CommandError, KollalabError, StageError
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.failures import Failure, Failures, LentCloud, OwnLab, stage_logs
-from pytest_kollalab.report.redaction import Redactor
+from pytest_kollalab.report.masking import Redactor
 from pytest_kollalab.report.window import Window
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.stages.cloud import external
+from pytest_kollalab.system.errors import CommandError, KollalabError, StageError
+from pytest_kollalab.system.ssh import Ssh
 
 NOON = 1795348800.0  # 2026-11-22 12:00 UTC
 
@@ -266,5 +266,5 @@ def test_the_passwords_that_a_lent_cloud_is_reached_with(
     path = tmp_path / "clouds.yaml"
     path.write_text(yaml.safe_dump({"clouds": {"theirs": cloud}}))
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
-    assert existing.secrets("theirs") == ("of-the-user",)
-    assert existing.secrets("nobodys") == ()
+    assert external.secrets("theirs") == ("of-the-user",)
+    assert external.secrets("nobodys") == ()

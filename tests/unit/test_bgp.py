@@ -1,6 +1,6 @@
 """BGP: what FRR 10 prints as JSON, parsed."""
 
-from pytest_kollalab.sdn.bgp import (
+from pytest_kollalab.features.bgpvpn.reflector import (
     MACIP,
     MULTICAST,
     parse_evpn,

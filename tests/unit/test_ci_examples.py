@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_kollalab import plugin
 from pytest_kollalab.cli import main
+from pytest_kollalab.plugin import hooks
 
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "examples" / "ci"
@@ -60,7 +60,7 @@ def test_a_template_fits_the_schema_of_its_system(path: Path, schema: str) -> No
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_what_a_template_calls_exists(path: Path) -> None:
     text = path.read_text()
-    source = Path(plugin.__file__).read_text()
+    source = Path(hooks.__file__).read_text()
     for option in re.findall(r"--kollalab-(\w+)", text):
         assert re.search(rf'^    add\(\s*"{option}"', source, re.MULTILINE), option
     for called in re.findall(r'kollalab\)?"? (down|doctor|up)((?: --?\w+(?: "[^"]*")?)*)', text):

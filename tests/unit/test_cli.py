@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_kollalab import state
 from pytest_kollalab.cli import frame, main, verbs
-from pytest_kollalab.state import READY, Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record
 
 VERBS = ("up", "down", "plan", "show", "ssh")
 
@@ -35,7 +35,7 @@ def nodes(tmp_path: Path) -> None:
         "ssh_config": "/some/ssh_config",
     }
     record = Record("nodes", "k", "r", READY, inputs={}, made=made)
-    state.save(tmp_path / "state" / "labs" / "lab" / "nodes.json", record)
+    records.save(tmp_path / "state" / "labs" / "lab" / "nodes.json", record)
 
 
 def test_help_lists_every_verb(kollalab: Callable[..., Result]) -> None:

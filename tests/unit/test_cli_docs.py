@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pytest_kollalab.cli import frame, main
-from pytest_kollalab.garbage.find import KINDS
+from pytest_kollalab.lab.gc.find import KINDS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 

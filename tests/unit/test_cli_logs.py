@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_kollalab import state
 from pytest_kollalab.cli import logs, main
 from pytest_kollalab.cli.frame import EXIT_FAILED, EXIT_USAGE
-from pytest_kollalab.state import READY, Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.system import files
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def lab(tmp_path: Path, became: list[list[str]]) -> Path:
     """A record of nodes, and two logs of the cloud."""
     folder = tmp_path / "state" / "labs" / "lab"
     made = {"nodes": {"controller-1": {}, "compute-1": {}}, "ssh_config": "/ssh_config"}
-    state.save(folder / "nodes.json", Record("nodes", "k", "r", READY, inputs={}, made=made))
+    records.save(folder / "nodes.json", Record("nodes", "k", "r", READY, inputs={}, made=made))
     for name in ("cloud.log", "cloud-prechecks.log"):
-        state.write(folder / "logs" / name, "something\n")
+        files.write(folder / "logs" / name, "something\n")
     return folder
 
 
@@ -104,10 +105,10 @@ def test_without_a_lab_there_is_a_message(became: list[list[str]]) -> None:
 )
 def test_the_files_of_a_container(tmp_path: Path, container: str, expected: list[str]) -> None:
     for name in ("neutron/neutron-server", "neutron/dnsmasq", "openvswitch/ovsdb"):
-        state.write(tmp_path / "kolla" / f"{name}.log", f"from {name}\n")
-    state.write(tmp_path / "kolla" / "openvswitch" / "vswitchd.log", "from vswitchd\n")
+        files.write(tmp_path / "kolla" / f"{name}.log", f"from {name}\n")
+    files.write(tmp_path / "kolla" / "openvswitch" / "vswitchd.log", "from vswitchd\n")
     docker = tmp_path / "bin" / "docker"
-    state.write(docker, "#!/bin/sh\necho docker: $*\n")
+    files.write(docker, "#!/bin/sh\necho docker: $*\n")
     docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
     script = logs.CONTAINER.replace("/var/log/kolla", str(tmp_path / "kolla"))
     text = subprocess.run(

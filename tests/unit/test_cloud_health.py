@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.cloud import clouds_yaml, health, passwords, pull
-from pytest_kollalab.cloud.health import (
+from pytest_kollalab.features import passwords
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.registry import resolve
+from pytest_kollalab.stages.cloud import clouds_yaml, health, pull
+from pytest_kollalab.stages.cloud.health import (
     NETWORK_AGENTS,
     Container,
     alive_troubles,
@@ -18,8 +21,7 @@ from pytest_kollalab.cloud.health import (
     wanted_pairs,
     with_passed,
 )
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.features import Feature, resolve
+from pytest_kollalab.system.errors import StageError
 
 NODES = ("controller-1", "compute-1")
 

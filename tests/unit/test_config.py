@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.config import Config, Options, nearest, options, read
-from pytest_kollalab.errors import ConfigError
+from pytest_kollalab.settings.config import Config, Options, options, read
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.nearest import nearest
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Work
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import NODES
-from pytest_kollalab.providers.docker import DockerProvider
-from pytest_kollalab.stages.cloud import CloudStage
-from pytest_kollalab.state import Tag
+from pytest_kollalab.engine.engine import Work
+from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.docker.provider import DockerProvider
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.cloud.stage import CloudStage
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
 
 
 class Deadly(DockerProvider):

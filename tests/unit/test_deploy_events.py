@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab.cloud import deploy
-from pytest_kollalab.cloud.events import Failure, Progress, Tally, Timing, message, totals
+from pytest_kollalab.stages.cloud import deploy
+from pytest_kollalab.stages.cloud.events import Failure, Progress, Tally, Timing, message, totals
 
 
 def event(kind: str, second: int = 0, **data: Any) -> dict[str, Any]:

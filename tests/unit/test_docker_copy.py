@@ -6,7 +6,7 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
-SCRIPT = str(files("pytest_kollalab.providers") / "docker_copy.sh")
+SCRIPT = str(files("pytest_kollalab.providers.docker") / "copy.sh")
 MOUNT = "image/overlay2/layerdb/mounts/0001/mount-id"
 
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab import daemon
-from pytest_kollalab.config import NodesConfig, Options
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import choose, made_by, of_lab
-from pytest_kollalab.providers.docker import DockerProvider
-from pytest_kollalab.providers.docker_host import BREAK, DockerHost
-from pytest_kollalab.providers.libvirt import LibvirtProvider
-from pytest_kollalab.state import READY, Record, save
+from pytest_kollalab.engine.records import READY, Record, save
+from pytest_kollalab.providers.choice import choose, made_by, of_lab
+from pytest_kollalab.providers.docker.host import BREAK, DockerHost
+from pytest_kollalab.providers.docker.provider import DockerProvider
+from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
+from pytest_kollalab.settings.config import NodesConfig, Options
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.paths import Paths
 
 NO_SYS_RESOURCE = "Name:\tdockerd\nCapBnd:\t000001fffeffffff\n"
 ROUTES = '[{"dst":"default"},{"dst":"10.64.0.0/24"}]'

@@ -10,21 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.config import Options
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import (
-    NETWORKS,
-    NODES,
-    HostKey,
-    addresses,
-    capabilities,
-    choose,
-    docker_globals,
-    docker_node_image,
-    docker_spec,
-)
-from pytest_kollalab.providers.docker_host import too_small
+from pytest_kollalab.providers import addresses, capabilities
+from pytest_kollalab.providers.base import NETWORKS, NODES, HostKey
+from pytest_kollalab.providers.choice import choose
+from pytest_kollalab.providers.docker import kolla_variables, node_image, spec
+from pytest_kollalab.providers.docker.host import too_small
+from pytest_kollalab.settings.config import Options
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.paths import Paths
 
 SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
 LABELS = {"kollalab.lab": "lab", "kollalab.stage": "nodes"}
@@ -34,8 +27,8 @@ NO_SYS_RESOURCE = "Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t000000000000000
 
 def files_of(node: str) -> dict[str, tuple[str, int]]:
     key = HostKey("private", "pub")
-    registry = docker_spec.registry_address(SUBNETS)
-    return docker_spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", key, registry)
+    registry = spec.registry_address(SUBNETS)
+    return spec.node_files(node, SUBNETS, "ssh-ed25519 AAAA user", key, registry)
 
 
 def test_too_little_memory_is_a_problem_with_a_way_out() -> None:
@@ -58,7 +51,7 @@ def test_capabilities_are_in_the_order_of_their_bits() -> None:
 
 
 def test_a_node_asks_for_what_the_host_has() -> None:
-    body = docker_spec.node_config("lab", "compute-1", "image", SUBNETS, LABELS, ["SYS_RESOURCE"])
+    body = spec.node_config("lab", "compute-1", "image", SUBNETS, LABELS, ["SYS_RESOURCE"])
     host = body["HostConfig"]
     assert "Privileged" not in host
     assert (host["CapAdd"], host["CapDrop"]) == (["ALL"], ["SYS_RESOURCE"])
@@ -72,15 +65,15 @@ def test_a_node_asks_for_what_the_host_has() -> None:
 
 
 def test_a_node_cannot_change_the_layers_that_it_shares() -> None:
-    body = docker_spec.node_config("lab", "compute-1", "image", SUBNETS, LABELS, [], "layers")
+    body = spec.node_config("lab", "compute-1", "image", SUBNETS, LABELS, [], "layers")
     _, mount = body["HostConfig"]["Mounts"]
     assert mount == {
-        "Type": "volume", "Source": "layers", "Target": docker_spec.LAYERS, "ReadOnly": True,
+        "Type": "volume", "Source": "layers", "Target": spec.LAYERS, "ReadOnly": True,
     }  # fmt: skip
 
 
 def test_the_registry_only_reads_its_store() -> None:
-    body = docker_spec.registry_config("lab", "image", "/store", SUBNETS, LABELS)
+    body = spec.registry_config("lab", "image", "/store", SUBNETS, LABELS)
     [mount] = body["HostConfig"]["Mounts"]
     assert mount["Source"] == "/store"
     assert mount["ReadOnly"]
@@ -91,23 +84,23 @@ def test_the_registry_only_reads_its_store() -> None:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_names_of_bridges_fit_the_kernel(network: str) -> None:
-    name = docker_spec.bridge_name("a-very-long-lab-name", network)
+    name = spec.bridge_name("a-very-long-lab-name", network)
     assert len(name) <= 15
-    assert name != docker_spec.bridge_name("another-lab", network)
+    assert name != spec.bridge_name("another-lab", network)
 
 
 def test_bridges_of_a_lab_differ() -> None:
-    assert len({docker_spec.bridge_name("lab", network) for network in NETWORKS}) == len(NETWORKS)
+    assert len({spec.bridge_name("lab", network) for network in NETWORKS}) == len(NETWORKS)
 
 
 def test_each_name_has_one_address_in_the_hosts_file() -> None:
-    lines = [line.split() for line in docker_spec.hosts_file(SUBNETS).splitlines()]
+    lines = [line.split() for line in spec.hosts_file(SUBNETS).splitlines()]
     addresses_of = {name: [line[0] for line in lines if name in line] for name in NODES}
     assert addresses_of == {"controller-1": ["10.64.1.11"], "compute-1": ["10.64.1.12"]}
 
 
 def test_open_vswitch_gets_its_interfaces_without_an_address() -> None:
-    lines = docker_spec.interfaces_file("controller-1", SUBNETS).splitlines()
+    lines = spec.interfaces_file("controller-1", SUBNETS).splitlines()
     assert lines == [
         "prov0 10.64.0.11 keep",
         "mgmt0 10.64.1.11 keep",
@@ -123,7 +116,7 @@ def test_a_node_pulls_from_the_registry_of_its_lab() -> None:
 
 def test_scripts_can_be_executed_and_keys_are_private() -> None:
     found = files_of("compute-1")
-    assert found[docker_spec.FIRST_PROCESS][1] == 0o755
+    assert found[spec.FIRST_PROCESS][1] == 0o755
     assert found["/usr/local/lib/kollalab/underlay"][1] == 0o755
     assert found["/etc/ssh/ssh_host_ed25519_key"][1] == 0o600
     assert found["/etc/systemd/system/kollalab-underlay.service"][1] == 0o644
@@ -135,7 +128,7 @@ def test_nodes_do_not_share_an_identity() -> None:
 
 
 def test_the_archive_holds_files_and_links() -> None:
-    data = docker_spec.archive({"/etc/x": ("text", 0o640)}, {"/etc/link": "/etc/x"})
+    data = spec.archive({"/etc/x": ("text", 0o640)}, {"/etc/link": "/etc/x"})
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: member for member in tar.getmembers()}
         content = tar.extractfile("etc/x")
@@ -148,8 +141,8 @@ def test_the_archive_holds_files_and_links() -> None:
 
 
 def test_limits_are_left_alone_only_where_they_cannot_be_raised() -> None:
-    full = docker_globals.kolla_globals([])
-    lacking = docker_globals.kolla_globals(["SYS_RESOURCE"])
+    full = kolla_variables.kolla_globals([])
+    lacking = kolla_variables.kolla_globals(["SYS_RESOURCE"])
     assert set(lacking) - set(full) == {
         "default_container_dimensions",
         "nova_libvirt_dimensions",
@@ -162,7 +155,7 @@ def test_limits_are_left_alone_only_where_they_cannot_be_raised() -> None:
 
 def test_each_node_is_told_where_its_tunnels_begin() -> None:
     made = {"nodes": {"compute-1": {"tunnel": "10.64.3.12", "management": "10.64.1.12"}}}
-    assert docker_globals.host_vars(made) == {
+    assert kolla_variables.host_vars(made) == {
         "compute-1": {
             "tunnel_interface_address": "10.64.3.12",
             "kollalab_underlay_bridge": "br-phy",
@@ -172,16 +165,16 @@ def test_each_node_is_told_where_its_tunnels_begin() -> None:
 
 def test_the_image_is_made_from_the_mirror_with_the_hosts_authorities() -> None:
     cas = [Path("/usr/local/share/ca-certificates/own.crt")]
-    argv = docker_node_image.mmdebstrap("trixie", "http://mirror/debian/", Path("/t.tar"), cas)
+    argv = node_image.mmdebstrap("trixie", "http://mirror/debian/", Path("/t.tar"), cas)
     assert "deb http://mirror/debian trixie main" in argv
     assert "deb http://mirror/debian-security trixie-security main" in argv
     assert any("update-ca-certificates" in word for word in argv)
-    plain = docker_node_image.mmdebstrap("trixie", "http://mirror/debian", Path("/t.tar"), [])
+    plain = node_image.mmdebstrap("trixie", "http://mirror/debian", Path("/t.tar"), [])
     assert not any("update-ca-certificates" in word for word in plain)
 
 
 def test_the_spec_of_the_image_knows_the_suite() -> None:
-    assert docker_node_image.spec("trixie") != docker_node_image.spec("bookworm")
+    assert node_image.spec("trixie") != node_image.spec("bookworm")
 
 
 def test_auto_is_docker(tmp_path: Path) -> None:

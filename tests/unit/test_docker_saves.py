@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_kollalab.providers import docker_layers
-from pytest_kollalab.providers.docker_owned import Owned
-from pytest_kollalab.providers.docker_saves import DockerSaves, body_of
+from pytest_kollalab.providers.docker import layers
+from pytest_kollalab.providers.docker.owned import Owned
+from pytest_kollalab.providers.docker.saves import DockerSaves, body_of
 
 ADDRESSES = {"lab-provisioning": "10.0.0.11", "lab-management": "10.0.1.11"}
 LABELS = {"kollalab.lab": "lab", "kollalab.node": "compute-1"}
@@ -63,7 +63,7 @@ def a_saved_state(needs: str, *stores: str) -> list[str]:
             return [image]
 
         def volumes(self, filters: dict[str, Any]) -> dict[str, Any]:
-            if filters == {"label": docker_layers.LABEL}:
+            if filters == {"label": layers.LABEL}:
                 return {"Volumes": [{"Name": name} for name in stores] or None}
             return {"Volumes": [{"Name": "saved", "Labels": labels}]}
 

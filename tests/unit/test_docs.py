@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import plugin
-from pytest_kollalab.config import Config, Options
+from pytest_kollalab.plugin import hooks
+from pytest_kollalab.settings.config import Config, Options
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -25,10 +25,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_the_readme_is_short_and_names_every_option_and_fixture() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) < 150
-    source = Path(plugin.__file__).read_text()
+    source = Path(hooks.__file__).read_text()
     for option in re.findall(r'^    add\(\s*"(\w+)"', source, re.MULTILINE):
         assert f"--kollalab-{option}" in text
-    for fixture in plugin.__all__:
+    for fixture in hooks.__all__:
         assert f"`{fixture}`" in text
 
 

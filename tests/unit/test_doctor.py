@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pytest_kollalab import doctor
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.doctor import Finding
-from pytest_kollalab.images import room
-from pytest_kollalab.paths import Paths
+from pytest_kollalab.lab import doctor
+from pytest_kollalab.lab.doctor import Finding
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.system.paths import Paths
 
 
 @pytest.mark.parametrize(

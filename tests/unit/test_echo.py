@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from pytest_kollalab.sdn.probe import EchoResult, echo_source
+from pytest_kollalab.sdn import on_nodes
+from pytest_kollalab.sdn.probe.probe import EchoResult
 
 ADDRESS = "127.0.0.1"
 
@@ -28,14 +29,15 @@ def test_the_text_comes_back_with_a_name(protocol: str, kind: socket.SocketKind)
     text = "x" * (50_000 if protocol == "tcp" else 1000)
     words = [protocol, ADDRESS, free_port(kind)]
     with subprocess.Popen(
-        [sys.executable, "-c", echo_source(), "listen", *words, "there"], stderr=subprocess.PIPE
+        [sys.executable, "-c", on_nodes.source("echo"), "listen", *words, "there"],
+        stderr=subprocess.PIPE,
     ) as listener:
         try:
             assert listener.stderr is not None
             assert listener.stderr.readline() == b"ready\n"
             done = subprocess.run(
                 [sys.executable, "-", "ask", *words, "60", "0", text],
-                input=echo_source(),
+                input=on_nodes.source("echo"),
                 capture_output=True,
                 text=True,
                 check=True,
@@ -51,7 +53,7 @@ def test_nobody_there() -> None:
     port = free_port(socket.SOCK_STREAM)
     done = subprocess.run(
         [sys.executable, "-", "ask", "tcp", ADDRESS, port, "60", "0", "hello"],
-        input=echo_source(),
+        input=on_nodes.source("echo"),
         capture_output=True,
         text=True,
         check=True,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.engine import BUILD, REUSE, Engine, Stage, Work
-from pytest_kollalab.errors import BusyError, KollalabError, StageError
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.state import Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
+from pytest_kollalab.system.paths import Paths
 
 
 class Plain(Stage):
@@ -136,8 +136,8 @@ def test_a_shared_stage_stays_ready_for_others_while_more_is_added_to_it(bench: 
         bench.run("r2").ensure("images")
     record = bench.run("r3").record("images")
     assert record is not None
-    assert seen == [(state.READY, made)]
-    assert (record.status, record.made) == (state.READY, made)
+    assert seen == [(records.READY, made)]
+    assert (record.status, record.made) == (records.READY, made)
     assert bench.reasons(bench.run("r3"))["images"] == "greeter is not in the registry"
 
 
@@ -166,7 +166,7 @@ def test_the_record_is_there_before_anything_is_made(bench: Bench) -> None:
     bench.nodes.on_create = lambda work: seen.append(engine.record("nodes"))
     engine.ensure("nodes")
     assert seen[0] is not None
-    assert seen[0].status == state.CREATING
+    assert seen[0].status == records.CREATING
 
 
 def test_a_failure_undoes_its_steps_last_first_and_is_remembered(bench: Bench) -> None:
@@ -184,7 +184,7 @@ def test_a_failure_undoes_its_steps_last_first_and_is_remembered(bench: Bench) -
     assert undone == ["second", "first"]
     record = engine.record("nodes")
     assert record is not None
-    assert (record.status, record.error) == (state.FAILED, "no room")
+    assert (record.status, record.error) == (records.FAILED, "no room")
     assert bench.reasons(bench.run())["nodes"] == "it failed: no room"
 
 
@@ -237,7 +237,7 @@ def test_ctrl_c_is_a_failure_too(bench: Bench) -> None:
         engine.ensure("nodes")
     record = engine.record("nodes")
     assert record is not None
-    assert record.status == state.FAILED
+    assert record.status == records.FAILED
 
 
 def test_a_resumable_stage_goes_on_where_it_stopped(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab.errors import HostError, KollalabError, StageError, as_message
+from pytest_kollalab.system.errors import HostError, KollalabError, StageError, as_message
 
 
 def test_str_says_what_why_and_what_now() -> None:

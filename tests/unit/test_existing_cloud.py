@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from keystoneauth1.exceptions import ConnectFailure
 
-from pytest_kollalab.cloud import existing
-from pytest_kollalab.errors import ConfigError, NeedsLabError
-from pytest_kollalab.features import Feature, resolve
-from pytest_kollalab.sdn.tenant import Tenant
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.registry import resolve
+from pytest_kollalab.sdn.tenant.tenant import Tenant
+from pytest_kollalab.stages.cloud import external
+from pytest_kollalab.system.errors import ConfigError, NeedsLabError
 
 
 def cloud(services: str = "identity network", extensions: str = "router") -> Any:
@@ -25,18 +26,18 @@ def cloud(services: str = "identity network", extensions: str = "router") -> Any
 
 def test_a_cloud_that_has_everything() -> None:
     full = cloud("identity network compute image placement", "sfc flow_classifier")
-    assert existing.lacking(full, resolve(["compute", "sfc"])) == {}
+    assert external.lacking(full, resolve(["compute", "sfc"])) == {}
 
 
 def test_it_says_what_is_lacking_for_each_feature() -> None:
-    assert existing.lacking(cloud(), resolve(["compute", "sfc"])) == {
+    assert external.lacking(cloud(), resolve(["compute", "sfc"])) == {
         "compute": "no service compute",
         "sfc": "no network extension flow_classifier",
     }
 
 
 def test_what_shows_on_nodes_alone_is_lacking() -> None:
-    found = existing.lacking(cloud(), [Feature("greeter", containers={"control": ("greeter",)})])
+    found = external.lacking(cloud(), [Feature("greeter", containers={"control": ("greeter",)})])
     assert found == {"greeter": "no nodes that it could be seen on"}
 
 
@@ -50,7 +51,7 @@ def test_a_cloud_that_does_not_answer_is_a_message() -> None:
 
     silent: Any = Silent()
     with pytest.raises(ConfigError, match="the cloud far cannot be used") as caught:
-        existing.lacking(silent, resolve([]))
+        external.lacking(silent, resolve([]))
     assert caught.value.details == "Unable to establish connection"
 
 

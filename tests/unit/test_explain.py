@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pytest_kollalab import state
 from pytest_kollalab.cli import main
-from pytest_kollalab.cloud import variables
-from pytest_kollalab.config import Config
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.explain import layered
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.paths import default_paths
-from pytest_kollalab.state import READY, Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.lab.explain import layered
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import Config
+from pytest_kollalab.stages.cloud import variables
+from pytest_kollalab.system import files
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.paths import default_paths
 
 TOML = """\
 [images]
@@ -81,9 +82,9 @@ def test_a_list_that_several_joined_names_them() -> None:
 @pytest.fixture
 def venv(tmp_path: Path) -> Path:
     share = tmp_path / "venv" / "share" / "kolla-ansible"
-    state.write(share / "ansible/group_vars/all/neutron.yml", "---\nenable_neutron_sfc: no\n")
-    state.write(share / "ansible/roles/nova/defaults/main.yml", "nova_x:\n  inner: 1\n")
-    state.write(share / "etc_examples/kolla/globals.yml", "# A comment: x\n#kolla_fraction:\n")
+    files.write(share / "ansible/group_vars/all/neutron.yml", "---\nenable_neutron_sfc: no\n")
+    files.write(share / "ansible/roles/nova/defaults/main.yml", "nova_x:\n  inner: 1\n")
+    files.write(share / "etc_examples/kolla/globals.yml", "# A comment: x\n#kolla_fraction:\n")
     return tmp_path / "venv"
 
 
@@ -114,6 +115,6 @@ def test_the_plan_refuses_an_unknown_variable_once_there_are_tools(
     lab.plan()
     key = lab.engine.key("tools")
     record = Record("tools", key, "run", READY, inputs={}, made={"venv": str(venv)})
-    state.save(lab.paths.cache / "stages" / "tools" / "records" / f"{key}.json", record)
+    records.save(lab.paths.cache / "stages" / "tools" / "records" / f"{key}.json", record)
     with pytest.raises(ConfigError, match="enable_neutron_scf"):
         lab.plan("tools")

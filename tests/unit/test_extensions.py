@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab import extensions
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.engine import Engine, Stage, Work
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.extensions import Extension, Extensions
-from pytest_kollalab.features import Feature
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import check
-from pytest_kollalab.state import Record
+from pytest_kollalab.engine.engine import Engine, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.extensions import extensions
+from pytest_kollalab.extensions.extensions import Extension, Extensions
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.choice import check
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.paths import Paths
 
 RELEASE = "2026.1"
 FROM = "FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}\n"
 
 PACKAGE = """
-from pytest_kollalab.features import Feature
+from pytest_kollalab.features.base import Feature
 
 def pytest_kollalab_features():
     return Feature("balancer", requires=("compute",), globals={"enable_balancer": True})

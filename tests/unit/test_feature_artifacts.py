@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from pytest_kollalab.extensions import Extension, Extensions
-from pytest_kollalab.features import Feature, resolve, where
+from pytest_kollalab.extensions.extensions import Extension, Extensions
+from pytest_kollalab.features.base import Feature, where
+from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.features.skydive import feature as skydive
 
 PLAYBOOKS = skydive.HERE / "playbooks"

@@ -2,16 +2,9 @@
 
 import pytest
 
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.features import (
-    BUILT_IN,
-    Feature,
-    Registry,
-    images,
-    nodes,
-    resolve,
-    stock_images,
-)
+from pytest_kollalab.features.base import Feature, images, nodes, stock_images
+from pytest_kollalab.features.registry import BUILT_IN, Registry, resolve
+from pytest_kollalab.system.errors import ConfigError
 
 
 def names(*wanted: str) -> list[str]:

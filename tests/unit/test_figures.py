@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from pytest_kollalab.report import figures
-from pytest_kollalab.report.figures import Figures, Row, lines, rows
+from pytest_kollalab.sdn import figures
+from pytest_kollalab.sdn.figures import Figures, Row, lines, rows
 
 
 def test_least_median_and_most_by_name() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kollalab.sdn.flows import (
+from pytest_kollalab.sdn.ovs.flows import (
     Bucket,
     normal_action,
     normal_match,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from pytest_kollalab.sdn.frames import decode
+from pytest_kollalab.sdn.capture.frames import decode
 
 SRC, DST = bytes.fromhex("fa163e000001"), bytes.fromhex("fa163e000002")
 ICMP = bytes([8, 0, 0, 0, 0, 1, 0, 1])

@@ -12,23 +12,26 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pytest_kollalab import garbage, lock, state
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST, EXIT_USAGE
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.garbage import DAY, Item, above, bytes_of, caches, labs, spare, store
-from pytest_kollalab.garbage.caches import Kept
-from pytest_kollalab.lock import Lease
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import kept
-from pytest_kollalab.providers.docker_spec import LAYERS, NEEDS
-from pytest_kollalab.state import CREATING, FAILED, READY, Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import CREATING, FAILED, READY, Record
+from pytest_kollalab.lab.gc import caches, labs, store
+from pytest_kollalab.lab.gc import item as garbage
+from pytest_kollalab.lab.gc.caches import Kept
+from pytest_kollalab.lab.gc.item import DAY, Item, above, bytes_of, spare
+from pytest_kollalab.providers import retained
+from pytest_kollalab.providers.docker.spec import LAYERS, NEEDS
+from pytest_kollalab.system import files, locks
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.locks import Lease
+from pytest_kollalab.system.paths import Paths
 
 
 def make_lab(paths: Paths, name: str, status: str, age: float = 0.0) -> Path:
     folder = paths.lab(name)
     path = folder / "nodes.json"
-    state.save(path, Record("nodes", "k", "r", status, inputs={}))
+    records.save(path, Record("nodes", "k", "r", status, inputs={}))
     for each in (path, folder):
         os.utime(each, (time.time() - age,) * 2)
     return folder
@@ -56,7 +59,7 @@ def test_stale_labs_are_found_and_those_in_use_are_not(paths: Paths) -> None:
     make_lab(paths, "dead", CREATING)
     lease = Lease(paths.state / "labs" / "leased.lease")
     lease.take()
-    with lock.exclusive(paths.state / "labs" / "locked.lock", "build"):
+    with locks.exclusive(paths.state / "labs" / "locked.lock", "build"):
         found = {item.what: item for item in labs.stale(paths, 7 * DAY)}
     lease.release()
     assert sorted(found) == ["dead", "old"]
@@ -65,7 +68,7 @@ def test_stale_labs_are_found_and_those_in_use_are_not(paths: Paths) -> None:
 
 
 def test_a_record_that_cannot_be_read_is_not_taken_for_a_dead_run(paths: Paths) -> None:
-    state.write(paths.lab("broken") / "nodes.json", "{")
+    files.write(paths.lab("broken") / "nodes.json", "{")
     assert list(labs.stale(paths, 7 * DAY)) == []
 
 
@@ -83,12 +86,12 @@ def test_the_owner_of_a_tag_is_the_lab_whose_records_are_there(
 
 
 def test_a_lab_that_is_being_made_owns_its_tag_before_its_first_record(paths: Paths) -> None:
-    with lock.exclusive(paths.state / "labs" / "new.lock", "build"):
+    with locks.exclusive(paths.state / "labs" / "new.lock", "build"):
         assert labs.owner({"kollalab.lab": "new"}, paths) is not None
 
 
 def test_what_is_kept_of_a_lab_that_is_gone_is_not_left_over_but_ages(paths: Paths) -> None:
-    kept.write(paths.state, "lab", kept.Kept("golden.1", "2026-01-01T00:00:00Z", "docker"))
+    retained.write(paths.state, "lab", retained.Kept("golden.1", "2026-01-01T00:00:00Z", "docker"))
     tag = {"kollalab.lab": "lab", "kollalab.home": str(paths.state)}
     assert labs.is_kept(tag | {"kollalab.save": "golden.1"}, paths)
     assert not labs.is_kept(tag | {"kollalab.save": "golden.0"}, paths)
@@ -112,17 +115,17 @@ def test_what_an_image_has_of_its_own() -> None:
 
 def test_old_tools_and_files_are_found_those_in_use_are_not(paths: Paths) -> None:
     for name in ("used", "old"):
-        state.write(paths.cache / "tools" / name / "bin" / "python", "x")
-        state.write(paths.cache / "images" / "build" / name / "kolla-build.conf", "x")
-    kept = Kept(
+        files.write(paths.cache / "tools" / name / "bin" / "python", "x")
+        files.write(paths.cache / "images" / "build" / name / "kolla-build.conf", "x")
+    retained = Kept(
         tools=frozenset({"used"}), images=frozenset(), tags=frozenset({"used"}), names=frozenset()
     )
-    (tools,) = caches.tools(paths, kept, 0)
+    (tools,) = caches.tools(paths, retained, 0)
     assert tools.what == "old"
-    assert [item.what for item in caches.files(paths, kept, 0)] == ["images/build/old"]
-    assert list(caches.files(paths, kept, DAY)) == []
-    with lock.exclusive(paths.cache / "stages" / "images.lock", "build"):
-        assert list(caches.files(paths, kept, 0)) == []
+    assert [item.what for item in caches.files(paths, retained, 0)] == ["images/build/old"]
+    assert list(caches.files(paths, retained, DAY)) == []
+    with locks.exclusive(paths.cache / "stages" / "images.lock", "build"):
+        assert list(caches.files(paths, retained, 0)) == []
     tools.remove()
     assert [path.name for path in (paths.cache / "tools").iterdir()] == ["used"]
 
@@ -140,7 +143,7 @@ def test_the_store_tells_what_only_one_tag_needs(tmp_path: Path) -> None:
         text = json.dumps({"config": {"digest": shared}, "layers": [{"digest": d} for d in layers]})
         digest = blob(tmp_path, f"cc{tag}", text.encode())
         link = "docker/registry/v2/repositories/kolla/cron/_manifests/tags"
-        state.write(tmp_path / link / tag / "current" / "link", digest)
+        files.write(tmp_path / link / tag / "current" / "link", digest)
     tags = store.tags(tmp_path)
     assert sorted(tags) == ["new", "old"]
     size = store.only_in(tmp_path, tags["old"], tags["new"])

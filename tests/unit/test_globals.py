@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.cloud import globals as kolla
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.features import Feature, resolve
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.registry import resolve
+from pytest_kollalab.stages.cloud import kolla_variables as kolla
+from pytest_kollalab.system.errors import ConfigError
 
 ROUTER = {"name": "router"}
 SFC = {"name": "sfc"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.config import Config, SkydiveConfig
 from pytest_kollalab.features.skydive import feature
-from pytest_kollalab.images import golang
+from pytest_kollalab.releases import golang
+from pytest_kollalab.settings.config import Config, SkydiveConfig
 
 MODULE, VERSION = "example.org/Some/module", "v1.2.3"
 

@@ -8,18 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.engine import BUILD, REUSE, Engine
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.lock import Lease
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import kept
-from pytest_kollalab.stage import Json, Stage, Work
-from pytest_kollalab.stages import quiet
-from pytest_kollalab.stages.goldens import ROLLBACK, Goldens
-from pytest_kollalab.stages.rewind import Rewind
-from pytest_kollalab.stages.saves import Saves
-from pytest_kollalab.state import Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Json, Stage, Work
+from pytest_kollalab.providers import retained
+from pytest_kollalab.stages.cloud import readiness
+from pytest_kollalab.stages.states.goldens import ROLLBACK, Goldens
+from pytest_kollalab.stages.states.rollback import Rewind
+from pytest_kollalab.stages.states.saves import Saves
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.locks import Lease
+from pytest_kollalab.system.paths import Paths
 
 
 class Images(Stage):
@@ -107,13 +107,13 @@ class Provider:
     def clear(self, lab: str, name: str) -> None:
         self.states.discard(name)
 
-    def connect(self, tag: state.Tag, made: Any, registry: Any) -> None:
+    def connect(self, tag: records.Tag, made: Any, registry: Any) -> None:
         if self.taken:
             raise StageError("the addresses are in use")
         self.connected = True
 
     def destroy(self, lab: str) -> None:
-        there = kept.read(self.home, lab)
+        there = retained.read(self.home, lab)
         self.runs = self.connected = False
         self.states &= {there.label} if there is not None else set()
 
@@ -165,13 +165,15 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     host = Host(tmp_path)
-    monkeypatch.setattr(quiet, "settle", host.settle)
+    monkeypatch.setattr(readiness, "settle", host.settle)
     return host
 
 
 def test_the_next_lab_starts_from_what_was_kept(host: Host) -> None:
     host.deploy("sfc", "bgpvpn")
-    password = (kept.folder(host.paths.state, "lab") / "labs/lab/saves").glob("*/cloud/password")
+    password = (retained.folder(host.paths.state, "lab") / "labs/lab/saves").glob(
+        "*/cloud/password"
+    )
     (first,) = (path.read_text() for path in password)
     assert not host.provider.runs
     assert host.actions("sfc") == [REUSE, ROLLBACK, ROLLBACK]
@@ -229,7 +231,7 @@ def test_one_that_does_not_come_back_is_dropped_and_the_lab_built_as_ever(
     goldens.revive()
     assert "does not serve" in host.said[-1]
     assert host.provider.states == set()
-    assert kept.read(host.paths.state, "lab") is None
+    assert retained.read(host.paths.state, "lab") is None
     assert [step.action for step in engine.plan()] == [REUSE, BUILD, BUILD]
     engine.ensure("cloud")
 
@@ -266,7 +268,7 @@ def test_a_kill_loses_nothing(
         host.deploy("sfc")
         act = host.run("sfc")[1].revive
     with monkeypatch.context() as patched:
-        patched.setattr("pytest_kollalab.stages.goldens.point", die)
+        patched.setattr("pytest_kollalab.stages.states.goldens.point", die)
         with pytest.raises(Killed):
             act()
     assert host.actions("sfc") == then

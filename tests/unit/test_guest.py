@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab.guest import image
-from pytest_kollalab.sdn.namespace import Namespace
-from pytest_kollalab.sdn.server import ssh_argv
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.features.compute.guest import image
+from pytest_kollalab.sdn.probe.namespace import Namespace
+from pytest_kollalab.sdn.tenant.server import ssh_argv
+from pytest_kollalab.system.ssh import Ssh
 
 
 def test_the_build_takes_its_files_in_and_the_image_out() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import IPv4Network
 
-from pytest_kollalab.images import registry
-from pytest_kollalab.providers import host_registry
+from pytest_kollalab.providers import base, host_registry
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.remote import Remote
 
@@ -17,7 +16,7 @@ ELSEWHERE = Remote("root@127.0.0.1")
 
 def test_nodes_here_find_it_at_this_hosts_address_in_their_network() -> None:
     found = host_registry.address(None, PROVISIONING)
-    assert found == f"10.99.0.1:{registry.PORT}"
+    assert found == f"10.99.0.1:{base.PORT}"
 
 
 def test_nodes_elsewhere_find_it_where_another_labs_does_not_listen() -> None:

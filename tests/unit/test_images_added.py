@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.cloud import globals as kolla
-from pytest_kollalab.cloud import playbooks
-from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.extensions import Extension, Extensions
-from pytest_kollalab.images import added
+from pytest_kollalab.extensions.extensions import Extension, Extensions
+from pytest_kollalab.features import image_folders
+from pytest_kollalab.stages.cloud import kolla_variables as kolla
+from pytest_kollalab.stages.cloud import playbooks
+from pytest_kollalab.system.errors import ConfigError, StageError
 
 FROM = "FROM {{ namespace }}/{{ image_prefix }}@PARENT@:{{ tag }}\nRUN true\n"
 
@@ -26,25 +26,25 @@ def image(folder: Path, name: str, parent: str = "base") -> Path:
 def test_each_folder_with_a_template_is_an_image(tmp_path: Path) -> None:
     image(tmp_path, "front", "hello-base")
     image(tmp_path / "deeper", "hello-base", "openstack-base")
-    found = added.read(tmp_path)
+    found = image_folders.read(tmp_path)
     assert found.names == ("front", "hello-base")
     assert found.parents == ("openstack-base",)
 
 
 def test_the_tag_is_of_the_contents_and_of_what_they_are_built_on(tmp_path: Path) -> None:
-    one = added.read(image(tmp_path, "hello"))
-    assert one.tag("t") == added.read(tmp_path).tag("t")
+    one = image_folders.read(image(tmp_path, "hello"))
+    assert one.tag("t") == image_folders.read(tmp_path).tag("t")
     assert one.tag("t") != one.tag("u")
     (tmp_path / "hello" / "more").write_text("x")
-    two = added.read(tmp_path)
+    two = image_folders.read(tmp_path)
     assert two.tag("t") != one.tag("t")
     (tmp_path / "hello" / "more").chmod(0o755)
-    assert added.read(tmp_path).tag("t") != two.tag("t")
+    assert image_folders.read(tmp_path).tag("t") != two.tag("t")
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no image"):
-        added.read(tmp_path)
+        image_folders.read(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["FROM debian:13\n", "RUN true\n"])
@@ -52,7 +52,7 @@ def test_an_image_on_something_else_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "Dockerfile.j2").write_text(text)
     with pytest.raises(ConfigError, match="not built on an image of Kolla") as caught:
-        added.read(tmp_path)
+        image_folders.read(tmp_path)
     assert "begin it with" in caught.value.hint
 
 
@@ -63,15 +63,15 @@ def test_a_name_that_kolla_has_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_folders_with_one_name_are_refused(tmp_path: Path) -> None:
-    folders = [added.read(image(tmp_path / where, "hello")) for where in ("a", "b")]
+    folders = [image_folders.read(image(tmp_path / where, "hello")) for where in ("a", "b")]
     with pytest.raises(ConfigError, match="two images named hello"):
-        added.check_apart(folders, ())
+        image_folders.check_apart(folders, ())
 
 
 def test_playbooks_are_told_where_each_image_is(tmp_path: Path) -> None:
-    folder = added.read(image(tmp_path, "hello"))
+    folder = image_folders.read(image(tmp_path, "hello"))
     made = {"nodes": {"registry": "10.0.0.2:4000"}, "images": {"namespace": "kolla"}}
-    tags = added.tags([folder], "t")
+    tags = image_folders.tags([folder], "t")
     assert kolla.added_images(made, tags) == {
         "kollalab_images": {"hello": f"10.0.0.2:4000/kolla/hello:{folder.tag('t')}"}
     }
@@ -101,16 +101,19 @@ def test_the_first_stage_of_several_has_a_name(tmp_path: Path) -> None:
     image(tmp_path, "hello")
     text = FROM.replace("@PARENT@", "base").replace("}}\n", "}} AS build\n", 1)
     (tmp_path / "hello" / "Dockerfile.j2").write_text(f"{text}FROM scratch\n")
-    assert added.read(tmp_path).parents == ("base",)
+    assert image_folders.read(tmp_path).parents == ("base",)
 
 
 def test_what_is_given_is_part_of_the_digest_by_its_checksum(tmp_path: Path) -> None:
     image(tmp_path, "hello")
-    one, other = (added.Given("hello/program", "/a/program", each * 64) for each in "12")
-    digests = {added.read(tmp_path, given).digest for given in ((), (one,), (other,))}
+    one, other = (image_folders.Given("hello/program", "/a/program", each * 64) for each in "12")
+    digests = {image_folders.read(tmp_path, given).digest for given in ((), (one,), (other,))}
     assert len(digests) == 3
-    elsewhere = added.Given("hello/program", "https://example.org/program", "1" * 64)
-    assert added.read(tmp_path, (elsewhere,)).digest == added.read(tmp_path, (one,)).digest
+    elsewhere = image_folders.Given("hello/program", "https://example.org/program", "1" * 64)
+    assert (
+        image_folders.read(tmp_path, (elsewhere,)).digest
+        == image_folders.read(tmp_path, (one,)).digest
+    )
 
 
 def test_a_given_file_is_put_into_its_place(tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_a_given_file_is_put_into_its_place(tmp_path: Path) -> None:
     right = hashlib.sha256(b"binary").hexdigest()
     for address in (str(source), source.as_uri()):
         laid = tmp_path / "laid"
-        added.Given("hello/source/program", address, right.upper()).fetch(laid)
+        image_folders.Given("hello/source/program", address, right.upper()).fetch(laid)
         assert (laid / "hello" / "source" / "program").read_bytes() == b"binary"
         assert (laid / "hello" / "source" / "program").stat().st_mode & 0o111
 
@@ -127,7 +130,7 @@ def test_a_given_file_is_put_into_its_place(tmp_path: Path) -> None:
 def test_a_given_file_that_is_another_is_refused(tmp_path: Path) -> None:
     (tmp_path / "program").write_bytes(b"binary")
     with pytest.raises(StageError, match="is not what it should be"):
-        added.Given("program", str(tmp_path / "program"), "0" * 64).fetch(tmp_path / "laid")
+        image_folders.Given("program", str(tmp_path / "program"), "0" * 64).fetch(tmp_path / "laid")
     assert not (tmp_path / "laid" / "program").exists()
     with pytest.raises(StageError, match="cannot be had"):
-        added.Given("program", str(tmp_path / "gone"), "0" * 64).fetch(tmp_path / "laid")
+        image_folders.Given("program", str(tmp_path / "gone"), "0" * 64).fetch(tmp_path / "laid")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.images.build import Progress, check, tail
+from pytest_kollalab.stages.images.build import Progress, check, tail
+from pytest_kollalab.system.errors import StageError
 
 OUTPUT = """\
 INFO:kolla.common.utils:Attempt number: 1 to run task: BuildTask(base)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import releases
-from pytest_kollalab.images import render
+from pytest_kollalab.releases import releases
+from pytest_kollalab.stages.images import render
 
 RELEASE = releases.get("2026.1")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import releases
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.images import base, constraints, registry, sources
-from pytest_kollalab.releases import RELEASES, Release, Source
+from pytest_kollalab.releases import constraints, releases
+from pytest_kollalab.releases.releases import RELEASES, Release, Source
+from pytest_kollalab.stages.images import registry, sources
+from pytest_kollalab.system import debian
+from pytest_kollalab.system.errors import ConfigError
 
 SDIST = Source("networking-sfc", "22.0.0", "ab" * 32, section="neutron-base-plugin-networking-sfc")
 WHEEL = Source("ansible", "12.3.0", "cd" * 32, collections=("community.general",))
@@ -112,7 +113,7 @@ def test_young_versions_are_allowed_for_what_is_pinned_by_hand(tmp_path: Path) -
 
 
 def test_the_base_image_takes_its_packages_from_the_mirror() -> None:
-    argv = base.mmdebstrap("trixie", "http://mirror.test/debian/", Path("/x.tar"), Path("/r.tar"))
+    argv = debian.mmdebstrap("trixie", "http://mirror.test/debian/", Path("/x.tar"), Path("/r.tar"))
     assert argv[0] == "mmdebstrap"
     assert argv[-5:] == [
         "trixie",
@@ -131,11 +132,11 @@ def test_the_base_image_does_not_depend_on_where_certificates_lie(
         folder = tmp_path / name
         folder.mkdir()
         (folder / f"{name}.crt").write_text("certificate")
-        monkeypatch.setattr(base, "EXTRA_CAS", folder)
-        tags.append(base.tag("trixie"))
+        monkeypatch.setattr(debian, "EXTRA_CAS", folder)
+        tags.append(debian.tag("trixie"))
     assert tags[0] == tags[1]
     (tmp_path / "there" / "there.crt").write_text("another")
-    assert base.tag("trixie") != tags[0]
+    assert debian.tag("trixie") != tags[0]
 
 
 def test_the_store_knows_its_images(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """INI files: repeated options stay, later text wins by option."""
 
-from pytest_kollalab.cloud import ini
+from pytest_kollalab.stages.cloud import ini
 
 
 def test_repeated_options_are_kept() -> None:

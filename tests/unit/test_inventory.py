@@ -1,6 +1,6 @@
 """The inventory: the stock file with our nodes in its first groups."""
 
-from pytest_kollalab.cloud import inventory
+from pytest_kollalab.stages.cloud import inventory
 
 NODES = ("controller-1", "compute-1")
 STOCK = """\

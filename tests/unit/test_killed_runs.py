@@ -13,17 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import leftovers, owner
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.points import VARIABLE, point
-from pytest_kollalab.run import run
-from pytest_kollalab.session import Session
+from pytest_kollalab.engine import leftovers
+from pytest_kollalab.engine.runs import Session
+from pytest_kollalab.system import process as owner
+from pytest_kollalab.system import temporary
+from pytest_kollalab.system.crash_points import VARIABLE, point
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.run import run
 
 # Starts a child as everything of ours starts one, tells who that is, and waits.
 PARENT = """
 import sys
-from pytest_kollalab import owner
-from pytest_kollalab.run import run
+from pytest_kollalab.system import process as owner
+from pytest_kollalab.system.run import run
 owner.VARIABLE = "KOLLALAB_TEST_OWNER"
 run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"],
     on_line=lambda line: print(line, flush=True))
@@ -33,7 +35,13 @@ run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); tim
 @pytest.fixture
 def dead() -> str:
     """The mark of a process that is gone."""
-    said = run([sys.executable, "-c", "from pytest_kollalab import owner; print(owner.mark())"])
+    said = run(
+        [
+            sys.executable,
+            "-c",
+            "from pytest_kollalab.system import process; print(process.mark())",
+        ]
+    )
     return said.stdout.strip()
 
 
@@ -117,7 +125,7 @@ def test_temporary_files_of_the_dead_are_removed_and_no_others(paths: Paths, dea
 
 
 def test_a_scratch_folder_tells_its_owner(tmp_path: Path) -> None:
-    with leftovers.scratch(tmp_path / "new", "push") as folder:
+    with temporary.scratch(tmp_path / "new", "push") as folder:
         assert Path(folder).name.startswith(f"push-{owner.mark()}-")
         assert Path(folder).is_dir()
     assert not Path(folder).exists()
@@ -154,5 +162,5 @@ def test_a_point_is_deadly_only_where_it_is_named(monkeypatch: pytest.MonkeyPatc
     point("nodes:created")
     monkeypatch.setenv(VARIABLE, "nodes:recorded")
     point("nodes:created")
-    code = "from pytest_kollalab.points import point; point('nodes:recorded')"
+    code = "from pytest_kollalab.system.crash_points import point; point('nodes:recorded')"
     assert run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL

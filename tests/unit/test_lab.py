@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.config import STAGES, Config, Options, of_lab
-from pytest_kollalab.engine import BUILD
-from pytest_kollalab.errors import BusyError, ConfigError, KollalabError, StageError
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.lock import Lease
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.state import FAILED, READY, Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import BUILD
+from pytest_kollalab.engine.records import FAILED, READY, Record
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import STAGES, Config, Options, of_lab
+from pytest_kollalab.system.errors import BusyError, ConfigError, KollalabError, StageError
+from pytest_kollalab.system.locks import Lease
+from pytest_kollalab.system.paths import Paths
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +98,10 @@ def test_no_record_is_no_lab(paths: Paths) -> None:
     assert lab(paths).records() == {}
 
 
-@pytest.mark.parametrize("status", [FAILED, state.CREATING])
+@pytest.mark.parametrize("status", [FAILED, records.CREATING])
 def test_nodes_that_are_not_ready_take_no_ssh(paths: Paths, status: str) -> None:
     record = Record("nodes", "k", "r", status, inputs={})
-    state.save(paths.lab("lab") / "nodes.json", record)
+    records.save(paths.lab("lab") / "nodes.json", record)
     assert lab(paths).exists()
     with pytest.raises(StageError, match="has no nodes"):
         lab(paths).ssh()
@@ -109,7 +109,7 @@ def test_nodes_that_are_not_ready_take_no_ssh(paths: Paths, status: str) -> None
 
 def test_ready_nodes_take_ssh(paths: Paths) -> None:
     record = Record("nodes", "k", "r", READY, inputs={}, made={"ssh_config": "/x/ssh_config"})
-    state.save(paths.lab("lab") / "nodes.json", record)
+    records.save(paths.lab("lab") / "nodes.json", record)
     assert "/x/ssh_config" in lab(paths).ssh().argv("controller-1", ["true"])
 
 
@@ -125,7 +125,7 @@ def test_a_lab_in_use_is_not_destroyed(paths: Paths) -> None:
 
 def test_a_lab_is_looked_at_with_the_provider_that_made_it(paths: Paths) -> None:
     record = Record("nodes", "key", "run", READY, {"provider": "libvirt"}, made={"nodes": {}})
-    state.save(paths.lab("lab") / "nodes.json", record)
+    records.save(paths.lab("lab") / "nodes.json", record)
     assert lab(paths).provider.name == "libvirt"
     assert lab(paths, provider="docker").provider.name == "docker"
     assert lab(paths, name="other").provider.name == "docker"

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pytest_kollalab.providers import layers_copy
-from pytest_kollalab.providers.layers_copy import HALF, Docker, chains, give
+from pytest_kollalab.providers.docker import layers_copy
+from pytest_kollalab.providers.docker.layers_copy import HALF, Docker, chains, give
 
 STORE = "kolla/cron:t"
 NODE = "10.0.0.2:4000/kolla/cron:t"

@@ -11,30 +11,29 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_kollalab import ssh
-from pytest_kollalab.cloud.globals import is_userspace, merge_config, merge_globals
-from pytest_kollalab.config import ControllerConfig, MachineConfig, NodesConfig, read
-from pytest_kollalab.errors import ConfigError, StageError
+from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.features.core.feature import FEATURE as CORE
-from pytest_kollalab.providers import (
-    NODES,
-    HostKey,
-    addresses,
-    docker_globals,
-    libvirt_console,
-    libvirt_globals,
-    libvirt_host,
-    libvirt_image,
-    libvirt_machines,
-    libvirt_networks,
-    libvirt_probe,
-    libvirt_saves,
-    libvirt_seed,
-    libvirt_storage,
-    libvirt_xml,
+from pytest_kollalab.providers import addresses
+from pytest_kollalab.providers.base import NODES, HostKey
+from pytest_kollalab.providers.docker import kolla_variables as docker_variables
+from pytest_kollalab.providers.libvirt import (
+    console,
+    kolla_variables,
+    networks,
+    probe,
+    saves,
+    storage,
+    xml,
 )
-from pytest_kollalab.providers.libvirt_xml import NETWORKS, Machine
-from pytest_kollalab.state import Tag
+from pytest_kollalab.providers.libvirt import host as libvirt_host
+from pytest_kollalab.providers.libvirt import image as libvirt_image
+from pytest_kollalab.providers.libvirt import machines as libvirt_machines
+from pytest_kollalab.providers.libvirt import seed as libvirt_seed
+from pytest_kollalab.providers.libvirt.xml import NETWORKS, Machine
+from pytest_kollalab.settings.config import ControllerConfig, MachineConfig, NodesConfig, read
+from pytest_kollalab.stages.cloud.kolla_variables import is_userspace, merge_config, merge_globals
+from pytest_kollalab.system import ssh
+from pytest_kollalab.system.errors import ConfigError, StageError
 
 TAG = Tag("lab", "nodes", "key", "run", "/state")
 SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
@@ -44,18 +43,18 @@ SHA = "a" * 64
 
 
 def domain(machine: Machine = MACHINE) -> ElementTree.Element:
-    return ElementTree.fromstring(libvirt_xml.domain_xml(machine))
+    return ElementTree.fromstring(xml.domain_xml(machine))
 
 
 def network(name: str) -> ElementTree.Element:
-    return ElementTree.fromstring(libvirt_xml.network_xml(TAG, name, SUBNETS[name]))
+    return ElementTree.fromstring(xml.network_xml(TAG, name, SUBNETS[name]))
 
 
 def test_the_tag_comes_back_from_whatever_carries_it() -> None:
-    assert libvirt_xml.tag_in(libvirt_xml.domain_xml(MACHINE)) == TAG
-    assert libvirt_xml.tag_in(libvirt_xml.network_xml(TAG, "external", SUBNETS["external"])) == TAG
-    assert libvirt_xml.tag_in("<domain><metadata/></domain>") is None
-    assert libvirt_xml.tag_in("<network/>") is None
+    assert xml.tag_in(xml.domain_xml(MACHINE)) == TAG
+    assert xml.tag_in(xml.network_xml(TAG, "external", SUBNETS["external"])) == TAG
+    assert xml.tag_in("<domain><metadata/></domain>") is None
+    assert xml.tag_in("<network/>") is None
 
 
 def test_a_machine_is_as_big_as_it_was_told_and_has_no_screen() -> None:
@@ -69,7 +68,7 @@ def test_a_machine_is_as_big_as_it_was_told_and_has_no_screen() -> None:
     serial = root.find("devices/serial/source")
     assert serial is not None
     assert serial.get("path") == "/console"
-    assert list(libvirt_xml.volumes_of(libvirt_xml.domain_xml(MACHINE))) == ["/disk", "/seed"]
+    assert list(xml.volumes_of(xml.domain_xml(MACHINE))) == ["/disk", "/seed"]
 
 
 def test_the_processor_is_the_hosts_where_it_can_be() -> None:
@@ -108,16 +107,16 @@ def test_only_provisioning_leads_out_and_gives_each_node_its_address() -> None:
 
 
 def test_names_of_bridges_fit_the_kernel_and_differ_from_containers_ones() -> None:
-    names = {libvirt_xml.bridge_name("a-very-long-lab-name", name) for name in NETWORKS}
+    names = {xml.bridge_name("a-very-long-lab-name", name) for name in NETWORKS}
     assert len(names) == len(NETWORKS)
     assert max(map(len, names)) <= 15
     assert all(name.startswith("kv") for name in names)
 
 
 def test_hardware_addresses_differ_and_stay() -> None:
-    every = {libvirt_xml.mac("lab", node, name) for node in NODES for name in NETWORKS}
+    every = {xml.mac("lab", node, name) for node in NODES for name in NETWORKS}
     assert len(every) == len(NODES) * len(NETWORKS)
-    assert libvirt_xml.mac("lab", "compute-1", "external") in every
+    assert xml.mac("lab", "compute-1", "external") in every
 
 
 def test_subnets_of_libvirts_networks_are_taken() -> None:
@@ -125,9 +124,9 @@ def test_subnets_of_libvirts_networks_are_taken() -> None:
         "<network><ip address='192.168.122.1' netmask='255.255.255.0'/>"
         "<ip family='ipv6' address='fd00::1' prefix='64'/></network>"
     )
-    assert list(libvirt_networks.in_xml(text)) == [IPv4Network("192.168.122.0/24")]
-    own = libvirt_xml.network_xml(TAG, "external", SUBNETS["external"])
-    assert list(libvirt_networks.in_xml(own)) == [IPv4Network("10.64.2.0/24")]
+    assert list(networks.in_xml(text)) == [IPv4Network("192.168.122.0/24")]
+    own = xml.network_xml(TAG, "external", SUBNETS["external"])
+    assert list(networks.in_xml(own)) == [IPv4Network("10.64.2.0/24")]
 
 
 def seed(
@@ -244,50 +243,50 @@ def test_the_image_is_made_from_the_mirror_with_the_hosts_authorities() -> None:
 
 
 def test_the_probe_is_a_boot_sector() -> None:
-    assert len(libvirt_probe.SECTOR) == 512
-    assert libvirt_probe.SECTOR.endswith(b"\x55\xaa")
+    assert len(probe.SECTOR) == 512
+    assert probe.SECTOR.endswith(b"\x55\xaa")
 
 
 def test_a_verdict_is_good_for_a_day(tmp_path: Path) -> None:
     path, later = tmp_path / "kvm-1.json", tmp_path / "kvm-2.json"
     now = time.time()
-    assert libvirt_probe.verdict(path, now) is None
-    libvirt_probe.remember(path, "", now)
-    assert libvirt_probe.verdict(path, now + 60) == ""
-    assert libvirt_probe.verdict(path, now + 25 * 3600) is None
-    libvirt_probe.remember(later, "no", now + 60)
+    assert probe.verdict(path, now) is None
+    probe.remember(path, "", now)
+    assert probe.verdict(path, now + 60) == ""
+    assert probe.verdict(path, now + 25 * 3600) is None
+    probe.remember(later, "no", now + 60)
     assert path.exists()
-    libvirt_probe.remember(later, "no", now + 25 * 3600)
+    probe.remember(later, "no", now + 25 * 3600)
     assert not path.exists()
-    assert libvirt_probe.verdict(later, now + 26 * 3600) == "no"
+    assert probe.verdict(later, now + 26 * 3600) == "no"
     path.write_text("{")
-    assert libvirt_probe.verdict(path, now) is None
+    assert probe.verdict(path, now) is None
 
 
 def test_one_panic_may_be_the_emulators_and_three_are_the_kernels() -> None:
     panic = "[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\nRebooting in 1 s..\n"
-    assert libvirt_console.hopeless("compute-1", "all is well") is None
-    assert libvirt_console.hopeless("compute-1", panic) is None
-    assert "VFS: Unable" in str(libvirt_console.hopeless("compute-1", panic * 3))
+    assert console.hopeless("compute-1", "all is well") is None
+    assert console.hopeless("compute-1", panic) is None
+    assert "VFS: Unable" in str(console.hopeless("compute-1", panic * 3))
     final = panic + "---[ end Kernel panic - not syncing: VFS: Unable to mount root fs ]---"
-    assert "VFS: Unable" in str(libvirt_console.hopeless("compute-1", final))
+    assert "VFS: Unable" in str(console.hopeless("compute-1", final))
 
 
 def test_what_only_a_terminal_understands_is_left_out() -> None:
-    assert libvirt_console.plain(b"\x1b[0;1mbold\x1b[0m\r\nplain\x1b[?7l") == "bold\nplain"
+    assert console.plain(b"\x1b[0;1mbold\x1b[0m\r\nplain\x1b[?7l") == "bold\nplain"
 
 
 def test_a_state_of_one_machine_alone_is_none() -> None:
-    assert libvirt_saves.complete([["a", "b"], ["b", "c"]]) == ["b"]
-    assert libvirt_saves.complete([["a"], []]) == []
-    assert libvirt_saves.complete([["a"]]) == []
+    assert saves.complete([["a", "b"], ["b", "c"]]) == ["b"]
+    assert saves.complete([["a"], []]) == []
+    assert saves.complete([["a"]]) == []
 
 
 def test_disks_are_known_by_their_lab_and_base_images_by_nobody() -> None:
-    name = libvirt_storage.volume_name("lab", "compute-1.disk")
-    assert libvirt_storage.lab_of(name) == "lab"
-    assert libvirt_storage.lab_of("base-0123456789ab.qcow2") == ""
-    assert libvirt_storage.lab_of("kollalab-probe-01234567") == ""
+    name = storage.volume_name("lab", "compute-1.disk")
+    assert storage.lab_of(name) == "lab"
+    assert storage.lab_of("base-0123456789ab.qcow2") == ""
+    assert storage.lab_of("kollalab-probe-01234567") == ""
 
 
 def test_a_remote_host_is_the_way_to_its_nodes_and_this_one_is_not() -> None:
@@ -328,9 +327,9 @@ def test_every_way_not_to_reach_libvirt_has_its_way_out(uri: str, said: str, adv
 
 
 def test_nothing_of_the_container_provider_leaks_into_machines() -> None:
-    machines = libvirt_globals.kolla_globals(emulated=False)
+    machines = kolla_variables.kolla_globals(emulated=False)
     assert set(machines) == {"network_interface", "neutron_external_interface"}
-    containers = docker_globals.kolla_globals(["SYS_RESOURCE"])
+    containers = docker_variables.kolla_globals(["SYS_RESOURCE"])
     merged = merge_globals([CORE], machines, {})
     assert not (set(containers) - set(machines)) & (
         set(merged) - set(merge_globals([CORE], {}, {}))
@@ -344,11 +343,11 @@ def test_nothing_of_the_container_provider_leaks_into_machines() -> None:
 
 
 def test_emulated_machines_have_longer_for_an_answer() -> None:
-    emulated = libvirt_globals.kolla_globals(emulated=True)
+    emulated = kolla_variables.kolla_globals(emulated=True)
     assert emulated.pop("kollalab_rpc_timeout") == 60
     assert emulated.pop("default_container_healthcheck_timeout") == 120
     assert emulated.pop("default_container_healthcheck_interval") == 240
     # Kolla's own takes minutes there: the container would be unhealthy for good.
     assert "healthcheck_listen" in emulated.pop("rabbitmq_healthcheck_test")[1]
-    assert emulated == libvirt_globals.kolla_globals(emulated=False)
+    assert emulated == kolla_variables.kolla_globals(emulated=False)
     assert "{{ kollalab_rpc_timeout | default(20) }}" in CORE.config["neutron.conf"]

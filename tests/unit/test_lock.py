@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab import lock
-from pytest_kollalab.errors import BusyError
-from pytest_kollalab.lock import Lease, Turns, exclusive, held_for, holder
+from pytest_kollalab.system import locks
+from pytest_kollalab.system.errors import BusyError
+from pytest_kollalab.system.locks import Lease, Turns, exclusive, held_for, holder
 
 HOLD = """
 import sys
 from pathlib import Path
-from pytest_kollalab.lock import Lease, Turns, exclusive
+from pytest_kollalab.system.locks import Lease, Turns, exclusive
 path = Path(sys.argv[2])
 if sys.argv[1] == "lock":
     with exclusive(path, "build images", log=Path("/logs/images.log")):
@@ -184,7 +184,7 @@ def test_a_file_that_is_another_by_now_stays(tmp_path: Path) -> None:
 def test_of_many_at_a_lock_whose_file_comes_and_goes_one_is_inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "POLL", 0.0)
+    monkeypatch.setattr(locks, "POLL", 0.0)
     path = tmp_path / "lab.lock"
     inside = tmp_path / "inside"
     done: list[int] = []
@@ -252,7 +252,7 @@ def test_what_is_left_of_labs_that_never_came_to_be_goes(tmp_path: Path) -> None
         pass
     there.release()
     absent.release()
-    lock.forget_absent(tmp_path)
+    locks.forget_absent(tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"a", *(f"{lab}.lease{of}" for lab in "ab" for of in ("", "-of-run"))}
     held.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.cloud.logs import Allowance, find_troubles, summary
+from pytest_kollalab.stages.cloud.logs import Allowance, find_troubles, summary
 
 LOG = """\
 2026-11-22 21:01:10.100 7 INFO neutron.wsgi [-] (7) wsgi starting up

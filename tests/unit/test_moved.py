@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab import config as configuration
-from pytest_kollalab.cloud import moved
-from pytest_kollalab.config import Options
-from pytest_kollalab.engine import BUILD, REUSE, Step
-from pytest_kollalab.errors import ConfigError
-from pytest_kollalab.features import resolve
+from pytest_kollalab.engine.engine import BUILD, REUSE, Step
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.features.registry import resolve
+from pytest_kollalab.plugin.xdist import of_worker
 from pytest_kollalab.providers import addresses
-from pytest_kollalab.providers.docker_clone import rewritten
-from pytest_kollalab.sharing import of_worker
-from pytest_kollalab.stages import clones
-from pytest_kollalab.stages.clones import Source
-from pytest_kollalab.stages.saves import Save
-from pytest_kollalab.state import READY, Record
+from pytest_kollalab.providers.docker.clone import rewritten
+from pytest_kollalab.settings import config as configuration
+from pytest_kollalab.settings.config import Options
+from pytest_kollalab.stages.cloud import readdress
+from pytest_kollalab.stages.states import clones
+from pytest_kollalab.stages.states.saves import Save
+from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.system.errors import ConfigError
 
 MOVES = {"10.64.0.": "10.99.4.", "10.64.1.": "10.99.5."}
 
@@ -84,7 +84,7 @@ def test_a_tar_keeps_owners_modes_and_what_is_no_text() -> None:
 
 
 def test_the_database_is_told_by_a_script_that_bash_reads(tmp_path: Path) -> None:
-    text = moved.script(resolve(["compute"]), "it's 100% $ecret", MOVES)
+    text = readdress.script(resolve(["compute"]), "it's 100% $ecret", MOVES)
     client = tmp_path / "mariadb"
     # Shows what the real one is given: the file with the login, then the statements.
     client.write_text('#!/bin/sh\ncat "${1#*=}"\ncat\n')
@@ -103,12 +103,12 @@ def test_the_database_is_told_by_a_script_that_bash_reads(tmp_path: Path) -> Non
         r"'\\b10[.]64[.]0[.]', '10.99.4.'), '\\b10[.]64[.]1[.]', '10.99.5.');"
     ) in said
     assert "nova_api.cell_mappings" in said
-    assert "nova" not in moved.script(resolve(["sfc"]), "x", MOVES)
-    assert "10,64" not in moved.script(resolve(["sfc"]), "x", {**MOVES, "10,64,0,": "10,99,4,"})
+    assert "nova" not in readdress.script(resolve(["sfc"]), "x", MOVES)
+    assert "10,64" not in readdress.script(resolve(["sfc"]), "x", {**MOVES, "10,64,0,": "10,99,4,"})
 
 
 def test_the_script_with_the_password_is_closed_to_others() -> None:
-    (mode,) = [mode for _, mode in moved.files(resolve([]), "x", MOVES).values()]
+    (mode,) = [mode for _, mode in readdress.files(resolve([]), "x", MOVES).values()]
     assert mode == 0o600
 
 
@@ -119,7 +119,7 @@ def test_the_configuration_is_copied_with_its_modes(tmp_path: Path) -> None:
     (old / "passwords.yml").write_text("a: b")
     (old / "passwords.yml").chmod(0o600)
     (old / "globals.yml").write_text(f"vip: 10.64.1.11\nat: {old}/config\n")
-    moved.configuration(old, new, {**MOVES, str(old): str(new)})
+    readdress.configuration(old, new, {**MOVES, str(old): str(new)})
     assert (new / "globals.yml").read_text() == f"vip: 10.99.5.11\nat: {new}/config\n"
     assert (new / "inventory" / "hosts").is_file()
     assert (new / "passwords.yml").stat().st_mode & 0o777 == 0o600
@@ -228,5 +228,5 @@ def test_what_the_cloud_stage_needs_is_kept_closed(tmp_path: Path) -> None:
     kept = source.keep(tmp_path / "clone")
     assert Path(kept["folder"], "etc", "passwords.yml").is_file()
     assert Path(kept["folder"]).stat().st_mode & 0o777 == 0o700
-    (text, _) = source.origin().files(MOVES)[moved.SCRIPT]
+    (text, _) = source.origin().files(MOVES)[readdress.SCRIPT]
     assert 'password="word"' in text

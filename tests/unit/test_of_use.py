@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from pytest_kollalab.config import Options
-from pytest_kollalab.sharing import of_use
+from pytest_kollalab.plugin.xdist import of_use
+from pytest_kollalab.settings.config import Options
 
 FRESH = ("kollalab", "fresh_cloud")
 

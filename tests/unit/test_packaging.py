@@ -47,7 +47,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
         (path,) = (each for each in wheel.namelist() if each.endswith(f".dist-info/{name}"))
         return wheel.read(path).decode()
 
-    assert "kollalab = pytest_kollalab.plugin" in read("entry_points.txt")
+    assert "kollalab = pytest_kollalab.plugin.hooks" in read("entry_points.txt")
     assert "kollalab = pytest_kollalab.cli:main" in read("entry_points.txt")
     assert "Classifier: Framework :: Pytest" in read("METADATA")
     assert "Apache License" in read("licenses/LICENSE")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.sdn.packets import parse_packets
+from pytest_kollalab.sdn.capture.packets import parse_packets
 
 PINGS = """\
 1795380914.092004 ea:b5:9b:0f:81:d0 > 02:6c:e8:d2:1f:8b, ethertype IPv4 (0x0800), length 98: \

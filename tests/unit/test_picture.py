@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ET
 from itertools import combinations
 from types import SimpleNamespace
 
-from pytest_kollalab.sdn.chains import ports as chain_ports
-from pytest_kollalab.sdn.picture import SVG, Box, Chain, place, svg
-from pytest_kollalab.sdn.topology import (
+from pytest_kollalab.sdn.topology.chains import ports as chain_ports
+from pytest_kollalab.sdn.topology.picture import SVG, Box, Chain, place, svg
+from pytest_kollalab.sdn.topology.topology import (
     DEVICE,
     INTERNAL,
     PATCH,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.sdn.ping import parse_ping, parse_traceroute
+from pytest_kollalab.sdn.probe.ping import parse_ping, parse_traceroute
 
 ANSWERED = """\
 PING 10.200.1.20 (10.200.1.20) 56(84) bytes of data.

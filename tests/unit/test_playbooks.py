@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.cloud import playbooks
-from pytest_kollalab.cloud.on_nodes import ready
+from pytest_kollalab.stages.cloud import playbooks
+from pytest_kollalab.stages.cloud.on_nodes import ready
 
 
 def make(root: Path, text: str) -> Path:

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab.errors import WaitError
-from pytest_kollalab.sdn import plugging
-from pytest_kollalab.sdn.network import Port
+from pytest_kollalab.sdn.probe import plugging
+from pytest_kollalab.sdn.tenant.network import Port
+from pytest_kollalab.system.errors import WaitError
 
 PORT = Port("8ba3cc0e-61ee-4c0e-9f7b-73d56252ff0c", "fa:16:3e:00:00:01", "10.200.0.3")
 
@@ -49,8 +49,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def await_active(agent: Agent) -> None:
-    tenant = SimpleNamespace(admin=SimpleNamespace(network=agent), patience=1.0)
-    plugging.await_active(cast("Any", tenant), cast("Any", agent), PORT)
+    admin = SimpleNamespace(network=agent)
+    plugging.await_active(cast("Any", admin), cast("Any", agent), PORT)
 
 
 def test_a_port_that_is_seen_is_not_announced(recorded: list[str]) -> None:

@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab import progress
-from pytest_kollalab.engine import Engine, Stage, Work
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.progress import Expected, Watcher
+from pytest_kollalab.engine import progress
+from pytest_kollalab.engine.engine import Engine, Stage, Work
+from pytest_kollalab.engine.progress import Expected, Watcher
+from pytest_kollalab.engine.records import FAILED, READY, Record
 from pytest_kollalab.report import live
 from pytest_kollalab.report.live import Running, describe
 from pytest_kollalab.report.summary import Summary, down_command, rows
-from pytest_kollalab.state import FAILED, READY, Record
+from pytest_kollalab.system.paths import Paths
 
 
 def row(stage: str, seconds: float, outcome: str = "built", **more: Any) -> dict[str, Any]:

@@ -14,18 +14,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pytest_kollalab import features
-from pytest_kollalab.config import Config, ImagesConfig, Options
-from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.images import mirror, upstream
-from pytest_kollalab.images.mirror import Copy
-from pytest_kollalab.images.upstream import Login, Upstream
-from pytest_kollalab.lab import Lab
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.stages.images import ImagesStage
-from pytest_kollalab.stages.pulled import PulledImagesStage, images_stage
+from pytest_kollalab.features import base, registry
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import Config, ImagesConfig, Options
+from pytest_kollalab.stages.images import mirror, upstream
+from pytest_kollalab.stages.images.mirror import Copy
+from pytest_kollalab.stages.images.pulled import PulledImagesStage, images_stage
+from pytest_kollalab.stages.images.stage import ImagesStage
+from pytest_kollalab.stages.images.upstream import Login, Upstream
+from pytest_kollalab.system.errors import ConfigError, StageError
+from pytest_kollalab.system.paths import Paths
 
-NAMES = features.images(features.REGISTRY.get(name) for name in features.BUILT_IN)
+NAMES = base.images(registry.REGISTRY.get(name) for name in registry.BUILT_IN)
 
 
 class Registry(BaseHTTPRequestHandler):
@@ -214,7 +214,7 @@ def test_what_was_resolved_serves_without_the_registry(
     served: type[Registry], paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = stage(served, paths).inputs()
-    monkeypatch.setattr("pytest_kollalab.stages.pulled.FRESH", -1.0)
+    monkeypatch.setattr("pytest_kollalab.stages.images.pulled.FRESH", -1.0)
     served.digests.clear()
     assert stage(served, paths).inputs() == before
 

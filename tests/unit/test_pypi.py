@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.pypi import Index, parse
+from pytest_kollalab.releases.pypi import Index, parse
 
 LISTED = """\
 :env:.cert='/etc/ssl/certs/ca-certificates.crt'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from pytest_kollalab.stages.quiet import silent
+from pytest_kollalab.stages.cloud.readiness import silent
 
 RESTORED = datetime.datetime(2026, 5, 1, 12, 0, 0, 500, tzinfo=datetime.UTC)
 

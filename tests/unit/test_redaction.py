@@ -13,9 +13,9 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from pytest_kollalab.cloud import clouds_yaml
-from pytest_kollalab.report.redaction import Redactor, cloud_passwords, lab_secrets
-from pytest_kollalab.run import MASK
+from pytest_kollalab.report.masking import Redactor, cloud_passwords, lab_secrets
+from pytest_kollalab.stages.cloud import clouds_yaml
+from pytest_kollalab.system.run import MASK
 
 PASSWORDS = {
     "database_password": "nV5pQ8sTz1LrYw3XkJb6GhD0",

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.config import Config, Options
-from pytest_kollalab.errors import HostError
-from pytest_kollalab.features import REGISTRY
-from pytest_kollalab.images import room
-from pytest_kollalab.images.room import CACHE, DOCKER, GIB, Need
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers.docker import DockerProvider
-from pytest_kollalab.stages.cloud import CloudStage
+from pytest_kollalab.features.registry import REGISTRY
+from pytest_kollalab.providers.docker.provider import DockerProvider
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.stages.cloud.stage import CloudStage
+from pytest_kollalab.stages.room import CACHE, DOCKER, GIB, Need
+from pytest_kollalab.system.errors import HostError
+from pytest_kollalab.system.paths import Paths
 
 
 def test_what_fits_is_fine(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.errors import CommandError, HostError
-from pytest_kollalab.run import MASK, mask, run
+from pytest_kollalab.system.errors import CommandError, HostError
+from pytest_kollalab.system.run import MASK, mask, run
 
 
 def python(code: str) -> list[str]:

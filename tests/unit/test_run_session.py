@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.session import Line, Session
+from pytest_kollalab.engine.runs import Line, Session
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
 
 
 def test_the_first_failure_is_that_of_every_process(paths: Paths) -> None:

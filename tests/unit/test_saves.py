@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab import state
-from pytest_kollalab.errors import ConfigError, StageError
-from pytest_kollalab.providers import Provider
-from pytest_kollalab.stages.saves import RESTORING, SAVING, Doing, Saves
-from pytest_kollalab.state import READY, Record
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.stages.states.saves import RESTORING, SAVING, Doing, Saves
+from pytest_kollalab.system.errors import ConfigError, StageError
 
 
 class Killed(BaseException):
@@ -67,7 +67,7 @@ class Lab:
     def record(self, stage: str, run: str) -> None:
         made: dict[str, Any] = {"clouds_yaml": "x"} if stage == "cloud" else {}
         path = self.folder / f"{stage}.json"
-        state.save(path, Record(stage, "key", run, READY, {}, made=made))
+        records.save(path, Record(stage, "key", run, READY, {}, made=made))
 
     def deploy(self, run: str, password: str) -> None:
         (self.folder / "cloud").mkdir(exist_ok=True)
@@ -143,7 +143,7 @@ def test_the_cloud_goes_and_comes_with_its_nodes(lab: Lab) -> None:
     lab.saves.restore("bare")
     assert not (lab.folder / "cloud.json").exists()
     lab.saves.restore("golden")
-    found = state.load(lab.folder / "cloud.json")
+    found = records.load(lab.folder / "cloud.json")
     assert found is not None
     assert found.run == "run-2"
     assert (lab.folder / "cloud" / "passwords.yml").read_text() == "secret"

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pytest_kollalab import config, schema
 from pytest_kollalab.cli import main
-from pytest_kollalab.config import Config, Options
+from pytest_kollalab.settings import config, schema
+from pytest_kollalab.settings.config import Config, Options
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_shipped_file_is_what_the_dataclasses_say() -> None:
-    assert schema.shipped() == schema.text(), "write it anew: python -m pytest_kollalab.schema"
+    assert schema.shipped() == schema.text(), (
+        "write it anew: python -m pytest_kollalab.settings.schema"
+    )
 
 
 def test_every_key_is_in_it_and_no_other() -> None:

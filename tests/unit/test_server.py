@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab.errors import WaitError
-from pytest_kollalab.sdn import server
+from pytest_kollalab.sdn.tenant import server
+from pytest_kollalab.system.errors import WaitError
 
 
 class Compute:

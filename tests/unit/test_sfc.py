@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.sdn.flows import Switch, parse_flows, parse_groups
-from pytest_kollalab.sdn.frames import Sighting
-from pytest_kollalab.sdn.namespace import Namespace
-from pytest_kollalab.sdn.network import Network, Port, address_of
-from pytest_kollalab.sdn.packets import Packet
-from pytest_kollalab.sdn.probe import Probe
-from pytest_kollalab.sdn.sfc import Function, Group, Traffic
-from pytest_kollalab.sdn.sfc_function import parse_forwarded
-from pytest_kollalab.sdn.sfc_oracle import Layout, Plan, adrift, last_hops, leaving, plan
-from pytest_kollalab.sdn.sfc_path import crossed, flows_by_function, ways
-from pytest_kollalab.sdn.tenant import Tenant
-from pytest_kollalab.ssh import Ssh
+from pytest_kollalab.features.sfc.function import parse_forwarded
+from pytest_kollalab.features.sfc.oracle import Layout, Plan, adrift, last_hops, leaving, plan
+from pytest_kollalab.features.sfc.path import crossed, flows_by_function, ways
+from pytest_kollalab.features.sfc.words import Function, Group, Traffic
+from pytest_kollalab.sdn.capture.frames import Sighting
+from pytest_kollalab.sdn.capture.packets import Packet
+from pytest_kollalab.sdn.ovs.flows import Switch, parse_flows, parse_groups
+from pytest_kollalab.sdn.probe.namespace import Namespace
+from pytest_kollalab.sdn.probe.probe import Probe
+from pytest_kollalab.sdn.tenant.network import Network, Port, address_of
+from pytest_kollalab.sdn.tenant.tenant import Tenant
+from pytest_kollalab.system.ssh import Ssh
 
 NETWORK = Network("n", "net", "s", "10.200.1.0/24", "10.200.1.1", 1450)
 NAMESPACE = Namespace(Ssh(Path("ssh_config")), "compute-1", "kl-x")

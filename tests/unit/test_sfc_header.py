@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from pytest_kollalab.sdn import sfc_header
-from pytest_kollalab.sdn.frames import decode
+from pytest_kollalab.sdn.capture.frames import decode
+from pytest_kollalab.sdn.on_nodes import sfc_header
 
 OWN, BEFORE, TARGET = (bytes.fromhex(f"fa163e0000{n:02x}") for n in (9, 1, 2))
 ECHO = bytes([8, 0, 0xF7, 0xFD, 0, 1, 0, 1])

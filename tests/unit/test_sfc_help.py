@@ -7,8 +7,8 @@ from typing import Protocol
 
 import pytest
 
-from pytest_kollalab.errors import WaitError
-from pytest_kollalab.sdn import sfc_help
+from pytest_kollalab.features.sfc import touching
+from pytest_kollalab.system.errors import WaitError
 
 
 class Agent:
@@ -50,8 +50,8 @@ class Helped(Protocol):
 def helped(monkeypatch: pytest.MonkeyPatch) -> Helped:
     def run(agent: Agent, *, unseen: bool = False) -> bool:
         clock = SimpleNamespace(monotonic=lambda: agent.now)
-        monkeypatch.setattr(sfc_help, "time", clock)
-        return sfc_help.helped(agent.await_it, agent.help_it, patience=1.0, unseen=unseen)
+        monkeypatch.setattr(touching, "time", clock)
+        return touching.helped(agent.await_it, agent.help_it, patience=1.0, unseen=unseen)
 
     return run
 
@@ -66,7 +66,7 @@ def test_an_unseen_change_has_to_stay_right(helped: Helped) -> None:
     # The agent begins only after a second: what was right before says nothing.
     agent = Agent((1.0, 2.5))
     assert not helped(agent, unseen=True)
-    assert agent.now >= 2.5 + sfc_help.STEADY
+    assert agent.now >= 2.5 + touching.STEADY
     assert agent.helps == 0
 
 
@@ -80,7 +80,7 @@ def test_what_never_comes_to_rest_is_not_waited_for_without_end(helped: Helped) 
     # Right for a second out of two.
     agent = Agent(*((second, second + 1.0) for second in range(0, 10_000, 2)))
     assert helped(agent, unseen=True)
-    assert agent.helps == sfc_help.ATTEMPTS
+    assert agent.helps == touching.ATTEMPTS
     assert agent.now < 1000
 
 
@@ -89,7 +89,7 @@ def test_what_stays_wrong_is_helped(helped: Helped) -> None:
     assert helped(agent)
     assert agent.helps == 1
     # Right after help it has to stay right as well.
-    assert agent.now >= sfc_help.PATIENCE + sfc_help.STEADY
+    assert agent.now >= touching.PATIENCE + touching.STEADY
 
 
 def test_an_unseen_change_that_stays_wrong_is_helped(helped: Helped) -> None:
@@ -102,4 +102,4 @@ def test_what_help_does_not_mend_is_an_error(helped: Helped) -> None:
     agent = Agent((0.0, 1000.0))
     with pytest.raises(WaitError):
         helped(agent)
-    assert agent.helps == sfc_help.ATTEMPTS
+    assert agent.helps == touching.ATTEMPTS

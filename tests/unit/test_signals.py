@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_kollalab.signals import Signals
+from pytest_kollalab.system.signals import Signals
 
 TWICE = """
 import os, signal, sys
-from pytest_kollalab.signals import Signals
+from pytest_kollalab.system.signals import Signals
 signals = Signals("ending", "kollalab down")
 signals.install()
 number = int(sys.argv[1])

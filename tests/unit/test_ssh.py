@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_kollalab import ssh
+from pytest_kollalab.system import ssh
 
 ADDRESSES = {"controller-1": "10.64.0.11", "compute-1": "10.64.0.12"}
 

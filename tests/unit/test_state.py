@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.errors import StateError
-from pytest_kollalab.state import READY, Record, Tag, changes, digest, load, save, write
+from pytest_kollalab.engine.records import READY, Record, Tag, load, save
+from pytest_kollalab.system.digest import changes, digest
+from pytest_kollalab.system.errors import StateError
+from pytest_kollalab.system.files import write
 
 RECORD = Record(stage="nodes", key="k", run="r", status=READY, inputs={"a": [1]}, made={"b": "c"})
 

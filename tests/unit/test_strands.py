@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from pytest_kollalab.cloud import strands
-from pytest_kollalab.cloud.strands import Strand
-from pytest_kollalab.errors import StageError
+from pytest_kollalab.stages.cloud import phases
+from pytest_kollalab.stages.cloud.phases import Strand
+from pytest_kollalab.system.errors import StageError
 
 
 def test_compute_has_a_strand_only_when_it_is_deployed() -> None:
-    names = [strand.name for strand in strands.plan({"enable_nova": False})]
+    names = [strand.name for strand in phases.plan({"enable_nova": False})]
     assert names == ["common", "messaging", "identity", "switches", "network"]
-    assert "compute" in [strand.name for strand in strands.plan({"enable_nova": True})]
+    assert "compute" in [strand.name for strand in phases.plan({"enable_nova": True})]
 
 
 def test_placement_is_deployed_beside_nova_from_its_start() -> None:
@@ -30,22 +30,22 @@ def test_placement_is_deployed_beside_nova_from_its_start() -> None:
             ended.extend(begun)
             compute.set()
 
-    strands.weave(strands.plan(variables), run)
+    phases.weave(phases.plan(variables), run)
     assert "placement" in ended
     assert "network" not in ended
     assert "images" not in ended
 
 
 def test_every_strand_waits_for_known_ones() -> None:
-    names = [strand.name for strand in strands.STRANDS]
-    for strand in strands.STRANDS:
+    names = [strand.name for strand in phases.STRANDS]
+    for strand in phases.STRANDS:
         assert set(strand.after) <= set(names[: names.index(strand.name)])
 
 
 def test_strands_wait_for_those_before() -> None:
     ended: list[str] = []
     wanted = [Strand("a", ()), Strand("b", (), after=("a",)), Strand("c", (), after=("a", "b"))]
-    strands.weave(wanted, lambda strand, _stop: ended.append(strand.name))
+    phases.weave(wanted, lambda strand, _stop: ended.append(strand.name))
     assert ended == ["a", "b", "c"]
 
 
@@ -55,7 +55,7 @@ def test_strands_run_side_by_side() -> None:
     def run(_strand: Strand, _stop: threading.Event) -> None:
         meeting.wait()
 
-    strands.weave([Strand("a", ()), Strand("b", ())], run)
+    phases.weave([Strand("a", ()), Strand("b", ())], run)
 
 
 def test_a_failure_stops_the_others_and_starts_no_more() -> None:
@@ -70,10 +70,10 @@ def test_a_failure_stops_the_others_and_starts_no_more() -> None:
     wanted = [Strand("bad", ()), Strand("long", ()), Strand("later", (), after=("long",))]
     started = time.monotonic()
     with pytest.raises(StageError, match="bad failed"):
-        strands.weave(wanted, run)
+        phases.weave(wanted, run)
     assert time.monotonic() - started < 30
     assert sorted(begun) == ["bad", "long"]
 
 
 def test_tags_of_all() -> None:
-    assert strands.tags([Strand("a", ("x", "y")), Strand("b", ("z",))]) == ("x", "y", "z")
+    assert phases.tags([Strand("a", ("x", "y")), Strand("b", ("z",))]) == ("x", "y", "z")

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.cloud import playbooks, toolbox
-from pytest_kollalab.cloud.on_nodes import toolbox_client as client
-from pytest_kollalab.cloud.on_nodes import toolbox_server as server
-from pytest_kollalab.wait import until
+from pytest_kollalab.stages.cloud import playbooks, toolbox
+from pytest_kollalab.stages.cloud.on_nodes import toolbox_client as client
+from pytest_kollalab.stages.cloud.on_nodes import toolbox_server as server
+from pytest_kollalab.system.wait import until
 
 STOCK = f"""\
 def main():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kollalab.sdn.topology import (
+from pytest_kollalab.sdn.topology.topology import (
     INTERNAL,
     PATCH,
     TUNNEL,

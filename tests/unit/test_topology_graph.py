@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.errors import KollalabError
-from pytest_kollalab.sdn.graph import Graph, parse_flows, parse_packets
-from pytest_kollalab.sdn.skydive import within
-from pytest_kollalab.sdn.topology import INTERNAL, PATCH, TUNNEL, Bridge, Flow, Identity
+from pytest_kollalab.features.skydive.graph import Graph, parse_flows, parse_packets
+from pytest_kollalab.features.skydive.words import within
+from pytest_kollalab.sdn.topology.topology import INTERNAL, PATCH, TUNNEL, Bridge, Flow, Identity
+from pytest_kollalab.system.errors import KollalabError
 
 PORT, NETWORK = "0d4f9a4e", "5a0a4b77"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_kollalab.sdn.local import join, listed, parse, parse_table
-from pytest_kollalab.sdn.topology import DEVICE, INTERNAL, PATCH, TUNNEL, Bridge, Identity
+from pytest_kollalab.sdn.topology.local import join, listed, parse, parse_table
+from pytest_kollalab.sdn.topology.topology import DEVICE, INTERNAL, PATCH, TUNNEL, Bridge, Identity
 
 PORT = "0d4f9a4e-7e53-4a0e-8f4c-1b1f4f2d7c11"
 NETWORK = "5a0a4b77-1d6b-4f9d-9d3c-0d0f5c8a9e21"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.sdn.traces import Mine, Traces, on
+from pytest_kollalab.sdn.tenant.traces import Mine, Traces, on
 
 MINE = Mine("kl-sfc-1a2b-", frozenset({"tap0000000a-00"}), frozenset({"fa:16:3e:00:00:0a"}))
 SAID = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kollalab import tunnel
+from pytest_kollalab.system import tunnel
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from pytest_kollalab.sdn.bgpvpn import Bgpvpn, _prefix
-from pytest_kollalab.sdn.vpn import Vpn, _routes
+from pytest_kollalab.features.bgpvpn.vpn import Vpn, _routes
+from pytest_kollalab.features.bgpvpn.words import Bgpvpn, _prefix
 
 
 def vpn(**targets: list[str]) -> Vpn:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_kollalab.errors import WaitError
-from pytest_kollalab.wait import NotYet, until
+from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.wait import NotYet, until
 
 
 class Clock:

@@ -1,6 +1,6 @@
 """The wire: GRE packets with labels, as tcpdump prints them."""
 
-from pytest_kollalab.sdn.wire import MPLS, parse_tunnelled
+from pytest_kollalab.sdn.capture.tunnel_capture import MPLS, parse_tunnelled
 
 TEXT = """\
 1795573000.100000 02:42:0a:41:03:0c > 02:42:0a:41:03:0b, ethertype IPv4 (0x0800), length 126: \

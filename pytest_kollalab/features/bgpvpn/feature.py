@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_kollalab.features import Feature, where
+from pytest_kollalab.features.base import Feature, where
 
 HERE = Path(__file__).parent
 GATEWAY = "gateway-1"

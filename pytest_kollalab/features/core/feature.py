@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kollalab.features import Feature
+from pytest_kollalab.features.base import Feature
 
 FEATURE = Feature(
     name="core",

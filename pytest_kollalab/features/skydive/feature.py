@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_kollalab.config import Config
-from pytest_kollalab.features import Feature, where
-from pytest_kollalab.images import golang
-from pytest_kollalab.images.added import Given
+from pytest_kollalab.features.base import Feature, where
+from pytest_kollalab.features.image_folders import Given
+from pytest_kollalab.releases import golang
+from pytest_kollalab.settings.config import Config
 
 HERE = Path(__file__).parent
 PORT = 8085

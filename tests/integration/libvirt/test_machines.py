@@ -13,21 +13,27 @@ import libvirt
 import pytest
 import testinfra
 
-from pytest_kollalab.config import Config, ControllerConfig, MachineConfig, NodesConfig, Options
-from pytest_kollalab.engine import Work
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.paths import Paths, default_paths
-from pytest_kollalab.providers import NODES
-from pytest_kollalab.providers.libvirt import LibvirtProvider
-from pytest_kollalab.providers.libvirt_console import Console
-from pytest_kollalab.providers.libvirt_host import Host
-from pytest_kollalab.providers.libvirt_storage import Storage, lab_of, volume_name
-from pytest_kollalab.providers.libvirt_xml import resource_name
-from pytest_kollalab.ssh import Ssh
-from pytest_kollalab.stages import quiet
+from pytest_kollalab.engine.engine import Work
+from pytest_kollalab.engine.records import READY, Record, Tag, save
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.libvirt.console import Console
+from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
+from pytest_kollalab.providers.libvirt.storage import Storage, lab_of, volume_name
+from pytest_kollalab.providers.libvirt.xml import resource_name
+from pytest_kollalab.settings.config import (
+    Config,
+    ControllerConfig,
+    MachineConfig,
+    NodesConfig,
+    Options,
+)
+from pytest_kollalab.stages.cloud import readiness
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.stages.saves import Saves
-from pytest_kollalab.state import READY, Record, Tag, save
+from pytest_kollalab.stages.states.saves import Saves
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths, default_paths
+from pytest_kollalab.system.ssh import Ssh
 
 pytestmark = pytest.mark.xdist_group("machines")
 # Two runs on one host, each with a state of its own, must not meet.
@@ -85,7 +91,9 @@ class Life:
         return [self.run(node, script) for node in NODES]
 
     def settle(self) -> None:
-        quiet.settle(LAB, {"nodes": self.record}, self.provider, lambda _: (), self.root / "log")
+        readiness.settle(
+            LAB, {"nodes": self.record}, self.provider, lambda _: (), self.root / "log"
+        )
 
 
 def left(lab: str) -> list[str]:

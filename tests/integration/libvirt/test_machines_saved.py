@@ -12,16 +12,18 @@ from pathlib import Path
 import libvirt
 import pytest
 
-from pytest_kollalab.config import ControllerConfig, MachineConfig, NodesConfig, Options
-from pytest_kollalab.errors import StageError
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import NODES, HostKey, Spec, libvirt_image, libvirt_saves
-from pytest_kollalab.providers.libvirt import LibvirtProvider
-from pytest_kollalab.providers.libvirt_console import Console
-from pytest_kollalab.providers.libvirt_storage import volume_name
-from pytest_kollalab.providers.libvirt_xml import resource_name
-from pytest_kollalab.state import Tag
-from pytest_kollalab.wait import until
+from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.providers.base import NODES, HostKey, Spec
+from pytest_kollalab.providers.libvirt import image as libvirt_image
+from pytest_kollalab.providers.libvirt import saves
+from pytest_kollalab.providers.libvirt.console import Console
+from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
+from pytest_kollalab.providers.libvirt.storage import volume_name
+from pytest_kollalab.providers.libvirt.xml import resource_name
+from pytest_kollalab.settings.config import ControllerConfig, MachineConfig, NodesConfig, Options
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.wait import until
 
 pytestmark = pytest.mark.xdist_group("machines")
 LAB = f"itest-vs-{secrets.token_hex(2)}"
@@ -142,9 +144,9 @@ def test_what_is_on_one_machine_only_is_none(machines: Machines) -> None:
     # What a kill between the two leaves: one saved, both paused.
     for node in NODES:
         machines.domain(node).suspend()
-    machines.domain("compute-1").snapshotCreateXML(libvirt_saves.snapshot_xml("half.1"), 0)
+    machines.domain("compute-1").snapshotCreateXML(saves.snapshot_xml("half.1"), 0)
     assert machines.provider.saved(LAB) == ["one.1"]
-    assert libvirt_saves.incomplete(machines.provider.host, LAB) == {"half.1": ["compute-1"]}
+    assert saves.incomplete(machines.provider.host, LAB) == {"half.1": ["compute-1"]}
     with pytest.raises(StageError, match=r"no saved state half\.1 of controller-1"):
         machines.provider.restore(LAB, "half.1")
     machines.provider.clear(LAB, "half.1")
@@ -154,7 +156,7 @@ def test_what_is_on_one_machine_only_is_none(machines: Machines) -> None:
 
 def test_a_save_that_fails_on_one_leaves_none(machines: Machines) -> None:
     # The name is taken on one of them, so libvirt refuses there.
-    machines.domain("compute-1").snapshotCreateXML(libvirt_saves.snapshot_xml("two.1"), 0)
+    machines.domain("compute-1").snapshotCreateXML(saves.snapshot_xml("two.1"), 0)
     with pytest.raises(StageError, match="could not save the machines"):
         machines.provider.save(LAB, "two.1")
     assert machines.states() == [["one.1"], ["one.1"]]

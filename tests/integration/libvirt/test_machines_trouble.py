@@ -11,19 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.config import Config, ControllerConfig, MachineConfig, NodesConfig, Options
-from pytest_kollalab.engine import Work
-from pytest_kollalab.errors import HostError, StageError
-from pytest_kollalab.garbage import machines
-from pytest_kollalab.paths import Paths
-from pytest_kollalab.providers import libvirt_image, libvirt_probe, libvirt_xml
+from pytest_kollalab.engine.engine import Work
+from pytest_kollalab.engine.records import Record, Tag, save
+from pytest_kollalab.lab.gc import machines
 from pytest_kollalab.providers.addresses import Subnet
-from pytest_kollalab.providers.libvirt import LibvirtProvider
-from pytest_kollalab.providers.libvirt_host import Host
-from pytest_kollalab.providers.libvirt_storage import Storage, lab_of
-from pytest_kollalab.providers.libvirt_xml import resource_name
+from pytest_kollalab.providers.libvirt import image as libvirt_image
+from pytest_kollalab.providers.libvirt import probe, xml
+from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
+from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
+from pytest_kollalab.providers.libvirt.xml import resource_name
+from pytest_kollalab.settings.config import (
+    Config,
+    ControllerConfig,
+    MachineConfig,
+    NodesConfig,
+    Options,
+)
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.state import Record, Tag, save
+from pytest_kollalab.system.errors import HostError, StageError
+from pytest_kollalab.system.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("machines")
 LAB = f"itest-vx-{secrets.token_hex(2)}"
@@ -163,12 +170,12 @@ def test_the_probe_runs_a_guest_and_leaves_nothing(tmp_path: Path) -> None:
     host = Host("")
     storage = Watched(host)
     # Emulation runs everywhere; whether KVM does is what the probe is there to find out.
-    assert libvirt_probe.run_guest(host, storage, "qemu", tmp_path) is None
-    verdicts = [libvirt_probe.kvm_trouble(host, storage, tmp_path) for _ in range(2)]
+    assert probe.run_guest(host, storage, "qemu", tmp_path) is None
+    verdicts = [probe.kvm_trouble(host, storage, tmp_path) for _ in range(2)]
     assert verdicts[0] == verdicts[1]
     # A doctor that another test runs has a guest of its own meanwhile, of another name.
     assert storage.uploaded
-    assert all(name.startswith(libvirt_probe.PREFIX) for name in storage.uploaded)
+    assert all(name.startswith(probe.PREFIX) for name in storage.uploaded)
     names = {domain.name() for domain in host.connection.listAllDomains()}
     assert not (names | set(storage.names())) & set(storage.uploaded)
 
@@ -177,7 +184,7 @@ def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = Storage(Host(""))
-    name = f"{libvirt_probe.PREFIX}{secrets.token_hex(4)}"
+    name = f"{probe.PREFIX}{secrets.token_hex(4)}"
     (tmp_path / "disk").write_bytes(b"x")
     storage.upload(name, tmp_path / "disk", "raw")
     try:
@@ -197,7 +204,7 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
     paths = Paths(cache=tmp_path, state=tmp_path)
     tag = Tag(LAB, "nodes", "key", "run", str(tmp_path))
     subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
-    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     (tmp_path / "disk").write_bytes(b"x")
     Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
     [item] = [item for item in machines.leftovers(paths, Host("")) if item.what == LAB]
@@ -205,7 +212,7 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
     item.remove()
     assert left() == []
     # With a record it is a lab, which nobody takes away.
-    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     record = paths.lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))
     assert not [item for item in machines.leftovers(paths, Host("")) if item.what == LAB]
@@ -224,7 +231,7 @@ def test_a_lab_of_the_same_name_with_records_elsewhere_is_left_alone(
     record = Paths(cache=elsewhere, state=elsewhere).lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))
     subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
-    host.connection.networkDefineXML(libvirt_xml.network_xml(tag, "external", subnet))
+    host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     (tmp_path / "disk").write_bytes(b"x")
     Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
     there = left()

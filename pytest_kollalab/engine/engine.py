@@ -1,0 +1,399 @@
+"""The engine: decides per stage between reuse and build, and builds transactionally."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_kollalab.engine import leftovers, records
+from pytest_kollalab.engine.progress import HISTORY, Watcher, expect, read
+from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.engine.runs import Session, new_run_id
+from pytest_kollalab.engine.stage import Json, Stage, Work
+from pytest_kollalab.system import digest, files, locks
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import BusyError, KollalabError, StageError, as_message
+from pytest_kollalab.system.paths import Paths
+
+__all__ = ["BUILD", "REUSE", "Engine", "Json", "Stage", "Step", "Work", "new_run_id"]
+
+REUSE = "reuse"
+BUILD = "build"
+BUILDING = "build "
+SHOWN_CHANGES = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """What will happen to a stage, and why."""
+
+    stage: str
+    action: str
+    reason: str
+    key: str
+    resumes: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.stage:<7} {self.action:<6} {self.key}  {self.reason}"
+
+
+class Engine:
+    """Runs stages for one lab, in their order; knows nothing of what they are."""
+
+    def __init__(
+        self,
+        lab: str,
+        stages: Sequence[Stage],
+        paths: Paths,
+        *,
+        fresh: Sequence[str] = (),
+        run_id: str | None = None,
+        say: Callable[[str], None] = print,
+        others: Callable[[], bool] = lambda: False,
+        watcher: Watcher | None = None,
+        built: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._built = built
+        self.watcher = watcher or Watcher()
+        self._steps = 0
+        self.lab = lab
+        self.stages = {stage.name: stage for stage in stages}
+        self.paths = paths
+        self.run_id = run_id or new_run_id()
+        self._others = others
+        self.say = say
+        self.fresh = frozenset(fresh)
+        self.session = Session(paths, self.run_id, lab)
+        self._locked = False
+        self._ready: dict[str, Mapping[str, Json]] = {}
+
+    def plan(self, until: str | None = None) -> list[Step]:
+        """Say for each stage, in order, whether it is reused or built, and why."""
+        steps: dict[str, Step] = {}
+        for stage in self._upto(until):
+            steps[stage.name] = self._decide(stage, steps)
+        for stage in self._upto(until):
+            step = steps[stage.name]
+            record = self.record(stage.name)
+            if step.action != BUILD or step.resumes or record is None:
+                continue
+            for name in stage.consumes:
+                if steps[name].action == REUSE and self._used_by(record, name):
+                    steps[name] = Step(
+                        name,
+                        BUILD,
+                        f"{stage.name} is built anew and needs it fresh",
+                        steps[name].key,
+                    )
+        return list(steps.values())
+
+    def ensure(self, name: str) -> Mapping[str, Json]:
+        """Have the stage, and all that it builds on, and return what it made.
+
+        The lab's first failure in the session, in whichever of its processes, is kept: later calls
+        raise it again in one line, at once.
+        """
+        if name in self._ready:
+            return self._ready[name]
+        self._check_whole()
+        try:
+            for step in self.plan(name):
+                if step.action == BUILD:
+                    self._build(step.stage, name)
+        except Exception as error:
+            told = as_message(error)
+            self.session.fail(told)
+            if told is error:
+                raise
+            raise told from error
+        self._ready[name] = self._made_by(name)
+        return self._ready[name]
+
+    def destroy(self) -> None:
+        """Remove what belongs to the lab, last stage first; the shared stages stay."""
+        self._ready.clear()
+        self.offline()
+        with self.locked("remove the lab"):
+            leftovers.remove(self.paths, self.say)
+            for stage in reversed(self.stages.values()):
+                if not stage.shared:
+                    self._remove(stage)
+
+    def forget(self) -> None:
+        """Look again at what there is."""
+        self._ready.clear()
+
+    def offline(self) -> None:
+        """Have no stage ask anybody outside from here on."""
+        for stage in self.stages.values():
+            stage.offline()
+
+    def record(self, name: str, *, whole: bool = True) -> Record | None:
+        """The record of a stage, or None; a damaged one is an error if it has to be `whole`."""
+        load = records.load if whole else records.load_if_whole
+        return load(self._record_path(self.stages[name]))
+
+    def key(self, name: str) -> str:
+        """The key of a shared stage as it is wanted now."""
+        return self._shared_key(self.stages[name])
+
+    def log_path(self, name: str) -> Path:
+        """The log file of a stage."""
+        root = self.paths.cache if self.stages[name].shared else self.paths.lab(self.lab)
+        return root / "logs" / f"{name}.log"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file of the lab's lock."""
+        return self.paths.state / "labs" / f"{self.lab}.lock"
+
+    def is_built_elsewhere(self) -> bool:
+        """Whether another process is building a stage of the lab at this moment."""
+        return locks.held_for(self.lock_path).startswith(BUILDING)
+
+    @contextmanager
+    def locked(self, what: str, log: Path | None = None) -> Iterator[None]:
+        """Hold the lab's lock; whoever holds it may ask for it again."""
+        if self._locked:
+            yield
+            return
+        with locks.exclusive(self.lock_path, what, log=log, waiting=self._waiting(self.lab)):
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
+
+    def _upto(self, until: str | None) -> list[Stage]:
+        if until is None:
+            return list(self.stages.values())
+        wanted: set[str] = set()
+        todo = [until]
+        while todo:
+            name = todo.pop()
+            if name not in wanted:
+                wanted.add(name)
+                todo += self.stages[name].needs
+        return [stage for stage in self.stages.values() if stage.name in wanted]
+
+    def _decide(self, stage: Stage, steps: Mapping[str, Step]) -> Step:
+        inputs = stage.inputs()
+        needed_keys = {name: steps[name].key for name in stage.needs}
+        key = digest.digest(stage.name, stage.version, inputs, needed_keys)
+        record = records.load(self._record_path(stage, key))
+        if record is None:
+            return Step(stage.name, BUILD, self._why_new(stage, inputs), key)
+        if stage.name in self.fresh and record.run != self.run_id:
+            return Step(stage.name, BUILD, "asked for", key)
+        needs = {name: self._identity(name, steps) for name in stage.needs}
+        same = record.key == key or (
+            stage.serves(record.inputs, inputs) and self._needs_serve(stage, record, steps)
+        )
+        if not same:
+            found = list(digest.changes(record.inputs, inputs)) or ["what it builds on changed"]
+            more = f" and {len(found) - SHOWN_CHANGES} more" if len(found) > SHOWN_CHANGES else ""
+            return Step(stage.name, BUILD, ", ".join(found[:SHOWN_CHANGES]) + more, key)
+        rebuilt = [
+            name
+            for name in stage.needs
+            if steps[name].action == BUILD and not self.stages[name].shared
+        ] or [name for name in stage.needs if record.needs.get(name) != needs[name]]
+        if rebuilt:
+            return Step(stage.name, BUILD, f"{rebuilt[0]} is rebuilt", key)
+        if record.status != records.READY:
+            stopped = f"it failed: {record.error}" if record.error else "an earlier run was stopped"
+            resumes = stage.resumable and record.status != records.DESTROYING
+            goes_on = "; goes on where that stopped" if resumes else ""
+            return Step(stage.name, BUILD, f"{stopped}{goes_on}", key, resumes)
+        reason = stage.gone(record)
+        if reason is not None:
+            return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
+        return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
+
+    def _needs_serve(self, stage: Stage, record: Record, steps: Mapping[str, Step]) -> bool:
+        return all(record.needs.get(n) == self._identity(n, steps) for n in stage.needs)
+
+    def _why_new(self, stage: Stage, inputs: Json) -> str:
+        if not stage.shared:
+            return "not built yet"
+        others = sorted(
+            self._record_path(stage, "x").parent.glob("*.json"), key=lambda p: p.stat().st_mtime
+        )
+        last = records.load(others[-1]) if others else None
+        if last is None:
+            return "not built yet"
+        found = list(digest.changes(last.inputs, inputs)) or ["what it builds on changed"]
+        return ", ".join(found[:SHOWN_CHANGES])
+
+    def _identity(self, name: str, steps: Mapping[str, Step]) -> str:
+        """What a dependant remembers of a stage: content for shared ones, the run for others."""
+        if self.stages[name].shared:
+            return steps[name].key
+        record = self.record(name)
+        return record.run if record is not None else ""
+
+    def _used_by(self, record: Record, name: str) -> bool:
+        needed = self.record(name)
+        return needed is not None and record.needs.get(name) == needed.run
+
+    def _build(self, name: str, until: str) -> None:
+        stage = self.stages[name]
+        with self.locked(f"{BUILDING}{name}", self.log_path(name)), self._shared_lock(stage):
+            # Whoever held the lock before may have built it meanwhile, or failed to.
+            self._check_whole()
+            steps = {step.stage: step for step in self.plan(until)}
+            step = steps[name]
+            if step.action != BUILD:
+                return
+            self._check_unused(stage, step)
+            self.say(f"{name}: build ({step.reason})")
+            leftovers.remove(self.paths, self.say)
+            if not step.resumes and (not stage.shared or self.record(name) is not None):
+                self._remove(stage)
+            try:
+                self._create(stage, step, steps)
+                self._built(name)
+            except Exception as error:
+                # Before the lock is let go: those who wait for it must not try again.
+                self.session.fail(as_message(error), shared=stage.shared)
+                raise
+
+    def _check_unused(self, stage: Stage, step: Step) -> None:
+        record = self.record(stage.name)
+        is_ours = stage.shared or record is None or record.status != records.READY
+        if not is_ours and self._others():
+            raise BusyError(
+                f"another run uses lab {self.lab}, whose {stage.name} would have to be built anew",
+                details=f"the reason: {step.reason}",
+                hint="wait until that run has ended, or give this one a lab of another name",
+            )
+
+    def _check_whole(self) -> None:
+        failure = self.session.failure()
+        if failure is not None:
+            raise StageError(failure.line, log=Path(failure.log) if failure.log else None)
+
+    def _waiting(self, what: str) -> Callable[[str], None]:
+        return lambda text: self.say(f"{what}: {text}")
+
+    def _create(self, stage: Stage, step: Step, steps: Mapping[str, Step]) -> None:
+        path = self._record_path(stage, step.key)
+        started = time.monotonic()
+        before = records.load(path)
+        # Others stand on a shared stage that is ready: for them it stays so while more is added.
+        grows = stage.shared and before is not None and before.status == records.READY
+        record = Record(
+            stage=stage.name,
+            key=step.key,
+            run=self.run_id,
+            status=records.CREATING,
+            inputs=stage.inputs(),
+            created=records.now(),
+            needs={name: self._identity(name, steps) for name in stage.needs},
+        )
+        if not grows:
+            records.save(path, record)
+        point(f"{stage.name}:recorded")
+        work = self.work(stage, step.key, resumes=step.resumes)
+        made = None
+        self._steps = 0
+        self.watcher.begin(stage.name, expect(read(self.paths.state / HISTORY), stage.name))
+        try:
+            with ExitStack() as undo:
+                made = stage.create(dataclasses.replace(work, undo=undo))
+                point(f"{stage.name}:created")
+                undo.pop_all()
+        except BaseException as error:
+            brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
+            if not grows:
+                records.save(path, record.with_status(records.FAILED, error=brief))
+            self._remember(stage.name, step, time.monotonic() - started, "failed")
+            raise
+        finally:
+            self.watcher.end(stage.name)
+        seconds = round(time.monotonic() - started, 1)
+        records.save(path, record.with_status(records.READY, made=made, seconds=seconds))
+        self._remember(stage.name, step, seconds, "built")
+        self.say(f"{stage.name}: built in {seconds:.0f} s")
+
+    def _remove(self, stage: Stage) -> None:
+        path = self._record_path(stage)
+        # What cannot be read is no reason to keep what the tag tells.
+        record = records.load_if_whole(path)
+        if record is not None:
+            records.save(path, record.with_status(records.DESTROYING))
+        point(f"{stage.name}:destroying")
+        stage.destroy(self.work(stage, record.key if record is not None else ""))
+        point(f"{stage.name}:destroyed")
+        path.unlink(missing_ok=True)
+
+    def work(self, stage: Stage, key: str, *, resumes: bool = False) -> Work:
+        """What a stage is given to work with; its folder is made."""
+        folder = self._folder(stage)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log = self.log_path(stage.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        made = {name: self._made_by(name) for name in stage.needs}
+        return Work(
+            key=key,
+            tag=Tag(self.lab, stage.name, key, self.run_id, str(self.paths.state)),
+            made=made,
+            folder=folder,
+            log=log,
+            resumes=resumes,
+            say=lambda text: self.say(f"{stage.name}: {text}"),
+            step=lambda text: self._step(stage.name, text),
+        )
+
+    def _step(self, stage: str, text: str) -> None:
+        self._steps += 1
+        self.watcher.step(stage, text)
+
+    def _made_by(self, name: str) -> Mapping[str, Json]:
+        record = self.record(name, whole=False)
+        return record.made if record is not None else {}
+
+    def _folder(self, stage: Stage) -> Path:
+        if stage.shared:
+            return self.paths.cache / "stages" / stage.name
+        return self.paths.lab(self.lab) / stage.name
+
+    def _record_path(self, stage: Stage, key: str | None = None) -> Path:
+        if not stage.shared:
+            return self.paths.lab(self.lab) / f"{stage.name}.json"
+        if key is None:
+            key = self._shared_key(stage)
+        return self._folder(stage) / "records" / f"{key}.json"
+
+    def _shared_key(self, stage: Stage) -> str:
+        needed = {name: self._shared_key(self.stages[name]) for name in stage.needs}
+        return digest.digest(stage.name, stage.version, stage.inputs(), needed)
+
+    @contextmanager
+    def _shared_lock(self, stage: Stage) -> Iterator[None]:
+        if not stage.shared:
+            yield
+            return
+        path = self.paths.cache / "stages" / f"{stage.name}.lock"
+        what, log = f"build {stage.name} for {self.lab}", self.log_path(stage.name)
+        with locks.exclusive(path, what, log=log, waiting=self._waiting(stage.name)):
+            yield
+
+    def _remember(self, name: str, step: Step, seconds: float, outcome: str) -> None:
+        line = {
+            "lab": self.lab,
+            "run": self.run_id,
+            "stage": name,
+            "key": step.key,
+            "reason": step.reason,
+            "seconds": round(seconds, 1),
+            "outcome": outcome,
+            "resumed": step.resumes,
+            "steps": self._steps,
+            "time": records.now(),
+        }
+        files.append(self.paths.state / HISTORY, line)

@@ -1,0 +1,94 @@
+"""Leftovers: what a killed run left on this host besides the resources that carry a lab's tag."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_kollalab.engine import runs
+from pytest_kollalab.system import locks, process, temporary
+from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.wait import until
+
+# What ends politely takes away what it mounted and made.
+END_TIMEOUT = 10.0
+# What ssh calls itself when it keeps a connection for later commands; it ends by itself, or with
+# the nodes.
+SHARED_CONNECTION = "[mux]"
+# Where temporary files are made, relative to cache and state; looked at, never descended into.
+CACHED = (
+    *("*", "images/*", "images/*/*", "images/*/*/*"),
+    *("guest/*", "libvirt/*", "stages/*/records/*"),
+)
+STATED = ("*", "labs/*/*", "labs/*/*/*")
+
+
+def remove(paths: Paths, say: Callable[[str], None]) -> None:
+    """End orphaned processes, then remove temporary files, dead sockets and leases on nothing."""
+    end(orphans(), say)
+    for path in files(paths):
+        temporary.remove_file(path)
+    locks.forget_absent(paths.state / "labs")
+
+
+def orphans() -> list[int]:
+    """Processes of runs that are gone; shared SSH connections may outlive theirs for a while."""
+    return [pid for pid in process.orphans() if not command(pid).endswith(SHARED_CONNECTION)]
+
+
+def end(pids: list[int], say: Callable[[str], None]) -> None:
+    """End processes, politely first."""
+    if not pids:
+        return
+    say(f"ending {len(pids)} process{'es' if len(pids) > 1 else ''} that a killed run left behind")
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, kind)
+        with suppress(WaitError):
+            until(
+                "the processes have ended",
+                lambda: not any(process.runs(pid) for pid in pids) or None,
+                timeout=END_TIMEOUT,
+                interval=0.05,
+            )
+            return
+
+
+def files(paths: Paths) -> Iterator[Path]:
+    """Temporary files and folders whose process is gone, and sockets without a listener."""
+    for root, patterns in ((paths.cache, CACHED), (paths.state, STATED)):
+        for pattern in patterns:
+            for path in root.glob(pattern):
+                if process.left_by_the_dead(path.name):
+                    yield path
+    yield from runs.abandoned(paths)
+    yield from _sockets()
+
+
+def command(pid: int) -> str:
+    """The beginning of a process's command line."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode(errors="replace").strip()[:120]
+    return "?"
+
+
+def _sockets() -> Iterator[Path]:
+    """Sockets of shared SSH connections that nobody listens at any more."""
+    for path in Path("/tmp").glob(f"kollalab-{os.getuid()}/*"):
+        if not path.is_socket():
+            continue
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                yield path
+            except OSError:
+                continue

@@ -1,0 +1,79 @@
+"""The stage: what every stage of a lab can do, and what it is given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.system import digest
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage is given to build or to destroy itself.
+
+    `made` maps each needed stage to what it made. `undo` runs, last in first out, when the build
+    fails: push each undo right after its step. `folder` is the stage's own place for state files
+    (0700) and `log` the file that a user is pointed to. `say` shows a line of progress,
+    `step` tells that the next of many steps begins.
+    """
+
+    key: str
+    tag: Tag
+    made: Mapping[str, Mapping[str, Json]]
+    folder: Path
+    log: Path
+    undo: ExitStack = field(default_factory=ExitStack)
+    say: Callable[[str], None] = print
+    step: Callable[[str], None] = lambda _: None
+    resumes: bool = False
+
+
+class Stage:
+    """One stage of a lab; the kinds of stages override what they need.
+
+    A `shared` stage lives in the cache and serves every lab; its key says all about it. Any other
+    belongs to one lab. Building a stage that `consumes` another uses that one up: it must be
+    fresh. A `resumable` stage can go on where a failed build stopped; any other is removed first.
+    `version` is bumped when the code that builds changes its meaning.
+    """
+
+    name: str = ""
+    needs: tuple[str, ...] = ()
+    consumes: tuple[str, ...] = ()
+    shared: bool = False
+    resumable: bool = False
+    version: int = 1
+
+    def inputs(self) -> Json:
+        """What enters the key: JSON, pure; no times, paths, host names or passwords."""
+        raise NotImplementedError
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        """Whether what was built from the recorded inputs can serve the wanted ones."""
+        return digest.canonical(recorded) == digest.canonical(wanted)
+
+    def offline(self) -> None:
+        """Ask nobody outside for inputs from here on: what there is is looked at, or removed."""
+
+    def room(self) -> Mapping[str, int]:
+        """The bytes that building it takes, by place (docker, cache); what is there is left out."""
+        return {}
+
+    def gone(self, record: Record) -> str | None:
+        """Why what the record lists is no longer there; None when it is. Cheap."""
+        raise NotImplementedError
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Build the stage and return what it made, as JSON."""
+        raise NotImplementedError
+
+    def destroy(self, work: Work) -> None:
+        """Remove everything that carries the lab's tag of this stage; idempotent."""
+        raise NotImplementedError

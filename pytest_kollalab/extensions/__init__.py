@@ -1,0 +1,1 @@
+"""What other packages and projects bring: the hooks, and their answers as data."""

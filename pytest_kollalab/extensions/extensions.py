@@ -1,0 +1,246 @@
+"""The extension: what one plugin brings into labs, gathered from the hooks as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.features import image_folders
+from pytest_kollalab.features.base import Feature, stock_images
+from pytest_kollalab.features.registry import BUILT_IN, Registry
+from pytest_kollalab.system.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.features.image_folders import Folder, Given
+    from pytest_kollalab.providers.choice import Factory
+    from pytest_kollalab.settings.config import Config
+
+# The project's name in pluggy: implementations may be marked with pytest.hookimpl.
+PROJECT = "pytest"
+PREFIX = "pytest_kollalab_"
+
+Watch = Callable[[str, str, str, Mapping[str, Any]], None]
+
+
+def _nobody(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What one plugin brings; `source` is its name for people."""
+
+    source: str
+    providers: Mapping[str, Factory] = field(default_factory=dict)
+    features: tuple[Feature, ...] = ()
+    globals: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[Path, ...] = ()
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """All extensions of a session; `watch` is told of each stage that is there."""
+
+    given: tuple[Extension, ...] = ()
+    watch: Watch = _nobody
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The features that can be asked for. Raises ConfigError when a name is taken."""
+        registry = Registry()
+        for extension in self.given:
+            for feature in extension.features:
+                registry.add(feature)
+        return registry
+
+    @cached_property
+    def providers(self) -> Mapping[str, Factory]:
+        """The added providers by name. Raises ConfigError when a name is taken."""
+        found: dict[str, Factory] = {}
+        for extension in self.given:
+            for name, factory in extension.providers.items():
+                if name in found:
+                    raise ConfigError(
+                        f"there are two providers named {name!r}",
+                        hint=f"leave out {extension.source}, or the other one",
+                    )
+                found[name] = factory
+        return found
+
+    @property
+    def layers(self) -> tuple[Feature, ...]:
+        """The globals of each extension, in the shape in which they are merged."""
+        return tuple(Feature(each.source, globals=each.globals) for each in self.given)
+
+    def artifacts(self, features: Iterable[Feature]) -> dict[str, str]:
+        """What to run on each node when a test has failed, by the name of the file."""
+        found: dict[str, str] = {}
+        for feature in features:
+            found.update(feature.artifacts)
+        for extension in self.given:
+            found.update(extension.artifacts)
+        return found
+
+    def fixtures(self) -> dict[str, tuple[str, ...]]:
+        """The features that a fixture asks for, by the fixture's name."""
+        found: dict[str, tuple[str, ...]] = {}
+        for feature in (feature for each in self.given for feature in each.features):
+            for name in feature.fixtures:
+                found[name] = (*found.get(name, ()), feature.name)
+        return found
+
+    def folders(
+        self, features: Iterable[Feature], config: Config | None = None
+    ) -> tuple[Folder, ...]:
+        """The added image folders of a lab with these features. Raises ConfigError."""
+        paths: dict[Path, list[Given]] = {path: [] for each in self.given for path in each.images}
+        for feature in features:
+            for path in feature.images_from:
+                files = feature.given(config) if feature.given and config is not None else ()
+                paths.setdefault(path, []).extend(files)
+        found = tuple(image_folders.read(path, files) for path, files in paths.items())
+        if found:
+            image_folders.check_apart(found, stock_images(map(self.registry.get, BUILT_IN)))
+        return found
+
+    def describe(self, features: Iterable[Feature]) -> list[str]:
+        """What came from whom, a line each, for a lab with these features."""
+        there = {feature.name for feature in features}
+        return [
+            f"{what}, from {extension.source}"
+            for extension in self.given
+            for what in _described(extension, there)
+        ]
+
+
+NOTHING = Extensions()
+
+
+class Hooks(pluggy.PluginManager):
+    """The hooks without pytest: as there, a function is an implementation by its name."""
+
+    def __init__(self) -> None:
+        super().__init__(PROJECT)
+        self.add_hookspecs(hookspecs)
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """The marks of an implementation; none are needed."""
+        if not name.startswith(PREFIX):
+            return None
+        unmarked = pluggy.HookimplOpts(
+            wrapper=False,
+            hookwrapper=False,
+            optionalhook=False,
+            tryfirst=False,
+            trylast=False,
+            specname=None,
+        )
+        return super().parse_hookimpl_opts(plugin, name) or unmarked
+
+    def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
+        """The marks of a hook; all of ours are of one kind."""
+        if not name.startswith(PREFIX):
+            return None
+        return pluggy.HookspecOpts(
+            firstresult=False, historic=False, warn_on_impl=None, warn_on_impl_args=None
+        )
+
+
+def gather(
+    manager: pluggy.PluginManager, release: str, name: Callable[[str], str] = str
+) -> Extensions:
+    """Ask the hooks of a plugin manager. `name` turns a plugin's name into one for people.
+
+    Raises ConfigError when a plugin gives something that is not what its hook is for.
+    """
+    asked = [getattr(manager.hook, hook) for hook in hookspecs.NAMES]
+    plugins = {impl.plugin_name: impl.plugin for hook in asked for impl in hook.get_hookimpls()}
+    given = []
+    for plugin_name in plugins:
+        others = [other for other_name, other in plugins.items() if other_name != plugin_name]
+
+        def ask(what: str, others: Sequence[Any] = others, **arguments: Any) -> list[Any]:
+            caller = manager.subset_hook_caller(f"{PREFIX}{what}", others)
+            return list(caller(**arguments))
+
+        given.append(_extension(name(plugin_name), ask, release))
+
+    def watch(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+        manager.hook.pytest_kollalab_stage_done(lab=lab, stage=stage, action=action, made=made)
+
+    return Extensions(tuple(sorted(given, key=lambda extension: extension.source)), watch)
+
+
+def installed(release: str) -> Extensions:
+    """The extensions of the installed packages, by their entry points of the group `kollalab`."""
+    hooks = Hooks()
+    hooks.load_setuptools_entrypoints(hookspecs.GROUP)
+    return gather(hooks, release)
+
+
+def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Extension:
+    def mapping(what: str, **arguments: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for answer in ask(what, **arguments):
+            if not isinstance(answer, Mapping):
+                raise _wrong(source, what, answer, "a mapping")
+            found.update(answer)
+        return found
+
+    def listed(what: str, kind: type[Any], **arguments: Any) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for answer in ask(what, **arguments):
+            items = [answer] if isinstance(answer, kind) else answer
+            if not isinstance(items, Iterable):
+                raise _wrong(source, what, answer, f"{kind.__name__} objects")
+            for item in items:
+                if not isinstance(item, kind):
+                    raise _wrong(source, what, item, f"{kind.__name__} objects")
+                found.append(item)
+        return tuple(found)
+
+    return Extension(
+        source,
+        providers=mapping("providers"),
+        features=listed("features", Feature),
+        globals=mapping("globals", release=release),
+        images=listed("images", Path, release=release),
+        artifacts=mapping("artifacts"),
+    )
+
+
+def _wrong(source: str, what: str, answer: object, wanted: str) -> ConfigError:
+    return ConfigError(
+        f"{source} answers the hook {PREFIX}{what} with something else",
+        details=f"{answer!r}, a {type(answer).__name__}",
+        hint=f"return {wanted}",
+    )
+
+
+def _described(extension: Extension, there: set[str]) -> Iterator[str]:
+    for name in sorted(extension.providers):
+        yield f"provider {name}"
+    for feature in extension.features:
+        if feature.name in there:
+            parts = [f"image {name}" for path in feature.images_from for name in _names(path)]
+            parts += [f"playbook {path.name}" for path in feature.playbooks]
+            parts += [f"variable {name}" for name in sorted(feature.globals)]
+            parts += [f"file {name}" for name in sorted(feature.config)]
+            yield f"feature {feature.name}" + (f" ({', '.join(parts)})" if parts else "")
+    for name, value in sorted(extension.globals.items()):
+        yield f"variable {name} = {value!r}"
+    for path in extension.images:
+        yield from (f"image {name}" for name in _names(path))
+    for name in sorted(extension.artifacts):
+        yield f"artifact {name}"
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    return image_folders.read(path).names

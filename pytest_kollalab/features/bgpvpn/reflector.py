@@ -1,0 +1,256 @@
+"""BGP as the route reflector sees it: routes and sessions, from what FRR says as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.system.ssh import Ssh
+
+TARGET = re.compile(r"\bRT:(\S+)")
+# Where FRR runs: the unit of its container, and the namespace of its addresses.
+UNIT = "kolla-frr-container.service"
+NAMESPACE = "reflector"
+LOG = "/var/log/kolla/frr/frr.log"
+EXEC = ("docker", "exec", "frr")
+UNSIGNED = "TcpExtTCPMD5NotFound"
+# EVPN routes by their type: a MAC address, and a way for what goes to all.
+MACIP, MULTICAST = 2, 3
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path to a prefix: who announced it, with what, and where its packets go.
+
+    `label` is the MPLS label, or the VNI of an EVPN route. `targets` are the route targets.
+    """
+
+    rd: str
+    prefix: str
+    next_hop: str
+    targets: frozenset[str]
+    label: int | None = None
+    local_pref: int | None = None
+    mac: str = ""
+    kind: int = 0
+
+
+@dataclass(frozen=True)
+class Session:
+    """The reflector's session with a peer: its state, and how many routes came from there."""
+
+    peer: str
+    state: str
+    routes: int
+
+    def __bool__(self) -> bool:
+        return self.state == "Established"
+
+
+class Reflector:
+    """FRR on a node."""
+
+    def __init__(self, ssh: Ssh, node: str) -> None:
+        self.ssh = ssh
+        self.node = node
+        self._mark = 1
+
+    def vtysh(self, *commands: str) -> str:
+        """Run commands, one after the other; what they print."""
+        words = [word for command in commands for word in ("-c", command)]
+        return self.ssh.run(self.node, [*EXEC, "vtysh", *words]).stdout
+
+    def configure(self, *lines: str) -> None:
+        """Change the running configuration."""
+        self.vtysh("configure terminal", *lines)
+
+    def routes(self) -> list[Route]:
+        """The VPNv4 routes."""
+        return parse_routes(self.vtysh("show bgp ipv4 vpn detail json"))
+
+    def evpn_routes(self) -> list[Route]:
+        """The EVPN routes."""
+        return parse_evpn(self.vtysh("show bgp l2vpn evpn route detail json"))
+
+    def sessions(self) -> dict[str, Session]:
+        """The sessions for VPNv4, by the address of the peer."""
+        return parse_sessions(self.vtysh("show bgp ipv4 vpn summary json"))
+
+    def wait_established(self, peer: str, timeout: float = 120) -> float:
+        """Wait until the session with a peer is up; the seconds that took. Raises WaitError."""
+        started = time.monotonic()
+
+        def look() -> Session | NotYet | None:
+            session = self.sessions().get(peer)
+            return session or NotYet(f"{session}")
+
+        wait.until(f"the session with {peer}", look, timeout=timeout)
+        return time.monotonic() - started
+
+    def await_complaint(self, peer: str, words: str, timeout: float = 60) -> None:
+        """Wait until FRR refuses what a peer opened for this reason, in the block of `expecting`.
+
+        FRR remembers no reason of a connection that it accepted and refused; its log does.
+        Raises WaitError with what it did say.
+        """
+        told = f"sent to neighbor {peer} "
+
+        def look() -> bool | NotYet:
+            said = self.ssh.run(self.node, [*EXEC, "tail", "-c", f"+{self._mark}", LOG]).stdout
+            found = [line for line in said.splitlines() if told in line]
+            return any(words in line for line in found) or NotYet(", ".join(found))
+
+        wait.until(f"{peer} to be refused for {words!r}", look, timeout=timeout)
+
+    def unsigned(self) -> int:
+        """How many TCP segments had no signature, of peers for whom there is a password."""
+        nstat = ["ip", "netns", "exec", NAMESPACE, "nstat", "--ignore", "--zeros", "--json"]
+        said = self.ssh.run(self.node, [*nstat, UNSIGNED]).stdout
+        return int(json.loads(said)["kernel"][UNSIGNED])
+
+    def await_unsigned(self, before: int, timeout: float = 60) -> None:
+        """Wait until more of them were dropped. Raises WaitError."""
+
+        def look() -> bool | NotYet:
+            now = self.unsigned()
+            return now > before or NotYet(f"{now} as before")
+
+        wait.until("the kernel to drop segments without a signature", look, timeout=timeout)
+
+    def reset(self, peer: str) -> None:
+        """End the session with a peer, which may begin another."""
+        self.vtysh(f"clear bgp {peer}")
+
+    @contextmanager
+    def expecting(self, peer: str, *lines: str) -> Iterator[None]:
+        """Want something else of a peer, such as `password secret`, until the block ends."""
+        router, mine = "router bgp 64512", f"neighbor {peer}"
+        before = parse_neighbor(self._running(), peer)
+        size = self.ssh.run(self.node, [*EXEC, "wc", "-c", LOG]).stdout.split()[0]
+        self._mark = int(size) + 1
+        try:
+            self.configure(router, *(f"{mine} {line}" for line in lines))
+            yield
+        finally:
+            back = [f"no {mine} password" for line in lines if line.startswith("password")]
+            self.configure(router, *back, *before)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have FRR stopped until the block ends."""
+        self.ssh.run(self.node, ["systemctl", "stop", UNIT], timeout=120)
+        try:
+            yield
+        finally:
+            self.ssh.run(self.node, ["systemctl", "start", UNIT], timeout=120)
+            self._await_answer()
+
+    @contextmanager
+    def deaf_to(self, peer: str) -> Iterator[None]:
+        """Have nothing of a peer arrive until the block ends; nobody is told."""
+        rule = ["INPUT", "--source", peer, "--jump", "DROP"]
+        iptables = ["ip", "netns", "exec", NAMESPACE, "iptables", "--wait"]
+        self.ssh.run(self.node, [*iptables, "--append", *rule])
+        try:
+            yield
+        finally:
+            self.ssh.run(self.node, [*iptables, "--delete", *rule])
+
+    def _await_answer(self, timeout: float = 60) -> None:
+        """Return when the daemons talk: the container is there before they are."""
+
+        def look() -> bool | NotYet:
+            asked = [*EXEC, "vtysh", "-c", "show bgp summary json"]
+            done = self.ssh.run(self.node, asked, check=False)
+            return done.returncode == 0 or NotYet(done.stderr.strip() or done.stdout.strip())
+
+        wait.until("FRR to answer", look, timeout=timeout)
+
+    def _running(self) -> str:
+        return self.vtysh("show running-config")
+
+
+def parse_neighbor(config: str, peer: str) -> list[str]:
+    """The lines that make a neighbour what it is in a running configuration, to be entered again.
+
+    What it is in an address family goes when its AS changes.
+    """
+    top: list[str] = []
+    families: dict[str, list[str]] = {}
+    mine = top
+    for line in map(str.strip, config.splitlines()):
+        if line.startswith("address-family "):
+            mine = families.setdefault(line, [])
+        elif line == "exit-address-family":
+            mine = top
+        elif line.startswith(f"neighbor {peer} "):
+            mine.append(line)
+    inner = [[name, *found, "exit-address-family"] for name, found in families.items() if found]
+    return [*top, *(line for family in inner for line in family)]
+
+
+def parse_routes(text: str) -> list[Route]:
+    """Parse what `show bgp ipv4 vpn detail json` printed."""
+    return [
+        _route(path, rd=rd, prefix=prefix) for rd, prefix, path in _paths(json.loads(text or "{}"))
+    ]
+
+
+def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    distinguishers = document.get("routes", {}).get("routeDistinguishers", {})
+    for rd, prefixes in distinguishers.items():
+        for prefix, entry in prefixes.items():
+            paths = entry["paths"] if isinstance(entry, dict) else entry
+            for path in paths:
+                yield rd, prefix, path
+
+
+def parse_evpn(text: str) -> list[Route]:
+    """Parse what `show bgp l2vpn evpn route detail json` printed."""
+    return list(_evpn(json.loads(text or "{}")))
+
+
+def _evpn(document: Mapping[str, Any]) -> Iterator[Route]:
+    for rd, entries in document.items():
+        for prefix, entry in entries.items() if isinstance(entries, dict) else ():
+            if not isinstance(entry, dict) or "paths" not in entry:
+                continue
+            for paths in entry["paths"]:
+                for path in paths if isinstance(paths, list) else [paths]:
+                    # What tells of the prefix stands beside its paths.
+                    yield _route({**entry, **path}, rd=rd, prefix=prefix)
+
+
+def _route(path: Mapping[str, Any], *, rd: str, prefix: str) -> Route:
+    community = path.get("extendedCommunity", {}).get("string", "")
+    hops = [hop["ip"] for hop in path.get("nexthops", ()) if hop.get("ip")]
+    label = path.get("remoteLabel", path.get("vni", path.get("pmsi", {}).get("label")))
+    return Route(
+        rd=rd,
+        prefix=prefix,
+        next_hop=hops[0] if hops else "",
+        targets=frozenset(TARGET.findall(community)),
+        label=int(label) if label is not None else None,
+        local_pref=path.get("locPrf"),
+        mac=path.get("mac", ""),
+        kind=int(path.get("routeType", 0)),
+    )
+
+
+def parse_sessions(text: str) -> dict[str, Session]:
+    """Parse what `show bgp ipv4 vpn summary json` printed."""
+    document = json.loads(text or "{}")
+    peers = document.get("peers", document.get("ipv4Vpn", {}).get("peers", {}))
+    return {
+        peer: Session(peer, found["state"], int(found.get("pfxRcd", 0)))
+        for peer, found in peers.items()
+    }

@@ -1,0 +1,79 @@
+"""A site: a host in a data centre, behind the gateway, which the cloud knows by BGP only."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from typing import Any
+
+from pytest_kollalab.features.bgpvpn.speaker import Speaker
+from pytest_kollalab.sdn.probe.namespace import Namespace
+from pytest_kollalab.sdn.probe.probe import Probe
+from pytest_kollalab.sdn.tenant.network import Network, Port
+
+# What Neutron gives its networks: the labels and GRE's header fit beside it.
+MTU = 1450
+BRIDGE = "br-mpls"
+
+
+class Site(Probe):
+    """A namespace on the gateway whose device is in a VPN instance of the gateway's speaker."""
+
+    def __init__(
+        self, speaker: Speaker, name: str, network: Network, namespace: Namespace, port: Port
+    ) -> None:
+        super().__init__(name, network, namespace, [port])
+        self.speaker = speaker
+        self._attached: dict[str, Any] | None = None
+
+    @classmethod
+    def make(cls, speaker: Speaker, namespace: str, name: str, cidr: str) -> Site:
+        """Make the host, with an address of that network, and plug it into the gateway."""
+        net = IPv4Network(cidr)
+        port = Port(str(uuid.uuid4()), _mac(), str(net[10]))
+        network = Network(name, name, name, cidr, str(net[1]), MTU)
+        site = cls(speaker, name, network, Namespace(speaker.ssh, speaker.node, namespace), port)
+        site.namespace.plug(
+            port.device,
+            bridge=BRIDGE,
+            mac=port.mac,
+            mtu=MTU,
+            address=f"{port.ip}/{net.prefixlen}",
+            gateway=network.gateway,
+        )
+        return site
+
+    def attach(self, imports: Sequence[str], exports: Sequence[str]) -> None:
+        """Announce the host with these route targets, and take the routes of those."""
+        self._attached = {
+            "vpn_instance_id": self.namespace.name,
+            "vpn_type": "ipvpn",
+            "import_rt": list(imports),
+            "export_rt": list(exports),
+            "ip_address": f"{self.ip}/{self.network.prefix}",
+            "mac_address": self.mac,
+            "gateway_ip": self.network.gateway,
+            "local_port": {
+                "linuxif": self.device,
+                "ovs": {"plugged": True, "port_name": self.device},
+            },
+        }
+        self.speaker.tell("attach_localport", self._attached)
+
+    def detach(self) -> None:
+        """Take the host's route back; nothing to do is fine."""
+        if self._attached is not None:
+            self.speaker.tell("detach_localport", self._attached)
+            self._attached = None
+
+    def remove(self) -> None:
+        """Take the route back and remove the host."""
+        self.detach()
+        self.namespace.remove([self.device])
+
+
+def _mac() -> str:
+    tail = secrets.token_bytes(3)
+    return ":".join(["52", "54", "00", *(f"{byte:02x}" for byte in tail)])

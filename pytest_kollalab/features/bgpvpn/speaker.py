@@ -1,0 +1,125 @@
+"""A BGP speaker of a node: the bagpipe-bgp daemon, asked and told things over its own API."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.sdn.ovs import agents
+from pytest_kollalab.sdn.ovs.flows import bridge_flows
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import CommandError, WaitError
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.system.ssh import Ssh
+
+CONTAINER = "bagpipe_bgp"
+# The table by which Neutron's agent knows that its flows are still there.
+CANARY = 23
+# Without the configuration of Kolla's images, which has curl print more than the answer.
+CURL = ("curl", "-q", "-sS", "--fail-with-body")
+API = "http://127.0.0.1:8082"
+LOG = "/var/log/kolla/bagpipe-bgp/bagpipe-bgp.log"
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """The daemon on a node; `address` is where its tunnels end and its sessions begin."""
+
+    ssh: Ssh
+    node: str
+    address: str
+
+    def look(self, path: str) -> Any:
+        """What the daemon's looking glass shows at a path. Raises CommandError."""
+        return json.loads(self._curl(f"looking-glass/{path}"))
+
+    def tell(self, verb: str, body: dict[str, Any]) -> None:
+        """Attach or detach a port: `attach_localport` or `detach_localport`."""
+        self._curl(verb, json.dumps(body))
+
+    def instances(self) -> dict[str, Any]:
+        """The VPN instances, by the name that their owner gave them."""
+        listed = self.look("vpns/instances")
+        return {item["id"]: item for item in listed}
+
+    def wait_forgotten(self, owner: str, timeout: float = 30) -> None:
+        """Wait until no instance has this in its name, such as a network's id. Raises WaitError."""
+
+        def look() -> bool | NotYet:
+            left = [name for name in self.instances() if owner in name]
+            return not left or NotYet(", ".join(left))
+
+        wait.until(f"no instance of {owner} on {self.node}", look, timeout=timeout)
+
+    @property
+    def established(self) -> bool:
+        """Whether its session with the reflector is up."""
+        argv = ["docker", "exec", CONTAINER, *CURL, f"{API}/looking-glass/summary"]
+        done = self.ssh.run(self.node, argv, check=False)
+        return done.returncode == 0 and json.loads(done.stdout)["BGP_established_peers"] == 1
+
+    def wait_established(self, timeout: float = 60, *, down: bool = False) -> None:
+        """Wait until its session with the reflector is up, or down. Raises WaitError."""
+
+        def look() -> bool | NotYet:
+            return self.established is not down or NotYet("down" if not down else "established")
+
+        what = "the end of the session" if down else "the session"
+        wait.until(f"{what} of {self.node} with the reflector", look, timeout=timeout)
+
+    def restart(self) -> None:
+        """Start the daemon anew, as an operator would; it knows nothing then."""
+        self._restart(CONTAINER)
+
+    def kill(self) -> None:
+        """Kill the daemon, as the kernel does when memory runs out."""
+        argv = ["docker", "exec", CONTAINER, "pkill", "-KILL", "-f", "bin/bagpipe-bgp"]
+        self.ssh.run(self.node, argv)
+
+    def restart_switch(self) -> None:
+        """Start Open vSwitch anew: all flows, groups and devices of the node are made again."""
+        self._restart("openvswitch_vswitchd")
+
+    def await_agent(self, timeout: float = 30) -> bool:
+        """Wait until Neutron's agent has filled a switch that was started anew.
+
+        Returns whether it had to be killed for that: neutron 2026.1 (ofswitch.py, _send_msg) waits
+        for ever for a request that was on its way when the switch went. Raises WaitError.
+        """
+
+        def look() -> bool | NotYet:
+            try:
+                found = bridge_flows(self.ssh, self.node).where(table=CANARY)
+            except CommandError as error:
+                return NotYet(error.brief)
+            return bool(found) or NotYet("br-int has no flow of the agent")
+
+        what = f"the agent of {self.node} to fill br-int"
+        try:
+            wait.until(what, look, timeout=timeout)
+        except WaitError:
+            self.kill_agent()
+            wait.until(what, look, timeout=2 * timeout)
+            return True
+        return False
+
+    def kill_agent(self) -> None:
+        """Kill Neutron's agent, which systemd starts again."""
+        agents.kill(self.ssh, self.node)
+
+    def _restart(self, container: str) -> None:
+        unit = f"kolla-{container}-container.service"
+        self.ssh.run(self.node, ["systemctl", "restart", unit], timeout=120)
+
+    def log_tail(self, lines: int = 400) -> str:
+        """The end of the daemon's log."""
+        return self.ssh.run(self.node, ["tail", "-n", str(lines), LOG]).stdout
+
+    def _curl(self, path: str, body: str | None = None) -> str:
+        argv = ["docker", "exec", "-i", CONTAINER, *CURL]
+        if body is not None:
+            argv += ["-H", "Content-Type: application/json", "--data-binary", "@-"]
+        return self.ssh.run(self.node, [*argv, f"{API}/{path}"], input=body, timeout=60).stdout

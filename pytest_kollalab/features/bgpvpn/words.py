@@ -1,0 +1,265 @@
+"""BGP VPNs of a tenant: what the reflector knows of them, and who reaches whom."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any, Self, TypeVar
+
+from pytest_kollalab.features.bgpvpn.reflector import Reflector, Route
+from pytest_kollalab.features.bgpvpn.site import Site
+from pytest_kollalab.features.bgpvpn.speaker import Speaker
+from pytest_kollalab.features.bgpvpn.vpn import ROUTES, Vpn
+from pytest_kollalab.sdn.ovs.flows import Flows, bridge_flows
+from pytest_kollalab.sdn.probe.ping import PingResult
+from pytest_kollalab.sdn.probe.probe import Probe
+from pytest_kollalab.sdn.tenant.network import Network, Target, address_of
+from pytest_kollalab.sdn.tenant.scope import Scope
+from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER, Tenant
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+AS = 64512
+GATEWAY = "gateway-1"
+BRIDGE = "br-mpls"
+NAMES_ASKED = 5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Two networks without a router, `left` and `right`; in each a probe, `near` and `far`."""
+
+    left: Network
+    right: Network
+    near: Probe
+    far: Probe
+
+
+class Bgpvpn(Scope):
+    """BGP VPNs of a tenant. `addresses` are where each node's tunnels end."""
+
+    def __init__(self, tenant: Tenant, addresses: Mapping[str, str]) -> None:
+        super().__init__()
+        self.tenant = tenant
+        self.speakers = {
+            node: Speaker(tenant.ssh, node, address) for node, address in addresses.items()
+        }
+        self.reflector = Reflector(tenant.ssh, CONTROLLER)
+        self._sites = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def ends(self) -> Ends:
+        """Two networks without a router, with a probe in each, on two nodes."""
+        left, right = (self.tenant.network(name, dhcp=False) for name in ("left", "right"))
+        with self.tenant.together():
+            near = self.tenant.probe(left, COMPUTE, name="near")
+            return Ends(left, right, near, self.tenant.probe(right, CONTROLLER, name="far"))
+
+    def halves(self, cidr: str) -> Ends:
+        """Two networks with the same addresses and no way out, with a probe in each."""
+        left, right = (
+            self.tenant.network(name, cidr, gateway=False, dhcp=False) for name in ("left", "right")
+        )
+        net = IPv4Network(cidr)
+        probe = self.tenant.probe
+        near = probe(left, COMPUTE, name="near-half", ip=str(net[10]))
+        return Ends(left, right, near, probe(right, CONTROLLER, name="far-half", ip=str(net[20])))
+
+    def target(self) -> str:
+        """A route target that nobody else uses."""
+        return f"{AS}:{secrets.randbelow(2**31) + 2**16}"
+
+    def l3(self, rt: str | None = None, **options: Any) -> Vpn:
+        """A VPN of routed networks.
+
+        `imports` and `exports` are lists of route targets beside `rt`, `local_pref` is how much
+        its routes are preferred. Without any target it gets one of its own.
+        """
+        return self._vpn("l3", rt, **options)
+
+    def l2(self, rt: str | None = None, **options: Any) -> Vpn:
+        """A VPN of one segment, with EVPN; the same options as `l3`."""
+        return self._vpn("l2", rt, **options)
+
+    def site(
+        self,
+        name: str = "site",
+        *,
+        rt: Sequence[str] = (),
+        imports: Sequence[str] = (),
+        exports: Sequence[str] = (),
+    ) -> Site:
+        """A host in the data centre: behind the gateway, outside the cloud."""
+        self._sites += 1
+        site = Site.make(
+            self.speakers[GATEWAY],
+            f"kl-{self.tenant.name}-{name}-{self._sites}",
+            name,
+            f"192.168.{100 + self._sites}.0/24",
+        )
+        self.undo.callback(site.remove)
+        site.attach([*rt, *imports], [*rt, *exports])
+        return site
+
+    def rib(self, to: Target) -> list[Route]:
+        """The reflector's routes to an address (or what has one) or to a prefix."""
+        prefix = _prefix(to)
+        return [route for route in self.reflector.routes() if route.prefix == prefix]
+
+    def announced(
+        self, to: Target, by: str | None = None, *, rt: str | None = None, within: float = 60
+    ) -> Route:
+        """Wait for the one route to an address. Raises WaitError.
+
+        Counted are those from a node and with a route target, if these are named.
+        """
+
+        def look() -> Route | NotYet:
+            found = self.rib(to)
+            address = self.speakers[by].address if by else None
+            wanted = [r for r in found if address is None or r.next_hop == address]
+            wanted = [r for r in wanted if rt is None or rt in r.targets]
+            return wanted[0] if len(wanted) == 1 else NotYet(f"{found}")
+
+        return self._await(f"a route to {_prefix(to)}", look, within)
+
+    def announced_mac(self, mac: str, *, within: float = 60) -> Route:
+        """Wait for the EVPN route to a MAC address. Raises WaitError."""
+
+        def look() -> Route | NotYet:
+            found = [route for route in self.reflector.evpn_routes() if route.mac == mac]
+            return found[0] if found else NotYet("no such route")
+
+        return self._await(f"a route to {mac}", look, within)
+
+    def withdrawn_mac(self, mac: str, *, within: float = 60) -> float:
+        """Wait until no EVPN route leads to a MAC address; the seconds that took."""
+        started = time.monotonic()
+
+        def look() -> bool | NotYet:
+            found = [route for route in self.reflector.evpn_routes() if route.mac == mac]
+            return not found or NotYet(f"{found}")
+
+        self._await(f"no route to {mac}", look, within)
+        return time.monotonic() - started
+
+    def withdrawn(self, to: Target, *, within: float = 60) -> float:
+        """Wait until no route leads to an address; the seconds that took. Raises WaitError."""
+        started = time.monotonic()
+
+        def look() -> bool | NotYet:
+            found = self.rib(to)
+            return not found or NotYet(f"{found}")
+
+        self._await(f"no route to {_prefix(to)}", look, within)
+        return time.monotonic() - started
+
+    def reaches(self, source: Probe, target: Probe, *, within: float = 60) -> float:
+        """Wait until a ping is answered, then ask who is there, over and over.
+
+        The seconds until the first answer. Several questions, each a flow of its own, because one
+        may be lucky where several ways lead. Raises AssertionError when another one answers.
+        """
+        seconds = source.reaches(target, within=within * self.tenant.patience)
+        with target.listening("tcp", 80):
+            names = [source.ask("tcp", target, 80).name for _ in range(NAMES_ASKED)]
+        assert names == [target.name] * NAMES_ASKED, f"{target.ip} answered as {names}"
+        return seconds
+
+    def who(self, source: Probe, address: str, *listeners: Probe) -> set[str]:
+        """The names that answer at an address when it is asked over and over."""
+        with ExitStack() as listening:
+            for each in listeners:
+                listening.enter_context(each.listening("tcp", 80))
+            return {source.ask("tcp", address, 80).name for _ in range(2 * NAMES_ASKED)}
+
+    def await_who(
+        self, source: Probe, address: str, *listeners: Probe, only: Probe | None, within: float = 60
+    ) -> float:
+        """Wait until just one of the listeners answers, or all of them; the seconds that took."""
+        wanted = {only.name} if only is not None else {each.name for each in listeners}
+        started = time.monotonic()
+
+        def look() -> bool | NotYet:
+            found = self.who(source, address, *listeners)
+            return found == wanted or NotYet(f"answers of {found}")
+
+        self._await(f"{address} to be {' and '.join(sorted(wanted))}", look, within)
+        return time.monotonic() - started
+
+    def lost(self, source: Probe, target: Target, *, within: float = 60) -> float:
+        """Wait until pings are not answered any more; the seconds that took. Raises WaitError."""
+        started = time.monotonic()
+
+        def look() -> bool | NotYet:
+            result = source.ping(target, 2, linger=self.tenant.patience)
+            return result.received == 0 or NotYet(str(result))
+
+        self._await(f"{source.name} to lose {address_of(target)}", look, within)
+        return time.monotonic() - started
+
+    def apart(self, source: Probe, target: Target) -> bool:
+        """Whether none of some pings is answered."""
+        result: PingResult = source.ping(target, 3, linger=self.tenant.patience)
+        return result.sent > 0 and result.received == 0
+
+    def flows(self, node: str, *, settled: bool = False) -> Flows:
+        """The flows of the MPLS bridge of a node."""
+        return bridge_flows(self.tenant.ssh, node, BRIDGE, settled=settled)
+
+    def flow_appears(self, node: str, to: Target, *, within: float = 60) -> float:
+        """Wait until a node has a way to an address; the seconds that took. Raises WaitError."""
+        started = time.monotonic()
+
+        def look() -> bool | NotYet:
+            found = self.flows(node).where(table=ROUTES, nw_dst=address_of(to))
+            return bool(found) or NotYet("no such flow")
+
+        self._await(f"a way from {node} to {address_of(to)}", look, within)
+        return time.monotonic() - started
+
+    def _vpn(
+        self,
+        kind: str,
+        rt: str | None,
+        *,
+        imports: Sequence[str] = (),
+        exports: Sequence[str] = (),
+        local_pref: int | None = None,
+        **more: Any,
+    ) -> Vpn:
+        if rt is None and not imports and not exports:
+            rt = self.target()
+        made = self.tenant.admin.network.create_bgpvpn(
+            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            project_id=self.tenant.project.id,
+            type=kind,
+            route_targets=[rt] if rt else [],
+            import_targets=list(imports),
+            export_targets=list(exports),
+            **({"local_pref": local_pref} if local_pref is not None else {}),
+            **more,
+        )
+        vpn = Vpn(self, made)
+        # Before its members go: agents need the ports to take their routes back.
+        self.undo.callback(vpn.delete)
+        return vpn
+
+    def _await(self, what: str, look: Callable[[], T | NotYet], within: float) -> T:
+        return wait.until(what, look, timeout=within * self.tenant.patience, interval=0.2)
+
+
+def _prefix(to: Target) -> str:
+    address = address_of(to)
+    return address if "/" in address else f"{address}/32"

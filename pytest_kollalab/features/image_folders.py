@@ -1,0 +1,144 @@
+"""The added folder: Kolla image templates of somebody else, built on our images."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_kollalab.system.digest import digest as short_digest
+from pytest_kollalab.system.errors import ConfigError, StageError
+
+TEMPLATE = "Dockerfile.j2"
+DOWNLOAD_TIMEOUT = 60.0
+FROM = re.compile(r"^FROM\s+(?P<from>.+?)\s*$", re.MULTILINE)
+KOLLA = re.compile(
+    r"\{\{\s*namespace\s*\}\}/\{\{\s*image_prefix\s*\}\}(?P<name>[\w-]+):\{\{\s*tag\s*\}\}"
+    # The first of several stages has a name.
+    r"(?:\s+AS\s+\w+)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file for an image that the user brings: by a path or an address, known by its SHA-256.
+
+    `into` is its place below the folder of templates.
+    """
+
+    into: str
+    source: str
+    sha256: str
+
+    def fetch(self, folder: Path) -> None:
+        """Put the file into its place below `folder`. Raises StageError."""
+        target = folder / self.into
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if "://" in self.source:
+                with (
+                    urllib.request.urlopen(self.source, timeout=DOWNLOAD_TIMEOUT) as answer,
+                    target.open("wb") as file,
+                ):
+                    shutil.copyfileobj(answer, file)
+            else:
+                shutil.copyfile(self.source, target)
+        except (OSError, ValueError) as error:
+            raise StageError(f"{self.source} cannot be had", details=str(error)) from error
+        with target.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self.sha256.lower():
+            target.unlink()
+            raise StageError(
+                f"{self.source} is not what it should be",
+                details=f"its SHA-256 is {found}, and {self.sha256} is wanted",
+                hint="correct the checksum in kollalab.toml, if you trust the file",
+            )
+        target.chmod(0o755)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder in the shape of Kolla's own `docker/`: each folder with a template is an image.
+
+    `digest` is of all its files. `parents` are the images of ours that its images are built on.
+    `given` are files that are laid into it for the build.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    parents: tuple[str, ...]
+    digest: str
+    given: tuple[Given, ...] = ()
+
+    def tag(self, tag: str) -> str:
+        """The tag of its images, when those that they are built on have this one.
+
+        One of its own, so that ours are the same with and without such folders.
+        """
+        return short_digest(tag, self.digest)
+
+
+def read(path: Path, given: Iterable[Given] = ()) -> Folder:
+    """Read a folder. Raises ConfigError when it has no image, or one on something else."""
+    templates = sorted(path.rglob(TEMPLATE))
+    if not templates:
+        raise ConfigError(
+            f"{path} has no image",
+            details=f"there is no {TEMPLATE} below it",
+            hint=f"give each image a folder of its name with a {TEMPLATE} in it",
+        )
+    names = {template.parent.name for template in templates}
+    parents = {_parent(template) for template in templates} - names
+    laid = tuple(given)
+    whole = digest(path)
+    if laid:
+        whole = short_digest(whole, sorted([each.into, each.sha256.lower()] for each in laid))
+    return Folder(path, tuple(sorted(names)), tuple(sorted(parents)), whole, laid)
+
+
+def digest(folder: Path) -> str:
+    """A digest of the names, modes and contents of all files of a folder but byte code."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            runs = bool(path.stat().st_mode & 0o100)
+            whole.update(f"{path.relative_to(folder)}\0{runs}\0{content}\n".encode())
+    return whole.hexdigest()
+
+
+def check_apart(folders: Iterable[Folder], taken: Iterable[str]) -> None:
+    """Raise ConfigError when two folders have an image of one name, or one that is taken."""
+    owner = dict.fromkeys(taken, "Kolla")
+    for folder in folders:
+        for name in folder.names:
+            if name in owner:
+                raise ConfigError(
+                    f"there are two images named {name}",
+                    details=f"one is of {owner[name]}, one of {folder.path}",
+                    hint="give the added one another name; a Kolla variable such as "
+                    "`neutron_server_image_full` makes Kolla-Ansible use it",
+                )
+            owner[name] = str(folder.path)
+
+
+def tags(folders: Iterable[Folder], tag: str) -> dict[str, str]:
+    """The tag of each added image, by its name."""
+    return {name: folder.tag(tag) for folder in folders for name in folder.names}
+
+
+def _parent(template: Path) -> str:
+    found = FROM.search(template.read_text(encoding="utf-8"))
+    kolla = KOLLA.fullmatch(found["from"]) if found is not None else None
+    if kolla is None:
+        raise ConfigError(
+            f"{template} is not built on an image of Kolla",
+            hint="begin it with: FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}",
+        )
+    return kolla["name"]

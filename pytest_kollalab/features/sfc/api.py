@@ -1,0 +1,46 @@
+"""The SFC API: its calls as they are, for openstacksdk does not know the numbers of chains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+
+PLURALS = {
+    "flow_classifier": "flow_classifiers",
+    "port_pair": "port_pairs",
+    "port_pair_group": "port_pair_groups",
+    "port_chain": "port_chains",
+    "service_graph": "service_graphs",
+}
+NOT_FOUND = 404
+
+
+def create(tenant: Tenant, kind: str, **fields: Any) -> dict[str, Any]:
+    """Make a thing, and return all that the API says of it. Raises openstacksdk's exceptions."""
+    answer = tenant.cloud.network.post(f"/sfc/{PLURALS[kind]}", json={kind: fields})
+    return _checked(answer, kind)
+
+
+def update(tenant: Tenant, kind: str, id: str, **fields: Any) -> dict[str, Any]:
+    """Change a thing. Raises openstacksdk's exceptions."""
+    answer = tenant.cloud.network.put(f"/sfc/{PLURALS[kind]}/{id}", json={kind: fields})
+    return _checked(answer, kind)
+
+
+def delete(tenant: Tenant, kind: str, id: str) -> None:
+    """Remove a thing; one that is not there is fine. Raises openstacksdk's exceptions."""
+    from openstack import exceptions
+
+    answer = tenant.cloud.network.delete(f"/sfc/{PLURALS[kind]}/{id}")
+    if answer.status_code != NOT_FOUND:
+        exceptions.raise_from_response(answer)
+
+
+def _checked(answer: Any, kind: str) -> dict[str, Any]:
+    from openstack import exceptions
+
+    exceptions.raise_from_response(answer)
+    found: dict[str, Any] = answer.json()[kind]
+    return found

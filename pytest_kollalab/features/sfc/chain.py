@@ -1,0 +1,377 @@
+"""A port chain: made, changed and deleted through the API, and followed in the dataplane."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_kollalab.features.sfc import api, oracle
+from pytest_kollalab.features.sfc.oracle import (
+    INGRESS,
+    Layout,
+    Plan,
+    Strays,
+    entry,
+    last_hops,
+    leaving,
+    plan,
+)
+from pytest_kollalab.features.sfc.timing import streaming
+from pytest_kollalab.features.sfc.touching import helped, touch
+from pytest_kollalab.sdn import figures
+from pytest_kollalab.sdn.ovs.flows import Flows, Switch, look, remove
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.features.sfc.function import Function
+    from pytest_kollalab.features.sfc.group import Group, Traffic
+    from pytest_kollalab.sdn.capture.watch import Watch
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+
+IN_PLACE = "chain: API call to first packet through it"
+IN_FLOWS = "chain: API call to all flows"
+DIRECT = "delete: API call to first packet on the direct path"
+CHANGED = "update: API call to all flows"
+HELPED = "update: the same, after its ports were touched"
+FLOWS_GONE = "delete: API call to no flow left"
+TAKEN_OUT = "delete: the same, where something was taken out by hand"
+
+
+@dataclass
+class Counts:
+    """Packets that a chain's flows counted: at its source, to each function, and on from it.
+
+    `returned` and `passed_back` are those of a symmetric chain's answers.
+    """
+
+    classified: int = 0
+    delivered: dict[Function, int] = field(default_factory=dict)
+    passed_on: dict[Function, int] = field(default_factory=dict)
+    answered: int = 0
+    returned: dict[Function, int] = field(default_factory=dict)
+    passed_back: dict[Function, int] = field(default_factory=dict)
+
+
+class Chain:
+    """A port chain that leads traffic through groups of functions, in order. Made by `Sfc.chain`.
+
+    As a context it is deleted, and gone from the dataplane, when the block ends.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        watch: Watch,
+        traffic: Sequence[Traffic],
+        groups: Sequence[Group],
+        live: list[Chain],
+        *,
+        symmetric: bool = False,
+        header: str = "mpls",
+    ) -> None:
+        self.tenant = tenant
+        self.traffic = tuple(traffic)
+        self.groups = tuple(groups)
+        self.symmetric = symmetric
+        self.header = header
+        self.id = ""
+        self.number = 0
+        self._watch = watch
+        self._live = live
+        self._classifiers: dict[Traffic, str] = {}
+        self._past: list[Layout] = []
+        self._deployed = False
+
+    def __repr__(self) -> str:
+        ends = ", ".join(f"{t.src.name} to {t.dst.name}" for t in self.traffic)
+        return f"Chain({ends} through {' -> '.join(repr(group) for group in self.groups)})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.delete()
+        else:
+            self.remove()
+
+    @property
+    def layout(self) -> Layout:
+        """What the chain is asked to be now."""
+        members = tuple(tuple(group.functions) for group in self.groups)
+        header, symmetric = self.header, self.symmetric
+        return Layout(self.number, self.traffic, self.groups, members, symmetric, header)
+
+    @property
+    def plan(self) -> Plan:
+        """What Open vSwitch has to hold for it."""
+        return plan(self.layout) if self.id else Plan()
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """All functions, in order; those that share the load beside each other."""
+        return self.layout.functions
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that the chain has, or had, flows on."""
+        layouts = [*self._past, self.layout]
+        return tuple(dict.fromkeys(node for layout in layouts for node in layout.nodes))
+
+    def create(self, within: float = 60) -> None:
+        """Make what is not there yet, then the chain, and wait for it in the dataplane.
+
+        Takes the figures when pings are led. Raises openstacksdk's exceptions and WaitError.
+        """
+        with ExitStack() as undo:
+            undo.callback(self.remove)
+            self._prepare(self.traffic, self.groups)
+            with self._pings() as stream:
+                began = time.monotonic()
+                if stream:
+                    stream.begin()
+                made = self._call("create")
+                self.id, self.number = made["id"], int(made["chain_id"])
+                self._deployed = True
+                self._live.append(self)
+                self.wait_in_dataplane(within)
+                figures.record(IN_FLOWS, time.monotonic() - began)
+                if stream:
+                    stream.first_from(last_hops(self.layout), IN_PLACE)
+            undo.pop_all()
+
+    def update(
+        self,
+        *,
+        through: Sequence[Group] | None = None,
+        traffic: Iterable[Traffic] | None = None,
+    ) -> None:
+        """Lead other traffic, or lead it through other groups, and wait until that is so."""
+        before, gone = self.groups, set(self.traffic)
+        self._past.append(self.layout)
+        groups = self.groups if through is None else tuple(through)
+        wanted = self.traffic if traffic is None else tuple(traffic)
+        self._prepare(wanted, groups)
+        changed: dict[str, Any] = {}
+        if traffic is not None:
+            changed["flow_classifiers"] = [self._classifiers[each] for each in wanted]
+        if through is not None:
+            changed["port_pair_groups"] = [group.id for group in groups]
+        api.update(self.tenant, "port_chain", self.id, **changed)
+        self.groups, self.traffic = groups, wanted
+        for group in before:
+            if group not in groups:
+                group.leave(self)
+        for each in gone - set(wanted):
+            api.delete(self.tenant, "flow_classifier", self._classifiers.pop(each))
+        # Flows that stay are deleted and made anew as well.
+        self.wait_for_change(unseen=self.layout == self._past[-1])
+
+    def delete(self) -> None:
+        """Remove the chain and what only it needs; when it is gone from the dataplane.
+
+        Takes the figures when pings are led. A second time does nothing.
+        """
+        if not self.id:
+            return
+        traffic = self.traffic
+        with self._pings() as stream:
+            began = time.monotonic()
+            if stream:
+                stream.begin()
+            was_helped = self.remove()
+            seconds = time.monotonic() - began
+            figures.record(TAKEN_OUT if was_helped else FLOWS_GONE, seconds)
+            if stream and not was_helped:
+                stream.first_from([traffic[0].src.mac], DIRECT)
+
+    def remove(self) -> bool:
+        """Remove it without a measurement; whether the agent left something of it.
+
+        networking-sfc 22.0.0 leaves flows of some chains for ever (scenarios/sfc/, the expected
+        failures), and its agent may apply what it asked for a port after the chain is gone. After a
+        while that is taken out of Open vSwitch by hand. A second time does nothing.
+        """
+        if self.id:
+            self.withdraw()
+        was_helped = False
+        if self._deployed:
+            # The agent needs the groups' ports to remove the flows.
+            was_helped = helped(self.wait_gone, self._take_out, patience=self.tenant.patience)
+            self._deployed = False
+        for group in self.groups:
+            group.leave(self)
+        for made in self._classifiers.values():
+            api.delete(self.tenant, "flow_classifier", made)
+        self._classifiers.clear()
+        return was_helped
+
+    def withdraw(self) -> None:
+        """Delete it in the API, and wait for nothing. Raises openstacksdk's exceptions."""
+        api.delete(self.tenant, "port_chain", self.id)
+        self._past.append(self.layout)
+        self.id = ""
+        self._live.remove(self)
+
+    def _take_out(self) -> None:
+        strays = self._surplus(self._switches())
+        for node in self.nodes:
+            remove(self.tenant.ssh, node, strays.flows[node], strays.groups[node])
+
+    def remember(self, gone: Iterable[Function]) -> None:
+        """A group of the chain had these functions before."""
+        layout = self.layout
+        past = (tuple(gone),) * len(layout.groups)
+        self._past.append(
+            Layout(self.number, self.traffic, self.groups, past, self.symmetric, self.header)
+        )
+
+    def wait_for_change(self, *, unseen: bool = False) -> float:
+        """Wait until a change is in Open vSwitch, with the help that an operator would give.
+
+        One that is `unseen` leaves the flows as they were.
+
+        networking-sfc 22.0.0 deletes flows and makes them anew, but its agent (agent/extensions/
+        sfc.py, _sfc_setup_rpc) reads deletions and updates from two queues, each for itself: a
+        deletion that is handled late takes along what the update has just made. When something is
+        missing after a while, the chain's ports are touched, and the agent asks for their flows.
+        """
+        started = time.monotonic()
+        was_helped = helped(
+            self.wait_in_dataplane, self.touch, patience=self.tenant.patience, unseen=unseen
+        )
+        seconds = time.monotonic() - started
+        if was_helped or not unseen:
+            figures.record(HELPED if was_helped else CHANGED, seconds)
+        return seconds
+
+    def wait_in_dataplane(self, timeout: float = 60) -> float:
+        """Wait until Open vSwitch holds all that the chain needs, and no more; the seconds."""
+        return self._wait(f"{self} in the dataplane", timeout)
+
+    def wait_gone(self, timeout: float = 60) -> float:
+        """Wait until nothing of the chain is left in Open vSwitch; the seconds that took."""
+        return self._wait(f"nothing left of {self}", timeout)
+
+    def troubles(self) -> list[str]:
+        """What Open vSwitch should hold and does not, and what it holds and should not."""
+        switches = self._switches()
+        left = self._surplus(switches).told()
+        return [*self.plan.missing(switches), *(f"left over: {each}" for each in left)]
+
+    def adrift(self) -> list[str]:
+        """The labels that are put on for its functions, and by which nobody delivers."""
+        return oracle.adrift(self._switches(), self.layout.macs)
+
+    def flows(self, node: str) -> Flows:
+        """The chain's flows on br-int of a node: those that classify, encapsulate and deliver."""
+        layouts = [*self._past, self.layout]
+        return Flows(
+            flow
+            for flow in look(self.tenant.ssh, node).flows
+            if any(oracle.belongs(flow, layout, ()) for layout in layouts)
+        )
+
+    @contextmanager
+    def counting(self) -> Iterator[Counts]:
+        """Count what the chain's flows see during the block; the numbers are there at its end."""
+        counts = Counts()
+        before = self._switches(settled=True)
+        yield counts
+        after = self._switches(settled=True)
+        grown = {node: switch.since(before[node]) for node, switch in after.items()}
+        counts.classified = self._classified(grown, back=False)
+        for function in self.functions:
+            here = grown[function.node].flows
+            counts.delivered[function] = _delivered(here, function, back=False)
+            counts.passed_on[function] = self._passed(here, function, back=False)
+        if self.symmetric:
+            counts.answered = self._classified(grown, back=True)
+            for function in self.functions:
+                here = grown[function.node].flows
+                counts.returned[function] = _delivered(here, function, back=True)
+                counts.passed_back[function] = self._passed(here, function, back=True)
+
+    def touch(self) -> None:
+        """Make the agents ask for the flows of all ports of the chain."""
+        ends = {port for t in self.traffic for probe in (t.src, t.dst) for port in probe.ports}
+        ports = ends | {port for function in self.functions for port in function.ports}
+        touch(self.tenant, ports)
+
+    def _classified(self, grown: dict[str, Switch], *, back: bool) -> int:
+        ends = {(t.dst if back else t.src) for t in self.traffic}
+        return sum(
+            oracle.classifying(grown[end.node].flows, end.device, self.traffic, back=back)
+            for end in ends
+        )
+
+    def _passed(self, here: Flows, function: Function, *, back: bool) -> int:
+        device = leaving(function, back=back).device
+        if function.keeps:
+            return here.where(table=oracle.CLASSIFY, in_port=device).packets
+        return oracle.classifying(here, device, self.traffic, back=back)
+
+    def _prepare(self, traffic: Iterable[Traffic], groups: Iterable[Group]) -> None:
+        for each in traffic:
+            if each not in self._classifiers:
+                made = api.create(
+                    self.tenant,
+                    "flow_classifier",
+                    name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+                    **each.classifier(symmetric=self.symmetric),
+                )
+                self._classifiers[each] = made["id"]
+        for group in groups:
+            group.enter(self)
+
+    def _call(self, verb: str) -> dict[str, Any]:
+        assert verb == "create"
+        return api.create(
+            self.tenant,
+            "port_chain",
+            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            port_pair_groups=[group.id for group in self.groups],
+            flow_classifiers=[self._classifiers[each] for each in self.traffic],
+            chain_parameters={"correlation": self.header, "symmetric": self.symmetric},
+        )
+
+    @contextmanager
+    def _pings(self) -> Iterator[Any]:
+        """A stream of pings of the first traffic, or None when the chain does not divert any."""
+        first = self.traffic[0] if self.traffic else None
+        if first is None or not first.has_pings or not last_hops(self.layout):
+            yield None
+            return
+        with streaming(first.src, first.dst, self._watch, self.tenant.patience) as stream:
+            yield stream
+
+    def _surplus(self, switches: dict[str, Switch]) -> Strays:
+        others = [chain.layout for chain in self._live if chain is not self]
+        return self.plan.surplus([*self._past, self.layout], others, switches)
+
+    def _switches(self, *, settled: bool = False) -> dict[str, Switch]:
+        with ThreadPoolExecutor() as pool:
+            jobs = {n: pool.submit(look, self.tenant.ssh, n, settled=settled) for n in self.nodes}
+        return {node: job.result() for node, job in jobs.items()}
+
+    def _wait(self, what: str, timeout: float) -> float:
+        started = time.monotonic()
+
+        def check() -> bool | NotYet:
+            troubles = self.troubles()
+            return not troubles or NotYet("\n".join(troubles))
+
+        wait.until(what, check, timeout=timeout * self.tenant.patience, interval=0.1)
+        return time.monotonic() - started
+
+
+def _delivered(here: Flows, function: Function, *, back: bool) -> int:
+    port = entry(function, back=back)
+    arriving = here.where(table=INGRESS, dl_dst=port.mac)
+    return Flows(flow for flow in arriving if flow.does(f"output:{port.device}")).packets

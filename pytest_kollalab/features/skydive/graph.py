@@ -1,0 +1,257 @@
+"""The graph: what Skydive's analyzer answers, read as topology, flows and packets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pytest_kollalab.sdn.topology.topology import (
+    DEVICE,
+    INTERNAL,
+    PATCH,
+    TUNNEL,
+    TUNNELS,
+    Bridge,
+    Flow,
+    Identity,
+    Port,
+    Seen,
+    Topology,
+)
+from pytest_kollalab.system.errors import KollalabError
+
+OVS_TYPES = ("ovsbridge", "ovsport")
+# What Open vSwitch's own devices are to the kernel, if it forwards in user space.
+OWN = (INTERNAL, "tuntap", "tun")
+OWNERSHIP, LAYER2 = "ownership", "layer2"
+ETHERNET_HEADER, IPV4, ICMP, ECHO_REQUEST = 14, 0x0800, 1, 8
+
+Metadata = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Skydive's nodes by id, as their metadata, and its edges as pairs of ids by relation."""
+
+    nodes: Mapping[str, Metadata]
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    edges: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, answer: Sequence[Any]) -> Graph:
+        """Read the answer to the query `G`."""
+        nodes: dict[str, Metadata] = {}
+        hosts: dict[str, str] = {}
+        edges: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for part in answer:
+            for node in part.get("Nodes") or ():
+                nodes[node["ID"]] = node["Metadata"]
+                hosts[node["ID"]] = node["Host"]
+            for edge in part.get("Edges") or ():
+                relation = edge["Metadata"].get("RelationType", "")
+                edges[relation].append((edge["Parent"], edge["Child"]))
+        return cls(nodes, hosts, dict(edges))
+
+    def topology(self) -> Topology:
+        """The part of it that a topology is made of."""
+        machines = tuple(sorted(n["Name"] for n in self.nodes.values() if n.get("Type") == "host"))
+        bridges = frozenset(
+            Bridge(self.hosts[node], metadata["Name"])
+            for node, metadata in self.nodes.items()
+            if metadata.get("Type") == "ovsbridge"
+        )
+        ports = sorted((port for port, _ in self._ports.values()), key=lambda port: port.place)
+        return Topology(machines, bridges, tuple(ports))
+
+    def tid(self, port: Port) -> str:
+        """The id that captures take for a port. Raises KollalabError when it is not there."""
+        if port.place not in self._ports:
+            raise KollalabError(f"Skydive does not know {port}")
+        return str(self.nodes[self._ports[port.place][1]]["TID"])
+
+    def captured(self, capture: str) -> set[str]:
+        """The TIDs of the nodes that a capture looks at now."""
+        return {
+            str(metadata.get("TID"))
+            for metadata in self.nodes.values()
+            for each in metadata.get("Captures") or ()
+            if each.get("ID") == capture and each.get("State") == "active"
+        }
+
+    def known_of(self, tid: str) -> str:
+        """All that is known of what has this id, and where it is, for a message."""
+        found = [
+            {
+                "host": self.hosts[node],
+                "in": [self.nodes[parent].get("Name") for parent in self._parents[node]],
+                "beside": [
+                    f"{self._type(other)} {self.nodes[other].get('Name')}"
+                    for other in self._beside[node]
+                ],
+                **{name: metadata.get(name) for name in ("Type", "Name", "MAC", "Captures")},
+            }
+            for node, metadata in self.nodes.items()
+            if metadata.get("TID") == tid
+        ]
+        return json.dumps(found)
+
+    def injections(self, port: Port) -> set[str]:
+        """The ids of the injections that go on at a port."""
+        metadata = self.nodes[self._ports[port.place][1]]
+        return {str(each.get("UUID")) for each in metadata.get("PacketInjections") or ()}
+
+    @cached_property
+    def _ports(self) -> dict[tuple[str, str, str], tuple[Port, str]]:
+        found = {}
+        for bridge, port in self.edges.get(OWNERSHIP, ()):
+            if self._type(bridge) != "ovsbridge" or self._type(port) != "ovsport":
+                continue
+            interface = self._interface(port)
+            if interface is not None:
+                made = self._port(bridge, interface)
+                found[made.place] = (made, interface)
+        return found
+
+    def _type(self, node: str) -> str:
+        return str(self.nodes.get(node, {}).get("Type", ""))
+
+    @cached_property
+    def _parents(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for parent, child in self.edges.get(OWNERSHIP, ()):
+            found[child].append(parent)
+        return found
+
+    @cached_property
+    def _beside(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for one, other in self.edges.get(LAYER2, ()):
+            found[one].append(other)
+            found[other].append(one)
+        return found
+
+    @cached_property
+    def _devices(self) -> dict[tuple[str, str], str]:
+        return {
+            (self.hosts[node], str(metadata["Name"])): node
+            for node, metadata in self.nodes.items()
+            if "MAC" in metadata and metadata.get("Type") not in OVS_TYPES
+        }
+
+    def _interface(self, port: str) -> str | None:
+        """The interface of a port: beside it, of its name, and not a bridge or a port.
+
+        A device that went into a namespace while Open vSwitch made it has no link to its port in
+        Skydive's graph, or one that leads to what it was before, which has no MAC; it is known by
+        its name, of which a node has one.
+        """
+        name = self.nodes[port]["Name"]
+        found = [
+            other
+            for other in self._beside[port]
+            if self._type(other) not in OVS_TYPES and self.nodes[other].get("Name") == name
+        ]
+        device = self._devices.get((self.hosts[port], name))
+        if device is not None:
+            found.append(device)
+        # The first that has a MAC, else the first.
+        return min(found, key=lambda each: "MAC" not in self.nodes[each], default=None)
+
+    def _port(self, bridge: str, interface: str) -> Port:
+        metadata = self.nodes[interface]
+        kind = str(metadata.get("Type", ""))
+        options = (metadata.get("Ovs") or {}).get("Options") or {}
+        spaces = (self.nodes[parent] for parent in self._parents[interface])
+        namespace = next((s["Name"] for s in spaces if s.get("Type") == "netns"), "")
+        is_virtual = kind == PATCH or kind in TUNNELS
+        return Port(
+            self.hosts[interface],
+            str(self.nodes[bridge]["Name"]),
+            str(metadata["Name"]),
+            kind=_kind(kind),
+            mac="" if is_virtual else str(metadata.get("MAC", "")),
+            namespace=str(namespace),
+            peer=str(options.get("peer", "")),
+            remote=str(options.get("remote_ip", "")),
+            neutron=_identity(metadata.get("Neutron")),
+        )
+
+
+def _kind(kind: str) -> str:
+    if kind in TUNNELS:
+        return TUNNEL
+    return PATCH if kind == PATCH else INTERNAL if kind in OWN else DEVICE
+
+
+def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[Flow]]:
+    """The IPv4 flows by the TID of the node where they were seen, from the answer to Flows()."""
+    found: dict[str, list[Flow]] = defaultdict(list)
+    for flow in answer:
+        network = flow.get("Network") or {}
+        if network.get("Protocol") not in ("IPV4", 0) or "A" not in network:
+            continue
+        protocol = str(flow.get("LayersPath", "")).rpartition("/")[2].lower().removesuffix("v4")
+        metric = flow.get("Metric") or {}
+        found[flow["NodeTID"]].append(
+            Flow(
+                protocol,
+                network["A"],
+                network["B"],
+                int(metric.get("ABPackets", 0)),
+                int(metric.get("BAPackets", 0)),
+            )
+        )
+    return dict(found)
+
+
+def parse_packets(
+    flows: Iterable[Mapping[str, Any]], answer: Iterable[Mapping[str, Any]]
+) -> dict[str, list[Seen]]:
+    """The packets by the TID of the node where they were seen, in order of time.
+
+    `answer` is that to RawPackets(): packets by the id of their flow, for each agent.
+    """
+    places = {flow["UUID"]: flow["NodeTID"] for flow in flows}
+    found: dict[str, list[Seen]] = defaultdict(list)
+    for part in answer:
+        for flow, packets in part.items():
+            for packet in packets or ():
+                found[places[flow]] += _read(packet)
+    return {place: sorted(seen, key=lambda each: each.time) for place, seen in found.items()}
+
+
+def _read(packet: Mapping[str, Any]) -> Iterator[Seen]:
+    data = base64.b64decode(packet["Data"])
+    if len(data) < ETHERNET_HEADER + 20:
+        return
+    (kind,) = struct.unpack_from("!H", data, 12)
+    if kind != IPV4:
+        return
+    header = data[ETHERNET_HEADER:]
+    length = (header[0] & 0x0F) * 4
+    is_request = header[9] == ICMP and header[length : length + 1] == bytes([ECHO_REQUEST])
+    yield Seen(
+        packet["Timestamp"] / 1000,
+        ".".join(map(str, header[12:16])),
+        ".".join(map(str, header[16:20])),
+        header[8],
+        is_request,
+        data[6:12].hex(":"),
+    )
+
+
+def _identity(neutron: Metadata | None) -> Identity | None:
+    if not neutron or not neutron.get("PortID"):
+        return None
+    return Identity(
+        str(neutron["PortID"]),
+        str(neutron.get("NetworkID", "")),
+        tuple(sorted(map(str, neutron.get("IPV4") or ()))),
+        int(neutron.get("VNI", 0)),
+    )

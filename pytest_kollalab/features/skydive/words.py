@@ -1,0 +1,216 @@
+"""Skydive: the topology, captures, injections and alerts of its analyzer, over its REST API."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.features import passwords
+from pytest_kollalab.features.skydive.feature import PASSWORD, PORT, USER
+from pytest_kollalab.features.skydive.graph import Graph, parse_flows, parse_packets
+from pytest_kollalab.sdn.topology.topology import Flow, Port, Seen, Topology
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import KollalabError, StageError
+from pytest_kollalab.system.wait import NotYet
+
+TIMEOUT = 20.0
+# Of each flow; Skydive keeps no more.
+RAW_PACKETS = 10
+# Milliseconds between injected packets: slow enough that an injection is seen while it goes on.
+INTERVAL = 400
+# That many looks in a row with the same counts.
+SETTLED = 4
+
+
+class Skydive:
+    """Asks Skydive's analyzer. `within` bounds how long it may lag behind, in seconds."""
+
+    name = "skydive"
+
+    def __init__(self, url: str, user: str, password: str, *, within: float = 30) -> None:
+        self.url = url.rstrip("/")
+        self.within = within
+        login = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+
+    def __repr__(self) -> str:
+        return f"Skydive({self.url})"
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """One request to the API; the answer's JSON. Raises KollalabError when it is refused."""
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(
+            f"{self.url}/api/{path}", data, dict(self._headers), method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                said = error.read().decode(errors="replace").strip()
+            raise KollalabError(
+                f"Skydive answers {error.code} to {method} {path}", details=said
+            ) from error
+        except OSError as error:
+            raise KollalabError(
+                f"Skydive's analyzer does not answer at {self.url}", details=str(error)
+            ) from error
+        return json.loads(text) if text else None
+
+    def gremlin(self, query: str) -> list[Any]:
+        """What a Gremlin query finds."""
+        return self.ask("POST", "topology", {"GremlinQuery": query}) or []
+
+    def agents(self) -> set[str]:
+        """The nodes whose agent is connected to the analyzer."""
+        found = self.ask("GET", "status")["Agents"] or {}
+        return {name for name, agent in found.items() if agent["IsConnected"]}
+
+    def graph(self) -> Graph:
+        """Everything that Skydive knows now."""
+        return Graph.parse(self.gremlin("G"))
+
+    def topology(self) -> Topology:
+        """What is there now."""
+        return self.graph().topology()
+
+    @contextmanager
+    def capture(self, query: str, filter: str = "") -> Iterator[str]:
+        """Capture at what a Gremlin query finds until the block ends; the capture's id."""
+        body: dict[str, Any] = {"GremlinQuery": query, "RawPacketLimit": RAW_PACKETS}
+        made = self.ask("POST", "capture", body | ({"BPFFilter": filter} if filter else {}))
+        capture = str(made["UUID"])
+        try:
+            yield capture
+        finally:
+            with suppress(KollalabError):
+                self.ask("DELETE", f"capture/{capture}")
+                self.await_captured(capture, set())
+
+    def await_captured(self, capture: str, wanted: set[str]) -> None:
+        """Wait until a capture looks at what has these TIDs and at nothing else."""
+
+        def look() -> bool | NotYet:
+            graph = self.graph()
+            active = graph.captured(capture)
+            if active == wanted:
+                return True
+            # Skydive says nothing of those that it could not begin with.
+            known = "".join(f"\n{tid}: {graph.known_of(tid)}" for tid in sorted(wanted ^ active))
+            return NotYet(f"{len(active)} of {len(wanted)} points{known}")
+
+        what = "the capture to begin" if wanted else "the capture to end"
+        wait.until(what, look, timeout=self.within, interval=0.3)
+
+    @contextmanager
+    def watch(self, points: Iterable[Port], filter: str = "") -> Iterator[SkydiveSight]:
+        """Capture at points until the block ends; the flows are asked for then."""
+        graph = self.graph()
+        targets = {point: graph.tid(point) for point in points}
+        query = f"G.V().Has('TID', {within(targets.values())})"
+        with self.capture(query, filter) as capture:
+            self.await_captured(capture, set(targets.values()))
+            sight = SkydiveSight(self, targets, capture)
+            yield sight
+            sight.close()
+
+    def inject(self, src: Port, dst: Port, *, count: int = 3, number: int = 0) -> None:
+        """Send pings out of one port to another, made up by src's agent. Returns when they left.
+
+        `number` is the id that the pings bear.
+        """
+        graph = self.graph()
+        body = {
+            "Src": f"G.V().Has('TID', '{graph.tid(src)}')",
+            "Dst": f"G.V().Has('TID', '{graph.tid(dst)}')",
+            "Type": "icmp4",
+            "Count": count,
+            "Interval": INTERVAL,
+            "ICMPID": number,
+            "TTL": 64,
+        }
+        made = self.ask("POST", "injectpacket", body)
+        begun = False
+
+        def look() -> bool | NotYet:
+            nonlocal begun
+            injecting = made["UUID"] in self.graph().injections(src)
+            begun = begun or injecting
+            return (begun and not injecting) or NotYet("still going on" if begun else "not begun")
+
+        try:
+            wait.until("the packets to be injected", look, timeout=self.within, interval=0.1)
+        finally:
+            with suppress(KollalabError):
+                self.ask("DELETE", f"injectpacket/{made['UUID']}")
+
+    @contextmanager
+    def alert(self, expression: str, action: str) -> Iterator[str]:
+        """Have an address called when a Gremlin expression comes true; the alert's id."""
+        body = {"Expression": expression, "Action": action, "Trigger": "graph"}
+        made = self.ask("POST", "alert", body)
+        try:
+            yield str(made["UUID"])
+        finally:
+            self.ask("DELETE", f"alert/{made['UUID']}")
+
+
+@dataclass
+class SkydiveSight:
+    """What Skydive captured at points, by their ids in its topology."""
+
+    skydive: Skydive
+    targets: Mapping[Port, str]
+    capture: str
+
+    def __post_init__(self) -> None:
+        self._flows: dict[str, list[Flow]] = {}
+        self._packets: dict[str, list[Seen]] = {}
+        self._query = f"G.Flows().Has('CaptureID', '{self.capture}')"
+
+    def flows(self, point: Port) -> Sequence[Flow]:
+        """What passed a point."""
+        return self._flows.get(self.targets[point], [])
+
+    def packets(self, point: Port) -> Sequence[Seen]:
+        """The IPv4 packets that passed a point, in order."""
+        return self._packets.get(self.targets[point], [])
+
+    def close(self) -> None:
+        """Ask for what was seen, once no more is told: agents read packets in blocks."""
+        before: list[int] = []
+
+        def look() -> bool | NotYet:
+            metrics = self.skydive.gremlin(f"{self._query}.Metrics().Sum()")
+            before.append(hash(json.dumps(metrics)))
+            last = before[-SETTLED:]
+            settled = len(last) == SETTLED and len(set(last)) == 1
+            return settled or NotYet(f"still counting: {metrics}")
+
+        wait.until("what was captured to be told", look, timeout=self.skydive.within, interval=0.4)
+        raw = self.skydive.gremlin(self._query)
+        self._flows = parse_flows(raw)
+        found = self.skydive.gremlin(f"{self._query}.RawPackets()")
+        self._packets = parse_packets(raw, found)
+
+
+def of_lab(nodes: Mapping[str, Any], cloud: Mapping[str, Any], *, slowness: float = 1) -> Skydive:
+    """The Skydive of a lab, by what its stages made. Raises StageError when it has none."""
+    secrets = passwords.read(Path(cloud["etc"]) / "passwords.yml")
+    if PASSWORD not in secrets:
+        raise StageError("this lab has no Skydive", hint="kollalab up --feature skydive")
+    address = nodes["nodes"]["controller-1"]["management"]
+    url = f"http://{address}:{PORT}"
+    return Skydive(url, USER, str(secrets[PASSWORD]), within=30 * slowness)
+
+
+def within(values: Iterable[str]) -> str:
+    """A Gremlin predicate: one of these."""
+    return "Within(" + ", ".join(f"'{value}'" for value in values) + ")"

@@ -1,0 +1,1 @@
+"""The lab as one object, and what command line and plugin say about it and its host."""

@@ -1,0 +1,322 @@
+"""The host: what a lab needs of it, what is there, and the command that mends what is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.providers import addresses, capabilities
+from pytest_kollalab.providers.docker import host as docker_host
+from pytest_kollalab.providers.docker.host import MEMORY
+from pytest_kollalab.providers.libvirt import host as libvirt_host
+from pytest_kollalab.providers.libvirt import probe
+from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.provider import EMULATED
+from pytest_kollalab.providers.libvirt.storage import Storage
+from pytest_kollalab.settings.config import Config, Options, uris
+from pytest_kollalab.stages import room
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.paths import Paths
+
+CORES = 2
+PYTHON = (3, 11)
+NET_TIMEOUT = 5.0
+DOCKER_TIMEOUT = 20
+
+# Program -> the package that has it, by family of distributions, where the names differ.
+PACKAGES: dict[str, dict[str, str]] = {
+    "docker": {"debian": "docker.io", "fedora": "moby-engine", "suse": "docker", "arch": "docker"},
+    "ssh": {"debian": "openssh-client", "fedora": "openssh-clients", "suse": "openssh-clients",
+            "arch": "openssh"},
+    "ip": {"debian": "iproute2", "fedora": "iproute", "suse": "iproute2", "arch": "iproute2"},
+    "qemu-img": {"debian": "qemu-utils", "fedora": "qemu-img", "suse": "qemu-tools",
+                 "arch": "qemu-img"},
+    "virsh": {"debian": "libvirt-clients", "fedora": "libvirt-client", "suse": "libvirt-client",
+              "arch": "libvirt"},
+    "xorriso": {"arch": "libisoburn"},
+    "busybox": {"debian": "busybox-static", "suse": "busybox-static"},
+}  # fmt: skip
+INSTALL = {
+    "debian": "apt-get install --no-install-recommends",
+    "fedora": "dnf install",
+    "suse": "zypper install",
+    "arch": "pacman -S --needed",
+}
+# Program -> what needs it.
+PROGRAMS = {
+    "docker": "images are copied with it",
+    "mmdebstrap": "it makes the base of images and nodes",
+    "ssh": "it reaches the nodes",
+    "ip": "it finds free addresses",
+}
+FOR_SERVERS = ("busybox", "cpio", "xorriso")
+FOR_LIBVIRT = ("virsh", "qemu-img", "xorriso")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    `status` is ok, note (a lab works without it) or problem; `fix` is the command that mends it.
+    """
+
+    what: str
+    status: str
+    found: str
+    fix: str = ""
+
+
+def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
+    """Look at everything, at once; changes nothing. Takes as long as the slowest answer."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _cores,
+        _programs,
+        _docker,
+        lambda: _docker_elsewhere(options),
+        _kernel,
+        _addresses,
+        lambda: _folders(paths),
+        lambda: _mirror(options.mirror, config.nodes.suite),
+        lambda: _machines(options, paths),
+    ]
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return [finding for found in pool.map(lambda check: list(check()), checks)
+                for finding in found]  # fmt: skip
+
+
+def is_fit(findings: list[Finding]) -> bool:
+    """Whether a lab can run here."""
+    return not any(finding.status == "problem" for finding in findings)
+
+
+def family(os_release: str) -> str:
+    """The family of the distribution, from the text of /etc/os-release; empty if unknown."""
+    table = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    words = f"{table.get('ID', '')} {table.get('ID_LIKE', '')}".replace('"', "").split()
+    for name, members in {
+        "debian": {"debian", "ubuntu"},
+        "fedora": {"fedora", "rhel", "centos"},
+        "suse": {"suse", "opensuse", "sles"},
+        "arch": {"arch"},
+    }.items():
+        if any(word in members or word.split("-")[0] in members for word in words):
+            return name
+    return ""
+
+
+def install(program: str, system: str) -> str:
+    """The command that installs a program on a family of distributions."""
+    package = PACKAGES.get(program, {}).get(system, program)
+    if system not in INSTALL:
+        return f"install {program} with your package manager"
+    return f"{_sudo()}{INSTALL[system]} {package}"
+
+
+def memory_finding(total: int, what: str = "memory") -> Finding:
+    """Whether that many bytes of memory are enough."""
+    found = f"{total / room.GIB:.1f} GiB"
+    if total < MEMORY:
+        return Finding(
+            what, "problem", f"{found}, a lab needs {MEMORY / room.GIB:.0f}", "use a larger host"
+        )
+    return Finding(what, "ok", found)
+
+
+def on_hosts(options: Options) -> list[Options]:
+    """The options of a lab on each of the hosts that they name."""
+    return [replace(options, provider_uri=uri) for uri in dict.fromkeys(uris(options))]
+
+
+def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
+    """Whether there is room for `need` bytes below a folder that may not exist yet."""
+    free = shutil.disk_usage(room.existing(folder)).free
+    found = f"{free / room.GIB:.0f} GiB free for {folder}"
+    if free < need:
+        return Finding(what, "problem", f"{found}, {need / room.GIB:.0f} are needed", fix)
+    return Finding(what, "ok", found)
+
+
+def _sudo() -> str:
+    return "" if os.geteuid() == 0 else "sudo "
+
+
+def _system() -> str:
+    path = Path("/etc/os-release")
+    return family(path.read_text(encoding="utf-8")) if path.is_file() else ""
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= PYTHON
+    wanted = ".".join(map(str, PYTHON))
+    yield Finding(
+        "Python", "ok" if good else "problem", version, "" if good else f"install Python {wanted}"
+    )
+
+
+def _cores() -> Iterator[Finding]:
+    count = len(os.sched_getaffinity(0))
+    if count < CORES:
+        yield Finding("cores", "note", f"{count}: all will take long", "use a host with more")
+    else:
+        yield Finding("cores", "ok", str(count))
+
+
+def _programs() -> Iterator[Finding]:
+    system = _system()
+    for program, reason in PROGRAMS.items():
+        path = shutil.which(program)
+        if path is None:
+            yield Finding(program, "problem", f"not installed; {reason}", install(program, system))
+        else:
+            yield Finding(program, "ok", path)
+    missing = [name for name in FOR_SERVERS if shutil.which(name) is None]
+    for program in missing:
+        yield Finding(
+            program, "note", "not installed; it makes the servers' image", install(program, system)
+        )
+
+
+def _docker() -> Iterator[Finding]:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=DOCKER_TIMEOUT)
+        info: dict[str, Any] = client.info()
+    except DockerException as error:
+        denied = "Permission denied" in str(error)
+        where = os.environ.get("DOCKER_HOST")
+        start = "systemctl start docker" if Path("/run/systemd/system").is_dir() else "dockerd &"
+        if denied:
+            fix = f"{_sudo()}usermod --append --groups docker $(id --user --name), then log in anew"
+        elif where:
+            fix = f"start the daemon at {where}, or unset DOCKER_HOST"
+        else:
+            fix = f"{_sudo()}{start}"
+        yield Finding("docker daemon", "problem", str(error), fix)
+        return
+    yield Finding("docker daemon", "ok", _version(info))
+    yield memory_finding(info["MemTotal"])
+    root = Path(info["DockerRootDir"])
+    if root.is_dir():
+        fix = "kollalab gc --yes; docker image prune"
+        yield room_finding("room for docker", root, room.WHOLE[room.DOCKER], fix)
+
+
+def _docker_elsewhere(options: Options) -> Iterator[Finding]:
+    """The daemons of other hosts that labs are to be made on."""
+    for uri in filter(None, map(docker_host.uri_of, on_hosts(options))):
+        what = f"docker of {uri}"
+        try:
+            info = daemon.connect(DOCKER_TIMEOUT, uri).info()
+        except KollalabError as error:
+            yield Finding(what, "problem", f"{error.brief}: {error.details}", error.hint)
+        else:
+            yield Finding(what, "ok", _version(info))
+            yield memory_finding(info["MemTotal"], f"memory of {uri}")
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    return f"{info['ServerVersion']} with {info['Driver']}"
+
+
+def _kernel() -> Iterator[Finding]:
+    if Path("/sys/class/misc/tun").exists():
+        yield Finding("tun device", "ok", "/sys/class/misc/tun")
+    else:
+        yield Finding(
+            "tun device", "problem", "Open vSwitch cannot forward in user space without it",
+            f"{_sudo()}modprobe tun",
+        )  # fmt: skip
+    missing = capabilities.missing_here()
+    if "SYS_ADMIN" in missing or "NET_ADMIN" in missing:
+        yield Finding(
+            "capabilities", "problem", f"this host gives no {', '.join(missing)}",
+            "run on a virtual machine, or in a container with --privileged",
+        )  # fmt: skip
+    elif missing:
+        yield Finding("capabilities", "note", f"nodes go without {', '.join(missing)}")
+    else:
+        yield Finding("capabilities", "ok", "all")
+
+
+def _addresses() -> Iterator[Finding]:
+    try:
+        block = addresses.pick("doctor", addresses.in_use())
+    except KollalabError as error:
+        yield Finding("addresses", "problem", f"{error.brief}: {error.details}", error.hint)
+    else:
+        yield Finding("addresses", "ok", f"{block} and others are free")
+
+
+def _folders(paths: Paths) -> Iterator[Finding]:
+    fix = "kollalab gc --yes, or set KOLLALAB_CACHE to a larger place"
+    yield room_finding("room for the cache", paths.cache, room.WHOLE[room.CACHE], fix)
+    for what, folder in {"cache": paths.cache, "state": paths.state}.items():
+        there = room.existing(folder)
+        if not os.access(there, os.W_OK):
+            fix = f"set KOLLALAB_{what.upper()} to a folder of yours"
+            yield Finding(f"{what} folder", "problem", f"{there} cannot be written", fix)
+
+
+def _mirror(mirror: str, suite: str) -> Iterator[Finding]:
+    url = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
+    fix = "check the network and proxies, or name another `mirror` under [run] in kollalab.toml"
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=NET_TIMEOUT):
+            yield Finding("Debian mirror", "ok", mirror)
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        # Whoever has all images needs no mirror.
+        yield Finding("Debian mirror", "note", f"{url}: {error}", fix)
+
+
+def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
+    """Virtual machines: a choice, not a need."""
+    system = _system()
+    for program in FOR_LIBVIRT:
+        path = shutil.which(program)
+        if path is None:
+            found = "not installed; the libvirt provider needs it"
+            yield Finding(program, "note", found, install(program, system))
+        else:
+            yield Finding(program, "ok", path)
+    for uri in dict.fromkeys(map(libvirt_host.uri_of, on_hosts(options))):
+        yield from _libvirt(Host(uri), options, paths)
+
+
+def _libvirt(host: Host, options: Options, paths: Paths) -> Iterator[Finding]:
+    troubles = host.problems()
+    for trouble in troubles:
+        if options.provider == "libvirt":
+            yield Finding("libvirt", "problem", trouble.what, trouble.fix)
+        else:
+            yield Finding("libvirt", "note", f"{trouble.what}; nodes are containers", trouble.fix)
+    if troubles:
+        return
+    yield Finding("libvirt", "ok", host.uri)
+    try:
+        why = probe.kvm_trouble(host, Storage(host), paths.cache)
+    except KollalabError as error:
+        yield Finding("KVM", "note", f"{error.brief}: {error.details}", error.hint)
+        return
+    if why is None:
+        yield Finding("KVM", "ok", "it ran a guest")
+    else:
+        fix = f"{_sudo()}modprobe kvm_intel (or kvm_amd), on a host with virtualization"
+        if "ermission denied" in why:
+            fix = f"{_sudo()}chgrp kvm /dev/kvm && {_sudo()}chmod 660 /dev/kvm"
+        yield Finding(
+            "KVM", "note", f"{why}; machines are emulated, some {EMULATED:.0f} times slower", fix
+        )

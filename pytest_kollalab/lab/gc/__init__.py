@@ -1,0 +1,1 @@
+"""Garbage collection: what nothing uses any more, and its removal."""

@@ -1,0 +1,30 @@
+"""What a killed run left on this host besides its lab: processes, temporary files, sockets."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+
+from pytest_kollalab.engine import leftovers
+from pytest_kollalab.lab.gc.item import Item, size_of
+from pytest_kollalab.system import process, temporary
+from pytest_kollalab.system.paths import Paths
+
+WHY = "the run that it belongs to is gone"
+
+
+def runs(paths: Paths) -> Iterator[Item]:
+    """Orphaned processes, and files that only a run that lives has a use for."""
+    for pid in leftovers.orphans():
+        remove = functools.partial(leftovers.end, [pid], _quiet)
+        what = f"process {pid}: {leftovers.command(pid)}"
+        yield Item("run", what, WHY, process.age(pid), None, remove)
+    for path in leftovers.files(paths):
+        age = time.time() - path.lstat().st_mtime
+        remove = functools.partial(temporary.remove_file, path)
+        yield Item("run", str(path), WHY, age, size_of(path), remove)
+
+
+def _quiet(_text: str) -> None:
+    """The list of garbage has named it already."""

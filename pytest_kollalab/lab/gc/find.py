@@ -1,0 +1,64 @@
+"""The search for garbage: all kinds of it, in the order in which they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+from pytest_kollalab.lab.gc import caches, dead, labs, machines
+from pytest_kollalab.lab.gc.item import DAY, Item
+from pytest_kollalab.providers.docker import host as docker_host
+from pytest_kollalab.providers.libvirt import host as libvirt_host
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.paths import Paths
+
+KINDS = (
+    "run", "lab", "golden", "leftover", "tools", "images", "store", "layers", "files",
+)  # fmt: skip
+
+
+def find(
+    paths: Paths,
+    config: Config,
+    days: float,
+    kinds: Sequence[str] = (),
+    options: Options | None = None,
+) -> list[Item]:
+    """Everything that could go, of the kinds named or of all; changes nothing.
+
+    `options` say which libvirt or docker is asked for leftovers besides those of this host.
+
+    Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"there is no garbage of kind {kind!r}", hint=nearest(kind, KINDS))
+    wanted = kinds or KINDS
+    old = days * DAY
+    client = daemon.connect()
+    asked = options or Options()
+    host = libvirt_host.Host(libvirt_host.uri_of(asked))
+    elsewhere = docker_host.uri_of(asked)
+    clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
+    used = caches.kept(paths, config)
+    searches: dict[str, Callable[[], Iterator[Item]]] = {
+        "run": lambda: dead.runs(paths),
+        "lab": lambda: labs.stale(paths, old),
+        "golden": lambda: labs.goldens(paths, old),
+        "leftover": lambda: chain(
+            *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, host)
+        ),
+        "tools": lambda: caches.tools(paths, used, old),
+        "images": lambda: caches.images(client, paths, used, old),
+        "store": lambda: caches.stored(client, paths, used, old),
+        "layers": lambda: caches.layers(client, used, old),
+        "files": lambda: chain(
+            caches.files(paths, used, old),
+            machines.bases(paths, config, host, old),
+            machines.probes(host),
+        ),
+    }
+    return [item for kind in KINDS if kind in wanted for item in searches[kind]()]

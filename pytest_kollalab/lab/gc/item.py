@@ -1,0 +1,109 @@
+"""Garbage: what labs and runs left behind and nothing uses any more, and its removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+
+from pytest_kollalab.system import locks
+from pytest_kollalab.system.errors import BusyError, ConfigError
+
+DAY = 86400.0
+AGE = attrgetter("age")
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that could go: what, why, how old (seconds), how big (bytes), and how.
+
+    A size of None is one that cannot be told without reading all of it.
+    """
+
+    kind: str
+    what: str
+    why: str
+    age: float
+    size: int | None
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock; a file alone says nothing."""
+    if not path.exists():
+        return False
+    try:
+        with locks.exclusive(path, "look for garbage", timeout=0):
+            return False
+    except BusyError:
+        return True
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder, as they lie on the disk."""
+    if path.is_symlink() or path.is_file():
+        return path.lstat().st_blocks * 512
+    return sum(each.lstat().st_blocks * 512 for each in path.rglob("*") if not each.is_dir())
+
+
+def total(items: Iterable[Item]) -> int:
+    """The bytes of all items whose size is known."""
+    return sum(item.size or 0 for item in items)
+
+
+def spare(items: Sequence[Item], keep_last: int) -> list[Item]:
+    """The items without the newest `keep_last` of each kind."""
+    kinds: dict[str, list[Item]] = {}
+    for item in items:
+        kinds.setdefault(item.kind, []).append(item)
+    spared = [i for found in kinds.values() for i in sorted(found, key=AGE)[:keep_last]]
+    return [item for item in items if item not in spared]
+
+
+def above(items: Sequence[Item], size: int) -> list[Item]:
+    """The oldest of the items: as many as must go for the others to take at most `size` bytes.
+
+    What a size is not known of takes nothing, and stays.
+    """
+    over = total(items) - size
+    found = []
+    for item in sorted(items, key=AGE, reverse=True):
+        if over > 0 and item.size:
+            over -= item.size
+            found.append(item)
+    return [item for item in items if item in found]
+
+
+def bytes_of(text: str) -> int:
+    """The bytes that a size says, such as 500M or 20G. Raises ConfigError for anything else."""
+    number, unit = text.strip().rstrip("iBb"), 1
+    if number and number[-1].upper() in UNITS:
+        number, unit = number[:-1], UNITS[number[-1].upper()]
+    try:
+        return int(float(number) * unit)
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no size", hint="write 500M, 20G or a number of bytes"
+        ) from None
+
+
+def human_size(size: int | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return "?"
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit in ("B", "KiB") else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+def human_age(seconds: float) -> str:
+    """A span of time for people, in its largest unit."""
+    for name, length in (("d", DAY), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {name}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,209 @@
+"""Labs that nobody uses any more, and what carries the tag of a lab that is not there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.engine import records as state
+from pytest_kollalab.engine.engine import new_run_id
+from pytest_kollalab.lab.gc.item import Item, human_age, is_held, size_of
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers import retained
+from pytest_kollalab.providers.choice import choose
+from pytest_kollalab.providers.docker import saves
+from pytest_kollalab.providers.retained import Kept
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.locks import Lease
+from pytest_kollalab.system.paths import Paths
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+LABEL = "kollalab.lab"
+HOME = "kollalab.home"
+STOPPED = (state.CREATING, state.DESTROYING)
+
+
+def stale(paths: Paths, older_than: float) -> Iterator[Item]:
+    """The labs that a run left half made, and those untouched for `older_than` seconds."""
+    folder = paths.state / "labs"
+    for lab in sorted(each for each in folder.glob("*") if each.is_dir()):
+        if in_use(paths, lab.name):
+            continue
+        records = sorted(lab.glob("*.json"))
+        newest = max((path.stat().st_mtime for path in [lab, *records]), default=0.0)
+        age = time.time() - newest
+        why = why_stale(_statuses(records), age, older_than)
+        if why is not None:
+            yield Item("lab", lab.name, why, age, size_of(lab), _Destroy(paths, lab.name))
+
+
+def why_stale(statuses: Mapping[str, str], age: float, older_than: float) -> str | None:
+    """Why a lab that nobody uses may go; None when it should stay."""
+    if not statuses:
+        return "a folder without records"
+    for stage, status in statuses.items():
+        if status in STOPPED:
+            return f"its run was stopped while {status} {stage}"
+    if age >= older_than:
+        return f"untouched for {human_age(age)}"
+    return None
+
+
+def in_use(paths: Paths, lab: str) -> bool:
+    """Whether a process has the lab's lock or its lease."""
+    folder = paths.state / "labs"
+    return is_held(folder / f"{lab}.lock") or Lease(folder / f"{lab}.lease").is_shared()
+
+
+def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
+    """Containers, networks, volumes and images by lab, where the lab has no records any more."""
+    found: dict[str, list[tuple[str, str, float]]] = {}
+    for kind, thing, name, made in _tagged(client):
+        labels = thing.get("Labels") or {}
+        if owner(labels, paths) is None and not is_kept(labels, paths):
+            found.setdefault(labels[LABEL], []).append((kind, name, made))
+    for lab, things in sorted(found.items()):
+        counts = [
+            f"{number} {kind}{'s' if number > 1 else ''}"
+            for kind in ("container", "network", "volume", "image")
+            if (number := sum(each[0] == kind for each in things))
+        ]
+        age = time.time() - max(made for *_, made in things)
+        why = f"{', '.join(counts)}; lab {lab} has no records"
+        yield Item("leftover", lab, why, age, None, _Remove(client, things))
+
+
+def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
+    """The folder of the lab that something carries the tag of; None when there is none.
+
+    A lab whose folder cannot be looked into belongs to somebody else.
+    """
+    lab = labels[LABEL]
+    homes = {Path(labels.get(HOME) or paths.state), paths.state}
+    for home in homes:
+        if state.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
+            return home / "labs" / lab
+    return None
+
+
+def is_kept(labels: Mapping[str, str], paths: Paths) -> bool:
+    """Whether something is of the golden state that is kept of a lab that is gone."""
+    there = retained.read(Path(labels.get(HOME) or paths.state), labels[LABEL])
+    return there is not None and labels.get(saves.SAVE) == there.label
+
+
+def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
+    """The golden states that are kept of labs, and made more than `older_than` seconds ago."""
+    for folder in sorted(paths.state.glob(f"golden/*/{retained.FILE}")):
+        lab = folder.parent.name
+        there = retained.read(paths.state, lab)
+        if there is None or in_use(paths, lab):
+            continue
+        age = time.time() - _when(there.made)
+        if age >= older_than:
+            why = f"the golden state of lab {lab}, which its next run would start from"
+            yield Item("golden", lab, why, age, there.size or None, _Forget(paths, lab, there))
+
+
+class _Forget:
+    """Forgets the golden state that is kept of a lab."""
+
+    def __init__(self, paths: Paths, lab: str, there: Kept) -> None:
+        self.paths = paths
+        self.lab = lab
+        self.there = there
+
+    def __call__(self) -> None:
+        retained.forget(self.paths.state, self.lab)
+        provider = choose(Options(name=self.lab, provider=self.there.provider), self.paths)
+        provider.clear(self.lab, self.there.label)
+
+
+class _Destroy:
+    """Destroys a lab with the provider that made it."""
+
+    def __init__(self, paths: Paths, name: str) -> None:
+        self.paths = paths
+        self.name = name
+
+    def __call__(self) -> None:
+        nodes = state.load_if_whole(self.paths.lab(self.name) / "nodes.json")
+        # The inputs are there before anything is made.
+        inputs = nodes.inputs if nodes is not None else {}
+        provider, uri = str(inputs.get("provider", "auto")), str(inputs.get("uri", ""))
+        options = Options(name=self.name, provider=provider, provider_uri=uri)
+        lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
+        lab.destroy()
+
+
+class _Remove:
+    """Removes what carries a tag: containers first, for the rest is theirs."""
+
+    def __init__(self, client: DockerClient, things: list[tuple[str, str, float]]) -> None:
+        self.client = client
+        self.things = things
+
+    def __call__(self) -> None:
+        from docker.errors import APIError
+
+        api = self.client.api
+        how = {
+            "container": lambda name: api.remove_container(name, force=True, v=True),
+            "network": api.remove_network,
+            "volume": lambda name: api.remove_volume(name, force=True),
+            "image": lambda name: api.remove_image(name, force=True),
+        }
+        # Docker stumbles over two images of one parent that go at once.
+        for kinds, at_once in (
+            (("container",), None),
+            (("network", "volume"), None),
+            (("image",), 1),
+        ):
+            names = [(how[kind], name) for kind, name, _ in self.things if kind in kinds]
+            with ThreadPoolExecutor(at_once) as pool:
+                jobs = [pool.submit(remove, name) for remove, name in names]
+            for job in jobs:
+                try:
+                    job.result()
+                except APIError as error:
+                    if error.status_code != 404:
+                        raise KollalabError(
+                            "docker did not remove it",
+                            details=str(error.explanation),
+                            hint="stop or disconnect the container that uses it, then run again",
+                        ) from error
+
+
+def _statuses(records: list[Path]) -> dict[str, str]:
+    found = {}
+    for path in records:
+        try:
+            found[path.stem] = str(json.loads(path.read_text(encoding="utf-8"))["status"])
+        except (OSError, ValueError, KeyError, TypeError):
+            found[path.stem] = "damaged"
+    return found
+
+
+def _tagged(client: DockerClient) -> Iterator[tuple[str, dict[str, Any], str, float]]:
+    api = client.api
+    only = {"label": [LABEL]}
+    for each in api.containers(all=True, filters=only):
+        yield "container", each, each["Id"], float(each["Created"])
+    for each in api.networks(filters=only):
+        yield "network", each, each["Id"], _when(each["Created"])
+    for each in api.volumes(filters=only)["Volumes"] or []:
+        yield "volume", each, each["Name"], _when(each["CreatedAt"])
+    for each in api.images(filters=only):
+        yield "image", each, each["Id"], float(each["Created"])
+
+
+def _when(text: str) -> float:
+    return datetime.datetime.fromisoformat(text).timestamp()

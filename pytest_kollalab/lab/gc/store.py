@@ -1,0 +1,85 @@
+"""The registry's store as files: its tags, what only some of them need, and how a tag goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.lab.gc.item import size_of
+from pytest_kollalab.providers import base
+from pytest_kollalab.stages.images import registry
+from pytest_kollalab.system import locks
+from pytest_kollalab.system.run import run
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+COLLECT = ["docker-registry", "garbage-collect", "--delete-untagged"]
+CONFIG = "/etc/docker/registry/config.yml"
+
+
+def tags(root: Path) -> dict[str, list[Path]]:
+    """Tag -> the folders of that tag, one for each image."""
+    found: dict[str, list[Path]] = {}
+    for link in _base(root).glob("repositories/**/_manifests/tags/*/current/link"):
+        folder = link.parent.parent
+        found.setdefault(folder.name, []).append(folder)
+    return found
+
+
+def only_in(root: Path, mine: Iterable[Path], others: Iterable[Path]) -> int:
+    """The bytes of the blobs that the tags `mine` need and no other tag does."""
+    blobs = _blobs(root, mine) - _blobs(root, others)
+    return sum(size_of(path) for digest in blobs if (path := _blob(root, digest)).is_file())
+
+
+class Forget:
+    """Takes a tag out of the store and has the registry collect what nothing names any more."""
+
+    def __init__(self, client: DockerClient, root: Path, tag: str, guard: Path) -> None:
+        self.client = client
+        self.root = root
+        self.tag = tag
+        self.guard = guard
+
+    def __call__(self) -> None:
+        with locks.exclusive(self.guard, "collect garbage", timeout=10):
+            registry.forget(self.root, self.tag)
+            names = sorted(
+                name
+                for image in self.client.images.list(registry.REPOSITORY)
+                for name in image.tags
+            )
+            if names:
+                volume = f"{self.root}:{base.STORE}"
+                argv = ["docker", "run", "--rm", "--network", "none", "--volume", volume]
+                run([*argv, names[-1], *COLLECT, CONFIG])
+
+
+def _blobs(root: Path, folders: Iterable[Path]) -> set[str]:
+    found: set[str] = set()
+    for folder in folders:
+        todo = [(folder / "current" / "link").read_text(encoding="ascii").strip()]
+        while todo:
+            digest = todo.pop()
+            if digest in found:
+                continue
+            found.add(digest)
+            path = _blob(root, digest)
+            if path.is_file():
+                table: Mapping[str, Any] = json.loads(path.read_bytes())
+                todo += [each["digest"] for each in table.get("manifests", ())]
+                below = [*table.get("layers", ()), table.get("config") or {}]
+                found |= {each["digest"] for each in below if "digest" in each}
+    return found
+
+
+def _blob(root: Path, digest: str) -> Path:
+    kind, _, value = digest.partition(":")
+    return _base(root) / "blobs" / kind / value[:2] / value / "data"
+
+
+def _base(root: Path) -> Path:
+    return root / "docker" / "registry" / "v2"

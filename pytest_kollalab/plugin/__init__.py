@@ -1,0 +1,1 @@
+"""The pytest plugin: hooks, the session, options, fixtures. Nothing else imports pytest."""

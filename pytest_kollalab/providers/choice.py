@@ -1,0 +1,83 @@
+"""The choice of a provider: by name, by what made a lab, and whether this host suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.engine import records
+from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.settings.config import PROVIDERS, Options
+from pytest_kollalab.system.errors import ConfigError, HostError
+from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.paths import Paths
+
+Factory = Callable[[Options, Paths], Provider]
+
+
+def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None = None) -> Provider:
+    """Return the provider that the options name; `auto` is docker, which needs no KVM.
+
+    `added` are those of others, by name. Raises ConfigError for a provider that is not there.
+    """
+    others = added or {}
+    check(options.provider, others)
+    if options.provider in others:
+        return others[options.provider](options, paths)
+    if options.provider in ("auto", "docker"):
+        from pytest_kollalab.providers.docker.host import uri_of
+        from pytest_kollalab.providers.docker.provider import DockerProvider
+
+        return DockerProvider(uri_of(options), options.mirror, paths)
+    from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
+
+    return LibvirtProvider(options.provider_uri, options.mirror, paths)
+
+
+def of_lab(
+    folder: Path, options: Options, paths: Paths, added: Mapping[str, Factory] | None = None
+) -> Provider:
+    """The provider of the lab with this folder: what it was made by, unless one is asked for."""
+    if options.provider == "auto" or (options.hosts and not options.provider_uri):
+        # What a lab was made by is also what it is looked at and removed by.
+        record = records.load(folder / "nodes.json")
+        if record is not None and "provider" in record.inputs:
+            return made_by(record.inputs, options, paths, added)
+    return choose(options, paths, added)
+
+
+def made_by(
+    inputs: Mapping[str, Any],
+    options: Options,
+    paths: Paths,
+    added: Mapping[str, Factory] | None = None,
+) -> Provider:
+    """The provider that made nodes which have these inputs, where it made them."""
+    uri = str(inputs.get("uri", ""))
+    there = replace(options, provider=str(inputs["provider"]), provider_uri=uri)
+    return choose(there, paths, added)
+
+
+def check(name: str, added: Iterable[str] = ()) -> None:
+    """Raise ConfigError unless there is one provider of that name, with those added by others."""
+    names = [*PROVIDERS, *added]
+    if name not in names:
+        raise ConfigError(f"provider: {name!r} is not known", hint=nearest(name, names))
+    if names.count(name) > 1:
+        raise ConfigError(
+            f"there are two providers named {name!r}",
+            hint="give the one that is not part of this package another name",
+        )
+
+
+def check_host(provider: Provider) -> None:
+    """Raise HostError with all that the host lacks, and how it is mended."""
+    problems = provider.problems()
+    if problems:
+        raise HostError(
+            f"this host cannot run a lab with the provider {provider.name}",
+            details="\n".join(problem.what for problem in problems),
+            hint="; ".join(dict.fromkeys(problem.fix for problem in problems)),
+        )

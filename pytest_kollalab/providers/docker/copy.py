@@ -1,0 +1,153 @@
+"""The copying of volumes: in a container of its own, so that it works on a remote daemon too."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import HostError, StageError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+BELOW = "/volumes"
+SHELL = ("sh", "-euc")
+TIMEOUT = 600
+# Where docker remembers what a container was made with, and from which registry an image is.
+REWRITE = """
+script=$1
+shift
+for folder in "$@"; do
+    for file in "$folder"/containers/*/*.json "$folder"/containers/*/hosts \
+        "$folder"/image/*/repositories.json; do
+        [ ! -e "$file" ] || sed -i -e "$script" "$file"
+    done
+done
+"""
+# Where docker keeps what a container wrote tells which folders hide others by attributes that
+# only who may administer the system can read and write.
+CAPABILITIES = ("SYS_ADMIN",)
+
+
+class Volumes:
+    """The volumes that are copied between, as a container sees all of them.
+
+    They are seen through the one folder that all are in: files are linked within a mount only.
+    """
+
+    def __init__(self, client: DockerClient, names: Sequence[str]) -> None:
+        found = {name: str(client.api.inspect_volume(name)["Mountpoint"]) for name in names}
+        if not all(found.values()):
+            raise HostError(
+                "docker does not tell where its volumes are",
+                hint="saved states need volumes of docker's own driver, `local`",
+            )
+        self.client = client
+        self.root = posixpath.commonpath(list(found.values()))
+        self._there = found
+
+    def path(self, name: str, *parts: str) -> str:
+        """Where something in a volume is, in the container."""
+        below = posixpath.relpath(self._there[name], self.root)
+        return posixpath.normpath(posixpath.join(BELOW, below, *parts))
+
+    def copy(
+        self,
+        name: str,
+        image: str,
+        pairs: Sequence[tuple[str, str]],
+        trash: str,
+        labels: Mapping[str, str],
+    ) -> int:
+        """Make what each pair names first also what is at its second; the bytes that it took."""
+        words = [word for pair in pairs for word in pair]
+        container = self._start(name, image, [*SHELL, _script(), "copy", trash, *words], labels)
+        point("saves:copying")
+        said = self._end(container, "what the nodes' docker keeps could not be copied")
+        return 1024 * sum(int(line) for line in said.splitlines() if line.isdecimal())
+
+    def rewrite(
+        self,
+        name: str,
+        image: str,
+        folders: Sequence[str],
+        moves: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> None:
+        """Tell what docker keeps in each folder that something is elsewhere: old -> new words."""
+        script = "".join(f"s/\\b{re.escape(old)}/{new}/g;" for old, new in moves.items())
+        self.run(
+            name,
+            image,
+            [*SHELL, REWRITE, "rewrite", script, *folders],
+            labels,
+            otherwise="docker's notes in the nodes could not be rewritten",
+        )
+
+    def run(
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        labels: Mapping[str, str],
+        *,
+        otherwise: str,
+    ) -> str:
+        """Run a command that sees the volumes; what it prints. Raises StageError: `otherwise`."""
+        return self._end(self._start(name, image, command, labels), otherwise)
+
+    def throw_away(
+        self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]
+    ) -> None:
+        """Remove folders, and do not wait for it: it takes as long as there are files in them."""
+        command = [*SHELL, 'rm -rf "$@"', "rm", *trash]
+        self._start(name, image, command, labels, auto_remove=True)
+
+    def _end(self, container: Any, otherwise: str) -> str:
+        try:
+            code = container.wait(timeout=TIMEOUT)["StatusCode"]
+            said: str = container.logs().decode(errors="replace")
+        finally:
+            container.remove(force=True)
+        if code:
+            raise StageError(
+                otherwise,
+                details=said,
+                hint="see whether the disk of docker's volumes is full, then run again",
+            )
+        return said
+
+    def _start(
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        labels: Mapping[str, str],
+        **options: Any,
+    ) -> Any:
+        from docker.errors import NotFound
+
+        with suppress(NotFound):
+            # That of a run that was killed goes on by itself.
+            self.client.api.remove_container(name, force=True)
+        return self.client.containers.run(
+            image,
+            list(command),
+            name=name,
+            cap_add=list(CAPABILITIES),
+            security_opt=["apparmor=unconfined", "label=disable"],
+            network_mode="none",
+            volumes={self.root: {"bind": BELOW, "mode": "rw"}},
+            labels=dict(labels),
+            detach=True,
+            **options,
+        )
+
+
+def _script() -> str:
+    return (files("pytest_kollalab.providers.docker") / "copy.sh").read_text(encoding="utf-8")

@@ -1,0 +1,393 @@
+"""The docker provider: nodes that are systemd containers on networks of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from http import HTTPStatus
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.providers import addresses, host_registry, retained
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.base import (
+    CONTROLLER,
+    NETWORKS,
+    REGISTRY,
+    Images,
+    Origin,
+    Problem,
+    Registry,
+    Spec,
+)
+from pytest_kollalab.providers.docker import clone as docker_clone
+from pytest_kollalab.providers.docker import kolla_variables as docker_globals
+from pytest_kollalab.providers.docker import layers as docker_layers
+from pytest_kollalab.providers.docker import networks as docker_networks
+from pytest_kollalab.providers.docker import node_image, saves
+from pytest_kollalab.providers.docker import spec as docker_spec
+from pytest_kollalab.providers.docker.host import DockerHost
+from pytest_kollalab.providers.docker.networks import cannot_make
+from pytest_kollalab.providers.docker.owned import Owned, other_home
+from pytest_kollalab.providers.docker.saves import DockerSaves
+from pytest_kollalab.providers.docker.spec import resource_name
+from pytest_kollalab.settings.config import NodesConfig
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.digest import digest
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.wait import until
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Task = Callable[[], None]
+
+REMOVE_TIMEOUT = 30.0
+
+
+class DockerProvider:
+    """Nodes as containers of a docker daemon: by its context or endpoint, or the environment's."""
+
+    name = "docker"
+    slowness = 1.0
+    own_clock = False
+    can_save = True
+    keeps_memory = False
+
+    def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
+        self.host = DockerHost(uri)
+        # What outlives a lab is looked for on this host only.
+        self.can_keep = not self.host.uri
+        self.mirror = mirror
+        self.paths = paths
+
+    @property
+    def client(self) -> DockerClient:
+        """The daemon. Raises HostError when it cannot be used."""
+        return self.host.client
+
+    def problems(self) -> list[Problem]:
+        """What the hosts lack, every problem at once."""
+        return self.host.problems()
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        """The image and every file that a node is given."""
+        elsewhere = {"uri": self.host.uri} if self.host.uri else {}
+        return elsewhere | {
+            "image": node_image.spec(nodes.suite),
+            "files": digest(docker_spec.packaged_files()),
+            "dockerd": docker_spec.dockerd_config(""),
+            "mtu": addresses.MTU,
+        }
+
+    def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
+        """Have the node image."""
+        node_image.ensure_image(self.host, nodes.suite, self.mirror, self.paths.cache, log, say)
+
+    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
+        """Make networks, then all nodes and the registry at once."""
+        self.prepare(spec.nodes, spec.log, spec.say)
+        return self._make(
+            spec,
+            undo,
+            lambda subnets, registry: [
+                partial(self._make_node, spec, node, subnets, registry) for node in spec.names
+            ],
+        )
+
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+        """Make networks, then the nodes from the other lab's files, and the registry."""
+
+        def nodes(subnets: Mapping[str, Subnet], registry: str) -> list[Task]:
+            moves = addresses.between(origin.made, self._describe(spec, subnets, registry))
+            contents = {node: self._files(spec, node, subnets, registry) for node in spec.names}
+            contents[CONTROLLER] |= origin.files(moves)
+            return [partial(docker_clone.clone, self._saves, origin, spec.tag, contents, moves)]
+
+        return self._make(spec, undo, nodes)
+
+    def _make(
+        self, spec: Spec, undo: ExitStack, nodes: Callable[[Mapping[str, Subnet], str], list[Task]]
+    ) -> dict[str, Any]:
+        """Make networks; then what makes the nodes on them, and the registry, at once."""
+        tag = spec.tag
+        self._check_names(tag.lab, spec.names)
+        # By tag and not by object: whatever step fails, all of it goes, in the right order.
+        undo.callback(self.destroy, tag.lab)
+        image = node_image.reference(spec.nodes.suite)
+        subnets = docker_networks.make(self.client, tag, spec.names, self.host.in_use())
+        point("nodes:networks-made")
+        # Once: where it is elsewhere than on these networks, each look finds another free port.
+        registry = self._registry(subnets)
+        tasks = nodes(subnets, registry)
+        if spec.registry is not None:
+            tasks.append(partial(self._make_registry, tag, spec.registry, subnets, registry))
+        tasks.append(partial(docker_networks.fill_in_checksums, self.client, tag, image))
+        with ThreadPoolExecutor() as pool:
+            jobs = [pool.submit(task) for task in tasks]
+        for job in jobs:
+            job.result()
+        return self._describe(spec, subnets, registry)
+
+    def _describe(self, spec: Spec, subnets: Mapping[str, Subnet], registry: str) -> dict[str, Any]:
+        return {
+            "provider": self.name,
+            "uri": self.host.uri,
+            "jump": self.host.jump,
+            "nodes": {
+                node: {network: str(subnets[network].node(node)) for network in NETWORKS}
+                for node in spec.names
+            },
+            "interfaces": docker_globals.INTERFACES,
+            "networks": {
+                network: {
+                    "cidr": str(subnet.cidr),
+                    "gateway": str(subnet.gateway),
+                    "mtu": subnet.mtu,
+                }
+                for network, subnet in subnets.items()
+            },
+            "registry": registry if spec.registry is not None else "",
+        }
+
+    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+        """Name what is missing or does not run."""
+        running = {
+            each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
+        }
+        networks = {network["Name"] for network in self._owned.networks(lab)}
+        for node in made["nodes"]:
+            if resource_name(lab, node) not in running:
+                return f"{node} does not run"
+        for network in made["networks"]:
+            if resource_name(lab, network) not in networks:
+                return f"the network {network} is not there"
+        return self.stopped(lab, REGISTRY) if made["registry"] else None
+
+    def destroy(self, lab: str) -> None:
+        """Remove containers without asking them, then volumes and networks, all side by side."""
+        from docker.errors import APIError
+
+        if self.host.uri:
+            host_registry.destroy(lab)
+        there = retained.read(self.paths.state, lab)
+        keep = there.label if there is not None else ""
+        api = self.client.api
+        containers = [each["Id"] for each in self._owned.containers(lab)]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._remove_container, containers))
+            point("nodes:containers-removed")
+            # Volumes take as long as the files in them, networks as long as the kernel.
+            jobs = [
+                pool.submit(api.remove_volume, volume["Name"], force=True)
+                for volume in self._owned.volumes(lab)
+                if (volume["Labels"] or {}).get(saves.SAVE, "") != keep or not keep
+            ]
+            jobs += [
+                pool.submit(self._remove_network, network["Id"])
+                for network in self._owned.networks(lab)
+            ]
+            jobs.append(pool.submit(self._saves.remove_images, lab, keep))
+        try:
+            for job in jobs:
+                job.result()
+        except APIError as error:
+            raise StageError(
+                f"something of lab {lab} is in use and cannot be removed",
+                details=str(error.explanation),
+                hint="stop or disconnect the container that uses it, then run again",
+            ) from error
+
+    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
+        """Keep the layers, by links, for the next node that wants them."""
+        docker_layers.keep(self.client, tag, node, images, registry)
+
+    def stopped(self, lab: str, thing: str) -> str | None:
+        """Ask for the state of the container."""
+        from docker.errors import NotFound
+
+        try:
+            found = self._daemon(thing).api.inspect_container(resource_name(lab, thing))["State"]
+        except NotFound:
+            return f"{thing} is not there"
+        return None if found["Running"] else f"{thing} ended with exit code {found['ExitCode']}"
+
+    def last_words(self, lab: str, thing: str) -> str:
+        """What it printed and, of a node that runs, what failed and the warnings of its journal."""
+        from docker.errors import APIError, NotFound
+
+        try:
+            container = self._daemon(thing).containers.get(resource_name(lab, thing))
+            logs: Any = container.logs(tail=20)
+            said: str = logs.decode(errors="replace")
+            if container.status != "running" or thing == REGISTRY:
+                return said
+            journal = "systemctl --failed --no-legend; journalctl -b -p warning -n 20 --no-pager"
+            output: Any = container.exec_run(["sh", "-c", journal]).output
+        except (APIError, NotFound) as error:
+            return str(error)
+        return f"{said}\n{output.decode(errors='replace')}"
+
+    def globals(self) -> dict[str, Any]:
+        """Kolla variables of a cloud on such nodes."""
+        return docker_globals.kolla_globals(self.host.missing_capabilities())
+
+    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Kolla variables of each node."""
+        return docker_globals.host_vars(made)
+
+    def save(self, lab: str, name: str) -> int:
+        """Save the files of all nodes at one moment; they stand still for it, and go on."""
+        return self._saves.save(lab, name)
+
+    def restore(self, lab: str, name: str) -> None:
+        """Make the nodes anew from these files: what ran on them starts as after a power cut."""
+        self._saves.restore(lab, name)
+
+    def saved(self, lab: str) -> list[str]:
+        """The names under which all nodes are saved."""
+        return self._saves.saved(lab)
+
+    def clear(self, lab: str, name: str) -> None:
+        """Forget what was saved, whole or half, and have the nodes go on."""
+        self._saves.clear(lab, name)
+
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+        """Make the networks at the addresses that nodes which were saved have."""
+        self._check_names(tag.lab, tuple(made["nodes"]))
+        subnets = {
+            name: Subnet(IPv4Network(each["cidr"]), each["mtu"])
+            for name, each in made["networks"].items()
+        }
+        image = str(self._owned.images(tag.lab, saves.SAVE)[0]["Id"])
+        docker_networks.make_at(self.client, tag, subnets, self.host.in_use())
+        docker_networks.fill_in_checksums(self.client, tag, image)
+        self._make_registry(tag, registry, subnets, self._registry(subnets))
+
+    def _files(
+        self, spec: Spec, node: str, subnets: Mapping[str, Subnet], registry: str
+    ) -> dict[str, tuple[str, int]]:
+        return docker_spec.node_files(
+            node, subnets, spec.authorized_key, spec.host_keys[node], registry
+        )
+
+    def _daemon(self, thing: str) -> DockerClient:
+        """The daemon that has it; the registry's is that of this host, where its images are."""
+        return host_registry.client() if thing == REGISTRY and self.host.uri else self.client
+
+    def _registry(self, subnets: Mapping[str, Subnet]) -> str:
+        """Where nodes on these networks find the registry."""
+        if not self.host.uri:
+            return docker_spec.registry_address(subnets)
+        return host_registry.address(self.host.remote, subnets["provisioning"])
+
+    @property
+    def _owned(self) -> Owned:
+        return Owned(self.client, self.paths.state)
+
+    @property
+    def _saves(self) -> DockerSaves:
+        return DockerSaves(self._owned)
+
+    def _remove_container(self, container: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        def removed() -> bool:
+            try:
+                self.client.api.remove_container(container, force=True, v=True)
+            except NotFound:
+                return True
+            except APIError as error:
+                # Somebody else, an earlier run perhaps, is removing it: until it is gone.
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
+
+        until(f"the container {container[:12]} is removed", removed, timeout=REMOVE_TIMEOUT)
+        point("nodes:container-removed")
+
+    def _remove_network(self, network: str) -> None:
+        self.client.api.remove_network(network)
+        point("nodes:network-removed")
+
+    def _check_names(self, lab: str, nodes: Sequence[str]) -> None:
+        """Refuse to go on when a name is taken by something without our tag."""
+        api = self.client.api
+        found = {n.lstrip("/"): c for c in api.containers(all=True) for n in c["Names"]}
+        found |= {network["Name"]: network for network in api.networks()}
+        found |= {volume["Name"]: volume for volume in api.volumes()["Volumes"] or []}
+        wanted = [*NETWORKS, *nodes, *(f"{node}-docker" for node in nodes), REGISTRY]
+        taken = sorted(found.keys() & {resource_name(lab, thing) for thing in wanted})
+        homes = sorted(
+            {str(h) for name in taken if (h := other_home(found[name], self.paths.state))}
+        )
+        if homes:
+            raise StageError(
+                f"there is a lab {lab} of another user, or of another folder of state",
+                details=f"it has {', '.join(taken)}; its records are in {homes[0]}",
+                hint="give this lab another --kollalab-name",
+            )
+        if taken:
+            raise StageError(
+                f"{taken[0]} exists already and is not ours",
+                details=f"names that are taken, without the label of lab {lab}: {', '.join(taken)}",
+                hint="remove or rename them with docker, or give the lab another --kollalab-name",
+            )
+
+    def _make_node(
+        self, spec: Spec, node: str, subnets: Mapping[str, Subnet], registry: str
+    ) -> None:
+        from docker.errors import APIError
+
+        lab, labels = spec.tag.lab, spec.tag.labels()
+        api: Any = self.client.api
+        contents = self._files(spec, node, subnets, registry)
+        image = node_image.reference(spec.nodes.suite)
+        missing = self.host.missing_capabilities()
+        shared = spec.images if spec.registry is not None else None
+        try:
+            layers = docker_layers.store(self.client, shared.tag) if shared else None
+            body = docker_spec.node_config(lab, node, image, subnets, labels, missing, layers)
+            api.create_volume(docker_spec.own_volume(lab, node), labels=labels)
+            point("nodes:volume-made")
+            if shared:
+                docker_layers.fill(self.client, spec, shared, node, registry)
+            container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
+            point("nodes:container-made")
+            api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))
+            for network in NETWORKS[1:]:
+                api.connect_container_to_network(
+                    container,
+                    resource_name(lab, network),
+                    ipv4_address=str(subnets[network].node(node)),
+                )
+            point("nodes:container-connected")
+            api.start(container)
+            point("nodes:container-started")
+        except APIError as error:
+            raise cannot_make(node, error) from error
+
+    def _make_registry(
+        self, tag: Tag, registry: Registry, subnets: Mapping[str, Subnet], where: str
+    ) -> None:
+        from docker.errors import APIError
+
+        if self.host.uri:
+            return host_registry.make(tag, registry, where)
+        lab = tag.lab
+        api: Any = self.client.api
+        body = docker_spec.registry_config(
+            lab, registry.image, str(registry.root), subnets, tag.labels()
+        )
+        try:
+            container = api.create_container_from_config(body, resource_name(lab, REGISTRY))
+            point("nodes:registry-made")
+            api.start(container["Id"])
+        except APIError as error:
+            raise cannot_make(REGISTRY, error) from error

@@ -1,0 +1,239 @@
+"""The libvirt provider: nodes that are virtual machines, on KVM where it works, else emulated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.providers import host_registry
+from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.base import NODES, REGISTRY, Images, Origin, Problem, Registry, Spec
+from pytest_kollalab.providers.libvirt import image as libvirt_image
+from pytest_kollalab.providers.libvirt import kolla_variables as libvirt_globals
+from pytest_kollalab.providers.libvirt import machines, networks, probe, saves
+from pytest_kollalab.providers.libvirt import seed as libvirt_seed
+from pytest_kollalab.providers.libvirt.console import Console
+from pytest_kollalab.providers.libvirt.host import DEFAULT, Host, remote
+from pytest_kollalab.providers.libvirt.storage import Storage, volume_name
+from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Machine
+from pytest_kollalab.settings.config import NodesConfig
+from pytest_kollalab.system import locks, temporary
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.paths import Paths
+
+# Python in an emulated guest is four to seven times slower than on its host.
+EMULATED = 8.0
+PREPARE = Path(str(files("pytest_kollalab.providers.libvirt"))) / "prepare" / "prepare.yml"
+PROGRAMS = {"qemu-img": "qemu-utils", "xorriso": "xorriso"}
+
+
+class LibvirtProvider:
+    """Nodes as virtual machines of the libvirt daemon at a URI, this host's if it is empty."""
+
+    name = "libvirt"
+    own_clock = True
+    can_save = True
+    keeps_memory = True
+    can_keep = False
+
+    def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
+        self.host = Host(uri, paths.state)
+        self.storage = Storage(self.host)
+        self.mirror = mirror
+        self.paths = paths
+
+    @cached_property
+    def accelerator(self) -> str:
+        """What machines run on: `kvm` or `qemu`."""
+        return probe.accelerator(self.host, self.storage, self.paths.cache)
+
+    @property
+    def slowness(self) -> float:
+        """How much longer everything takes than on containers."""
+        return 1.0 if self.accelerator == "kvm" else EMULATED
+
+    def problems(self) -> list[Problem]:
+        """What the hosts lack, every problem at once."""
+        found = [
+            Problem(f"{program} is not installed", f"run ./bootstrap, or install {package}")
+            for program, package in PROGRAMS.items()
+            if shutil.which(program) is None
+        ]
+        return [*found, *self.host.problems()]
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        """The image, the sizes and what each machine is told."""
+        elsewhere = {"uri": self.host.uri} if self.host.uri != DEFAULT else {}
+        return elsewhere | {
+            "image": libvirt_image.spec(nodes),
+            "disk": nodes.disk,
+            "sizes": {
+                node: {"cpus": size.cpus, "memory": size.memory}
+                for node, size in machines.sizes(nodes).items()
+            },
+            "mtu": MTU,
+        }
+
+    def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
+        """Have the base image in the cache."""
+        libvirt_image.ensure(nodes, self.mirror, self.paths.cache, log, say)
+
+    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
+        """Make networks and disks, then start both machines at once."""
+        nodes, lab = spec.nodes, spec.tag.lab
+        machines.check_names(self.host, lab)
+        machines.check_memory(self.host, nodes)
+        accelerator = self.accelerator
+        spec.say(f"machines on {accelerator} at {self.host.uri}")
+        image = libvirt_image.ensure(nodes, self.mirror, self.paths.cache, spec.log, spec.say)
+        with locks.exclusive(image.with_name("upload.lock"), "upload the image", waiting=spec.say):
+            base = self.storage.upload_once(image.name, image, "qcow2")
+        # By tag and not by object: whatever step fails, all of it goes, in the right order.
+        undo.callback(self.destroy, lab)
+        subnets = networks.make(self.host, spec.tag)
+        point("nodes:bridges-made")
+        size = max(nodes.disk * libvirt_image.GIB, libvirt_image.virtual_size(image))
+        registry = ""
+        if spec.registry is not None:
+            registry = host_registry.address(remote(self.host.uri), subnets["provisioning"])
+            host_registry.make(spec.tag, spec.registry, registry)
+        with ThreadPoolExecutor() as pool:
+            jobs = [
+                pool.submit(self._make, spec, node, subnets, accelerator, base, size, registry)
+                for node in NODES
+            ]
+        for job in jobs:
+            job.result()
+        return {
+            "provider": self.name,
+            "uri": self.host.uri,
+            "accelerator": accelerator,
+            "jump": there.proxy if (there := remote(self.host.uri)) is not None else "",
+            # What is not of our making has to be made ready for Kolla-Ansible.
+            "playbooks": [str(PREPARE)] if nodes.image else [],
+            "nodes": {
+                node: {network: str(subnets[network].node(node)) for network in NETWORKS}
+                for node in NODES
+            },
+            "interfaces": INTERFACES,
+            "networks": {
+                network: {
+                    "cidr": str(subnet.cidr),
+                    "gateway": str(subnet.gateway),
+                    "mtu": MTU[network],
+                }
+                for network, subnet in subnets.items()
+            },
+            "registry": registry,
+        }
+
+    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+        """Name what is missing or does not run."""
+        reason = machines.gone(self.host, lab, made["nodes"])
+        if reason is None and made["registry"]:
+            reason = host_registry.stopped(lab)
+        if reason is None and (network := networks.missing(self.host, lab)) is not None:
+            reason = f"the network {network} does not run"
+        return reason
+
+    def destroy(self, lab: str) -> None:
+        """Remove machines, disks, networks and the registry."""
+        machines.destroy(self.host, self.storage, lab)
+        point("nodes:machines-removed")
+        host_registry.destroy(lab)
+        networks.destroy(self.host, lab)
+
+    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
+        """Nothing: what a machine has is in its disk."""
+
+    def stopped(self, lab: str, thing: str) -> str | None:
+        """Ask for the state of the machine, and whether its kernel has given up."""
+        if thing == REGISTRY:
+            return host_registry.stopped(lab)
+        return machines.stopped(self.host, self.storage, lab, thing)
+
+    def last_words(self, lab: str, thing: str) -> str:
+        """The end of its console."""
+        if thing == REGISTRY:
+            return host_registry.last_words(lab)
+        return Console(self.storage, volume_name(lab, f"{thing}.console")).last_lines()
+
+    def globals(self) -> dict[str, Any]:
+        """Kolla variables of a cloud on such nodes."""
+        return libvirt_globals.kolla_globals(emulated=self.accelerator != "kvm")
+
+    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Nothing: Ansible's facts tell all there is to know."""
+        return {}
+
+    def save(self, lab: str, name: str) -> int:
+        """Save disks and memory of both machines at one moment; nobody tells what it takes."""
+        saves.save(self.host, lab, name)
+        return 0
+
+    def restore(self, lab: str, name: str) -> None:
+        """Bring both machines back to that moment; their clocks show it."""
+        saves.restore(self.host, lab, name)
+
+    def saved(self, lab: str) -> list[str]:
+        """The names under which both machines are saved."""
+        return saves.saved(self.host, lab)
+
+    def clear(self, lab: str, name: str) -> None:
+        """Forget what was saved, whole or half, and have the machines go on."""
+        saves.clear(self.host, lab, name)
+
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+        """Refuse, for the same reason."""
+        raise NotImplementedError
+
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+        """Refuse: what is saved is in the machines' disks, and goes with them."""
+        raise NotImplementedError
+
+    def _make(
+        self,
+        spec: Spec,
+        node: str,
+        subnets: Mapping[str, Subnet],
+        accelerator: str,
+        base: str,
+        size: int,
+        registry: str,
+    ) -> None:
+        lab = spec.tag.lab
+        disk = self.storage.overlay(volume_name(lab, f"{node}.disk"), base, size)
+        seed, console = (volume_name(lab, f"{node}.{kind}") for kind in ("seed", "console"))
+        self.storage.remove(console)
+        texts = libvirt_seed.texts(
+            spec.tag,
+            node,
+            subnets,
+            spec.authorized_key,
+            spec.host_keys[node],
+            registry,
+            without_kvm=accelerator != "kvm" and bool(spec.nodes.image),
+        )
+        with temporary.scratch(self.paths.cache / "libvirt", "seed") as scratch:
+            iso = Path(scratch) / "seed.iso"
+            libvirt_seed.write_iso(texts, iso)
+            there = self.storage.upload(seed, iso, "raw", secret=True)
+        point("nodes:disks-made")
+        machine = Machine(
+            tag=spec.tag,
+            node=node,
+            size=machines.sizes(spec.nodes)[node],
+            accelerator=accelerator,
+            disk=disk,
+            seed=there,
+            console=self.storage.path(console),
+        )
+        domain = machines.define(self.host, machine)
+        machines.start(self.host, domain)

@@ -1,0 +1,157 @@
+"""The OpenStack releases: what is pinned for each of them, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.nearest import nearest
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that pip downloads: a source distribution, or a wheel for its contents.
+
+    `section` is the part of kolla-build's configuration that installs it, empty for a wheel of
+    Ansible collections; those are named by `collections`.
+    """
+
+    project: str
+    version: str
+    sha256: str
+    section: str = ""
+    collections: tuple[str, ...] = ()
+
+    @property
+    def wheel(self) -> bool:
+        """Whether it is a wheel; all others are source distributions."""
+        return bool(self.collections)
+
+    @property
+    def filename(self) -> str:
+        """The name of the file, as the project publishes it."""
+        name = self.project.replace("-", "_")
+        return f"{name}-{self.version}" + ("-py3-none-any.whl" if self.wheel else ".tar.gz")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One OpenStack release.
+
+    `suite` is the Debian suite of the images and `python` its Python. `as_of` is the day of the
+    release: constraints are resolved as the package index was then, except for the projects that
+    are pinned here. `sources` become images, `disabled` are sources that Kolla would fetch from
+    elsewhere.
+    """
+
+    name: str
+    suite: str
+    python: str
+    as_of: str
+    sources: tuple[Source, ...]
+    disabled: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> Path:
+        """The folder with the release's recipe: overlay, overrides, constraints."""
+        return Path(str(resources.files("pytest_kollalab.releases"))) / self.name
+
+
+RELEASES = {
+    "2026.1": Release(
+        name="2026.1",
+        suite="trixie",
+        python="3.13",
+        as_of="2026-04-10",
+        sources=(
+            Source(
+                "keystone",
+                "29.1.0",
+                "9090a34976c48b518dec21d73260d3af76029c05bd40bfe2cb097dfd7d343bc1",
+                section="keystone-base",
+            ),
+            Source(
+                "glance",
+                "32.0.0",
+                "e92cce22edf09f573c7083cecb783f19b526a3be9bc34c4018e658962b9d98e5",
+                section="glance-base",
+            ),
+            Source(
+                "openstack-placement",
+                "15.0.0",
+                "b4825e2a37eef18d92a96aef089438327bce5e4580716a8478f0c1864b188800",
+                section="placement-base",
+            ),
+            Source(
+                "nova",
+                "33.0.2",
+                "84ab864ced8867f2989f3ba65ead61a7e39891ee7ea693850331636ac9d360ea",
+                section="nova-base",
+            ),
+            Source(
+                "neutron",
+                "28.0.2",
+                "cdaf45a2100de5233e4c1cc7c01c9df2b634510a0f0436913f73f29d42d325ee",
+                section="neutron-base",
+            ),
+            Source(
+                "networking-sfc",
+                "22.0.0",
+                "9ee3e174043af8472f3d68a006dc4281c7d5ecd4bd723a2cfd28fcf167f8f981",
+                section="neutron-base-plugin-networking-sfc",
+            ),
+            Source(
+                "networking-bgpvpn",
+                "24.0.0",
+                "27a5f4c6f6f756ca3102aa808a994b91b8b43b67965b03097ff3550af2270cc8",
+                section="neutron-base-plugin-networking-bgpvpn",
+            ),
+            Source(
+                "networking-bagpipe",
+                "24.0.0",
+                "2b19e093037ad68d91ca87fc5528a93a147e6c054ffcd30ef40dad3b8e38fc5d",
+                section="neutron-base-plugin-networking-bagpipe",
+            ),
+            Source(
+                "ansible",
+                "12.3.0",
+                "cd156f82fa87f7a899212b0efa9f7ca3a24d609212de9f78428a572eb01e5414",
+                collections=(
+                    "ansible.posix",
+                    "community.general",
+                    "community.mysql",
+                    "community.rabbitmq",
+                    "openstack.cloud",
+                ),
+            ),
+            # The last one that has this collection.
+            Source(
+                "ansible",
+                "10.7.0",
+                "0089f08e047ceb70edd011be009f5c6273add613fbe491e9697c0556c989d8ea",
+                collections=("openvswitch.openvswitch",),
+            ),
+        ),
+        disabled=(
+            "mariadb-server-plugin-mariadb-docker",
+            "neutron-base-plugin-networking-baremetal",
+            "neutron-base-plugin-networking-generic-switch",
+            "neutron-base-plugin-neutron-fwaas",
+            "neutron-base-plugin-vpnaas-agent",
+            "neutron-server-plugin-neutron-dynamic-routing",
+            "nova-base-plugin-blazar",
+        ),
+    ),
+}
+
+
+def get(name: str) -> Release:
+    """The release of that name. Raises ConfigError with the nearest one."""
+    try:
+        return RELEASES[name]
+    except KeyError:
+        raise ConfigError(
+            f"release {name!r} is not supported", hint=nearest(name, RELEASES)
+        ) from None

@@ -1,0 +1,139 @@
+"""The redactor: passwords, tokens and private keys of a lab, masked wherever they may be shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pytest_kollalab.features.passwords import secrets as texts_in
+from pytest_kollalab.stages.cloud.clouds_yaml import auth_secrets
+from pytest_kollalab.system.run import MASK
+
+# What a secret looks like, whoever made it: users' passwords and tokens are in no file of the lab.
+# Of a header the name is kept, of a URL the user. Each pattern's group 1 stays.
+# With escaped line ends a key may stand in one line; without an end it was cut off.
+KEY_BEGINS = r"()-----BEGIN [A-Z ]*PRIVATE KEY-----"
+# openstacksdk and Keystone log some tokens as {SHA256} and a digest.
+HEADER = r"(X-(?:Auth|Subject|Service|Storage)-Token\\?[\"'\s]*[:=,]\s*[bu]?\\?[\"']?)"
+NAMED = (
+    r"((?:password|passwd|admin_?pass|secret_?key|shared_?secret|auth_?key)"
+    r"\\?[\"']?\s*(?:[:=]|=>)\s*[bu]?\\?[\"']?)"
+)
+PATTERNS = tuple(
+    re.compile(pattern, flags)
+    for pattern, flags in (
+        (KEY_BEGINS + r"(?:(?s:.{0,20000}?)-----END [A-Z ]*PRIVATE KEY-----|[\w+/=\s\\:,-]*)", 0),
+        # Fernet: version 0x80 and the upper bytes of a time always begin so.
+        (r"()gAAAA[\w-]{12,}(?:=|%3D){0,2}", 0),
+        (r"()\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*", 0),
+        (HEADER + r"(?:\{\w+\})?[^\s\"'\\,}]+", re.I),
+        (r"(Authorization[\"'\s]*[:=,]\s*[bu]?[\"']?(?:Basic|Bearer|Token)\s+)[^\s\"',}]+", re.I),
+        (r"(Set-Cookie[\"'\s]*[:=]\s*[\"']?[^=\s]+=)[^;\s\"']+", re.I),
+        (r"((?:://|,)[\w.+%-]*:)[^/\s@\"',]+(?=@)", 0),
+        (NAMED + r"(?!None\b|null\b|\*{3})[^\s\"'\\,;})\]&]{6,}", re.I),
+        (r"(IDENTIFIED BY (?:PASSWORD )?')[^']+", re.I),
+    )
+)
+
+
+class Redactor:
+    """Masks the given texts, in every spelling they may be met in, and what looks like a secret."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # Longest first: a secret within another must not leave the rest of it.
+        spellings = {spelt for secret in secrets if secret for spelt in _spellings(secret)}
+        self._texts = sorted(spellings, key=lambda text: (-len(text), text))
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets; masking it again changes nothing."""
+        for secret in self._texts:
+            if secret in text:
+                text = text.replace(secret, MASK)
+        for pattern in PATTERNS:
+            text = pattern.sub(rf"\g<1>{MASK}", text)
+        return text
+
+    def tree(self, value: Any) -> Any:
+        """Mask every text below an object, in place where it can be changed.
+
+        Goes through lists, tuples, mappings and plain objects such as pytest's representation of
+        an exception. Returns what stands for the value now.
+        """
+        return _walk(value, self, set())
+
+
+def lab_secrets(folder: Path) -> tuple[str, ...]:
+    """Every secret in the files of a lab's state folder: passwords, clouds.yaml, private keys."""
+    found: list[str] = []
+    for path in secret_files(folder):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # removed meanwhile; what it held is not in use any more
+        if path.name == "passwords.yml":
+            found += texts_in(_yaml(text))
+        elif path.name in ("clouds.yaml", "secure.yaml"):
+            found += cloud_passwords(_yaml(text))
+        else:
+            found += texts_in({path.name: text})
+    return tuple(dict.fromkeys(found))
+
+
+def secret_files(folder: Path) -> list[Path]:
+    """The files of a lab's state folder that hold nothing but secrets, as far as they are there."""
+    candidates = [
+        *folder.glob("cloud/etc/passwords.yml"),
+        *folder.glob("cloud/clouds.yaml"),
+        *folder.glob("nodes/id_ed25519"),
+        *(path for path in folder.glob("nodes/host_keys/*") if path.suffix != ".pub"),
+    ]
+    return [path for path in candidates if path.is_file()]
+
+
+def cloud_passwords(document: Mapping[str, Any]) -> list[str]:
+    """The passwords, secrets and tokens of every cloud in a clouds.yaml."""
+    clouds = document.get("clouds") or {}
+    return [text for cloud in clouds.values() for text in auth_secrets(cloud.get("auth") or {})]
+
+
+def _yaml(text: str) -> dict[str, object]:
+    import yaml
+
+    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    yield repr(secret)[1:-1]
+    yield base64.b64encode(secret.encode()).decode().rstrip("=")
+
+
+def _walk(value: Any, mask: Callable[[str], str], seen: set[int]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if value is None or isinstance(value, int | float | bytes | Path | type) or id(value) in seen:
+        return value
+    if isinstance(value, tuple):
+        walked = [_walk(item, mask, seen) for item in value]
+        return value if all(a is b for a, b in zip(walked, value, strict=True)) else tuple(walked)
+    seen.add(id(value))
+    if isinstance(value, list):
+        value[:] = [_walk(item, mask, seen) for item in value]
+    elif isinstance(value, dict):
+        for key in list(value):
+            value[key] = _walk(value[key], mask, seen)
+    elif hasattr(value, "__dict__"):
+        for name, inner in list(vars(value).items()):
+            after = _walk(inner, mask, seen)
+            if after is not inner:
+                setattr(value, name, after)
+    return value

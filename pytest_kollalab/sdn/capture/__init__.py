@@ -1,0 +1,1 @@
+"""Captured packets: how they are taken and read."""

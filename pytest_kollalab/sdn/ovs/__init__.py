@@ -1,0 +1,1 @@
+"""Open vSwitch: flow tables, groups and agents."""

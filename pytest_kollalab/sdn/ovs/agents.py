@@ -1,0 +1,53 @@
+"""Neutron's Open vSwitch agents: which nodes have one, and how one is kept quiet for a moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+    from pytest_kollalab.system.ssh import Ssh
+
+CONTAINER = "neutron_openvswitch_agent"
+PROCESS = "neutron-openvswitch-agent"
+
+
+def kill(ssh: Ssh, node: str) -> None:
+    """Kill the agent of a node, which systemd starts again; asked to stop, it takes a minute."""
+    ssh.run(node, ["docker", "exec", CONTAINER, "pkill", "-KILL", "-f", f"bin/{PROCESS}"])
+
+
+@contextmanager
+def only(tenant: Tenant, nodes: Collection[str]) -> Iterator[None]:
+    """During the block no agent listens but those of some nodes; afterwards all do again.
+
+    The others are killed, and are started anew about ten seconds later: the block must be shorter.
+    Raises WaitError when one does not come back.
+    """
+    api: Any = tenant.admin.network
+    found = {each.host: each for each in api.agents(binary=PROCESS)}
+    others = sorted(found.keys() - set(nodes))
+    for node in others:
+        kill(tenant.ssh, node)
+    try:
+        yield
+    finally:
+        began = time.monotonic()
+        for node in others:
+            _await_anew(
+                api, found[node], timeout=120 * tenant.patience - (time.monotonic() - began)
+            )
+
+
+def _await_anew(api: Any, before: Any, timeout: float) -> None:
+    def look() -> bool | NotYet:
+        now = api.get_agent(before.id)
+        return now.started_at != before.started_at or NotYet(f"that of {now.started_at}")
+
+    wait.until(f"the agent of {before.host} to be started anew", look, timeout=timeout)

@@ -1,0 +1,1 @@
+"""Probes: network namespaces plugged into Neutron ports, and what they can do."""

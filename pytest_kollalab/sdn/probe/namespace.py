@@ -1,0 +1,230 @@
+"""A network namespace on a node: devices of Open vSwitch moved into it, and commands run in it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from pytest_kollalab.system.run import Result
+    from pytest_kollalab.system.ssh import Ssh
+
+FOLDER = "/run/kollalab"
+VSWITCHD = "openvswitch_vswitchd"
+_numbers = count(1)
+
+# The words that make a port of the switch, for ovs-vsctl.
+ROW = """
+set -- add-port "$bridge" "$device" -- set Interface "$device" type=internal "mac=\\"$mac\\""
+if [ "$port" != - ]; then
+    set -- "$@" "external_ids:iface-id=$port" "external_ids:attached-mac=$mac" \\
+        external_ids:iface-status=active
+fi
+"""
+
+PLUG = (
+    """
+namespace=$1 bridge=$2 device=$3 mac=$4 port=$5 mtu=$6 address=$7 gateway=$8
+if ! ip netns pids "$namespace" > /dev/null 2>&1; then
+    ip netns add "$namespace"
+    # The kernel has it from the host, where docker switches it on.
+    ip netns exec "$namespace" sysctl -qw net.ipv4.ip_forward=0
+fi
+"""
+    + ROW
+    + """
+docker exec openvswitch_vswitchd ovs-vsctl --timeout=30 --may-exist "$@"
+ip link set "$device" netns "$namespace"
+ip -n "$namespace" link set lo up
+ip -n "$namespace" link set "$device" address "$mac" mtu "$mtu" up
+ip -n "$namespace" address replace "$address" dev "$device"
+if [ "$gateway" != - ]; then
+    ip -n "$namespace" route replace default via "$gateway"
+fi
+# The switch in user space passes on what it reads: checksums have to be finished before.
+ip netns exec "$namespace" ethtool -K "$device" tx off > /dev/null
+"""
+)
+
+# One transaction: the switch keeps the device as it is, whoever watches its tables sees a new port.
+AGAIN = (
+    """
+bridge=$1 device=$2 mac=$3 port=$4
+"""
+    + ROW
+    + """
+docker exec openvswitch_vswitchd ovs-vsctl --timeout=30 del-port "$bridge" "$device" -- "$@"
+"""
+)
+
+# Units and processes first: a namespace lives on as long as something runs in it.
+REMOVE = """
+namespace=$1
+shift
+systemctl stop --quiet "kollalab-$namespace-*" 2> /dev/null || true
+set -- $(for device in "$@"; do printf '%s ' -- --if-exists del-port "$device"; done)
+[ $# -eq 0 ] || docker exec openvswitch_vswitchd ovs-vsctl --timeout=30 "$@"
+if ip netns pids "$namespace" > /dev/null 2>&1; then
+    ip netns pids "$namespace" | xargs -r kill -9
+    ip netns delete "$namespace"
+fi
+rm -rf "/run/kollalab/$namespace"
+"""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A network namespace by its name on a node; it need not be there yet."""
+
+    ssh: Ssh
+    node: str
+    name: str
+
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """What goes before a command so that it runs in the namespace."""
+        return ("ip", "netns", "exec", self.name)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,
+        check: bool = True,
+        timeout: float | None = 60,
+    ) -> Result:
+        """Run a command in the namespace. Raises CommandError when it fails, unless told not to."""
+        inside = [*self.entered, *argv]
+        return self.ssh.run(self.node, inside, input=input, check=check, timeout=timeout)
+
+    def script(self, text: str, *words: str, check: bool = True) -> Result:
+        """Run a shell script on the node, outside the namespace, with words as $1, $2 and so on."""
+        argv = ["sh", "-eu", "-s", "--", *words]
+        return self.ssh.run(self.node, argv, input=text, check=check, timeout=120)
+
+    def plug(
+        self,
+        device: str,
+        *,
+        bridge: str,
+        mac: str,
+        mtu: int,
+        address: str,
+        gateway: str | None = None,
+        port: str | None = None,
+    ) -> None:
+        """Make a port of the bridge on the node and move its device in; the namespace as well.
+
+        `address` is with its prefix length. `port` is the Neutron port it stands for, if any.
+        """
+        words = (bridge, device, mac, port or "-", str(mtu), address, gateway or "-")
+        self.script(PLUG, self.name, *words)
+
+    def announce(self, device: str, *, bridge: str, mac: str, port: str) -> None:
+        """Have Neutron's agent see a plugged port as a new one; its device is not touched."""
+        self.script(AGAIN, bridge, device, mac, port)
+
+    def remove(self, devices: Sequence[str]) -> None:
+        """Remove the namespace, what runs in it and its devices; nothing to do is fine."""
+        self.script(REMOVE, self.name, *devices)
+
+    @contextmanager
+    def background(
+        self, what: str, argv: Sequence[str], *, ready: str, files: dict[str, str] | None = None
+    ) -> Iterator[Background]:
+        """Run a command in the namespace, as a unit of the node's systemd, until the block ends.
+
+        The block starts when a line of the command's standard error matches `ready`. `files` are
+        written into the folder that is the command's working directory.
+        """
+        unit = f"kollalab-{self.name}-{what}-{next(_numbers)}"
+        running = Background(self, unit, f"{FOLDER}/{self.name}/{unit}")
+        running.start(argv, files or {})
+        try:
+            running.await_line(ready)
+            yield running
+            running.stop()
+        finally:
+            running.remove()
+
+
+@dataclass(frozen=True)
+class Host(Namespace):
+    """The node itself, where no namespace is entered; the name is for what runs there."""
+
+    name: str = "host"
+
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """Nothing goes before a command."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Background:
+    """A command that runs in a namespace; what it printed is in a folder on the node."""
+
+    namespace: Namespace
+    unit: str
+    folder: str
+
+    def start(self, argv: Sequence[str], files: dict[str, str]) -> None:
+        """Start the unit."""
+        folder = shlex.quote(self.folder)
+        lines = [f"mkdir -p {folder}"]
+        lines += [f"printf %s {shlex.quote(t)} > {folder}/{n}" for n, t in files.items()]
+        command = [
+            *("systemd-run", "--quiet", "--collect", f"--unit={self.unit}"),
+            f"--property=StandardOutput=file:{self.folder}/out",
+            f"--property=StandardError=file:{self.folder}/err",
+            f"--property=WorkingDirectory={self.folder}",
+            *(*self.namespace.entered, *argv),
+        ]
+        self.namespace.script("\n".join([*lines, shlex.join(command)]))
+
+    def await_line(self, pattern: str) -> None:
+        """Wait until the command said on standard error that it is ready."""
+        wanted = re.compile(pattern)
+        ended = False
+
+        def look() -> bool | NotYet:
+            nonlocal ended
+            said = self._read("err", f"systemctl is-active {self.unit} >&2 || true")
+            ended = said.stderr.strip() in ("inactive", "failed")
+            return bool(wanted.search(said.stdout)) or NotYet(said.stdout.strip() or "no output")
+
+        wait.until(
+            f"{self.unit} on {self.namespace.node} to be ready",
+            look,
+            timeout=30,
+            interval=0.1,
+            hopeless=lambda: "it has ended" if ended else None,
+        )
+
+    def output(self) -> str:
+        """What the command printed so far on standard output."""
+        return self._read("out").stdout
+
+    def errors(self) -> str:
+        """What the command printed so far on standard error."""
+        return self._read("err").stdout
+
+    def stop(self) -> None:
+        """Stop the command as Ctrl-C would, and wait for its end."""
+        self.namespace.script('systemctl stop --quiet "$1" 2> /dev/null || true', self.unit)
+
+    def remove(self) -> None:
+        """Stop the command and remove its folder."""
+        text = 'systemctl stop --quiet "$1" 2> /dev/null || true; rm -rf "$2"'
+        self.namespace.script(text, self.unit, self.folder)
+
+    def _read(self, name: str, also: str = "") -> Result:
+        return self.namespace.script(f'cat "$1/{name}" 2> /dev/null || true\n{also}', self.folder)

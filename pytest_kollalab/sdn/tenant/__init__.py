@@ -1,0 +1,1 @@
+"""Projects and what scenarios make in them: networks, ports, routers, servers."""

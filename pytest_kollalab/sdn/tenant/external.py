@@ -1,0 +1,57 @@
+"""The external network: what is behind br-ex, or in somebody else's cloud the one that is there."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.sdn.tenant.network import Network
+from pytest_kollalab.system.errors import NeedsLabError
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+EXTERNAL = "external"
+PHYSICAL_NETWORK = "physnet1"
+
+
+def external_network(admin: Connection, cidr: str | None) -> Network:
+    """The external network with that prefix, made if it is not there; without one, any there is.
+
+    Raises NeedsLabError when there is none to be found.
+    """
+    api = admin.network
+    if cidr is None:
+        return _found(admin)
+    found = api.find_network(EXTERNAL)
+    if found is None:
+        found = api.create_network(
+            name=EXTERNAL,
+            is_router_external=True,
+            provider_network_type="flat",
+            provider_physical_network=PHYSICAL_NETWORK,
+        )
+    subnet = next(iter(api.subnets(network_id=found.id)), None)
+    if subnet is None:
+        net = IPv4Network(cidr)
+        pool = {"start": str(net[net.num_addresses // 2]), "end": str(net[-2])}
+        subnet = api.create_subnet(
+            name=EXTERNAL,
+            network_id=found.id,
+            ip_version=4,
+            cidr=cidr,
+            gateway_ip=str(net[1]),
+            enable_dhcp=False,
+            allocation_pools=[pool],
+        )
+    return Network(found.id, EXTERNAL, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu))
+
+
+def _found(admin: Connection) -> Network:
+    api = admin.network
+    for found in api.networks(is_router_external=True):
+        for subnet in api.subnets(network_id=found.id, ip_version=4):
+            return Network(
+                found.id, found.name, subnet.id, subnet.cidr, subnet.gateway_ip, int(found.mtu)
+            )
+    raise NeedsLabError("an external network needs a lab; this cloud has none to offer")

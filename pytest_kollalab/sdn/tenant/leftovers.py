@@ -1,0 +1,83 @@
+"""What a project still has, and its removal in the order that the API wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+SFC = (
+    "sfc_service_graphs",
+    "sfc_port_chains",
+    "sfc_port_pair_groups",
+    "sfc_port_pairs",
+    "sfc_flow_classifiers",
+)
+
+
+def sweep(cloud: Connection, project: str) -> list[str]:
+    """Remove everything that a project has; return what could not be removed, and why.
+
+    Works with the connection of an administrator. Chains go before the ports that they lead
+    through: the agent's clean-up of a chain needs its ports.
+    """
+    from openstack import exceptions
+
+    failures: list[str] = []
+
+    def each(kind: str, things: Iterable[Any], remove: Callable[[Any], object]) -> None:
+        for thing in things:
+            try:
+                remove(thing)
+            except exceptions.NotFoundException:
+                pass
+            except exceptions.SDKException as error:
+                failures.append(f"{kind} {thing.name or thing.id}: {error}")
+
+    network = cloud.network
+    if cloud.has_service("compute"):
+        _remove_servers(cloud, project)
+    each("floating IP", network.ips(project_id=project), network.delete_ip)
+    if network.find_extension("bgpvpn") is not None:
+        each("BGP VPN", list(network.bgpvpns(project_id=project)), network.delete_bgpvpn)
+    if network.find_extension("sfc") is not None:
+        for kind in SFC:
+            things = list(getattr(network, kind)(project_id=project))
+            each(kind, things, getattr(network, f"delete_{kind.removesuffix('s')}"))
+    for router in network.routers(project_id=project):
+        ports = network.ports(device_id=router.id, device_owner="network:router_interface")
+        each("router interface", ports, partial(_leave, network, router))
+        each("router", [router], network.delete_router)
+    mine = network.ports(project_id=project)
+    plain = [port for port in mine if not (port.device_owner or "").startswith("network:")]
+    each("port", plain, network.delete_port)
+    each("network", network.networks(project_id=project), network.delete_network)
+    groups = network.security_groups(project_id=project)
+    each(
+        "security group", (g for g in groups if g.name != "default"), network.delete_security_group
+    )
+    return failures
+
+
+def _remove_servers(cloud: Connection, project: str) -> None:
+    def servers() -> list[Any]:
+        return list(cloud.compute.servers(all_projects=True, project_id=project))
+
+    for server in servers():
+        cloud.compute.delete_server(server, ignore_missing=True)
+
+    def look() -> bool | NotYet:
+        left = servers()
+        return not left or NotYet(", ".join(f"{s.name} is {s.status}" for s in left))
+
+    wait.until("the servers of the project to be gone", look, timeout=180)
+
+
+def _leave(network: Any, router: Any, port: Any) -> None:
+    network.remove_interface_from_router(router, port=port)

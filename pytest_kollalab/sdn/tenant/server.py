@@ -1,0 +1,264 @@
+"""A server: a real Nova instance of the guest image, and what it takes to boot one."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import secrets
+import shlex
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.sdn import figures
+from pytest_kollalab.sdn.probe.namespace import Namespace
+from pytest_kollalab.sdn.tenant.network import Network, Port
+from pytest_kollalab.sdn.tenant.project import CONTROLLER, Project
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import ConfigError, WaitError
+from pytest_kollalab.system.run import Result, run
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+    from pytest_kollalab.sdn.probe.probe import Probe
+
+GUEST = "kollalab-guest"
+USER = "root"
+READY = "guest: ready"
+CONSOLE_LINES = 40
+ATTEMPTS = 3
+DELETED_AGAIN = "server: deletion that Nova gave up and was asked for again"
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """A booted server; `ip` is its address on its network, `floating_ip` the one from outside."""
+
+    def __init__(
+        self, tenant: Project, network: Network, node: str, port: Port, id: str, name: str
+    ) -> None:
+        self.tenant = tenant
+        self.network = network
+        self.node = node
+        self.port = port
+        self.id = id
+        self.name = name
+        self.ip = port.ip
+        self.floating_ip: str | None = None
+        self.seconds_to_ready = 0.0
+        self._outside: Probe | None = None
+
+    def __repr__(self) -> str:
+        return f"Server({self.name}, {self.ip})"
+
+    def console(self, lines: int = CONSOLE_LINES) -> str:
+        """The last lines of the console log."""
+        answer = self.tenant.cloud.compute.get_server_console_output(self.id, length=lines)
+        return str(answer["output"])
+
+    def await_ready(self, timeout: float = 180) -> None:
+        """Wait until the guest says on its console that it has booted and has its metadata."""
+
+        def look() -> bool | NotYet:
+            said = self.console()
+            if READY in said:
+                return True
+            self._raise_device()
+            return NotYet(f"its console says:\n{said}")
+
+        wait.until(f"server {self.name} to boot", look, timeout=timeout * self.tenant.patience)
+
+    def await_status(self, wanted: str, timeout: float = 60) -> None:
+        """Wait until Nova says that it is in a status."""
+
+        def look() -> bool | NotYet:
+            status = self.tenant.cloud.compute.get_server(self.id).status
+            return status == wanted or NotYet(status)
+
+        wait.until(
+            f"server {self.name} to be {wanted}", look, timeout=timeout * self.tenant.patience
+        )
+
+    def give_floating_ip(self) -> str:
+        """An address on the external network, and a host out there that uses it."""
+        self.floating_ip = self.tenant.floating_ip(self.port.id)
+        self._outside = self.tenant.outside()
+        self._outside.reaches(self.floating_ip, within=60 * self.tenant.patience)
+        return self.floating_ip
+
+    def ssh(self, argv: Sequence[str], *, via: Probe | None = None, check: bool = True) -> Result:
+        """Run a command in the server: from a probe, from outside, or where its DHCP server is.
+
+        From outside when the server has a floating IP. Raises CommandError when it fails.
+        """
+        target = self.ip
+        if via is not None:
+            namespace = via.namespace
+        elif self._outside is not None and self.floating_ip is not None:
+            namespace, target = self._outside.namespace, self.floating_ip
+        else:
+            namespace = dhcp_namespace(self.tenant, self.network)
+        return run(ssh_argv(self.tenant, namespace, target, argv), check=check, timeout=60)
+
+    def _raise_device(self) -> None:
+        # ovs-vswitchd's userspace datapath sets a device promiscuous by writing back flags that it
+        # read before. When libvirt raises the device in between, it stays down and the guest is
+        # deaf ("Network is down" in ovs-vswitchd.log). Raising it again does no harm.
+        device = self.port.device
+        self.tenant.ssh.run(self.node, ["ip", "link", "set", "dev", device, "up"], check=False)
+
+
+def boot(
+    tenant: Project,
+    network: Network,
+    node: str,
+    *,
+    name: str | None = None,
+    user_data: str | None = None,
+    ports: Sequence[Port] = (),
+    ready: bool = True,
+) -> Server:
+    """Boot a server on a node and wait until it is ACTIVE and, unless told not to, booted.
+
+    It gets a port of its own on the network, or those given.
+
+    On a cloud of somebody else's, its scheduler chooses where. Raises WaitError with the end of
+    the console log, ConfigError without image and flavor.
+    """
+    name = name or f"server-{secrets.token_hex(2)}"
+    cloud = tenant.cloud
+    image, flavor = _find_guest(cloud)
+    ports = ports or [_port(tenant, network, name)]
+    started = time.monotonic()
+    options: dict[str, Any] = {"user_data": encode(user_data)} if user_data else {}
+    if tenant.has_nodes:
+        options["availability_zone"] = f"nova:{node}"
+    # Naming the host is for administrators, so this one call is made as one, in the project.
+    made = tenant.admin_inside.compute.create_server(
+        name=f"{tenant.name}-{name}",
+        image_id=image,
+        flavor_id=flavor,
+        networks=[{"port": port.id} for port in ports],
+        key_name=tenant.keypair,
+        **options,
+    )
+
+    tenant.undo.callback(remove, tenant, made.id)
+
+    def look() -> Any:
+        nonlocal made
+        made = cloud.compute.get_server(made.id)
+        return made if made.status == "ACTIVE" else NotYet(f"{made.status}, {made.task_state}")
+
+    def hopeless() -> str | None:
+        fault = (made.fault or {}).get("message", "no reason given")
+        return f"it is in ERROR: {fault}" if made.status == "ERROR" else None
+
+    try:
+        wait.until(
+            f"server {name} to be ACTIVE", look, timeout=120 * tenant.patience, hopeless=hopeless
+        )
+    except WaitError as error:
+        raise WaitError(error.brief, details=error.details, hint=_hint(node)) from error
+    server = Server(tenant, network, node, ports[0], made.id, name)
+    if ready:
+        server.await_ready()
+    server.seconds_to_ready = time.monotonic() - started
+    return server
+
+
+def encode(text: str) -> str:
+    """User data as the API wants it."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def ssh_argv(tenant: Project, namespace: Namespace, target: str, argv: Sequence[str]) -> list[str]:
+    """The call of ssh that reaches a server through a namespace on a node.
+
+    The key never leaves this host: only the connection goes through the node.
+    """
+    hop = namespace.ssh.argv(
+        namespace.node, ["ip", "netns", "exec", namespace.name, "socat", "-", f"TCP:{target}:22"]
+    )
+    settings = {
+        "ProxyCommand": shlex.join(hop).replace("%", "%%"),
+        "IdentityFile": str(tenant.key),
+        "IdentitiesOnly": "yes",
+        # A server lives for a test and makes its host key when it boots.
+        "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": "/dev/null",
+        "GlobalKnownHostsFile": "/dev/null",
+        "BatchMode": "yes",
+        "ConnectTimeout": "20",
+        "LogLevel": "ERROR",
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-F", "none", *options, f"{USER}@{target}", shlex.join(argv)]
+
+
+def dhcp_namespace(tenant: Project, network: Network) -> Namespace:
+    """Where the DHCP server of a network runs: a place from which its servers can be reached."""
+    return Namespace(tenant.ssh, CONTROLLER, f"qdhcp-{network.id}")
+
+
+def _port(tenant: Project, network: Network, name: str) -> Port:
+    api = tenant.cloud.network
+    made = api.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
+    tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
+    port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
+    tenant.known_ports.append(port)
+    return port
+
+
+def remove(tenant: Project, server: str) -> None:
+    """Delete a server of this id and wait until it is gone.
+
+    On a busy host Nova may give up a deletion: the server stays, in ERROR, with a fault.
+    It is asked for again, as its operators would; a figure and a line in the log say so. Raises
+    WaitError with the last fault.
+    """
+    compute = tenant.cloud.compute
+    given_up: list[str] = []
+    began = time.monotonic()
+    compute.delete_server(server, ignore_missing=True)
+
+    def look() -> bool | NotYet:
+        found = compute.find_server(server, ignore_missing=True)
+        if found is None:
+            return True
+        # A deletion that is under way has the task "deleting"; Nova takes it away when it gives up.
+        if found.status == "ERROR" and found.task_state is None:
+            given_up.append((found.fault or {}).get("message", "no reason given"))
+            log.warning("Nova gave up the deletion of server %s: %s", server, given_up[-1])
+            if len(given_up) < ATTEMPTS:
+                compute.delete_server(server, ignore_missing=True)
+        return NotYet(f"{found.status}, {found.task_state}")
+
+    def hopeless() -> str | None:
+        if len(given_up) < ATTEMPTS:
+            return None
+        return f"Nova gave up its deletion {ATTEMPTS} times: {given_up[-1]}"
+
+    wait.until(
+        f"server {server} to be gone", look, timeout=120 * tenant.patience, hopeless=hopeless
+    )
+    if given_up:
+        figures.record(DELETED_AGAIN, time.monotonic() - began)
+
+
+def _find_guest(cloud: Connection) -> tuple[str, str]:
+    image = next(iter(cloud.image.images(tag=GUEST, status="active", sort="created_at:desc")), None)
+    flavor = cloud.compute.find_flavor(GUEST)
+    if image is None or flavor is None:
+        raise ConfigError(
+            "there is no guest image in the cloud",
+            hint="let the test ask for the fixture `compute`",
+        )
+    return image.id, flavor.id
+
+
+def _hint(node: str) -> str:
+    return f"look at /var/log/kolla/nova on {node}: kollalab logs, or kollalab ssh {node}"

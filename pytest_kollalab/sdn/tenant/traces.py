@@ -1,0 +1,181 @@
+"""Traces: what a tenant has in the cloud and on the nodes, to be compared before and after.
+
+Only what is the tenant's own is looked at: its project, what carries its name, and flows and groups
+that mention one of its ports. What other tenants do at the same time does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pytest_kollalab.sdn.ovs.flows import ENTER, OPENFLOW, Flow, parse_flows, parse_groups
+from pytest_kollalab.sdn.tenant.project import Project
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
+# One call of the API counts everything that a project has. The default security group and its rules
+# come with a project, whenever somebody first asks for them.
+NOT_COUNTED = ("security_group", "security_group_rule", "rbac_policy")
+# Of the tunnel bridge only what copies packets for taps: the rest it learns, and forgets later.
+COPIES = ("table=0,priority=30", "table=25")
+
+# A node that a feature has for itself may lack the bridges of Neutron.
+LOOK = f"""
+ip netns list
+echo ----
+{ENTER} sh -euc '
+    has() {{ ovs-vsctl --timeout=30 br-exists "$1"; }}
+    for bridge in br-int br-ex; do ! has $bridge || ovs-vsctl --timeout=30 list-ports $bridge; done
+    echo ----
+    ! has br-int || ovs-ofctl -O "$0" --names dump-flows br-int
+    echo ----
+    ! has br-int || ovs-ofctl -O "$0" --names dump-groups br-int
+    echo ----
+    ! has br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Mine:
+    """What tells the things of a tenant from those of others."""
+
+    prefix: str
+    devices: frozenset[str]
+    macs: frozenset[str]
+
+    def mentions(self, flow: Flow) -> bool:
+        """Whether a flow is about one of the ports."""
+        match = flow.match
+        return (
+            match.get("in_port") in self.devices
+            or not self.macs.isdisjoint((match.get("dl_dst"), match.get("dl_src")))
+            or any(action.removeprefix("output:") in self.devices for action in flow.actions)
+        )
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a tenant has: how many of each kind in the API, and each thing on the nodes."""
+
+    counts: Mapping[str, int]
+    things: frozenset[str]
+
+    def beyond(self, before: Traces) -> list[str]:
+        """What is there and was not there before, and what was there and is gone."""
+        changed = [
+            f"{kind}: {self.counts.get(kind, 0)} instead of {before.counts.get(kind, 0)}"
+            for kind in sorted({*self.counts, *before.counts})
+            if self.counts.get(kind, 0) != before.counts.get(kind, 0)
+        ]
+        new = [f"left: {thing}" for thing in sorted(self.things - before.things)]
+        gone = [f"gone: {thing}" for thing in sorted(before.things - self.things)]
+        return [*changed, *new, *gone]
+
+
+NODES = ("controller-1", "compute-1")
+NOTHING = Traces({}, frozenset())
+
+# What a tenant had when its last test ended, and its generation then: unchanged since, it need not
+# be looked at again.
+_last: WeakKeyDictionary[Project, tuple[int, Traces]] = WeakKeyDictionary()
+
+
+def take(tenant: Project, nodes: Iterable[str]) -> Traces:
+    """What the tenant has now. The API and the nodes are asked at the same time."""
+    mine = Mine(
+        f"kl-{tenant.name}-",
+        frozenset(port.device for port in tenant.known_ports),
+        frozenset(port.mac for port in tenant.known_ports),
+    )
+    with ThreadPoolExecutor() as pool:
+        counts = pool.submit(counted, tenant)
+        said = {node: pool.submit(_ask, tenant, node) for node in nodes}
+        things = [thing for node, text in said.items() for thing in on(node, text.result(), mine)]
+        return Traces(counts.result(), frozenset(things))
+
+
+def counted(tenant: Project) -> dict[str, int]:
+    """How many things of each kind the project has."""
+    from openstack import exceptions
+
+    api, project = tenant.admin.network, tenant.project.id
+    answer: Any = api.get(f"/quotas/{project}/details.json")
+    exceptions.raise_from_response(answer)
+    found = {
+        kind: int(quota["used"])
+        for kind, quota in answer.json()["quota"].items()
+        if kind not in NOT_COUNTED and int(quota["used"])
+    }
+    if "port" in found:
+        # The DHCP agent makes its own whenever it gets to it, also after a test has begun.
+        served: Any = api.get(f"/ports?project_id={project}&device_owner=network:dhcp&fields=id")
+        exceptions.raise_from_response(served)
+        found["port"] -= len(served.json()["ports"])
+    # VPNs have no quota, and a cloud without them has no such path.
+    vpns: Any = api.get("/bgpvpn/bgpvpns")
+    if vpns.ok:
+        mine = [vpn for vpn in vpns.json()["bgpvpns"] if vpn["project_id"] == project]
+        found |= {"bgpvpn": len(mine)} if mine else {}
+    return {kind: count for kind, count in found.items() if count}
+
+
+def on(node: str, text: str, mine: Mine) -> Iterator[str]:
+    """The tenant's things in what a node said."""
+    namespaces, devices, flows, groups, tunnel = text.split("----\n")
+    for line in namespaces.splitlines():
+        if line.startswith(mine.prefix):
+            yield f"{node}: namespace {line.split(maxsplit=1)[0]}"
+    for device in devices.split():
+        if device in mine.devices:
+            yield f"{node}: port {device} of Open vSwitch"
+    for flow in parse_flows(flows):
+        if mine.mentions(flow):
+            yield f"{node}: flow {flow.rule}"
+    for group in parse_groups(groups).values():
+        if not mine.macs.isdisjoint(group.leads_to()):
+            yield f"{node}: group {group.id}"
+    for flow in parse_flows(tunnel):
+        if mine.mentions(flow) and flow.rule.startswith(COPIES):
+            yield f"{node}: flow of br-tun {flow.rule}"
+
+
+@contextmanager
+def none_left(tenant: Project, nodes: Iterable[str]) -> Iterator[None]:
+    """What is made in the block is gone after it, to the last flow, and nothing else is.
+
+    Raises WaitError with what is left. Agents have a moment to clear up.
+    """
+    names = tuple(nodes)
+    generation, before = _last.get(tenant, (-1, NOTHING))
+    if generation != tenant.generation:
+        before = take(tenant, names)
+    with tenant.part():
+        yield
+    await_same(before, tenant, names)
+    _last[tenant] = (tenant.generation, before)
+
+
+def await_same(before: Traces, tenant: Project, nodes: Iterable[str]) -> None:
+    """Wait until the tenant has again what it had. Raises WaitError with the difference."""
+    names = tuple(nodes)
+
+    def look() -> bool | NotYet:
+        different = take(tenant, names).beyond(before)
+        return not different or NotYet("\n".join(different))
+
+    wait.until(
+        f"{tenant.name} to have what it had before the test",
+        look,
+        timeout=30 * tenant.patience,
+        interval=0.3,
+    )
+
+
+def _ask(tenant: Project, node: str) -> str:
+    argv = ["sh", "-eu", "-s", "--", OPENFLOW]
+    return tenant.ssh.run(node, argv, input=LOOK, timeout=60).stdout

@@ -1,0 +1,1 @@
+"""The topology of the network: its model, its collectors and its picture."""

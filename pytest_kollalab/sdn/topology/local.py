@@ -1,0 +1,217 @@
+"""The local collector: the topology as the nodes themselves tell it, asked over SSH."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.sdn.capture.packets import TCPDUMP, Packets, parse_packets
+from pytest_kollalab.sdn.probe.namespace import Background, Namespace
+from pytest_kollalab.sdn.topology.topology import (
+    DEVICE,
+    INTERNAL,
+    PATCH,
+    TUNNEL,
+    TUNNELS,
+    Bridge,
+    Flow,
+    Identity,
+    Port,
+    Seen,
+    Topology,
+    flows,
+)
+
+if TYPE_CHECKING:
+    from pytest_kollalab.system.ssh import Ssh
+
+# A line for each answer: what it is of, a tab, JSON.
+ASK = r"""
+docker exec openvswitch_vswitchd sh -eu -c '
+    for table in Bridge Port Interface; do
+        printf "%s\t" "$table"
+        ovs-vsctl --timeout=30 --format=json list "$table"
+    done'
+printf 'devices \t'; ip -j address
+for namespace in $(ip netns list | cut -d " " -f 1); do
+    printf 'devices %s\t' "$namespace"
+    ip -n "$namespace" -j address || echo '[]'
+done
+"""
+# The address of the metadata service: Neutron puts it on its DHCP ports, and it is nobody's port.
+METADATA = ipaddress.ip_network("169.254.0.0/16")
+
+Row = Mapping[str, Any]
+
+
+class Local:
+    """Asks Open vSwitch and the kernel of each node."""
+
+    name = "local"
+
+    def __init__(self, ssh: Ssh, nodes: Iterable[str]) -> None:
+        self.ssh = ssh
+        self.nodes = tuple(nodes)
+
+    def topology(self) -> Topology:
+        """What is there now; the nodes are asked side by side."""
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            texts = list(pool.map(self._ask, self.nodes))
+        return join(parse(node, text) for node, text in zip(self.nodes, texts, strict=True))
+
+    @contextmanager
+    def watch(self, points: Iterable[Port], filter: str = "") -> Iterator[LocalSight]:
+        """Run tcpdump at each point until the block ends."""
+        sight = LocalSight()
+        with ExitStack() as captures:
+            for point in points:
+                place = Namespace(self.ssh, point.node, point.namespace)
+                argv = [*TCPDUMP, "-i", point.name, *filter.split()]
+                running = captures.enter_context(
+                    place.background("topology", argv, ready="listening on")
+                )
+                sight.running[point] = running
+            yield sight
+            for point, running in sight.running.items():
+                running.stop()
+                sight.seen[point] = parse_packets(running.output())
+
+    def _ask(self, node: str) -> str:
+        return self.ssh.run(node, ["sh", "-eu"], input=ASK, timeout=60).stdout
+
+
+class LocalSight:
+    """What tcpdump saw at points."""
+
+    def __init__(self) -> None:
+        self.running: dict[Port, Background] = {}
+        self.seen: dict[Port, Packets] = {}
+
+    def packets(self, point: Port) -> list[Seen]:
+        """The IPv4 packets that passed a point, in order."""
+        return [
+            Seen(p.time, p.src, p.dst, p.ttl, p.is_echo_request, p.src_mac)
+            for p in self.seen.get(point, ())
+            if p.src
+        ]
+
+    def flows(self, point: Port) -> list[Flow]:
+        """What passed a point, by protocol and pairs of addresses."""
+        found = self.seen.get(point, ())
+        protocols = dict.fromkeys(p.protocol for p in found if p.src)
+        return [
+            flow
+            for protocol in protocols
+            for flow in flows(
+                (Seen(p.time, p.src, p.dst, p.ttl) for p in found if p.protocol == protocol),
+                protocol,
+            )
+        ]
+
+
+def join(parts: Iterable[Topology]) -> Topology:
+    """The topologies of several nodes as one."""
+    found = list(parts)
+    return Topology(
+        tuple(node for part in found for node in part.nodes),
+        frozenset(bridge for part in found for bridge in part.bridges),
+        tuple(port for part in found for port in part.ports),
+    )
+
+
+def parse(node: str, text: str) -> Topology:
+    """The topology of one node, from what ASK printed."""
+    tables: dict[str, list[Row]] = {}
+    devices: dict[tuple[str, str], Row] = {}
+    for line in text.splitlines():
+        what, tab, answer = line.partition("\t")
+        if not tab:
+            continue
+        if what.startswith("devices"):
+            for device in json.loads(answer):
+                # An interface without a name is a gap in the listing of a namespace that changes.
+                if "ifname" in device:
+                    devices[what.partition(" ")[2], device["ifname"]] = device
+        else:
+            tables[what] = parse_table(json.loads(answer))
+    interfaces = {row["_uuid"]: row for row in tables["Interface"]}
+    ports = {row["_uuid"]: row for row in tables["Port"]}
+    found = [
+        _port(node, bridge["name"], ports[uuid], interfaces[each], devices)
+        for bridge in tables["Bridge"]
+        for uuid in listed(bridge["ports"])
+        if uuid in ports
+        for each in listed(ports[uuid]["interfaces"])
+        if each in interfaces
+    ]
+    bridges = frozenset(Bridge(node, bridge["name"]) for bridge in tables["Bridge"])
+    return Topology((node,), bridges, tuple(sorted(found, key=lambda port: port.place)))
+
+
+def parse_table(answer: Mapping[str, Any]) -> list[Row]:
+    """The rows of `ovs-vsctl --format=json list`: sets as lists, maps as mappings, ids as text."""
+    headings = answer["headings"]
+    return [
+        {name: _plain(value) for name, value in zip(headings, row, strict=True)}
+        for row in answer["data"]
+    ]
+
+
+def listed(value: Any) -> Sequence[Any]:
+    """A column of Open vSwitch as a list: one value stands for itself."""
+    return value if isinstance(value, list) else [value]
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case ["set", list(items)]:
+            return [_plain(item) for item in items]
+        case ["map", list(items)]:
+            return {key: _plain(item) for key, item in items}
+        case ["uuid" | "named-uuid", str(uuid)]:
+            return uuid
+    return value
+
+
+def _port(
+    node: str, bridge: str, port: Row, interface: Row, devices: Mapping[tuple[str, str], Row]
+) -> Port:
+    kind = interface["type"] or DEVICE
+    name = interface["name"]
+    namespace = next((space for space, device in devices if device == name), "")
+    device = devices.get((namespace, name), {})
+    mac = "" if kind == PATCH or kind in TUNNELS else device.get("address", "")
+    return Port(
+        node,
+        bridge,
+        name,
+        kind=TUNNEL if kind in TUNNELS else kind if kind in (PATCH, INTERNAL) else DEVICE,
+        mac=mac,
+        namespace=namespace,
+        peer=interface["options"].get("peer", ""),
+        remote=interface["options"].get("remote_ip", ""),
+        neutron=_identity(port, interface, device),
+    )
+
+
+def _identity(port: Row, interface: Row, device: Row) -> Identity | None:
+    wanted = interface["external_ids"].get("iface-id")
+    if wanted is None:
+        return None
+    # Neutron's agent notes here what it learned of the port's network when it wired it.
+    noted = port["other_config"]
+    vni = str(noted.get("segmentation_id", ""))
+    addresses = sorted(
+        f"{info['local']}/{info['prefixlen']}"
+        for info in device.get("addr_info", ())
+        if info.get("scope") == "global"
+        and info.get("family") == "inet"
+        and ipaddress.ip_address(info["local"]) not in METADATA
+    )
+    return Identity(
+        wanted, noted.get("net_uuid", ""), tuple(addresses), int(vni) if vni.isdigit() else 0
+    )

@@ -1,0 +1,1 @@
+"""The settings: what the lab is, and how a run behaves."""

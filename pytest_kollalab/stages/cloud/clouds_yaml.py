@@ -1,0 +1,62 @@
+"""clouds.yaml: how a user and openstacksdk reach the cloud."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.system import files
+
+REGION = "RegionOne"
+KEYSTONE_PORT = 5000
+SECRET = re.compile(r"password|secret|token|passcode")
+# A shorter one is a word like any other: it is masked only where it is named as a password.
+SHORTEST_PASSWORD = 6
+
+
+def auth_url(controller: str) -> str:
+    """Keystone's address on the controller with this management address."""
+    return f"http://{controller}:{KEYSTONE_PORT}"
+
+
+def cloud_name(lab: str) -> str:
+    """The name of a lab's cloud in its clouds.yaml."""
+    return f"kollalab-{lab}"
+
+
+def document(cloud: str, url: str, password: str) -> dict[str, Any]:
+    """The contents of clouds.yaml with the administrator of the project `admin`."""
+    return {
+        "clouds": {
+            cloud: {
+                "auth": {
+                    "auth_url": url,
+                    "username": "admin",
+                    "password": password,
+                    "project_name": "admin",
+                    "user_domain_name": "Default",
+                    "project_domain_name": "Default",
+                },
+                "region_name": REGION,
+                "identity_api_version": 3,
+            }
+        }
+    }
+
+
+def auth_secrets(auth: Mapping[str, Any]) -> list[str]:
+    """What must not be shown of the table `auth` of a cloud."""
+    return [
+        str(value)
+        for name, value in auth.items()
+        if SECRET.search(name) and len(str(value)) >= SHORTEST_PASSWORD
+    ]
+
+
+def write(path: Path, contents: dict[str, Any]) -> None:
+    """Write the file, for its owner only."""
+    import yaml
+
+    files.write(path, yaml.safe_dump(contents, sort_keys=False), 0o600)

@@ -1,0 +1,163 @@
+"""The events of an Ansible run: turned into progress, failures and timings, purely."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_kollalab.engine.progress import clock
+
+MESSAGE_LINES = 4
+MESSAGE_WIDTH = 300
+# Seconds without a line after which a task is worth one: CI ends a job that says nothing for long.
+SILENCE = 60.0
+
+_STARTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
+_FAILS = ("runner_on_failed", "runner_on_unreachable")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed on a host; `message` has at most MESSAGE_LINES lines."""
+
+    host: str
+    task: str
+    role: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.role} : {self.task}" if self.role else self.task
+        return "\n".join([f"{self.host}: {where}", *(f"  {s}" for s in self.message.splitlines())])
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a task kept its run busy, over all hosts; seconds, and when it began."""
+
+    play: str
+    role: str
+    task: str
+    seconds: float
+    began: float = 0.0
+
+
+class Tally:
+    """How far runs that belong together have come: `tasks` begun; `began`, `shown` in Unix time.
+
+    `shown` is when one of them last had a line to show. `step` is told the play and the task
+    that begins.
+    """
+
+    def __init__(self, step: Callable[[str], None] = lambda _: None) -> None:
+        self.step = step
+        self.tasks = 0
+        self.began: float | None = None
+        self.shown = 0.0
+
+
+class Progress:
+    """Reads the events of one run in their order.
+
+    `failures` holds the tasks that ended the run, `timings` the wall time of each task. Feed
+    every event to `read`; it returns a line worth showing, or None. A `tally` may be shared.
+    """
+
+    def __init__(self, tally: Tally | None = None) -> None:
+        self.tally = tally or Tally()
+        self.failures: list[Failure] = []
+        self.timings: list[Timing] = []
+        self._play = ""
+        self._shown_play = ""
+        self._task: tuple[str, str, str, float] | None = None
+        self._items: dict[tuple[str, str], list[str]] = {}
+
+    def read(self, event: Mapping[str, Any]) -> str | None:
+        """Take one event in; returns a line when a play begins its work, or after SILENCE."""
+        kind = event.get("event", "")
+        data = event.get("event_data") or {}
+        at = _seconds(event.get("created", ""))
+        if self.tally.began is None and at:
+            self.tally.began = at
+        if kind == "playbook_on_play_start":
+            self._finish(at)
+            self._play = data.get("name") or data.get("play") or ""
+        elif kind in _STARTS:
+            self._finish(at)
+            self.tally.tasks += 1
+            what = ": ".join(filter(None, (self._play, data.get("task", ""))))
+            self.tally.step(what)
+            self._task = (self._play, data.get("role", ""), data.get("task", ""), at)
+            # A play none of whose hosts match starts no task: it is not worth a line.
+            if self._play != self._shown_play:
+                self._shown_play = self._play
+                return self._line(self._play, at)
+            if at - self.tally.shown >= SILENCE:
+                return self._line(what, at)
+        elif kind == "playbook_on_stats":
+            self._finish(at)
+        elif kind == "runner_item_on_failed":
+            place = (data.get("host", ""), data.get("task_uuid", ""))
+            self._items.setdefault(place, []).append(message(data.get("res") or {}))
+        elif kind in _FAILS and not data.get("ignore_errors"):
+            self._fail(data)
+        return None
+
+    def _line(self, what: str, at: float) -> str:
+        self.tally.shown = at
+        elapsed = clock(at - (self.tally.began or at))
+        return f"{what} ({self.tally.tasks} tasks so far, {elapsed})"
+
+    def _fail(self, data: Mapping[str, Any]) -> None:
+        place = (data.get("host", ""), data.get("task_uuid", ""))
+        said = message(data.get("res") or {})
+        items = list(dict.fromkeys(self._items.get(place, [])))
+        if items:
+            said = "\n".join(items)
+        self.failures.append(
+            Failure(data.get("host", ""), data.get("task", ""), data.get("role", ""), _short(said))
+        )
+
+    def _finish(self, at: float) -> None:
+        if self._task is not None:
+            play, role, task, began = self._task
+            start = began - (self.tally.began or began)
+            self.timings.append(Timing(play, role, task, round(at - began, 2), round(start, 2)))
+            self._task = None
+
+
+def message(result: Mapping[str, Any]) -> str:
+    """What a failed result says, the most telling part first."""
+    parts = [result.get("msg"), result.get("stderr"), result.get("module_stderr")]
+    if result.get("module_stderr") or not any(parts[1:]):
+        parts += [result.get("stdout"), result.get("module_stdout")]
+    texts = [str(part).strip() for part in parts if part]
+    # Ansible's standard phrases say nothing when something else was said.
+    telling = [text for text in texts if not text.startswith(("non-zero return code", "MODULE FA"))]
+    return "\n".join(dict.fromkeys(telling or texts)) or "no message"
+
+
+def totals(timings: Iterable[Timing], by: str = "play") -> list[tuple[str, float, int]]:
+    """Seconds and number of tasks by `play`, `role` or `task`, the longest first."""
+    sums: dict[str, tuple[float, int]] = {}
+    for timing in timings:
+        name = str(getattr(timing, by)) or "-"
+        seconds, count = sums.get(name, (0.0, 0))
+        sums[name] = (seconds + timing.seconds, count + 1)
+    rows = [(name, round(seconds, 1), count) for name, (seconds, count) in sums.items()]
+    return sorted(rows, key=lambda row: -row[1])
+
+
+def _short(text: str) -> str:
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if len(lines) > MESSAGE_LINES:
+        # The end of a traceback tells what happened, its start only where.
+        lines = [lines[0], *lines[-(MESSAGE_LINES - 1) :]]
+    return "\n".join(
+        line if len(line) <= MESSAGE_WIDTH else f"{line[:MESSAGE_WIDTH]}..." for line in lines
+    )
+
+
+def _seconds(created: str) -> float:
+    return datetime.datetime.fromisoformat(created).timestamp() if created else 0.0

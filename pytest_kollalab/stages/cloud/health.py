@@ -1,0 +1,291 @@
+"""The health gate: a cloud is ready when everything that should run runs, and answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.stages.cloud import inventory
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import StageError, WaitError
+from pytest_kollalab.system.wait import NotYet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openstack.connection import Connection
+
+    from pytest_kollalab.system.ssh import Ssh
+
+DEADLINE = 240.0
+INTERVAL = 2.0
+# Kolla's health checks: the first 30 s after the start of a container, a verdict after three.
+FIRST_CHECKS = 180.0
+REQUEST_TIMEOUT = 20
+SHOWN = 6
+
+NETWORK_AGENTS = {
+    "control": ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent"),
+    "compute": ("Open vSwitch agent",),
+}
+COMPUTE_SERVICES = {
+    "control": ("nova-conductor", "nova-scheduler"),
+    "compute": ("nova-compute",),
+}
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a node as `docker ps` tells; `status` is docker's sentence."""
+
+    name: str
+    state: str
+    status: str
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether it runs and docker has not checked its health yet."""
+        return self.state == "running" and "(health: starting)" in self.status
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether it runs and did not pass its health check the last times."""
+        return self.state == "running" and "(unhealthy)" in self.status
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with it; None when it runs and is healthy, or has no health check."""
+        if self.state != "running":
+            return f"{self.name} is {self.state}"
+        if self.unhealthy:
+            return f"{self.name} is unhealthy"
+        if self.unchecked:
+            return f"{self.name} does not pass its health check yet"
+        return None
+
+
+PS = ("docker", "ps", "--all", "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
+
+# Docker runs a container's own health check for the first time 30 s after its start, and what it
+# found unhealthy is so until the next one, on emulated machines for four minutes. Whoever asks
+# earlier can run that very command and need not wait; the names that pass are printed.
+ASK = """\
+for name do
+    {
+        test=$(docker inspect --format '{{index .Config.Healthcheck.Test 1}}' "$name") &&
+            docker exec "$name" sh -c "$test" >/dev/null 2>&1 && echo "$name"
+    } &
+done
+wait
+"""
+
+
+def parse_ps(text: str) -> list[Container]:
+    """The containers in the output of PS."""
+    rows = (line.split("\t") for line in text.splitlines() if line.strip())
+    return [Container(name, state, status) for name, state, status in rows]
+
+
+def with_passed(containers: Iterable[Container], passed: Iterable[str]) -> list[Container]:
+    """The containers, those that passed their check when asked taken as healthy."""
+    names = set(passed)
+    return [
+        replace(container, status="Up (healthy)") if container.name in names else container
+        for container in containers
+    ]
+
+
+def await_first_checks(node: str, ssh: Ssh, *, slowness: float) -> list[Container]:
+    """The containers of a node once docker itself has a verdict on each that it checks.
+
+    The end of a deploy starts some containers anew, so that a young cloud has containers which
+    docker did not look at yet. Raises WaitError with the names of those.
+    """
+
+    def look() -> list[Container] | NotYet:
+        containers = parse_ps(ssh.run(node, PS).stdout)
+        unchecked = [container.name for container in containers if container.unchecked]
+        return NotYet(f"not checked yet: {', '.join(unchecked)}") if unchecked else containers
+
+    return wait.until(
+        f"docker on {node} to check the health of its containers",
+        look,
+        timeout=FIRST_CHECKS * slowness,
+        interval=INTERVAL,
+    )
+
+
+def expected_containers(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:
+    """The containers that the features want, per node."""
+    members = inventory.groups(nodes)
+    wanted: dict[str, set[str]] = {node: set() for node in nodes}
+    for feature in features:
+        for group, names in feature.containers.items():
+            for node in members[group]:
+                wanted[node].update(names)
+    return {node: sorted(names) for node, names in wanted.items()}
+
+
+def container_troubles(
+    found: Mapping[str, Sequence[Container]], wanted: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """What is wrong with the containers, a line each."""
+    for node, names in wanted.items():
+        there = {container.name for container in found[node]}
+        yield from (f"{node}: {name} is missing" for name in names if name not in there)
+        for container in found[node]:
+            if container.trouble is not None:
+                yield f"{node}: {container.trouble}"
+
+
+def wanted_pairs(kinds: Mapping[str, Sequence[str]], nodes: Sequence[str]) -> set[tuple[str, str]]:
+    """Pairs of kind and node that must be alive."""
+    members = inventory.groups(nodes)
+    return {
+        (kind, node) for group, names in kinds.items() for node in members[group] for kind in names
+    }
+
+
+def alive_troubles(
+    found: Mapping[tuple[str, str], bool], wanted: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """Which of the wanted kinds on hosts are missing, and which of the found ones are down."""
+    for kind, host in sorted(wanted):
+        if (kind, host) not in found:
+            yield f"{host}: {kind} is not registered"
+    for (kind, host), alive in sorted(found.items()):
+        if not alive:
+            yield f"{host}: {kind} is down"
+
+
+def wait_until_healthy(
+    features: Sequence[Feature],
+    nodes: Sequence[str],
+    ssh: Ssh,
+    connection: Connection,
+    *,
+    slowness: float,
+    log: Path,
+) -> None:
+    """Return when all is healthy; what it waits for goes into the log.
+
+    Raises StageError with what was still wrong at the end.
+    """
+    started, told = time.monotonic(), ""
+
+    def probe() -> bool | NotYet:
+        nonlocal told
+        # What takes the nodes' processors is left until what all of them work for is there.
+        troubles = _api(features, nodes, connection)
+        troubles += _containers(features, nodes, ssh, ask=not troubles)
+        if not troubles:
+            troubles += _queues(features, nodes, ssh)
+        if not troubles:
+            return True
+        more = f"\nand {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
+        trouble = "\n".join(troubles[:SHOWN]) + more
+        if trouble != told:
+            told, seconds = trouble, time.monotonic() - started
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"not healthy after {seconds:.0f} s\n{indent(trouble, '  ')}\n")
+        return NotYet(trouble)
+
+    try:
+        wait.until("the cloud is healthy", probe, timeout=DEADLINE * slowness, interval=INTERVAL)
+    except WaitError as error:
+        raise StageError(
+            "the cloud was deployed but did not become healthy",
+            details=error.details,
+            hint="look at the logs below /var/log/kolla on the nodes; the next run checks again",
+            log=log,
+        ) from error
+
+
+QUEUES = ("docker", "exec", "rabbitmq", "rabbitmqctl", "-q", "list_queues", "name", "consumers")
+
+
+def queue_troubles(text: str, wanted: Iterable[str]) -> Iterator[str]:
+    """Which of the wanted queues nobody reads, in the output of QUEUES.
+
+    A service may be up and yet take no request, as while it reloads itself.
+    """
+    rows = (line.split("\t") for line in text.splitlines())
+    read = {row[0] for row in rows if len(row) == 2 and row[1] not in ("0", "consumers")}
+    yield from (f"nobody takes requests for {name}" for name in sorted(set(wanted) - read))
+
+
+def _queues(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iterator[str]:
+    wanted = {name for feature in features for name in feature.queues}
+    if wanted:
+        (control,) = inventory.groups(nodes)["control"]
+        yield from queue_troubles(ssh.run(control, QUEUES).stdout, wanted)
+
+
+def _containers(
+    features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh, *, ask: bool
+) -> Iterator[str]:
+    with ThreadPoolExecutor() as pool:
+        looks = {node: pool.submit(_look, node, ssh, ask=ask) for node in nodes}
+    found = {node: look.result() for node, look in looks.items()}
+    yield from container_troubles(found, expected_containers(features, nodes))
+
+
+def _look(node: str, ssh: Ssh, *, ask: bool) -> list[Container]:
+    containers = parse_ps(ssh.run(node, PS).stdout)
+    doubtful = [each.name for each in containers if each.unchecked or each.unhealthy]
+    if not doubtful or not ask:
+        return containers
+    passed = ssh.run(node, ["sh", "-c", ASK, "ask", *doubtful]).stdout.split()
+    return with_passed(containers, passed)
+
+
+def _api(features: Sequence[Feature], nodes: Sequence[str], connection: Connection) -> list[str]:
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    try:
+        return list(_api_troubles(features, nodes, connection))
+    except (ClientException, SDKException) as error:
+        return [f"the API does not answer: {str(error).splitlines()[0]}"]
+
+
+def _api_troubles(
+    features: Sequence[Feature], nodes: Sequence[str], connection: Connection
+) -> Iterator[str]:
+    services = {name for feature in features for name in feature.services}
+    yield from _endpoint_troubles(services, connection)
+    agents: dict[tuple[str, str], bool] = {
+        (agent.agent_type, agent.host): bool(agent.is_alive)
+        for agent in connection.network.agents()
+    }
+    yield from alive_troubles(agents, wanted_pairs(NETWORK_AGENTS, nodes))
+    wanted = {name for feature in features for name in feature.extensions}
+    loaded = {extension.alias for extension in connection.network.extensions()} if wanted else set()
+    yield from (f"the network API has no extension {name}" for name in sorted(wanted - loaded))
+    if "compute" in services:
+        running: dict[tuple[str, str], bool] = {
+            (service.binary, service.host): service.state == "up"
+            for service in connection.compute.services()
+        }
+        yield from alive_troubles(running, wanted_pairs(COMPUTE_SERVICES, nodes))
+
+
+def _endpoint_troubles(services: Iterable[str], connection: Connection) -> Iterator[str]:
+    catalogue: dict[str, Any] = {
+        entry["type"]: entry["endpoints"] for entry in connection.service_catalog
+    }
+    for service in sorted(services):
+        endpoints = catalogue.get(service, [])
+        if not endpoints:
+            yield f"{service}: no endpoint in the catalogue"
+        for url in dict.fromkeys(endpoint["url"] for endpoint in endpoints):
+            answer = connection.session.get(
+                url, raise_exc=False, timeout=REQUEST_TIMEOUT, redirect=False
+            )
+            if answer.status_code >= 400:
+                yield f"{service}: {url} answers {answer.status_code}"

@@ -1,0 +1,153 @@
+"""Kolla-Ansible's globals and custom configuration: layers merged into one, purely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.stages.cloud import ini
+from pytest_kollalab.system.errors import ConfigError
+
+Globals = Mapping[str, Any]
+
+# What makes a cloud of two small nodes: one worker of everything, no load balancer in front of
+# the one controller, no log shipping, no dashboard. Endpoints are the controller's own address.
+DEFAULTS: Globals = {
+    "kolla_base_distro": "debian",
+    "enable_fluentd": False,
+    "enable_glance": False,
+    "enable_haproxy": False,
+    "enable_heat": False,
+    "enable_horizon": False,
+    "enable_nova": False,
+    "enable_placement": False,
+    "enable_proxysql": False,
+    "enable_valkey": False,
+    "docker_disable_default_iptables_rules": True,
+    "docker_registry_insecure": True,
+    # MariaDB's own health check script is not in Debian's package.
+    "mariadb_enable_healthchecks": False,
+    "mariadb_innodb_log_file_size_mb": 96,
+    "neutron_plugin_agent": "openvswitch",
+    "nova_compute_virt_type": "qemu",
+    "openstack_service_rpc_workers": 1,
+    "openstack_service_workers": 1,
+    "prechecks_enable_host_ntp_checks": False,
+}
+
+CONFIG: Mapping[str, str] = {
+    "galera.cnf": """\
+[mysqld]
+innodb_buffer_pool_size = 128M
+max_connections = 500
+""",
+}
+
+# Userspace Open vSwitch has no bridge that iptables could filter on.
+USERSPACE_CONFIG: Mapping[str, str] = {
+    "neutron/openvswitch_agent.ini": """\
+[securitygroup]
+firewall_driver = noop
+enable_security_group = false
+""",
+}
+
+
+def merge_globals(features: Iterable[Feature], provider: Globals, user: Globals) -> dict[str, Any]:
+    """The globals of a lab: defaults, then features, then the provider's, then the user's.
+
+    Lists of several features are joined, each item once. Raises ConfigError when two features
+    want different values for one variable.
+    """
+    wanted: dict[str, Any] = {}
+    owner: dict[str, str] = {}
+    for feature in features:
+        for name, value in feature.globals.items():
+            if name not in wanted:
+                wanted[name], owner[name] = value, feature.name
+            elif isinstance(value, list) and isinstance(wanted[name], list):
+                wanted[name] = wanted[name] + [item for item in value if item not in wanted[name]]
+                owner[name] = f"{owner[name]} and {feature.name}"
+            elif wanted[name] != value:
+                raise _clash(
+                    f"the Kolla variable {name}", owner[name], wanted[name], feature.name, value
+                )
+    return {**DEFAULTS, **wanted, **provider, **user}
+
+
+def merge_config(
+    features: Iterable[Feature],
+    provider: Mapping[str, str],
+    user: Mapping[str, str],
+    *,
+    userspace: bool,
+) -> dict[str, str]:
+    """The files of the custom configuration folder: path below it to text.
+
+    Layers as in `merge_globals`. Two layers with one INI file are merged option by option; any
+    other file is taken whole from the later layer. `userspace` says that Open vSwitch forwards
+    in user space. Raises ConfigError when two features disagree.
+    """
+    wanted: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for feature in features:
+        for path, text in feature.config.items():
+            if path in wanted:
+                clash = ini.difference(wanted[path], text)
+                if clash is not None:
+                    where, old, new = clash
+                    raise _clash(f"{path}: {where}", owner[path], old, feature.name, new)
+                owner[path] = f"{owner[path]} and {feature.name}"
+            else:
+                owner[path] = feature.name
+            wanted[path] = ini.merge(wanted.get(path, ""), text)
+    merged: dict[str, str] = {}
+    for layer in (CONFIG, USERSPACE_CONFIG if userspace else {}, wanted, provider, user):
+        for path, text in layer.items():
+            merged[path] = ini.merge(merged[path], text) if path in merged else text
+    return merged
+
+
+def site_globals(
+    made: Mapping[str, Mapping[str, Any]], controller: str = "controller-1"
+) -> dict[str, Any]:
+    """The globals that say where this very lab is: addresses, registry, interfaces, tag."""
+    images, nodes = made["images"], made["nodes"]
+    interfaces = nodes["interfaces"]
+    return {
+        "docker_registry": nodes["registry"],
+        "docker_namespace": images["namespace"],
+        "openstack_tag": images["tag"],
+        "network_interface": interfaces["management"],
+        "neutron_external_interface": interfaces["external"],
+        "kolla_internal_vip_address": nodes["nodes"][controller]["management"],
+    }
+
+
+def added_images(made: Mapping[str, Mapping[str, Any]], tags: Mapping[str, str]) -> dict[str, Any]:
+    """The variable `kollalab_images`: the reference of each added image by its name.
+
+    Their tags are not `openstack_tag`, which is that of Kolla's own images.
+    """
+    place = f"{made['nodes']['registry']}/{made['images']['namespace']}"
+    found = {name: f"{place}/{name}:{tag}" for name, tag in tags.items()}
+    return {"kollalab_images": found} if found else {}
+
+
+def networks(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The variable `kollalab_networks`, for playbooks: cidr, gateway and mtu of each network."""
+    return {"kollalab_networks": {k: dict(v) for k, v in made["nodes"]["networks"].items()}}
+
+
+def is_userspace(merged: Globals) -> bool:
+    """Whether these globals make Open vSwitch forward in user space."""
+    return merged.get("ovs_datapath") == "netdev"
+
+
+def _clash(what: str, first: str, old: object, second: str, new: object) -> ConfigError:
+    return ConfigError(
+        f"{first} and {second} do not agree on {what}",
+        details=f"{first} wants {old!r}, {second} wants {new!r}",
+        hint="select one of them, or set the value in the configuration's own table",
+    )

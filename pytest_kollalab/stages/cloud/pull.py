@@ -1,0 +1,117 @@
+"""Fetching images: every node gets the images its containers need, while the deploy begins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.providers.base import Images
+from pytest_kollalab.stages.cloud import inventory
+from pytest_kollalab.system.errors import KollalabError, StageError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.system.ssh import Ssh
+
+# One at a time: dockerd fetches three layers of an image at once already.
+SCRIPT = """\
+for image do
+    docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" || exit 1
+done
+"""
+
+
+def images_by_node(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:
+    """Which images each node needs, in the order in which the deploy wants them."""
+    members = inventory.groups(nodes)
+    wanted: dict[str, dict[str, None]] = {node: {} for node in nodes}
+    for feature in features:
+        for group, names in (
+            ("control", feature.control_images),
+            ("compute", feature.compute_images),
+        ):
+            for node in members[group]:
+                wanted[node].update(dict.fromkeys(names))
+        for node, names in feature.nodes.items():
+            wanted[node].update(dict.fromkeys(names))
+    return {node: list(names) for node, names in wanted.items()}
+
+
+def wanted(
+    features: Iterable[Feature],
+    nodes: Sequence[str],
+    made: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> Images:
+    """The same as the lab's registry has them.
+
+    `made` is what the stage `images` made, `tags` are those of images that have their own.
+    """
+    namespace, tag = made["namespace"], made["tag"]
+    return Images(
+        tag,
+        {
+            node: [f"{namespace}/{name}:{tags.get(name, tag)}" for name in needed]
+            for node, needed in images_by_node(features, nodes).items()
+        },
+    )
+
+
+def check_built(features: Iterable[Feature], built: Iterable[str]) -> None:
+    """Raise StageError when a feature needs an image that the stage `images` does not have."""
+    have = set(built)
+    for feature in features:
+        missing = [name for name in feature.images if name not in have]
+        if missing:
+            raise StageError(
+                f"the feature {feature.name} needs images that were not built",
+                details=", ".join(missing),
+                hint="kollalab up --fresh images",
+            )
+
+
+class Pull:
+    """Images being fetched onto all nodes at once; use it as a context manager.
+
+    `done` is told each node that had to pull some of its images, once it has all of them.
+    The deploy need not wait: dockerd lets a second pull of an image join the first. Leaving the
+    context waits for what is still under way, unless the deploy came to nothing.
+    """
+
+    def __init__(
+        self, ssh: Ssh, images: Images, registry: str, done: Callable[[str], object]
+    ) -> None:
+        self._ssh = ssh
+        self._done = done
+        self._errors: dict[str, KollalabError] = {}
+        self._threads = [
+            threading.Thread(target=self._fetch, args=(registry, node, names), daemon=True)
+            for node, names in images.by_node.items()
+        ]
+
+    def __enter__(self) -> Pull:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for thread in self._threads if kind is None else ():
+            thread.join()
+
+    def check(self) -> None:
+        """Raise what went wrong so far."""
+        for node, error in self._errors.items():
+            raise StageError(
+                f"{node} could not fetch its images", details=str(error), hint=error.hint
+            ) from error
+
+    def _fetch(self, registry: str, node: str, images: Sequence[str]) -> None:
+        names = [f"{registry}/{image}" for image in images]
+        try:
+            said = self._ssh.run(node, ["sh", "-c", SCRIPT, "pull", *names]).stdout
+        except KollalabError as error:
+            self._errors[node] = error
+            return
+        if said:
+            self._done(node)

@@ -1,0 +1,219 @@
+"""Quiet: what nodes and cloud must be after a rollback, before anybody gets them."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.stages.cloud import health
+from pytest_kollalab.stages.cloud.connect import connect
+from pytest_kollalab.stages.nodes import await_nodes
+from pytest_kollalab.system.errors import CommandError, StageError, WaitError
+from pytest_kollalab.system.ssh import Ssh, close
+from pytest_kollalab.system.wait import NotYet, until
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+API_TIMEOUT = 120.0
+REPORT_TIMEOUT = 240.0
+# Linux tells its host of free memory two seconds later (mm/page_reporting.c, PAGE_REPORTING_DELAY),
+# and only of whole free blocks of 2 MiB: so what is in use is moved together first.
+GIVE_BACK = """\
+sync
+echo 3 > /proc/sys/vm/drop_caches
+echo 1 > /proc/sys/vm/compact_memory
+sleep 3
+"""
+GIVE_BACK_TIMEOUT = 60.0
+# In one step and to the nanosecond; whole seconds are added, so that nodes that agreed still do.
+STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
+
+
+def settle(
+    lab: str,
+    records: Mapping[str, Record],
+    provider: Provider,
+    resolve: Callable[[Iterable[str]], Sequence[Feature]],
+    log: Path,
+    since: datetime.datetime | None = None,
+) -> None:
+    """Have nodes and cloud usable after their memory, or their files, came from another time.
+
+    `since` is when they came, in UTC; None when nothing has started anew. Raises StageError with
+    what was still wrong at the end.
+    """
+    nodes, cloud = records.get("nodes"), records.get("cloud")
+    if nodes is None or nodes.status != READY:
+        return
+    ssh, names = Ssh(ssh_config(nodes)), list(nodes.made["nodes"])
+    # What was connected is not any more, and neither end knows.
+    close(ssh.config)
+    await_nodes(provider, lab, nodes.made["nodes"], ssh, nodes.made["registry"], log)
+    if provider.own_clock:
+        step_clocks(ssh, names)
+    if cloud is not None and cloud.status == READY:
+        features = resolve(cloud.made["features"])
+        slowness = provider.slowness
+        awake = provider.keeps_memory
+        await_cloud(cloud.made, features, names, ssh, awake=awake, slowness=slowness, log=log)
+        if since is not None and not awake:
+            await_reports(cloud.made, since, timeout=REPORT_TIMEOUT * slowness)
+
+
+def ssh_config(nodes: Record) -> Path:
+    """The file by which ssh finds the nodes of a record."""
+    return Path(nodes.made["ssh_config"])
+
+
+def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
+    """Set the clocks of nodes that stood still together by one number of seconds, and return it."""
+    names = list(nodes)
+    asked = time.time()
+    said = ssh.run(names[0], ["date", "+%s.%N"]).stdout
+    # What the answer took is not known by halves: the node was asked somewhere in between.
+    behind = round((asked + time.time()) / 2 - float(said))
+    if behind:
+        with ThreadPoolExecutor() as pool:
+            jobs = [
+                pool.submit(ssh.run, name, ["sh", "-c", STEP, "step", str(behind)])
+                for name in names
+            ]
+        for job in jobs:
+            job.result()
+    return behind
+
+
+def give_back_memory(ssh: Ssh, nodes: Iterable[str]) -> None:
+    """Have machines give back memory: free, or with nothing but what is on their disks as well.
+
+    A machine that does not answer is saved with what it has.
+    """
+
+    def give_back(node: str) -> None:
+        with suppress(CommandError):
+            ssh.run(node, ["sh", "-c", GIVE_BACK], timeout=GIVE_BACK_TIMEOUT)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(give_back, nodes))
+    close(ssh.config)
+
+
+def await_cloud(
+    made: Mapping[str, Any],
+    features: Sequence[Feature],
+    nodes: Sequence[str],
+    ssh: Ssh,
+    *,
+    awake: bool = False,
+    slowness: float,
+    log: Path,
+) -> None:
+    """Return when all of the cloud is healthy, and its API writes and reads.
+
+    An API that is `awake`, for it never ended, has both at once. Raises StageError with what was
+    still wrong at the end.
+    """
+
+    def is_healthy() -> None:
+        with connect(made) as connection:
+            health.wait_until_healthy(features, nodes, ssh, connection, slowness=slowness, log=log)
+
+    def writes() -> None:
+        with connect(made) as connection:
+            write_and_read(connection, timeout=API_TIMEOUT * slowness)
+
+    if awake:
+        with ThreadPoolExecutor() as pool:
+            written = pool.submit(writes)
+            is_healthy()
+        written.result()
+    else:
+        is_healthy()
+        writes()
+
+
+def await_reports(made: Mapping[str, Any], since: datetime.datetime, *, timeout: float) -> None:
+    """Return when each network agent has reported since then.
+
+    What the database tells of an agent may be of the time before: alive, though it only starts.
+    """
+    connection = connect(made)
+
+    def probe() -> bool | NotYet:
+        told = {
+            f"{agent.agent_type} of {agent.host}": str(agent.last_heartbeat_at)
+            for agent in connection.network.agents()
+        }
+        late = silent(told, since)
+        return NotYet(f"silent: {', '.join(late)}") if late else True
+
+    try:
+        _until(
+            "all network agents have reported",
+            probe,
+            timeout=timeout,
+            otherwise="not all network agents came back",
+        )
+    finally:
+        connection.close()
+
+
+def silent(told: Mapping[str, str], since: datetime.datetime) -> list[str]:
+    """The agents whose last report is older; `told` are Neutron's times, in UTC, by agent."""
+    return sorted(
+        agent
+        for agent, time_ in told.items()
+        if datetime.datetime.fromisoformat(time_).replace(tzinfo=datetime.UTC) < since
+    )
+
+
+def write_and_read(connection: Connection, *, timeout: float) -> None:
+    """Make a network, find it again and remove it: API, database and queues did their part."""
+    name = f"kollalab-quiet-{uuid.uuid4().hex[:8]}"
+
+    def probe() -> bool | NotYet:
+        for left in connection.network.networks(name=name):
+            connection.network.delete_network(left)
+        made = connection.network.create_network(name=name)
+        found = connection.network.get_network(made.id)
+        connection.network.delete_network(made)
+        return True if found.name == name else NotYet(f"it is called {found.name}")
+
+    _until(
+        "the network API writes and reads",
+        probe,
+        timeout=timeout,
+        otherwise="the cloud's API does not write and read",
+    )
+
+
+def _until(what: str, ask: Callable[[], bool | NotYet], *, timeout: float, otherwise: str) -> None:
+    """Ask the cloud's API until it says so; an error of the API is an answer that is not yet."""
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    def probe() -> bool | NotYet:
+        try:
+            return ask()
+        except (ClientException, SDKException) as error:
+            return NotYet(str(error))
+
+    try:
+        until(what, probe, timeout=timeout, interval=1.0)
+    except WaitError as error:
+        raise StageError(
+            otherwise,
+            details=error.details,
+            hint="look at the logs below /var/log/kolla on the nodes, or build the cloud anew with "
+            "--fresh cloud",
+        ) from error

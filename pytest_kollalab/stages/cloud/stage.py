@@ -1,0 +1,373 @@
+"""The stage `cloud`: OpenStack on the nodes, deployed by Kolla-Ansible and seen healthy."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import Json, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.extensions.extensions import NOTHING, Extensions
+from pytest_kollalab.features import image_folders, passwords
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.base import nodes as own_nodes
+from pytest_kollalab.providers.base import CONTROLLER, NODES, Images
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.stages.cloud import (
+    clouds_yaml,
+    deploy,
+    inventory,
+    phases,
+    playbooks,
+    preflight,
+    pull,
+    readdress,
+    readiness,
+)
+from pytest_kollalab.stages.cloud import kolla_variables as kolla
+from pytest_kollalab.stages.cloud.connect import connect
+from pytest_kollalab.stages.cloud.deploy import Run
+from pytest_kollalab.stages.cloud.events import Progress, Tally
+from pytest_kollalab.stages.cloud.passwords import generate
+from pytest_kollalab.system import digest, files
+from pytest_kollalab.system.errors import KollalabError, StageError
+
+if TYPE_CHECKING:
+    from pytest_kollalab.providers.base import Provider
+    from pytest_kollalab.system.paths import Paths
+
+LAST_WORDS = 4
+
+Play = Callable[..., None]
+
+
+class CloudStage(Stage):
+    """Deploys the features of a lab onto its nodes."""
+
+    name = "cloud"
+    needs = ("tools", "images", "nodes")
+    # What a deploy leaves on a node nothing takes away again but a new node.
+    consumes = ("nodes",)
+    resumable = True
+    version = 1
+
+    def __init__(
+        self,
+        config: Config,
+        options: Options,
+        paths: Paths,
+        *,
+        features: Sequence[Feature],
+        provider: Provider,
+        extensions: Extensions = NOTHING,
+    ) -> None:
+        self.config = config
+        self.options = options
+        self.paths = paths
+        self.features = tuple(features)
+        self.provider = provider
+        self.extensions = extensions
+        self.folders = extensions.folders(self.features, config)
+
+    def inputs(self) -> Json:
+        merged = self._globals()
+        found = {
+            "features": [feature.name for feature in self.features],
+            "globals": merged,
+            "config": self._config(merged),
+            "release": self.config.release,
+        }
+        # Left out where there is none: a lab without extensions is what it was.
+        if self.folders:
+            found["images"] = {n: folder.digest for folder in self.folders for n in folder.names}
+        own = {
+            f"{feature.name}/{path.name}": image_folders.digest(path.parent)
+            for feature in self.features
+            for path in feature.playbooks
+        }
+        return found | ({"playbooks": own} if own else {})
+
+    def serves(self, recorded: Json, wanted: Json) -> bool:
+        """A cloud with more features serves; all else must be the same.
+
+        The recorded features' own part of globals and configuration is put aside by rendering
+        what is wanted anew with those features.
+        """
+        if digest.canonical(recorded) == digest.canonical(wanted):
+            return True
+        there, asked = set(recorded.get("features", ())), set(wanted["features"])
+        if not asked < there or not there <= set(self.extensions.registry.names()):
+            return False
+        return digest.canonical(recorded) == digest.canonical(self._with_features(there).inputs())
+
+    def room(self) -> dict[str, int]:
+        """The images on each node, and what the services write."""
+        fetched = pull.images_by_node(self.features, (*NODES, *own_nodes(self.features)))
+        return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
+
+    def wanted(self, images: Json, nodes: Sequence[str]) -> Images:
+        """The images that each node will run, given what the stage `images` made."""
+        return pull.wanted(
+            self.features, nodes, images, image_folders.tags(self.folders, images["tag"])
+        )
+
+    def gone(self, record: Record) -> str | None:
+        """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""
+        for name in ("clouds_yaml", "etc"):
+            if not Path(record.made[name]).exists():
+                return f"{record.made[name]} is gone"
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Configure, deploy, wait until healthy."""
+        from pytest_kollalab.system.ssh import Ssh
+
+        started = time.monotonic()
+        work = _logged(work)
+        if "clone" in work.made["nodes"]:
+            return self._adopt(work)
+        images, nodes = work.made["images"], work.made["nodes"]
+        names = list(nodes["nodes"])
+        tags = image_folders.tags(self.folders, images["tag"])
+        pull.check_built(self.features, [*images["images"], *tags])
+        ssh = Ssh(Path(nodes["ssh_config"]))
+        wanted = self.wanted(images, names)
+        registry = nodes["registry"]
+        preflight.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
+        with self._nodes_watched(work, names):
+            ready = self._make_ready(work)
+            keep = partial(self._keep, work, wanted, registry)
+            with pull.Pull(ssh, wanted, registry, keep) as pulling:
+                site = ready or self.prepare(work)
+                self._precheck(work, site)
+                pulling.check()
+                self._deploy(work, site)
+                self._play_own(work, site)
+            made = self._describe(work, site)
+            self._wait(work, made, ssh, names)
+        work.say(f"healthy after {time.monotonic() - started:.0f} s")
+        return made
+
+    def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
+        """Have the provider keep what a node has pulled; the lab does not need that."""
+        try:
+            self.provider.pulled(work.tag, node, images, registry)
+        except KollalabError as error:
+            work.say(f"the next lab will pull its images again: {error.brief}: {error.details}")
+
+    def _adopt(self, work: Work) -> dict[str, Json]:
+        """Take the cloud that came with nodes made from another lab's, once it is healthy."""
+        from pytest_kollalab.system.ssh import Ssh
+
+        nodes = work.made["nodes"]
+        clone, names = nodes["clone"], list(nodes["nodes"])
+        former = records.load(Path(clone["folder"]) / "cloud.json")
+        assert former is not None
+        etc = work.folder / "etc"
+        moves = {**clone["moves"], former.made["etc"]: str(etc)}
+        readdress.configuration(Path(clone["folder"]) / "etc", etc, moves)
+        files.write(etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
+        site = deploy.Site(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
+        made = {**self._describe(work, site), "features": former.made["features"]}
+        features = self.extensions.registry.resolve(former.made["features"])
+        slowness = self.provider.slowness
+        with self._nodes_watched(work, names):
+            ssh = Ssh(Path(nodes["ssh_config"]))
+            readiness.await_cloud(made, features, names, ssh, slowness=slowness, log=work.log)
+            since = datetime.datetime.fromisoformat(clone["since"])
+            readiness.await_reports(made, since, timeout=readiness.REPORT_TIMEOUT * slowness)
+        return made
+
+    def destroy(self, work: Work) -> None:
+        """Remove the cloud's files; what runs on the nodes goes with the nodes."""
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+    @contextmanager
+    def _nodes_watched(self, work: Work, names: Sequence[str]) -> Iterator[None]:
+        """A node that died is what a failure is about, whatever Ansible said of it."""
+        try:
+            yield
+        except KollalabError as error:
+            for name in names:
+                if (why := self.provider.stopped(work.tag.lab, name)) is None:
+                    continue
+                said = self.provider.last_words(work.tag.lab, name).splitlines()[-LAST_WORDS:]
+                raise StageError(
+                    f"the node {name} died during the deploy",
+                    details="\n".join([why, *said, f"then: {error.brief}"]),
+                    hint="was it short of memory (dmesg)? The next run makes the nodes anew",
+                    log=error.log or work.log,
+                ) from error
+            raise
+
+    def _with_features(self, names: set[str]) -> CloudStage:
+        return CloudStage(
+            self.config,
+            self.options,
+            self.paths,
+            features=self.extensions.registry.resolve(names),
+            provider=self.provider,
+            extensions=self.extensions,
+        )
+
+    def _globals(self) -> dict[str, Any]:
+        layers = [*self.features, *self.extensions.layers]
+        return kolla.merge_globals(layers, self.provider.globals(), self.config.globals)
+
+    def _config(self, merged: kolla.Globals) -> dict[str, str]:
+        return kolla.merge_config(
+            self.features, {}, self.config.config, userspace=kolla.is_userspace(merged)
+        )
+
+    def prepare(self, work: Work) -> deploy.Site:
+        """Write all that Kolla-Ansible is given, passwords too, and return where it is."""
+        etc = work.folder / "etc"
+        venv = Path(work.made["tools"]["venv"])
+        stock = venv / "share" / "kolla-ansible" / "ansible"
+        mirrored = playbooks.mirror(stock, work.folder / "playbooks")
+        site = deploy.Site(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
+        secrets = etc / "passwords.yml"
+        etc.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with ThreadPoolExecutor(1) as aside:
+            # Generating keys takes seconds; the files are written meanwhile.
+            own = [name for feature in self.features for name in feature.passwords]
+            generated = aside.submit(generate, venv, secrets, own)
+            self._write_files(work, site)
+            generated.result()
+        shutil.rmtree(work.folder / "facts", ignore_errors=True)
+        return dataclasses.replace(site, secrets=passwords.secrets(passwords.read(secrets)))
+
+    def _write_files(self, work: Work, site: deploy.Site) -> None:
+        import yaml
+
+        nodes = work.made["nodes"]
+        merged = self._globals()
+        # The user's word is the last one, even on addresses.
+        tags = image_folders.tags(self.folders, work.made["images"]["tag"])
+        own = {**kolla.added_images(work.made, tags), **kolla.networks(work.made)}
+        site_globals = kolla.site_globals(work.made, CONTROLLER)
+        values = {**merged, **site_globals, **own, **self.config.globals}
+        files.write(site.etc / "globals.yml", yaml.safe_dump(values))
+        shutil.rmtree(site.etc / "config", ignore_errors=True)
+        for path, text in self._config(merged).items():
+            files.write(site.etc / "config" / path, text)
+        stock = (site.playbooks / "inventory" / "multinode").read_text(encoding="utf-8")
+        files.write(site.inventory / "hosts", inventory.render(stock, list(nodes["nodes"])))
+        for node, variables in self.provider.host_vars(nodes).items():
+            files.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
+        files.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
+
+    def _make_ready(self, work: Work) -> deploy.Site | None:
+        """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
+        own = [Path(path) for path in work.made["nodes"].get("playbooks", ())]
+        if not own:
+            return None
+        site = self.prepare(work)
+        for path in own:
+            with self._timed(work, site, f"nodes-{path.stem}") as play:
+                # Nothing is known of such nodes: Ansible's own way suits all of them.
+                laid = _laid(work, site, path, f"nodes-{path.stem}")
+                play(dataclasses.replace(laid, strategy="linear"))
+        return site
+
+    def _precheck(self, work: Work, site: deploy.Site) -> None:
+        with self._timed(work, site, "prechecks") as play:
+            play(Run("prechecks", "precheck"))
+
+    def _deploy(self, work: Work, site: deploy.Site) -> None:
+        parts = phases.plan(self._globals())
+        with self._timed(work, site, "deploy") as play:
+            phases.weave(
+                parts,
+                lambda strand, stop: play(
+                    Run(f"deploy-{strand.name}", "deploy", tags=strand.tags), stop
+                ),
+            )
+            # What no strand deploys, and the files for the user, come last.
+            skipped = phases.tags(parts)
+            play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
+
+    def _play_own(self, work: Work, site: deploy.Site) -> None:
+        for feature in self.features:
+            if not feature.playbooks:
+                continue
+            with self._timed(work, site, f"playbooks-{feature.name}") as play:
+                for path in feature.playbooks:
+                    play(_laid(work, site, path, f"{feature.name}-{path.stem}"))
+
+    @contextmanager
+    def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:
+        tally = Tally(work.step)
+        seen: dict[str, Progress] = {}
+        started = time.monotonic()
+
+        def play(run: Run, stop: threading.Event | None = None) -> None:
+            seen[run.name] = Progress(tally)
+            log = work.log.with_name(f"{work.log.stem}-{run.name}.log")
+            deploy.play(site, run, seen[run.name], log=log, say=work.say, stop=stop)
+
+        try:
+            yield play
+        finally:
+            deploy.save_timings(work.folder / f"{what}-tasks.json", seen)
+        work.say(f"{what}: {tally.tasks} tasks in {time.monotonic() - started:.0f} s")
+
+    def _describe(self, work: Work, site: deploy.Site) -> dict[str, Json]:
+        lab = work.tag.lab
+        cloud = clouds_yaml.cloud_name(lab)
+        url = clouds_yaml.auth_url(work.made["nodes"]["nodes"][CONTROLLER]["management"])
+        password = str(passwords.read(site.etc / "passwords.yml")["keystone_admin_password"])
+        path = work.folder / "clouds.yaml"
+        clouds_yaml.write(path, clouds_yaml.document(cloud, url, password))
+        return {
+            "clouds_yaml": str(path),
+            "cloud": cloud,
+            "auth_url": url,
+            "features": [feature.name for feature in self.features],
+            "etc": str(site.etc),
+        }
+
+    def _wait(self, work: Work, made: dict[str, Json], ssh: Any, names: list[str]) -> None:
+        from pytest_kollalab.stages.cloud import health
+
+        work.say("waiting until all is healthy")
+        connection = connect(made)
+        try:
+            health.wait_until_healthy(
+                self.features,
+                names,
+                ssh,
+                connection,
+                slowness=self.provider.slowness,
+                log=work.log,
+            )
+        finally:
+            connection.close()
+
+
+def _laid(work: Work, site: deploy.Site, path: Path, name: str) -> Run:
+    """The run of a playbook that is not Kolla-Ansible's, laid beside those."""
+    laid = playbooks.lay_over(site.playbooks, path.parent, work.folder / "own" / name)
+    return Run(name, "deploy", (str(laid / path.name),))
+
+
+def _logged(work: Work) -> Work:
+    """The work with its lines of progress in its log as well: Ansible's output has its own."""
+
+    def say(text: str) -> None:
+        with work.log.open("a", encoding="utf-8") as log:
+            log.write(f"{text}\n")
+        work.say(text)
+
+    return dataclasses.replace(work, say=say)

@@ -1,0 +1,105 @@
+"""The build: one run of kolla-build, its progress, and what a failed image says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_kollalab.stages.images import render
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import CommandError, StageError
+from pytest_kollalab.system.run import run
+
+LINE = re.compile(r"^[A-Z]+:kolla\.common\.utils\.(?P<image>[\w-]+):(?P<text>.*)$")
+TOOK = re.compile(r"^Built at .* \(took (?P<h>\d+):(?P<m>\d+):(?P<s>[\d.]+)\)$")
+TAIL = 20
+
+
+@dataclass
+class Progress:
+    """Reads kolla-build's output and says a line for each image that is started or built.
+
+    `seconds` is how long each built image took.
+    """
+
+    total: int
+    say: Callable[[str], None]
+    step: Callable[[str], None] = lambda _: None
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+
+    def __call__(self, line: str) -> None:
+        match = LINE.match(line)
+        if match is None:
+            return
+        image, text = match["image"], match["text"]
+        if text.startswith("Building started at ") and image not in self.started:
+            self.started.add(image)
+            self.say(f"{image}: building")
+            self.step(image)
+            point("images:building")
+        elif took := TOOK.match(text):
+            seconds = int(took["h"]) * 3600 + int(took["m"]) * 60 + float(took["s"])
+            self.seconds[image] = round(seconds, 1)
+            self.say(f"{image}: built in {seconds:.0f} s ({len(self.seconds)} of {self.total})")
+
+
+def build(
+    venv: Path, conf: Path, names: Sequence[str], total: int, logs: Path, work: Path, log: Path,
+    say: Callable[[str], None], step: Callable[[str], None] = lambda _: None,
+) -> dict[str, float]:  # fmt: skip
+    """Build the named images and their parents, those that docker has left out.
+
+    `total` is how many that will be. Each image's log goes into the folder `logs`. Returns how
+    long each image took, in seconds. Raises StageError for the first image that fails.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    summary = logs / "summary.json"
+    summary.unlink(missing_ok=True)
+    progress = Progress(total, say, step)
+    argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf]
+    argv += ["--skip-existing", "--logs-dir", logs, "--work-dir", work, "--format", "json"]
+    argv += ["--summary-json-file", summary, *render.patterns(names)]
+    render.clean(work)
+    try:
+        run(argv, log_file=log, on_line=progress)
+    except CommandError as error:
+        if not summary.is_file():
+            raise StageError("kolla-build failed", details=error.details, log=log) from error
+    finally:
+        render.clean(work)
+    check(json.loads(summary.read_text(encoding="utf-8")), logs)
+    point("images:built")
+    return progress.seconds
+
+
+def check(summary: dict[str, list[dict[str, str]]], logs: Path) -> None:
+    """Raise StageError when kolla-build's summary tells of failed images, with the last lines."""
+    failed = summary.get("failed", [])
+    if not failed:
+        return
+    causes = [entry["name"] for entry in failed if entry.get("status") != "parent_error"]
+    first = (causes or [failed[0]["name"]])[0]
+    others = [entry["name"] for entry in failed if entry["name"] != first]
+    path = logs / f"{first}.log"
+    details = tail(path)
+    if others:
+        details += f"\nnot built either: {', '.join(others)}"
+    raise StageError(
+        f"image {first} could not be built",
+        details=details,
+        hint="run the same command again: the images that were built are kept, "
+        "and the build goes on with this one",
+        log=path,
+    )
+
+
+def tail(path: Path, lines: int = TAIL) -> str:
+    """The last lines of an image's log, without the name of the logger before each."""
+    if not path.is_file():
+        return "it left no log"
+    text = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return "\n".join(match["text"] if (match := LINE.match(line)) else line for line in text)

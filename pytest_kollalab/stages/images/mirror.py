@@ -1,0 +1,146 @@
+"""The mirror: images of another registry copied into the store, without the docker daemon."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.providers.base import STORE
+from pytest_kollalab.stages.images import NAMESPACE
+from pytest_kollalab.stages.images.registry import SPOOL
+from pytest_kollalab.stages.images.upstream import Upstream
+from pytest_kollalab.system import temporary
+from pytest_kollalab.system.debian import LABELS
+from pytest_kollalab.system.errors import CommandError, StageError
+from pytest_kollalab.system.run import run
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+MIRRORED = "mirrored "
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One image to copy: its name, the digest it has upstream, the tag it gets in the store.
+
+    With `loaded` it becomes an image of the docker daemon as well.
+    """
+
+    image: str
+    digest: str
+    tag: str
+    loaded: bool = False
+
+    @property
+    def reference(self) -> str:
+        """What it is called here."""
+        return f"{NAMESPACE}/{self.image}:{self.tag}"
+
+    def line(self, upstream: Upstream) -> str:
+        """Source, destination and archive."""
+        source = f"{upstream.host}/{upstream.repository(self.image)}@{self.digest}"
+        return f"{source} {self.reference} {f'{self.image}.tar' if self.loaded else '-'}"
+
+
+def auth_file(upstream: Upstream) -> str:
+    """The login in the form of docker's configuration; empty without one."""
+    if upstream.login is None:
+        return ""
+    return json.dumps({"auths": {upstream.host: {"auth": upstream.login.basic}}})
+
+
+def copy(
+    image: str, store: Path, upstream: Upstream, copies: Sequence[Copy], labels: Mapping[str, str],
+    log: Path, say: Callable[[str], None], step: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Copy images into the store; `image` is the registry's.
+
+    As for images that were built, a throw-away container serves the store to itself, on a port of
+    the loopback: it needs the host's network to reach what the host reaches. The login goes in
+    through standard input, and is in memory only. Raises StageError when an image cannot be copied.
+    """
+    if not copies:
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    done = 0
+
+    def follow(line: str) -> None:
+        nonlocal done
+        if line.startswith(MIRRORED):
+            done += 1
+            name = line.removeprefix(MIRRORED)
+            say(f"{name}: in the registry ({done} of {len(copies)})")
+            step(name)
+
+    with temporary.scratch(store.parent, SPOOL) as scratch:
+        spool = Path(scratch)
+        (spool / "list").write_text("".join(f"{c.line(upstream)}\n" for c in copies))
+        name = f"kollalab-{spool.name}"
+        argv = ["docker", "run", "--rm", "--init", "--interactive", "--network", "host"]
+        argv += ["--name", name, "--tmpfs", "/run", "--env", f"TLS={str(upstream.tls).lower()}"]
+        argv += [f"--label={key}={value}" for key, value in labels.items()]
+        argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool"]
+        argv += ["--volume", f"{_files()}:/mirror:ro"]
+        if upstream.ca is not None:
+            (spool / "certs").mkdir()
+            shutil.copy(upstream.ca, spool / "certs" / "ca.crt")
+            argv += ["--volume", f"{spool / 'certs'}:/certs:ro"]
+        argv += [image, "sh", "/mirror/mirror.sh", str(_free_port()), "/spool/list"]
+        secrets = [] if upstream.login is None else [upstream.login.password, upstream.login.basic]
+        try:
+            run(argv, input=auth_file(upstream), secrets=secrets, log_file=log, on_line=follow)
+            for each in copies:
+                if each.loaded:
+                    run(["docker", "load", "--input", spool / f"{each.image}.tar"], log_file=log)
+        except CommandError as error:
+            raise StageError(
+                f"images could not be copied from {upstream.host}",
+                details="\n".join(error.details.splitlines()[-4:]),
+                hint="what was copied stays: run again when the cause is mended",
+                log=log,
+            ) from error
+        finally:
+            # Ctrl-C ends the client, not always the container.
+            run(["docker", "rm", "--force", "--volumes", name], check=False)
+
+
+def build_on(client: DockerClient, base: str, folder: Path, name: str, log: Path) -> None:
+    """Build an override: the Dockerfile of a folder, with the pulled image as its BASE."""
+    from docker.errors import APIError, BuildError
+
+    lines: list[str] = []
+    try:
+        _, output = client.images.build(
+            path=str(folder), tag=name, buildargs={"BASE": base}, labels=LABELS,
+            network_mode="host", rm=True, forcerm=True,
+        )  # fmt: skip
+        lines = [str(part.get("stream", "")) for part in output if isinstance(part, dict)]
+    except (APIError, BuildError) as error:
+        if isinstance(error, BuildError):
+            lines = [str(part.get("stream", "")) for part in error.build_log]
+        raise StageError(
+            f"the override of {name} could not be built",
+            details="".join(lines[-20:]) + str(error),
+            hint=f"mend {folder / 'Dockerfile'}; it begins with: ARG BASE, FROM ${{BASE}}",
+            log=log,
+        ) from error
+    finally:
+        with log.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _files() -> Path:
+    return Path(str(resources.files("pytest_kollalab.stages.images"))) / "mirror_files"

@@ -1,0 +1,232 @@
+"""The images stage that pulls: prebuilt images of another registry, mirrored into the store."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from pytest_kollalab.engine.engine import Json, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.features import image_folders
+from pytest_kollalab.features.base import stock_images
+from pytest_kollalab.features.image_folders import Folder
+from pytest_kollalab.features.registry import built_in
+from pytest_kollalab.releases import pypi, releases
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.stages.images import NAMESPACE, mirror, registry, upstream
+from pytest_kollalab.stages.images.mirror import Copy
+from pytest_kollalab.stages.images.stage import ImagesStage
+from pytest_kollalab.system import daemon, debian, digest, files
+from pytest_kollalab.system.errors import ConfigError, StageError
+from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.paths import Paths
+
+# Tags move. Workers and the runs of a working hour are to see the same, though, and to be quick.
+FRESH = 3600.0
+# What the tag of an image that something is built on ends in.
+BELOW = "-upstream"
+
+
+def images_stage(
+    config: Config,
+    options: Options,
+    paths: Paths,
+    *,
+    names: Sequence[str],
+    folders: Sequence[Folder] = (),
+) -> Stage:
+    """The stage that the configuration asks for: one that builds, or one that pulls."""
+    if config.images.mode == "build":
+        return ImagesStage(config, options, paths, names=names, folders=folders)
+    if folders:
+        raise ConfigError(
+            f"the images of {folders[0].path} are built, but images.mode is pull",
+            hint='set images.mode = "build", or deselect what asks for them',
+        )
+    return PulledImagesStage(config, options, paths, names=names)
+
+
+class PulledImagesStage(Stage):
+    """Copies images from another registry into the store; builds overrides on top.
+
+    Tags are resolved to digests, and these are what the key and the tag here are made from. All
+    images of the built-in features are asked for, so that labs share the key; `names` are the
+    ones that must be there.
+    """
+
+    name = "images"
+    shared = True
+    resumable = True
+    version = 1
+
+    def __init__(
+        self, config: Config, options: Options, paths: Paths, *, names: Sequence[str]
+    ) -> None:
+        self.release = releases.get(config.release)
+        self.config = config.images
+        self.names = sorted(names)
+        self.mirror = options.mirror
+        self.ca = options.registry_ca
+        self.anew = "images" in options.fresh
+        self.cache = paths.cache / "images"
+        self.store = paths.cache / "registry"
+        upstream.parse(self.config.source, self.ca)
+        self.overrides = {n: _override(n, Path(f)) for n, f in self.config.overrides.items()}
+        unknown = sorted(set(self.overrides) - set(self._universe()))
+        if unknown:
+            raise ConfigError(
+                f"images.overrides: no image {unknown[0]} is pulled",
+                hint=nearest(unknown[0], self._universe()),
+            )
+
+    @property
+    def tag(self) -> str:
+        """The tag upstream, which may move."""
+        return self.config.tag or f"{self.release.name}-debian-{self.release.suite}"
+
+    def inputs(self) -> Json:
+        """The digests behind the tag, and what is built on top; the source is no part of it."""
+        folders = {name: image_folders.digest(folder) for name, folder in self.overrides.items()}
+        return {"mode": "pull", "digests": self.digests, "overrides": folders}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The digest of each image; asked for once an hour, or known from then if nobody answers.
+
+        Raises StageError when an image that is needed is not there.
+        """
+        known = self.remembered()
+        digests, when = known if known is not None else ({}, 0.0)
+        if self.anew or time.time() - when > FRESH or self._absent(digests):
+            try:
+                digests = self._resolve()
+            except StageError:
+                # What was mirrored serves without its source.
+                if self.anew or not digests or self._absent(digests):
+                    raise
+        absent = self._absent(digests)
+        if absent:
+            raise StageError(
+                f"{self.config.source} has no image {absent[0]} with tag {self.tag}",
+                details=f"not there: {', '.join(absent)}",
+                hint="check images.source and images.tag, or build images: images.mode",
+            )
+        return digests
+
+    def remembered(self) -> tuple[dict[str, str], float] | None:
+        """The digests that were resolved last, and when."""
+        path = self._memory()
+        if not path.is_file():
+            return None
+        return json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+
+    def offline(self) -> None:
+        """What was resolved last will do; without it there is no image of this stage."""
+        if "digests" not in self.__dict__ and not self.recall():
+            self.__dict__["digests"] = {}
+
+    def recall(self) -> bool:
+        """Take the digests from the last time, whenever that was; whether there was one."""
+        known = self.remembered()
+        if known is None:
+            return False
+        self.__dict__["digests"] = known[0]
+        return True
+
+    def room(self) -> dict[str, int]:
+        """What the store lacks of the images."""
+        present = registry.stored(self.store, self.here(), self.names)
+        missing = len(self.names) - len(present)
+        return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
+
+    def gone(self, record: Record) -> str | None:
+        """Look into the store for the images, and ask docker for the registry's image."""
+        made = record.made
+        if reason := registry.lacking(made, self.names):
+            return reason
+        if not registry.exists(daemon.connect(), made["registry_image"]):
+            return f"docker does not have {made['registry_image']}"
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Copy what the store lacks, then build the overrides on what was copied."""
+        client = daemon.connect()
+        registry.sweep(client, self.store)
+        files = pypi.configured().files()
+        base_image = debian.ensure(
+            client, self.release.suite, self.mirror, files, self.cache, work.log
+        )
+        image = registry.ensure_image(client, base_image, work.log)
+        tag = self.here()
+        present = registry.stored(self.store, tag, self.names)
+        missing = [name for name in self.names if name not in present]
+        copies = [
+            Copy(n, self.digests[n], f"{tag}{BELOW}" if n in self.overrides else tag,
+                 loaded=n in self.overrides)
+            for n in missing
+        ]  # fmt: skip
+        labels = work.tag.labels()
+        source = upstream.reach(self.config.source, self.ca)
+        mirror.copy(image, self.store, source, copies, labels, work.log, work.say, work.step)
+        for each in copies:
+            if each.loaded:
+                name = f"{NAMESPACE}/{each.image}:{tag}"
+                work.say(f"{each.image}: built on top")
+                folder = self.overrides[each.image]
+                mirror.build_on(client, each.reference, folder, name, work.log)
+                registry.push(image, self.store, [name], labels, work.log, work.say)
+        return {
+            "registry_root": str(self.store),
+            "registry_image": image,
+            "namespace": NAMESPACE,
+            "tag": tag,
+            "images": registry.stored(self.store, tag, self._universe()),
+            "base_image": base_image,
+        }
+
+    def destroy(self, work: Work) -> None:
+        """Take the tag out of the store, and the overrides out of docker."""
+        known = self.remembered()
+        if known is None:
+            return
+        tag = self.here()
+        client = daemon.connect()
+        for each in (tag, f"{tag}{BELOW}"):
+            registry.forget(self.store, each)
+            for name in self.overrides:
+                if registry.exists(client, f"{NAMESPACE}/{name}:{each}"):
+                    client.images.remove(f"{NAMESPACE}/{name}:{each}", force=True)
+        work.say(f"the images with tag {tag} are removed")
+
+    def here(self) -> str:
+        """The tag in the lab's registry."""
+        return digest.digest(self.inputs())
+
+    def _resolve(self) -> dict[str, str]:
+        source = upstream.reach(self.config.source, self.ca)
+        digests = upstream.resolve(source, self._universe(), self.tag)
+        files.write(self._memory(), json.dumps(digests, indent=2) + "\n", mode=0o644)
+        return digests
+
+    def _absent(self, digests: Iterable[str]) -> list[str]:
+        return sorted(set(self.names) - set(digests))
+
+    def _memory(self) -> Path:
+        name = digest.digest(self.config.source, self.tag)
+        return self.cache / "pulled" / f"{name}.json"
+
+    def _universe(self) -> list[str]:
+        return sorted({*stock_images(built_in()), *self.names})
+
+
+def _override(name: str, folder: Path) -> Path:
+    if not (folder / "Dockerfile").is_file():
+        raise ConfigError(
+            f"images.overrides: there is no Dockerfile for {name} in {folder}",
+            hint="make one that begins with: ARG BASE, FROM ${BASE}",
+        )
+    return folder

@@ -1,0 +1,175 @@
+"""The registry: its image, its store in the cache, and how images get into it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.providers.base import STORE
+from pytest_kollalab.stages.images import NAMESPACE
+from pytest_kollalab.system import temporary
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.debian import LABELS
+from pytest_kollalab.system.digest import digest
+from pytest_kollalab.system.errors import CommandError, StageError
+from pytest_kollalab.system.run import run
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+REPOSITORY = "kollalab/registry"
+PUSHED = "pushed "
+SPOOL = "push"
+
+
+def describe(base: str) -> list[str]:
+    """What the registry's image is made from, as JSON."""
+    return [base, *(path.read_text(encoding="utf-8") for path in _files())]
+
+
+def reference(base: str) -> str:
+    """The name of the registry's image."""
+    return f"{REPOSITORY}:{digest(describe(base))}"
+
+
+def exists(client: DockerClient, image: str) -> bool:
+    """Whether docker has an image."""
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def ensure_image(client: DockerClient, base: str, log: Path) -> str:
+    """Have the registry's image, on the same base as all others, and return its name."""
+    from docker.errors import APIError, BuildError
+
+    name = reference(base)
+    if exists(client, name):
+        return name
+    lines: list[str] = []
+    try:
+        _, output = client.images.build(
+            path=str(_files()[0].parent),
+            tag=name,
+            buildargs={"BASE": base},
+            labels=LABELS,
+            # As kolla-build does it: the mirror is reached just as from the host.
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+        )
+        lines = [str(part.get("stream", "")) for part in output if isinstance(part, dict)]
+    except (APIError, BuildError) as error:
+        if isinstance(error, BuildError):
+            lines = [str(part.get("stream", "")) for part in error.build_log]
+        raise StageError(
+            "the image of the registry could not be built",
+            details="".join(lines[-20:]) or str(error),
+            hint="is the Debian mirror reachable?",
+            log=log,
+        ) from error
+    finally:
+        with log.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+    return name
+
+
+def stored(store: Path, tag: str, names: Iterable[str]) -> list[str]:
+    """Those of the images that the store has under the tag."""
+    return [name for name in names if (_tag(store, name, tag) / "current" / "link").is_file()]
+
+
+def lacking(made: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Say which of the images a stage's `made` should have are not in the store, or None."""
+    present = stored(Path(made["registry_root"]), made["tag"], names)
+    missing = [name for name in names if name not in present]
+    if not missing:
+        return None
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"{missing[0]}{more} not in the registry"
+
+
+def forget(store: Path, tag: str) -> None:
+    """Take the tag from every image of the store; what it named stays until it is collected."""
+    for folder in _repositories(store).glob(f"*/_manifests/tags/{tag}"):
+        shutil.rmtree(folder)
+
+
+def sweep(client: DockerClient, store: Path) -> None:
+    """Remove what a push that was killed left behind; nobody else may be pushing to this store."""
+    for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
+        # Another cache on the host has pushes of its own.
+        if str(store) in {mount.get("Source") for mount in container.attrs.get("Mounts", ())}:
+            container.remove(force=True, v=True)
+    for folder in store.parent.glob(f"{SPOOL}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def push(
+    image: str,
+    store: Path,
+    references: Sequence[str],
+    labels: Mapping[str, str],
+    log: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Copy images that docker has into the store; `image` is the registry's.
+
+    A throw-away container without a network serves the store to itself, so that no setting of
+    the host's docker is changed and no port is opened. Layers that the store has are not copied
+    again. Raises StageError when an image cannot be copied.
+    """
+    if not references:
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    done = 0
+
+    def follow(line: str) -> None:
+        nonlocal done
+        if line.startswith(PUSHED):
+            done += 1
+            point("images:pushing")
+            say(f"{line.removeprefix(PUSHED)}: in the registry ({done} of {len(references)})")
+
+    with temporary.scratch(store.parent, SPOOL) as spool:
+        archive = Path(spool) / "images.tar"
+        name = f"kollalab-{Path(spool).name}"
+        try:
+            # One archive: layers that images share are read and written once.
+            run(["docker", "save", "--output", archive, *references], log_file=log)
+            point("images:saved")
+            argv = ["docker", "run", "--rm", "--init", "--network", "none", "--name", name]
+            argv += [f"--label={key}={value}" for key, value in labels.items()]
+            argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool:ro"]
+            argv += [image, "push", "/spool/images.tar", *references]
+            run(argv, log_file=log, on_line=follow)
+        except CommandError as error:
+            raise StageError(
+                "the images could not be copied into the registry's store",
+                details=error.details,
+                hint=f"is there room in {store.parent}?",
+                log=log,
+            ) from error
+        finally:
+            # Ctrl-C ends the client, not always the container.
+            run(["docker", "rm", "--force", "--volumes", name], check=False)
+
+
+def _repositories(store: Path) -> Path:
+    return store / "docker" / "registry" / "v2" / "repositories" / NAMESPACE
+
+
+def _tag(store: Path, name: str, tag: str) -> Path:
+    return _repositories(store) / name / "_manifests" / "tags" / tag
+
+
+def _files() -> list[Path]:
+    folder = Path(str(resources.files("pytest_kollalab.stages.images"))) / "registry_image"
+    return sorted(folder.iterdir())

@@ -1,0 +1,292 @@
+"""The images stage: the Kolla images that the features need, in the registry's store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kollalab.engine.engine import Json, Stage, Work
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.features import image_folders
+from pytest_kollalab.features.base import stock_images
+from pytest_kollalab.features.image_folders import Folder
+from pytest_kollalab.features.registry import built_in
+from pytest_kollalab.releases import golang, pypi, releases
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.stages.images import NAMESPACE, build, registry, render, sources
+from pytest_kollalab.system import daemon, debian, temporary
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.files import write
+from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.paths import Paths
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from pytest_kollalab.extensions.extensions import Extensions
+
+
+class ImagesStage(Stage):
+    """Builds images with kolla-build and copies them into the store.
+
+    The key and the tag are those of all images of the built-in features, whichever of them this
+    lab has, so that labs share the images; `names` are the ones that must be there. `folders` are
+    the image folders of others; each has a tag of its own, and enters the key of the cloud.
+    """
+
+    name = "images"
+    needs = ("tools",)
+    shared = True
+    resumable = True
+    version = 1
+
+    def __init__(
+        self,
+        config: Config,
+        options: Options,
+        paths: Paths,
+        *,
+        names: Sequence[str],
+        folders: Sequence[Folder] = (),
+    ) -> None:
+        self.release = releases.get(config.release)
+        self.folders = tuple(folders)
+        brought = {name for folder in folders for name in folder.names}
+        self.names = sorted(set(names) - brought)
+        self.mirror = options.mirror
+        self.threads = options.threads
+        self.cache = paths.cache / "images"
+        self.store = paths.cache / "registry"
+
+    def inputs(self) -> Json:
+        """The recipe; which images are needed is no part of it."""
+        return render.recipe(self.release)
+
+    def room(self) -> dict[str, int]:
+        """What docker and the store lack of the images."""
+        known = self.rendered()
+        tags = dict.fromkeys(self.names, known.tag if known is not None else "")
+        for folder in self.folders:
+            tags |= dict.fromkeys(folder.names, folder.tag(known.tag) if known is not None else "")
+        client = daemon.connect()
+        unbuilt = [
+            n
+            for n, t in tags.items()
+            if not t or not registry.exists(client, f"{NAMESPACE}/{n}:{t}")
+        ]
+        missing = [n for n, t in tags.items() if not t or not registry.stored(self.store, t, [n])]
+        return {
+            room.DOCKER: room.BUILT * len(unbuilt) + (room.BASE if unbuilt else 0),
+            room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
+        }
+
+    def gone(self, record: Record) -> str | None:
+        """Look into the store for the images, and ask docker for the registry's image."""
+        made = record.made
+        if reason := registry.lacking(made, self.names):
+            return reason
+        for folder in self.folders:
+            if lacking := self._lacking(folder, made["tag"]):
+                return f"{lacking[0]} of {folder.path} is not in the registry"
+        if not registry.exists(daemon.connect(), made["registry_image"]):
+            return f"docker does not have {made['registry_image']}"
+        return None
+
+    def create(self, work: Work) -> dict[str, Json]:
+        """Build what the store lacks; what docker has of it is not built again."""
+        client = daemon.connect()
+        venv = Path(work.made["tools"]["venv"])
+        self._check_names(venv)
+        registry.sweep(client, self.store)
+        python = venv / "bin" / "python"
+        work.say("the base image")
+        extra = pypi.configured(python).files()
+        base_image = debian.ensure(
+            client, self.release.suite, self.mirror, extra, self.cache, work.log
+        )
+        registry_image = registry.ensure_image(client, base_image, work.log)
+        rendered = render.render(self.release, venv, self._universe(), self._renderings(), work.log)
+        tag = rendered.tag
+        missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
+        unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
+        if unbuilt:
+            self._build(work, venv, rendered, unbuilt, client)
+        references = [_reference(name, tag) for name in missing]
+        labels = work.tag.labels()
+        registry.push(registry_image, self.store, references, labels, work.log, work.say)
+        for folder in self.folders:
+            if self._lacking(folder, tag):
+                self._add(work, venv, rendered, folder, client)
+                references = [_reference(name, folder.tag(tag)) for name in folder.names]
+                registry.push(registry_image, self.store, references, labels, work.log, work.say)
+        return {
+            "registry_root": str(self.store),
+            "registry_image": registry_image,
+            "namespace": NAMESPACE,
+            "tag": tag,
+            "images": registry.stored(self.store, tag, sorted({*self.names, *rendered.parents})),
+            "base_image": base_image,
+        }
+
+    def destroy(self, work: Work) -> None:
+        """Remove the images of this recipe from docker and from the store, and forget their tag."""
+        known = self.rendered()
+        if known is None:
+            return
+        client = daemon.connect()
+        for folder in self.folders:
+            tag = folder.tag(known.tag)
+            registry.forget(self.store, tag)
+            for name in folder.names:
+                if registry.exists(client, _reference(name, tag)):
+                    client.images.remove(_reference(name, tag), force=True)
+        registry.forget(self.store, known.tag)
+        # Children first: docker keeps an image that another one is built on.
+        for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
+            if registry.exists(client, _reference(name, known.tag)):
+                client.images.remove(_reference(name, known.tag), force=True)
+        render.forget(self.release, self._universe(), self._renderings())
+        work.say(f"the images with tag {known.tag} are removed")
+
+    def has(self, folder: Folder) -> bool:
+        """Whether all images of a folder are in the store, as far as the recipe was ever rendered.
+
+        Reads files only.
+        """
+        known = self.rendered()
+        return known is not None and not self._lacking(folder, known.tag)
+
+    def _check_names(self, venv: Path) -> None:
+        known = {*render.stock_images(venv), *render.own_images(self.release)}
+        unknown = sorted(set(self.names) - known)
+        if unknown:
+            raise ConfigError(
+                f"there is no image {unknown[0]}",
+                details="a feature asks for it, but neither Kolla nor the feature has it",
+                hint=nearest(unknown[0], known),
+            )
+
+    def _lacking(self, folder: Folder, tag: str) -> list[str]:
+        present = registry.stored(self.store, folder.tag(tag), folder.names)
+        return [name for name in folder.names if name not in present]
+
+    def _add(
+        self,
+        work: Work,
+        venv: Path,
+        rendered: render.Rendered,
+        folder: Folder,
+        client: DockerClient,
+    ) -> None:
+        image_folders.check_apart([folder], render.stock_images(venv))
+        ancestors = render.with_parents(folder.parents, rendered.parents)
+        unbuilt = [n for n in ancestors if not registry.exists(client, _reference(n, rendered.tag))]
+        if unbuilt:
+            self._build(work, venv, rendered, unbuilt, client)
+        mine = dataclasses.replace(rendered, tag=folder.tag(rendered.tag))
+        with ExitStack() as undo:
+            # kolla-build knows one tag: what the folder builds on has its tag for the while.
+            for name in ancestors:
+                image = client.images.get(_reference(name, rendered.tag))
+                image.tag(f"{NAMESPACE}/{name}", mine.tag)
+                undo.callback(client.images.remove, _reference(name, mine.tag))
+            laid = undo.enter_context(temporary.scratch(self.cache, "given"))
+            for file in folder.given:
+                work.say(f"{Path(file.into).name}: {file.source}")
+                file.fetch(Path(laid))
+            self._build(work, venv, mine, folder.names, client, folder.path, Path(laid))
+
+    def configure(
+        self,
+        venv: Path,
+        rendered: render.Rendered,
+        names: Sequence[str],
+        place: Path,
+        log: Path,
+        overlays: Sequence[Path] = (),
+    ) -> Path:
+        """Fetch the sources of images and of their parents; writes kolla-build.conf into `place`.
+
+        `overlays` are folders of templates that are laid over Kolla's and ours. Returns the file.
+        """
+        folder = self.cache / "sources"
+        needed = sources.needed(self.release.sources, render.with_parents(names, rendered.parents))
+        sources.download(needed, venv / "bin" / "python", folder, log)
+        told = golang.argument(golang.settings())
+        text = render.configuration(
+            self.release,
+            tag=rendered.tag,
+            base_tag=debian.tag(self.release.suite),
+            docker_dirs=[
+                render.lay_macros(self.release, venv, place / "macros"),
+                self.release.data / "overlay",
+                *overlays,
+            ],
+            sources=folder,
+            collections=sources.unpack_collections(needed, folder),
+            extra={
+                **({"threads": str(self.threads)} if self.threads else {}),
+                **({"build_args": f"{golang.ARGUMENT}:{told}".replace("$", "$$")} if told else {}),
+            },
+        )
+        conf = place / "kolla-build.conf"
+        write(conf, text)
+        return conf
+
+    def _build(
+        self,
+        work: Work,
+        venv: Path,
+        rendered: render.Rendered,
+        names: Sequence[str],
+        client: DockerClient,
+        *overlays: Path,
+    ) -> None:
+        work.say("the sources")
+        place = self.cache / "build" / rendered.tag
+        conf = self.configure(venv, rendered, names, place, work.log, overlays)
+        wanted = render.with_parents(names, rendered.parents)
+        total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in wanted)
+        logs = work.log.parent / "images" / rendered.tag
+        build.build(venv, conf, names, total, logs, place / "work", work.log, work.say, work.step)
+
+    def rendered(self) -> render.Rendered | None:
+        """What the recipe rendered to the last time, if it ever did."""
+        return render.recall(self.release, self._universe(), self._renderings())
+
+    def _universe(self) -> list[str]:
+        """What the tag is made from: independent of what this lab needs."""
+        return sorted({*stock_images(built_in()), *render.own_images(self.release)})
+
+    def _renderings(self) -> Path:
+        return self.cache / "rendered"
+
+
+def _reference(name: str, tag: str) -> str:
+    return f"{NAMESPACE}/{name}:{tag}"
+
+
+def hindered(
+    names: Iterable[str], extensions: Extensions, config: Config, options: Options, paths: Paths
+) -> dict[str, str]:
+    """The features asked for whose images this host can neither find nor build, and why."""
+    found: dict[str, str] = {}
+    for name in names:
+        for feature in extensions.registry.resolve([name]):
+            if feature.obstacle is None:
+                continue
+            if config.images.mode != "build":
+                found[name] = "its images are built here only, and images.mode is another"
+                continue
+            folders = extensions.folders([feature], config)
+            stage = ImagesStage(config, options, paths, names=())
+            if all(map(stage.has, folders)):
+                continue
+            why = feature.obstacle(config)
+            if why is not None:
+                found[name] = why
+    return found

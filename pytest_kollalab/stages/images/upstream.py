@@ -1,0 +1,214 @@
+"""The upstream: a registry that has prebuilt images, asked for the digests behind its tags."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import os
+import re
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+
+from pytest_kollalab.system.errors import ConfigError, StageError
+
+TIMEOUT = 30.0
+AT_ONCE = 8
+USERNAME, PASSWORD = "KOLLALAB_REGISTRY_USERNAME", "KOLLALAB_REGISTRY_PASSWORD"
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user name and a password; neither is ever shown."""
+
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """Both in the form that HTTP and docker's configuration use."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A registry (`host` may have a port), a namespace in it, and how it is reached."""
+
+    host: str
+    namespace: str
+    ca: Path | None = None
+    login: Login | None = None
+
+    @property
+    def tls(self) -> bool:
+        """Whether it is spoken to over TLS: always, but on the loopback without authorities."""
+        return self.ca is not None or not is_loopback(self.host)
+
+    def repository(self, image: str) -> str:
+        """The repository of an image, without the host."""
+        return f"{self.namespace}/{image}"
+
+
+def parse(source: str, ca: str = "") -> tuple[str, str]:
+    """Split a source into registry and namespace. Raises ConfigError for anything else."""
+    host, _, namespace = source.strip("/").partition("/")
+    named = "." in host or ":" in host or host == "localhost"
+    if not namespace or not named or "://" in source:
+        raise ConfigError(
+            f"images.source: {source!r} is not a registry and a namespace",
+            hint='write it as in "quay.io/openstack.kolla", or "registry.example:5000/kolla"',
+        )
+    if ca and not Path(ca).is_file():
+        raise ConfigError(
+            f"run.registry_ca: there is no file {ca}",
+            hint="name a file with certificates in PEM format",
+        )
+    return host, namespace
+
+
+def reach(source: str, ca: str = "") -> Upstream:
+    """The upstream that a configuration names, with the login that this user has for it."""
+    host, namespace = parse(source, ca)
+    return Upstream(host, namespace, Path(ca) if ca else None, find_login(host))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a registry is on this very host."""
+    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def find_login(host: str) -> Login | None:
+    """The login from the environment, or from docker's own configuration and its helpers."""
+    if os.environ.get(USERNAME):
+        return Login(os.environ[USERNAME], os.environ.get(PASSWORD, ""))
+    from docker import auth
+    from docker.errors import DockerException
+
+    try:
+        found = auth.load_config().resolve_authconfig(host)
+    except DockerException as error:
+        raise StageError(
+            f"docker's login for {host} cannot be read",
+            details=str(error),
+            hint=f"docker login {host}, or set {USERNAME} and {PASSWORD}",
+        ) from error
+    if not found or not found.get("username"):
+        return None
+    return Login(str(found["username"]), str(found.get("password", "")))
+
+
+def resolve(upstream: Upstream, images: Iterable[str], tag: str) -> dict[str, str]:
+    """The digest of each image that the registry has under the tag; others are left out.
+
+    Raises StageError when the registry cannot be asked, or has none of them for this user.
+    """
+    names = list(images)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda name: _digest(upstream, name, tag), names))
+    digests = {name: digest for name, (digest, _) in zip(names, found, strict=True) if digest}
+    refused = next((status for digest, status in found if status in REFUSALS), None)
+    if not digests and names:
+        who = "with the login found for it" if upstream.login else "without a login"
+        raise StageError(
+            f"{upstream.host} refuses to give images" if refused
+            else f"{upstream.host}/{upstream.namespace} has no image with tag {tag}",
+            details=f"it answered {refused} {who}" if refused else f"asked for {', '.join(names)}",
+            hint=f"docker login {upstream.host}, or set {USERNAME} and {PASSWORD}" if refused
+            else "check images.source, images.tag and release in kollalab.toml",
+        )  # fmt: skip
+    return digests
+
+
+def _digest(upstream: Upstream, image: str, tag: str) -> tuple[str, int]:
+    path = f"/v2/{upstream.repository(image)}/manifests/{urllib.parse.quote(tag)}"
+    headers = {"Accept": ", ".join(MANIFESTS)}
+    status, answer = _ask(upstream, path, headers)
+    if status == HTTPStatus.UNAUTHORIZED:
+        allowed = _authorize(upstream, answer.get("www-authenticate", ""), image)
+        if allowed:
+            status, answer = _ask(upstream, path, {**headers, "Authorization": allowed})
+    if status == HTTPStatus.OK:
+        return answer.get("docker-content-digest", ""), status
+    if status in (*REFUSALS, HTTPStatus.NOT_FOUND):
+        return "", status
+    raise StageError(
+        f"{upstream.host} answers {status}",
+        details=f"asked for {upstream.repository(image)}:{tag}",
+        hint="try again later, or name another images.source in kollalab.toml",
+    )
+
+
+def _ask(upstream: Upstream, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str]]:
+    scheme = "https" if upstream.tls else "http"
+    url = f"{scheme}://{upstream.host}{path}"
+    request = urllib.request.Request(url, headers=dict(headers), method="HEAD")
+    try:
+        with _opener(upstream).open(request, timeout=TIMEOUT) as answer:
+            return answer.status, {name.lower(): value for name, value in answer.headers.items()}
+    except urllib.error.HTTPError as error:
+        return error.code, {name.lower(): value for name, value in error.headers.items()}
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", error)
+        untrusted = isinstance(reason, ssl.SSLCertVerificationError)
+        raise StageError(
+            f"the registry {upstream.host} cannot be asked",
+            details=str(reason),
+            hint="name its certificate authority as registry_ca under [run] in kollalab.toml"
+            if untrusted
+            else "check the network, proxies, and images.source in kollalab.toml",
+        ) from error
+
+
+def _authorize(upstream: Upstream, challenge: str, image: str) -> str:
+    kind = challenge.partition(" ")[0].lower()
+    said = dict(CHALLENGE.findall(challenge))
+    basic = f"Basic {upstream.login.basic}" if upstream.login is not None else ""
+    if kind == "basic":
+        return basic
+    if kind != "bearer" or "realm" not in said:
+        return ""
+    scope = f"repository:{upstream.repository(image)}:pull"
+    wanted = {"service": said.get("service", ""), "scope": said.get("scope", scope)}
+    url = f"{said['realm']}?{urllib.parse.urlencode(wanted)}"
+    # A login goes nowhere in the clear, whatever the registry says.
+    if basic and not url.startswith("https://") and upstream.tls:
+        return ""
+    request = urllib.request.Request(url, headers={"Authorization": basic} if basic else {})
+    try:
+        with _opener(upstream).open(request, timeout=TIMEOUT) as answer:
+            told = json.loads(answer.read())
+    except (OSError, ValueError):
+        return ""
+    token = told.get("token") or told.get("access_token") or ""
+    return f"Bearer {token}" if token else ""
+
+
+def _opener(upstream: Upstream) -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = []
+    if is_loopback(upstream.host):
+        handlers.append(urllib.request.ProxyHandler({}))
+    if upstream.tls:
+        context = ssl.create_default_context()
+        if upstream.ca is not None:
+            context.load_verify_locations(upstream.ca)
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    return urllib.request.build_opener(*handlers)

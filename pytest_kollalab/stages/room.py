@@ -1,0 +1,82 @@
+"""The room: what a build takes on disk, and whether the host has it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_kollalab.engine.stage import Stage
+from pytest_kollalab.system import daemon
+from pytest_kollalab.system.errors import HostError
+
+GIB = 2**30
+DOCKER, CACHE = "docker", "cache"
+# Measured on the images of release 2026.1, which share most of their layers, and rounded up: of an
+# image in docker, compressed in the store, unpacked on a node.
+BUILT, STORED, PULLED = GIB // 4, GIB // 12, GIB // 4
+BASE = GIB
+SOURCES = GIB // 3
+# What all stages of a lab with every feature take where nothing of it is there.
+WHOLE = {DOCKER: 17 * GIB, CACHE: 4 * GIB}
+
+
+@dataclass(frozen=True)
+class Need:
+    """How many bytes a stage takes in one of the places."""
+
+    stage: str
+    place: str
+    size: int
+
+
+def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:
+    """Raise HostError unless every file system has room for what goes there.
+
+    `folders` has the place's folder, which may not exist yet; a place that is left out is on
+    another host.
+    """
+    by_device: dict[int, list[Need]] = {}
+    roots: dict[int, Path] = {}
+    for need in needs:
+        if need.place in folders and need.size:
+            root = existing(folders[need.place])
+            device = root.stat().st_dev
+            by_device.setdefault(device, []).append(need)
+            roots.setdefault(device, folders[need.place])
+    for device, all_of_it in by_device.items():
+        free = shutil.disk_usage(existing(roots[device])).free
+        wanted = sum(need.size for need in all_of_it)
+        if free < wanted:
+            raise HostError(
+                f"the disk is too full: {free / GIB:.1f} GiB free for {roots[device]}, "
+                f"{wanted / GIB:.1f} GiB are needed",
+                details="\n".join(told(all_of_it)),
+                hint="make room: `kollalab gc --yes`, `docker image prune`; "
+                "or move docker's data-root, or KOLLALAB_CACHE",
+            )
+
+
+def check_stages(stages: Iterable[Stage], cache: Path) -> None:
+    """Raise HostError unless there is room for what these stages will make."""
+    root = data_root()
+    folders = {CACHE: cache} | ({DOCKER: root} if root else {})
+    check([Need(s.name, place, size) for s in stages for place, size in s.room().items()], folders)
+
+
+def told(needs: Iterable[Need]) -> list[str]:
+    """What takes how much, a line each, the largest first."""
+    ordered = sorted(needs, key=lambda need: -need.size)
+    return [f"{need.stage}: {need.size / GIB:.1f} GiB in {need.place}" for need in ordered]
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def data_root() -> Path | None:
+    """Where docker keeps images and volumes; None when its daemon is on another host."""
+    root = Path(daemon.connect().info()["DockerRootDir"])
+    return root if root.is_dir() else None

@@ -1,0 +1,1 @@
+"""Saved states of a lab: save, rollback, clone and the golden state."""

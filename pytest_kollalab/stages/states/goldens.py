@@ -1,0 +1,202 @@
+"""The golden state that outlives its lab: the next lab of that name starts by going back to it."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import BUILD, Engine, Step
+from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.engine.stage import Stage
+from pytest_kollalab.providers import retained
+from pytest_kollalab.providers.base import Provider, Registry
+from pytest_kollalab.providers.retained import Kept
+from pytest_kollalab.stages.states.rollback import Rewind
+from pytest_kollalab.stages.states.saves import GOLDEN, OWN, Save, Saves
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import KollalabError, StageError
+from pytest_kollalab.system.paths import Paths
+
+ROLLBACK = "rollback"
+
+
+class Goldens:
+    """What is kept of a lab beyond its end, and its way back; does nothing unless `wanted`.
+
+    The folder it is kept in is one of state, with the records of the lab as they were: so the
+    engine itself says whether what is kept serves. `rewind` is that of the lab; it is not looked
+    at before there is something to do.
+    """
+
+    def __init__(self, rewind: Callable[[], Rewind], *, wanted: bool) -> None:
+        self.wanted = wanted
+        self._rewind = rewind
+
+    @cached_property
+    def engine(self) -> Engine:
+        return self._rewind().engine
+
+    @cached_property
+    def saves(self) -> Saves:
+        return self._rewind().saves
+
+    @cached_property
+    def provider(self) -> Provider:
+        return self._rewind().provider
+
+    @property
+    def _home(self) -> Path:
+        return self.engine.paths.state
+
+    @property
+    def _lab(self) -> Path:
+        return self.engine.paths.lab(self.engine.lab)
+
+    @property
+    def folder(self) -> Path:
+        """Where records, keys and credentials of what is kept are."""
+        return Paths(self._home, retained.folder(self._home, self.engine.lab)).lab(self.engine.lab)
+
+    def found(self) -> Kept | None:
+        """What is kept, if the lab is to come, and all of that would be reused as it is."""
+        if not self.wanted or not self.provider.can_keep:
+            return None
+        there = retained.read(self._home, self.engine.lab)
+        if there is None or there.provider != self.provider.name or self._has_records():
+            return None
+        if any(step.action == BUILD for step in self._asked().plan()):
+            return None
+        return there if there.label in self.provider.saved(self.engine.lab) else None
+
+    def plan(self, steps: list[Step]) -> list[Step]:
+        """The same steps, with going back where that is what will happen."""
+        if not any(step.stage in OWN and step.action == BUILD for step in steps):
+            return steps
+        there = self.found()
+        if there is None:
+            return steps
+        recorded = self._record("cloud")
+        more = f", which has {' '.join(recorded.made['features'])}"
+        back = {
+            "nodes": f"to the golden state of {there.made}",
+            "cloud": f"to the golden state of {there.made}{more}",
+        }
+        return [
+            replace(
+                step, action=ROLLBACK, reason=back[step.stage], key=self._record(step.stage).key
+            )
+            if step.stage in back
+            else step
+            for step in steps
+        ]
+
+    def revive(self) -> None:
+        """Bring the lab back from what is kept, if that serves; else change nothing.
+
+        When it does not become healthy it is thrown away, and the lab is built as ever.
+        """
+        if self.found() is None:
+            return
+        images = self.engine.ensure("images")
+        with self.engine.locked("roll back to the golden state"):
+            if self.found() is None:
+                return
+            started = time.monotonic()
+            registry = Registry(images["registry_image"], Path(images["registry_root"]))
+            try:
+                self._revive(registry)
+            except KollalabError as error:
+                self.engine.say(f"the golden state does not serve: {error.brief}: {error.details}")
+                self.engine.destroy()
+                self.drop()
+            else:
+                seconds = time.monotonic() - started
+                self.engine.say(f"cloud: rolled back to its golden state in {seconds:.0f} s")
+            self.engine.forget()
+
+    def keep(self) -> None:
+        """Keep the golden state of the lab that is about to be destroyed, if it is whole."""
+        if not self.wanted or not self.provider.can_keep:
+            return
+        there = self.provider.saved(self.engine.lab)
+        golden = [s for s in self.saves.list() if s.name == GOLDEN and s.cloud and s.label in there]
+        if golden:
+            self._keep(golden[-1])
+
+    def drop(self) -> None:
+        """Forget what is kept."""
+        there = retained.read(self._home, self.engine.lab)
+        retained.forget(self._home, self.engine.lab)
+        if there is not None and there.provider == self.provider.name:
+            self.provider.clear(self.engine.lab, there.label)
+
+    def _keep(self, golden: Save) -> None:
+        old = retained.read(self._home, self.engine.lab)
+        if old is not None and old.label == golden.label:
+            return
+        retained.forget(self._home, self.engine.lab)
+        self.folder.mkdir(parents=True, mode=0o700)
+        shutil.copytree(self._lab / "nodes", self.folder / "nodes", symlinks=True)
+        shutil.copytree(
+            self.saves.folder / golden.label, self.folder / "saves" / golden.label, symlinks=True
+        )
+        shutil.copy2(self.saves.folder / f"{golden.label}.json", self.folder / "saves")
+        shutil.copy2(self.saves.folder / golden.label / "cloud.json", self.folder)
+        shutil.copy2(self._lab / "nodes.json", self.folder)
+        point("golden:written")
+        made = Kept(golden.label, golden.made, self.provider.name, golden.size)
+        retained.write(self._home, self.engine.lab, made)
+        point("golden:kept")
+
+    def _revive(self, registry: Registry) -> None:
+        lab, nodes = self.engine.lab, self._record("nodes")
+        since = datetime.datetime.now(datetime.UTC)
+        tag = Tag(lab, "nodes", nodes.key, nodes.run, str(self._home))
+        # Whatever a run that was killed in the middle of this has left.
+        self.provider.destroy(lab)
+        self.provider.connect(tag, nodes.made, registry)
+        point("golden:connected")
+        for name in ("nodes", "saves"):
+            shutil.rmtree(self._lab / name, ignore_errors=True)
+            shutil.copytree(self.folder / name, self._lab / name, symlinks=True)
+        records.save(self._lab / "nodes.json", nodes)
+        point("golden:nodes-recorded")
+        self.saves.restore(GOLDEN)
+        self._rewind().settle(since)
+
+    def _asked(self) -> Engine:
+        """An engine over what is kept, to which none of it is gone for lying on the shelf."""
+        stages = [_present(stage) for stage in self.engine.stages.values()]
+        home = retained.folder(self._home, self.engine.lab)
+        paths = Paths(self.engine.paths.cache, home)
+        fresh = tuple(self.engine.fresh)
+        return Engine(self.engine.lab, stages, paths, fresh=fresh, run_id=self.engine.run_id)
+
+    def _has_records(self) -> bool:
+        return any((self._lab / f"{name}.json").exists() for name in OWN)
+
+    def _record(self, stage: str) -> Record:
+        record = records.load(self.folder / f"{stage}.json")
+        if record is None:
+            raise StageError(f"the record of {stage} is not with the golden state")
+        return record
+
+
+def _present(stage: Stage) -> Stage:
+    if stage.shared:
+        return stage
+    found = copy.copy(stage)
+    found.gone = _not_gone  # type: ignore[method-assign]
+    return found
+
+
+def _not_gone(record: Record) -> str | None:
+    del record  # Whatever it lists.
+    return None

@@ -1,0 +1,232 @@
+"""The saved states of a lab: nodes as they were at one moment, and the cloud that was on them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pytest_kollalab.engine import records
+from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.system import files
+from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import ConfigError, StageError, StateError
+from pytest_kollalab.system.nearest import nearest
+
+GOLDEN = "golden"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+JOURNAL = "doing"
+SAVING, RESTORING, CLEARING = "save", "rollback", "clear"
+CLOUD = "cloud"
+# The stages that belong to one lab, and come back with a saved state of it.
+OWN = ("nodes", CLOUD)
+
+
+@dataclass(frozen=True)
+class Save:
+    """A saved state: its name, what the provider calls it, when it was made, and of what.
+
+    `made` is an ISO 8601 time in UTC, `seconds` how long it took, `nodes` and `cloud` are the runs
+    that had built these stages; `cloud` is empty where there was none. `size` is in bytes, 0 where
+    nobody knows.
+    """
+
+    name: str
+    label: str
+    made: str
+    nodes: str
+    cloud: str = ""
+    seconds: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What is being done to the saved states, written before it begins."""
+
+    what: str
+    save: Save
+
+
+class Saves:
+    """The saved states of a lab, by name; callers hold the lab's lock.
+
+    `folder` is the lab's own. Each save has a name of its own with the provider, so that one that
+    takes the place of another is whole before that one goes.
+    """
+
+    def __init__(self, lab: str, folder: Path, provider: Callable[[], Provider]) -> None:
+        self.lab = lab
+        self.root = folder
+        self.folder = folder / "saves"
+        self._provider = provider
+
+    def list(self) -> list[Save]:
+        """Those that were made of the nodes that are there now, oldest first; asks nobody."""
+        nodes = self._run("nodes")
+        return sorted((s for s in self._read() if s.nodes == nodes), key=lambda save: save.made)
+
+    def unfinished(self) -> Doing | None:
+        """What a run that was killed left half done."""
+        try:
+            table = json.loads((self.folder / JOURNAL).read_text(encoding="utf-8"))
+            return Doing(table["what"], Save(**table["save"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise StateError(
+                f"{self.folder / JOURNAL} is damaged",
+                details=repr(error),
+                hint="remove it, then roll back or clear what `kollalab show` lists",
+            ) from error
+
+    def finish(self) -> Doing | None:
+        """Do to its end, or undo, what a run that was killed left half done."""
+        doing = self.unfinished()
+        if doing is None:
+            return None
+        if doing.save.nodes == self._run("nodes"):
+            if doing.what == RESTORING:
+                self._restore(doing.save)
+            else:
+                self._forget(doing.save)
+        self._done()
+        return doing
+
+    def save(self, name: str) -> Save:
+        """Save the nodes as they are; an older state of that name goes when this one is whole."""
+        check(name)
+        self.finish()
+        older = [save for save in self._read() if save.name == name]
+        label = f"{name}.{uuid.uuid4().hex[:6]}"
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        save = Save(name, label, made, self._run("nodes"), self._run(CLOUD))
+        self._begin(SAVING, save)
+        started = time.monotonic()
+        try:
+            self._keep_cloud(save)
+            size = self._provider().save(self.lab, label)
+        except Exception:
+            self._forget_files(save)
+            self._done()
+            raise
+        seconds = round(time.monotonic() - started, 1)
+        save = replace(save, seconds=seconds, size=size)
+        files.write(self.folder / f"{label}.json", json.dumps(asdict(save)) + "\n")
+        point("saves:recorded")
+        self._done()
+        for each in older:
+            self._clear(each)
+        return save
+
+    def restore(self, name: str) -> Save:
+        """Bring the nodes, and the records of the cloud on them, back to a saved state."""
+        self.finish()
+        provider = self._provider()
+        if not provider.can_save:
+            provider.restore(self.lab, name)  # which says why
+        save = self.find(name)
+        if save.label not in provider.saved(self.lab):
+            raise StageError(
+                f"the saved state {name} of lab {self.lab} is not whole any more",
+                details="it is not there on every node; nothing has been changed",
+                hint=f"kollalab clear {name}; then save anew",
+            )
+        self._begin(RESTORING, save)
+        self._restore(save)
+        self._done()
+        return save
+
+    def clear(self, name: str) -> None:
+        """Forget a saved state, whole or not."""
+        self.finish()
+        self.find(name)
+        for save in self._read():
+            if save.name == name:
+                self._clear(save)
+
+    def find(self, name: str) -> Save:
+        """The newest state of that name. Raises ConfigError with the nearest one."""
+        found = [save for save in self.list() if save.name == name]
+        if found:
+            return found[-1]
+        known = [save.name for save in self.list()]
+        hint = nearest(name, known) if known else "kollalab save NAME makes one"
+        raise ConfigError(f"lab {self.lab} has no saved state {name!r}", hint=hint)
+
+    def _restore(self, save: Save) -> None:
+        # First the record: nobody must take the cloud for there while the nodes change.
+        self._put_cloud_aside(save)
+        self._provider().restore(self.lab, save.label)
+        self._put_cloud_back(save)
+        point("saves:restored-records")
+
+    def _keep_cloud(self, save: Save) -> None:
+        kept = self.folder / save.label
+        kept.mkdir(parents=True, mode=0o700)
+        if save.cloud:
+            shutil.copy2(self.root / f"{CLOUD}.json", kept)
+            shutil.copytree(self.root / CLOUD, kept / CLOUD, symlinks=True)
+
+    def _put_cloud_aside(self, save: Save) -> None:
+        if save.cloud != self._run(CLOUD):
+            (self.root / f"{CLOUD}.json").unlink(missing_ok=True)
+            point("saves:cloud-forgotten")
+
+    def _put_cloud_back(self, save: Save) -> None:
+        if save.cloud == self._run(CLOUD):
+            return
+        kept = self.folder / save.label
+        shutil.rmtree(self.root / CLOUD, ignore_errors=True)
+        if save.cloud:
+            shutil.copytree(kept / CLOUD, self.root / CLOUD, symlinks=True)
+            record = (kept / f"{CLOUD}.json").read_text(encoding="utf-8")
+            files.write(self.root / f"{CLOUD}.json", record)
+
+    def _clear(self, save: Save) -> None:
+        self._begin(CLEARING, save)
+        self._forget(save)
+        self._done()
+
+    def _forget(self, save: Save) -> None:
+        self._provider().clear(self.lab, save.label)
+        self._forget_files(save)
+
+    def _forget_files(self, save: Save) -> None:
+        (self.folder / f"{save.label}.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / save.label, ignore_errors=True)
+
+    def _begin(self, what: str, save: Save) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.write(self.folder / JOURNAL, json.dumps(asdict(Doing(what, save))) + "\n")
+        point(f"saves:{what}-begun")
+
+    def _done(self) -> None:
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+
+    def _run(self, stage: str) -> str:
+        record = records.load(self.root / f"{stage}.json")
+        return record.run if record is not None and record.status == records.READY else ""
+
+    def _read(self) -> Iterator[Save]:
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                yield Save(**json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise StateError(
+                    f"{path} is damaged", details=repr(error), hint=f"remove {path}"
+                ) from error
+
+
+def check(name: str) -> None:
+    """Raise ConfigError for what cannot be the name of a saved state."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a saved state",
+            hint="use a lower-case letter, then up to 29 lower-case letters, digits, hyphens",
+        )

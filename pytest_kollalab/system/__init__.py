@@ -1,0 +1,1 @@
+"""What everything else stands on: processes, files, locks, errors. Imports nothing from above."""

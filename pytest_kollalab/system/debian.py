@@ -1,0 +1,179 @@
+"""The base image: a minimal Debian made by mmdebstrap, known by its description."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.system import temporary
+from pytest_kollalab.system.digest import digest
+from pytest_kollalab.system.errors import CommandError, StageError
+from pytest_kollalab.system.run import run
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# Every image of ours says so, for whoever looks for them.
+LABEL = "kollalab.stage"
+LABELS = {LABEL: "images"}
+REPOSITORY = "kollalab/debian"
+VERSION = 1
+MIRROR_TIMEOUT = 20.0
+EXTRA_CAS = Path("/usr/local/share/ca-certificates")
+PACKAGES = ("adduser", "ca-certificates")
+APT_OPTIONS = (
+    'APT::Install-Recommends "false"',
+    'APT::Install-Suggests "false"',
+    'Acquire::Languages "none"',
+    # The lists stay in the image, so that the images built on it need not fetch them again.
+    'Acquire::GzipIndexes "true"',
+    'Acquire::Retries "3"',
+)
+DPKG_OPTIONS = (
+    "force-unsafe-io",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/lintian/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-include=/usr/share/locale/locale.alias",
+    "path-exclude=/usr/share/man/*",
+)
+
+
+def describe(suite: str) -> dict[str, Any]:
+    """What the base image is made from, as JSON; certificate authorities by their content."""
+    cas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in extra_cas()]
+    return {
+        "version": VERSION,
+        "suite": suite,
+        "packages": list(PACKAGES),
+        "apt": list(APT_OPTIONS),
+        "dpkg": list(DPKG_OPTIONS),
+        "certificate_authorities": sorted(cas),
+    }
+
+
+def extra_cas() -> list[Path]:
+    """The certificate authorities that the host's administrator added."""
+    return sorted(EXTRA_CAS.rglob("*.crt")) if EXTRA_CAS.is_dir() else []
+
+
+def tag(suite: str) -> str:
+    """The tag of the base image in `REPOSITORY`."""
+    return digest(describe(suite))
+
+
+def reference(suite: str) -> str:
+    """The name of the base image."""
+    return f"{REPOSITORY}:{tag(suite)}"
+
+
+def ensure(
+    client: DockerClient, suite: str, mirror: str, files: Mapping[str, str], work: Path, log: Path
+) -> str:
+    """Have the base image and return its name.
+
+    `files` are put into it, text by path. `work` is a folder for what is in between. Raises
+    StageError when mmdebstrap fails.
+    """
+    from docker.errors import ImageNotFound
+
+    name = reference(suite)
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        pass
+    else:
+        return name
+    check_mirror(suite, mirror)
+    with temporary.scratch(work, "base") as folder:
+        extra, rootfs = Path(folder) / "extra.tar", Path(folder) / "rootfs.tar"
+        extra.write_bytes(extra_tar(files, extra_cas()))
+        try:
+            run(mmdebstrap(suite, mirror, extra, rootfs), log_file=log)
+            labels = [f"--change=LABEL {key}={value}" for key, value in LABELS.items()]
+            run(["docker", "import", *labels, rootfs, name], log_file=log)
+        except CommandError as error:
+            raise StageError(
+                "the base image could not be made",
+                details=error.details,
+                hint=f"is the Debian mirror {mirror} reachable? "
+                "Another one is named with `mirror` under [run] in kollalab.toml",
+                log=log,
+            ) from error
+    return name
+
+
+def check_mirror(suite: str, mirror: str) -> None:
+    """Raise StageError unless the mirror answers, and has the suite.
+
+    Asked first, because apt waits for minutes for a mirror that hangs, for each of its files.
+    """
+    url = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=MIRROR_TIMEOUT):
+            return
+    except (OSError, ValueError) as error:
+        # A server that is there may not like to be asked in this way: apt will see.
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+            if error.code != HTTPStatus.NOT_FOUND:
+                return
+        raise StageError(
+            f"the Debian mirror {mirror} cannot be used",
+            details=f"{url}: {error}",
+            hint="check the network and proxies, or name another `mirror` under [run] in "
+            "kollalab.toml",
+        ) from error
+
+
+def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:
+    """The command that makes the root file system as a tar."""
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--format=tar",
+        f"--include={','.join(PACKAGES)}",
+        "--skip=cleanup/apt/lists",
+        *(f"--aptopt={option}" for option in APT_OPTIONS),
+        *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
+        f"--customize-hook=tar-in {extra} /",
+        '--customize-hook=chroot "$1" update-ca-certificates',
+        '--customize-hook=rm -f "$1"/etc/resolv.conf "$1"/etc/hostname',
+        suite,
+        str(target),
+        *apt_sources(suite, mirror),
+    ]
+
+
+def apt_sources(suite: str, mirror: str) -> list[str]:
+    """The lines of sources.list; security updates live beside the mirror's `debian`."""
+    mirror = mirror.rstrip("/")
+    return [
+        f"deb {mirror} {suite} main",
+        f"deb {mirror} {suite}-updates main",
+        f"deb {mirror}-security {suite}-security main",
+    ]
+
+
+def extra_tar(files: Mapping[str, str], cas: list[Path]) -> bytes:
+    """What is laid over the root file system, owned by root whoever builds it."""
+    content = {name: text.encode() for name, text in files.items()}
+    for path in cas:
+        content[f"{EXTRA_CAS}/{path.name}".lstrip("/")] = path.read_bytes()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in sorted(content.items()):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()

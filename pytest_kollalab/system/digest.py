@@ -1,0 +1,43 @@
+"""The canonical text of JSON values, their digest, and where two of them differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+KEY_LENGTH = 12
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value, for hashing and for comparing."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(*values: Any) -> str:
+    """A short SHA-256 over JSON values."""
+    text = "\n".join(canonical(value) for value in values)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def changes(old: Any, new: Any, prefix: str = "") -> Iterator[str]:
+    """Say, a line each, where two JSON values differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in sorted({*old, *new}):
+            where = f"{prefix}.{name}" if prefix else str(name)
+            if name not in old:
+                yield f"{where} is new"
+            elif name not in new:
+                yield f"{where} is gone"
+            else:
+                yield from changes(old[name], new[name], where)
+    elif isinstance(old, list) and isinstance(new, list):
+        if canonical(old) != canonical(new):
+            yield f"{prefix} changed"
+    elif old != new:
+        before, after = canonical(old), canonical(new)
+        if len(before) + len(after) > 60:
+            yield f"{prefix} changed"
+        else:
+            yield f"{prefix} changed from {before} to {after}"

@@ -1,0 +1,39 @@
+"""Files that are replaced at once, durably, and files of JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.system import process
+from pytest_kollalab.system.crash_points import point
+
+
+def write(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file's text at once, durably; its folder is made when it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{process.mark()}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        point("record:written")
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row of JSON to a file of such lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")

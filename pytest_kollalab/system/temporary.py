@@ -1,0 +1,34 @@
+"""Temporary folders whose name tells who made them, and the removal of folders."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from pytest_kollalab.system import process
+from pytest_kollalab.system.run import run
+
+
+def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder whose name tells who made it, so that it can be known for a leftover."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=folder, prefix=f"{what}-{process.mark()}-")
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, or a folder with whatever is mounted in it."""
+    _unmount_below(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _unmount_below(folder: Path) -> None:
+    # Nothing of ours mounts on purpose; what makes root file systems does, in a mount namespace
+    # of its own where the kernel lets it.
+    with Path("/proc/self/mountinfo").open(encoding="utf-8") as file:
+        points = [line.split()[4] for line in file]
+    for point in reversed([p for p in points if Path(p).is_relative_to(folder)]):
+        run(["umount", "--lazy", point], check=False)
