@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.stages.cloud import deploy, pull
-from pytest_kollalab.stages.cloud.deploy import Site
+from pytest_kollalab.stages.cloud.deploy import Deployment
 from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.stages.images import render
 from pytest_kollalab.system import daemon, files
@@ -47,7 +47,7 @@ class Stock:
         self.nodes = self.work.made["nodes"]
         self.ssh = Ssh(Path(self.nodes["ssh_config"]))
 
-    def write(self) -> Site:
+    def write(self) -> Deployment:
         """Write what Kolla-Ansible is given, as a lab does."""
         return self.stage.prepare(self.work)
 
@@ -66,7 +66,7 @@ class Stock:
             self.stage.provider.pulled(self.work.tag, node, wanted, registry)
         return seconds
 
-    def play(self, action: str, site: Site, *more: str) -> float:
+    def play(self, action: str, site: Deployment, *more: str) -> float:
         """Run an action of the command `kolla-ansible` to its end; the seconds that takes."""
         cfg = self.work.folder / "stock.cfg"
         files.write(cfg, ansible_cfg(self.ssh.config))

@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_kollalab.engine import leftovers, records
 from pytest_kollalab.engine.progress import HISTORY, Watcher, expect, read
 from pytest_kollalab.engine.records import Record, Tag
-from pytest_kollalab.engine.runs import Session, new_run_id
+from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.engine.stage import Json, Stage, Work
 from pytest_kollalab.system import digest, files, locks
 from pytest_kollalab.system.crash_points import point
@@ -67,7 +67,7 @@ class Engine:
         self._others = others
         self.say = say
         self.fresh = frozenset(fresh)
-        self.session = Session(paths, self.run_id, lab)
+        self.session = SharedRun(paths, self.run_id, lab)
         self._locked = False
         self._ready: dict[str, Mapping[str, Json]] = {}
 

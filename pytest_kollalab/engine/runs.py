@@ -24,7 +24,7 @@ OWNER = "owner-"
 
 
 @dataclass(frozen=True)
-class Failure:
+class LabFailure:
     """The first failure of a lab in a session: one line, the whole message, where its log is."""
 
     brief: str
@@ -50,7 +50,7 @@ def new_run_id() -> str:
     return uuid.uuid4().hex[:8]
 
 
-class Session:
+class SharedRun:
     """One run, by its name. Its folder exists as long as several processes share the run.
 
     `lab` is the one whose failures count here, beside those of what all labs share.
@@ -61,7 +61,7 @@ class Session:
         self.name = name
         self.lab = lab
         self.folder = paths.state / "runs" / name
-        self._failures: list[Failure] = []
+        self._failures: list[LabFailure] = []
 
     def open(self) -> None:
         """Make the folder; this process is one of its owners."""
@@ -78,7 +78,7 @@ class Session:
         self._failures = self.failures()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def fail(self, error: Exception, *, shared: bool = False) -> Failure:
+    def fail(self, error: Exception, *, shared: bool = False) -> LabFailure:
         """Record the lab's first failure and return it; those that follow from it are not recorded.
 
         One of what labs share is that of all of them.
@@ -98,12 +98,12 @@ class Session:
         temporary.unlink()
         return self.failure() or failure
 
-    def failure(self) -> Failure | None:
+    def failure(self) -> LabFailure | None:
         """The first failure of any of the run's processes that hinders this lab, or None."""
         found = (_read(self.folder / f"{FAILURE}{of}") for of in ("", self.lab))
         return next(filter(None, found), next(iter(self._failures), None))
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[LabFailure]:
         """The first failure of each lab of the run."""
         found = (_read(path) for path in sorted(self.folder.glob(f"{FAILURE}*")))
         return [failure for failure in found if failure is not None] or self._failures
@@ -162,14 +162,14 @@ def abandoned(paths: Paths) -> Iterator[Path]:
             yield folder
 
 
-def _read(path: Path) -> Failure | None:
+def _read(path: Path) -> LabFailure | None:
     with contextlib.suppress(FileNotFoundError):
-        return Failure(**json.loads(path.read_text(encoding="utf-8")))
+        return LabFailure(**json.loads(path.read_text(encoding="utf-8")))
     return None
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: Exception) -> LabFailure:
     if isinstance(error, KollalabError):
-        return Failure(error.brief, str(error), str(error.log or ""))
+        return LabFailure(error.brief, str(error), str(error.log or ""))
     brief = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Failure(brief, brief)
+    return LabFailure(brief, brief)

@@ -13,7 +13,7 @@ import pluggy
 from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature, stock_images
-from pytest_kollalab.features.registry import BUILT_IN, Registry
+from pytest_kollalab.features.registry import BUILT_IN, FeatureRegistry
 from pytest_kollalab.system.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Extensions:
     watch: Watch = _nobody
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> FeatureRegistry:
         """The features that can be asked for. Raises ConfigError when a name is taken."""
-        registry = Registry()
+        registry = FeatureRegistry()
         for extension in self.given:
             for feature in extension.features:
                 registry.add(feature)

@@ -29,7 +29,8 @@ class Feature:
     `queues` are RabbitMQ's that some service must read. `passwords` are generated for the lab and
     known to playbooks by these names. `addresses` are the columns of the cloud's databases, each as
     database.table.column, that hold addresses of nodes: they change in a clone of the lab. `given`
-    tells which files the configuration has for the images. `obstacle` tells why those cannot be
+    tells which files the configuration has for the images. `unsupported_reason` tells why those
+    cannot be
     built on this host, or None; it may ask the network, and is asked only before a build.
     `artifacts` are shell commands by file name that every node runs when a test has failed
     (see `where`); they are in no key. A test that uses one of the `fixtures` asks
@@ -47,7 +48,7 @@ class Feature:
     passwords: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     given: Callable[[Config], tuple[Given, ...]] | None = None
-    obstacle: Callable[[Config], str | None] | None = None
+    unsupported_reason: Callable[[Config], str | None] | None = None
     playbooks: tuple[Path, ...] = ()
     services: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ CORE = "core"
 BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive")
 
 
-class Registry:
+class FeatureRegistry:
     """The features that can be asked for: the built-in ones, and those that others add."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Registry:
         found[name] = feature
 
 
-REGISTRY = Registry()
+REGISTRY = FeatureRegistry()
 
 
 def resolve(wanted: Iterable[str]) -> tuple[Feature, ...]:

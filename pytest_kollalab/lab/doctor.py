@@ -18,7 +18,7 @@ from pytest_kollalab.providers.docker import host as docker_host
 from pytest_kollalab.providers.docker.host import MEMORY
 from pytest_kollalab.providers.libvirt import host as libvirt_host
 from pytest_kollalab.providers.libvirt import probe
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.provider import EMULATED
 from pytest_kollalab.providers.libvirt.storage import Storage
 from pytest_kollalab.settings.config import Config, Options, uris
@@ -293,10 +293,10 @@ def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
         else:
             yield Finding(program, "ok", path)
     for uri in dict.fromkeys(map(libvirt_host.uri_of, on_hosts(options))):
-        yield from _libvirt(Host(uri), options, paths)
+        yield from _libvirt(LibvirtHost(uri), options, paths)
 
 
-def _libvirt(host: Host, options: Options, paths: Paths) -> Iterator[Finding]:
+def _libvirt(host: LibvirtHost, options: Options, paths: Paths) -> Iterator[Finding]:
     troubles = host.problems()
     for trouble in troubles:
         if options.provider == "libvirt":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.engine import progress
 from pytest_kollalab.engine import records as state
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Step, new_run_id
-from pytest_kollalab.engine.runs import Session
+from pytest_kollalab.engine.runs import SharedRun
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
 from pytest_kollalab.system.crash_points import point
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.stages.states.goldens import Goldens
     from pytest_kollalab.stages.states.rollback import Rewind
     from pytest_kollalab.stages.states.saves import Save
-    from pytest_kollalab.stages.states.source import Source
+    from pytest_kollalab.stages.states.source import CloneSource
     from pytest_kollalab.system.ssh import Ssh
 
 
@@ -62,7 +62,7 @@ class Lab:
         self.feature_names = tuple(dict.fromkeys([*self.config.features, *features]))
         self._run_id = run_id or new_run_id()
         self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease", self._run_id)
-        self.session = Session(self.paths, self._run_id, self.name)
+        self.session = SharedRun(self.paths, self._run_id, self.name)
         self._say = say
         self.extensions = extensions
         self._announced = False
@@ -126,21 +126,23 @@ class Lab:
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The features of the lab, those that others require included, without hindered ones."""
-        names = [name for name in self.feature_names if name not in self.hindered]
+        """The features of the lab, those that others require included, without unsupported ones."""
+        names = [name for name in self.feature_names if name not in self.unsupported]
         return self.extensions.registry.resolve(names)
 
     @cached_property
-    def hindered(self) -> dict[str, str]:
+    def unsupported(self) -> dict[str, str]:
         """The features asked for whose images this host can neither find nor build, and why.
 
         Found out once: it may take a request to the network, and images that are there need none.
         """
-        from pytest_kollalab.stages.images.stage import hindered
+        from pytest_kollalab.stages.images.stage import unsupported
 
         if self.options.cloud:
             return {}
-        return hindered(self.feature_names, self.extensions, self.config, self.options, self.paths)
+        return unsupported(
+            self.feature_names, self.extensions, self.config, self.options, self.paths
+        )
 
     @cached_property
     def engine(self) -> Engine:
@@ -180,7 +182,7 @@ class Lab:
         """The plan for people: a line per stage, and what came from whom."""
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
-        left_out = [f"feature {name} is left out: {why}" for name, why in self.hindered.items()]
+        left_out = [f"feature {name} is left out: {why}" for name, why in self.unsupported.items()]
         return [*map(str, self.plan()), *left_out, *self.extensions.describe(self.features)]
 
     def ensure(self, stage: str) -> Mapping[str, Any]:
@@ -200,7 +202,7 @@ class Lab:
         )
         self.rewind.recover()
         if not self._announced:
-            for name, why in self.hindered.items():
+            for name, why in self.unsupported.items():
                 self._say(f"feature {name} is left out: {why}")
             self._announce(stage)
         if self.config.globals and stage != "tools":
@@ -222,7 +224,7 @@ class Lab:
 
         Raises HostError when this host cannot have one of the features.
         """
-        for name, why in self.hindered.items():
+        for name, why in self.unsupported.items():
             raise HostError(f"this host cannot have the feature {name}", details=why)
         self.ensure(self.options.until)
 
@@ -334,7 +336,7 @@ class Lab:
         if self.base is not None and any(s.action == CLONE for s in self._foreseen("cloud")):
             self.base.ensure("cloud")
 
-    def _source(self) -> Source | None:
+    def _source(self) -> CloneSource | None:
         if self.base is None:
             return None
         from pytest_kollalab.stages.states import clones

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.lab.lab import Lab
 
 
-class Lent:
+class ExternalCloud:
     """What a session does differently with somebody else's cloud.
 
     `features` tells which features tests ask for; `lab` makes the lab that is none.
@@ -73,7 +73,7 @@ class Lent:
         return (yield from _skipping())
 
 
-class Poor:
+class UnsupportedFeatures:
     """What a session does when this host cannot have a feature: those tests alone are skipped.
 
     `features` tells which features tests ask for; `lab` makes the lab.
@@ -89,10 +89,10 @@ class Poor:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip a test whose feature is left out of the lab."""
         wanted = self._features([item])
-        hindered = self._lab().hindered if wanted else {}
+        unsupported = self._lab().unsupported if wanted else {}
         for name in wanted:
-            if name in hindered:
-                pytest.skip(f"no feature {name}: {hindered[name]}")
+            if name in unsupported:
+                pytest.skip(f"no feature {name}: {unsupported[name]}")
 
 
 def _skipping() -> Generator[None, object, object]:

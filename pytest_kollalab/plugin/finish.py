@@ -18,7 +18,7 @@ from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import BusyError, KollalabError
 
 if TYPE_CHECKING:
-    from pytest_kollalab.engine.runs import Failure
+    from pytest_kollalab.engine.runs import LabFailure
     from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.report.summary import Summary
 
@@ -69,7 +69,7 @@ def _leave(session: pytest.Session, lab: Lab) -> None:
         say(config, f"kollalab: {error}")
 
 
-def _keep_logs(lab: Lab, failures: Iterable[Failure]) -> dict[str, Path]:
+def _keep_logs(lab: Lab, failures: Iterable[LabFailure]) -> dict[str, Path]:
     """Copy the logs that failures name out of a lab that is to go; returns old and new places."""
     logs = {failure.log for failure in failures if Path(failure.log).is_relative_to(lab.folder)}
     if not logs:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
     from testinfra.host import Host
 
-    from pytest_kollalab.engine.runs import Failure
+    from pytest_kollalab.engine.runs import LabFailure
     from pytest_kollalab.features.bgpvpn.words import Bgpvpn
     from pytest_kollalab.features.compute.words import Compute
     from pytest_kollalab.features.sfc.words import Sfc
@@ -38,13 +38,13 @@ FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
 
 
 # pytest offers this class as an attribute of a function only, which mypy does not take for a class.
-class LabFailure(pytest.fail.Exception):  # type: ignore[name-defined,misc]
+class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """A stage could not be had: one line for each test, explained once when the session ends.
 
     `explained` is false for the first test that meets the failure, `text` is the whole message.
     """
 
-    def __init__(self, failure: Failure, *, explained: bool) -> None:
+    def __init__(self, failure: LabFailure, *, explained: bool) -> None:
         super().__init__(failure.line, pytrace=False)
         self.text = failure.text
         self.explained = explained
@@ -78,7 +78,7 @@ def ensure(lab: Lab, stage: str) -> Mapping[str, Any]:
         pytest.skip(error.brief)
     except KollalabError as error:
         failure = lab.session.fail(error)
-        raise LabFailure(failure, explained=failure.text != str(error)) from None
+        raise BrokenLab(failure, explained=failure.text != str(error)) from None
 
 
 @pytest.fixture(scope="session")

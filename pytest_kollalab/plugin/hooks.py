@@ -12,7 +12,7 @@ import pytest
 
 from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.plugin.fixtures import (
-    LabFailure,
+    BrokenLab,
     add_guests_option,
     bgpvpn,
     compute,
@@ -142,11 +142,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(sharing, "kollalab-sharing")
     config.stash[figures_key] = figures.Figures()
     config.pluginmanager.register(config.stash[figures_key], "kollalab-figures")
-    from pytest_kollalab.plugin.external_cloud import Lent, Poor
+    from pytest_kollalab.plugin.external_cloud import ExternalCloud, UnsupportedFeatures
 
     cloud = config.stash[settings_key][1].cloud
     given = (lambda items: wanted_features(items, config), lambda: make_lab(config))
-    config.pluginmanager.register(Lent(cloud, *given) if cloud else Poor(*given), "kollalab-lent")
+    config.pluginmanager.register(
+        ExternalCloud(cloud, *given) if cloud else UnsupportedFeatures(*given), "kollalab-lent"
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -234,8 +236,8 @@ def pytest_runtest_makereport(
     item.user_properties += figures.taken()
     report = yield
     failure = call.excinfo.value if call.excinfo is not None else None
-    explained = isinstance(failure, LabFailure) and failure.explained
-    if isinstance(failure, LabFailure) and not explained:
+    explained = isinstance(failure, BrokenLab) and failure.explained
+    if isinstance(failure, BrokenLab) and not explained:
         # A report for machines has no summary at its end.
         item.user_properties.append(("kollalab_failure", failure.text))
         # pytest raises the one failure of a session fixture again for every test that uses it.
@@ -314,7 +316,7 @@ def _lab(config: pytest.Config, options: configuration.Options) -> Lab:
 
 def watch_failures(config: pytest.Config) -> Failures:
     """What masks the reports of this session and collects for its failures."""
-    from pytest_kollalab.report.failures import Failures, LentCloud, OwnLab, Site
+    from pytest_kollalab.report.failures import ExternalCloudScene, Failures, LabScene, Scene
     from pytest_kollalab.stages.cloud import external
 
     if failures_key not in config.stash:
@@ -323,10 +325,10 @@ def watch_failures(config: pytest.Config) -> Failures:
         folder = Path(config.invocation_params.dir, given).resolve() if given else None
         features = lab.extensions.registry.resolve(lab.feature_names)
         commands = lab.extensions.artifacts(features)
-        site: Site = OwnLab(lab.folder, lab.ssh, lambda: lab.provider, commands)
+        scene: Scene = LabScene(lab.folder, lab.ssh, lambda: lab.provider, commands)
         if lab.options.cloud:
-            site = LentCloud(lambda: external.secrets(lab.options.cloud))
-        config.stash[failures_key] = Failures(site, folder)
+            scene = ExternalCloudScene(lambda: external.secrets(lab.options.cloud))
+        config.stash[failures_key] = Failures(scene, folder)
     return config.stash[failures_key]
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab.engine.engine import new_run_id
-from pytest_kollalab.engine.runs import Line, Session
+from pytest_kollalab.engine.runs import Line, SharedRun
 from pytest_kollalab.settings import config as configuration
-from pytest_kollalab.system.locks import Turns
+from pytest_kollalab.system.locks import ReadWriteLock
 from pytest_kollalab.system.paths import default_paths
 from pytest_kollalab.system.signals import Signals
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kollalab.engine.progress import Watcher
-    from pytest_kollalab.engine.runs import Failure
+    from pytest_kollalab.engine.runs import LabFailure
     from pytest_kollalab.system.errors import KollalabError
 
 MARKER = "disruptive"
@@ -70,7 +70,7 @@ class Sharing:
         self.worker = str(getattr(config, "workerinput", {}).get("workerid", ""))
         self.run = str(getattr(config, "workerinput", {}).get("kollalab_run", "")) or new_run_id()
         paths = default_paths()
-        self.session = Session(paths, self.run)
+        self.session = SharedRun(paths, self.run)
         # The log of a failure -> where it is when its lab has gone.
         self.kept_logs: dict[str, Path] = {}
         self._has_lab = False
@@ -83,7 +83,7 @@ class Sharing:
 
     def _of(self, options: configuration.Options) -> None:
         self.options = options
-        self.turns = Turns(default_paths().state / "labs" / options.name)
+        self.rwlock = ReadWriteLock(default_paths().state / "labs" / options.name)
 
     def use(self) -> None:
         """Say that this process uses the lab; the first use makes signals end orderly."""
@@ -144,7 +144,7 @@ class Sharing:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @property
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[LabFailure]:
         """The first failure of each lab of the session."""
         return self.session.failures()
 
@@ -208,10 +208,12 @@ class Sharing:
             yield
             return
         if item.get_closest_marker(MARKER) is not None or FRESH in names:
-            with self.turns.alone(lambda: self.say(f"{item.name}: waits for the other tests")):
+            with self.rwlock.alone(lambda: self.say(f"{item.name}: waits for the other tests")):
                 yield
         else:
-            with self.turns.together(lambda: self.say(f"{item.name}: waits for one that disrupts")):
+            with self.rwlock.together(
+                lambda: self.say(f"{item.name}: waits for one that disrupts")
+            ):
                 yield
 
     def _follow(self) -> None:

@@ -38,7 +38,7 @@ class HostKey:
 
 
 @dataclass(frozen=True)
-class Registry:
+class RegistrySource:
     """The registry a lab pulls its images from: the image that serves, and the store."""
 
     image: str
@@ -65,7 +65,7 @@ class Spec:
     nodes: NodesConfig
     authorized_key: str
     host_keys: Mapping[str, HostKey]
-    registry: Registry | None
+    registry: RegistrySource | None
     images: Images | None
     log: Path
     say: Callable[[str], None]
@@ -171,7 +171,7 @@ class Provider(Protocol):
     def clear(self, lab: str, name: str) -> None:
         """Forget a saved state, whole or half made; the nodes run afterwards. Idempotent."""
 
-    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: RegistrySource) -> None:
         """Make the networks that create() had made, and the registry, for nodes to be restored to.
 
         Called only with `can_keep`. Raises StageError when the addresses are not free any more.

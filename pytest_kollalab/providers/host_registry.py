@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import base
 from pytest_kollalab.providers.addresses import Subnet
-from pytest_kollalab.providers.base import REGISTRY, Registry
+from pytest_kollalab.providers.base import REGISTRY, RegistrySource
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.providers.remote import Remote
 from pytest_kollalab.system import daemon
@@ -33,7 +33,7 @@ def address(there: Remote | None, provisioning: Subnet) -> str:
         return f"{own}:{probe.getsockname()[1]}"
 
 
-def make(tag: Tag, asked: Registry, where: str) -> None:
+def make(tag: Tag, asked: RegistrySource, where: str) -> None:
     """Start it at an address of this host. Raises HostError without docker."""
     from docker.errors import APIError
 
@@ -51,7 +51,7 @@ def make(tag: Tag, asked: Registry, where: str) -> None:
         ) from error
 
 
-def config(tag: Tag, asked: Registry, where: str) -> dict[str, Any]:
+def config(tag: Tag, asked: RegistrySource, where: str) -> dict[str, Any]:
     """The body of docker's container-create call: the store, read-only, on the host's network."""
     mount = {
         "Type": "bind",

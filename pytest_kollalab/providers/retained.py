@@ -13,7 +13,7 @@ FILE = "golden.json"
 
 
 @dataclass(frozen=True)
-class Kept:
+class Retained:
     """What is kept of a lab: what the provider calls its state, when and by whom it was made.
 
     `made` is an ISO 8601 time in UTC, `size` in bytes.
@@ -30,15 +30,15 @@ def folder(home: Path, lab: str) -> Path:
     return home / "golden" / lab
 
 
-def read(home: Path, lab: str) -> Kept | None:
+def read(home: Path, lab: str) -> Retained | None:
     """What is kept of a lab; None when there is nothing, or it cannot be read."""
     try:
-        return Kept(**json.loads((folder(home, lab) / FILE).read_text(encoding="utf-8")))
+        return Retained(**json.loads((folder(home, lab) / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write(home: Path, lab: str, kept: Kept) -> None:
+def write(home: Path, lab: str, kept: Retained) -> None:
     """From here on destroying the lab leaves its state alone."""
     files.write(folder(home, lab) / FILE, json.dumps(asdict(kept)) + "\n")
 

@@ -52,7 +52,7 @@ def proxies(told: Mapping[str, str]) -> list[str]:
     return [entry.strip() for entry in re.split(r"[,|]", value) if entry.strip()]
 
 
-def obstacle(module: str, version: str) -> str | None:
+def unsupported_reason(module: str, version: str) -> str | None:
     """Why a build cannot have a module from the proxy; None when it can, or when nobody knows."""
     entries = proxies(settings())
     reasons = []

@@ -11,7 +11,7 @@ from pytest_kollalab.system.nearest import nearest
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceArchive:
     """A file that pip downloads: a source distribution, or a wheel for its contents.
 
     `section` is the part of kolla-build's configuration that installs it, empty for a wheel of
@@ -50,7 +50,7 @@ class Release:
     suite: str
     python: str
     as_of: str
-    sources: tuple[Source, ...]
+    sources: tuple[SourceArchive, ...]
     disabled: tuple[str, ...] = ()
 
     @property
@@ -66,55 +66,55 @@ RELEASES = {
         python="3.13",
         as_of="2026-04-10",
         sources=(
-            Source(
+            SourceArchive(
                 "keystone",
                 "29.1.0",
                 "9090a34976c48b518dec21d73260d3af76029c05bd40bfe2cb097dfd7d343bc1",
                 section="keystone-base",
             ),
-            Source(
+            SourceArchive(
                 "glance",
                 "32.0.0",
                 "e92cce22edf09f573c7083cecb783f19b526a3be9bc34c4018e658962b9d98e5",
                 section="glance-base",
             ),
-            Source(
+            SourceArchive(
                 "openstack-placement",
                 "15.0.0",
                 "b4825e2a37eef18d92a96aef089438327bce5e4580716a8478f0c1864b188800",
                 section="placement-base",
             ),
-            Source(
+            SourceArchive(
                 "nova",
                 "33.0.2",
                 "84ab864ced8867f2989f3ba65ead61a7e39891ee7ea693850331636ac9d360ea",
                 section="nova-base",
             ),
-            Source(
+            SourceArchive(
                 "neutron",
                 "28.0.2",
                 "cdaf45a2100de5233e4c1cc7c01c9df2b634510a0f0436913f73f29d42d325ee",
                 section="neutron-base",
             ),
-            Source(
+            SourceArchive(
                 "networking-sfc",
                 "22.0.0",
                 "9ee3e174043af8472f3d68a006dc4281c7d5ecd4bd723a2cfd28fcf167f8f981",
                 section="neutron-base-plugin-networking-sfc",
             ),
-            Source(
+            SourceArchive(
                 "networking-bgpvpn",
                 "24.0.0",
                 "27a5f4c6f6f756ca3102aa808a994b91b8b43b67965b03097ff3550af2270cc8",
                 section="neutron-base-plugin-networking-bgpvpn",
             ),
-            Source(
+            SourceArchive(
                 "networking-bagpipe",
                 "24.0.0",
                 "2b19e093037ad68d91ca87fc5528a93a147e6c054ffcd30ef40dad3b8e38fc5d",
                 section="neutron-base-plugin-networking-bagpipe",
             ),
-            Source(
+            SourceArchive(
                 "ansible",
                 "12.3.0",
                 "cd156f82fa87f7a899212b0efa9f7ca3a24d609212de9f78428a572eb01e5414",
@@ -127,7 +127,7 @@ RELEASES = {
                 ),
             ),
             # The last one that has this collection.
-            Source(
+            SourceArchive(
                 "ansible",
                 "10.7.0",
                 "0089f08e047ceb70edd011be009f5c6273add613fbe491e9697c0556c989d8ea",

@@ -24,7 +24,7 @@ PROPERTY = "kollalab_artifacts"
 LOG_CHARACTERS = 2_000_000
 
 
-class Site(Protocol):
+class Scene(Protocol):
     """What a failed test had to do with: its secrets, and what it can tell of a span of time."""
 
     def redactor(self) -> Redactor:
@@ -34,7 +34,7 @@ class Site(Protocol):
         """What can be told of a span (seconds since 1970)."""
 
 
-class OwnLab:
+class LabScene:
     """What of a lab is looked at: its state folder, and ways to its nodes as far as there are.
 
     `commands` maps file names to shell commands of others, which each node is asked too.
@@ -85,7 +85,7 @@ class OwnLab:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedTest:
     """A test that failed: its id, the phase (setup, call, teardown), the span, what it said."""
 
     test: str
@@ -95,7 +95,7 @@ class Failure:
     text: str
 
 
-class LentCloud:
+class ExternalCloudScene:
     """Somebody else's cloud: it has secrets that are masked, and nothing that is looked at."""
 
     def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
@@ -116,7 +116,7 @@ class LentCloud:
 class Failures:
     """Collects for each failed test of a session once; `folder` is where, None for nowhere."""
 
-    def __init__(self, site: Site, folder: Path | None) -> None:
+    def __init__(self, site: Scene, folder: Path | None) -> None:
         self.site = site
         self.folder = folder
         self._began: dict[str, float] = {}
@@ -139,12 +139,12 @@ class Failures:
             # A broken lab's report has the whole message among its properties.
             said = [*report.user_properties, *report.sections]
             text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
-            self._link(report, item, Failure(item.nodeid, report.when, since, ended, text))
+            self._link(report, item, FailedTest(item.nodeid, report.when, since, ended, text))
         if report.when == "teardown":
             self._began.pop(item.nodeid, None)
             self._done.discard(item.nodeid)
 
-    def _link(self, report: Any, item: Any, failure: Failure) -> None:
+    def _link(self, report: Any, item: Any, failure: FailedTest) -> None:
         assert self.folder is not None
         name = artifacts.slug(failure.test)
         try:
@@ -165,7 +165,7 @@ class Failures:
             extra = html_extra(self.folder / name, start.parent if page else start)
             report.extras = [*getattr(report, "extras", []), extra]
 
-    def keep(self, failure: Failure, folder: Path) -> str:
+    def keep(self, failure: FailedTest, folder: Path) -> str:
         """Collect for one failure into a folder of its own; returns a line about it."""
         started = time.monotonic()
         told = self.site.collect(failure.began, failure.ended)

@@ -18,7 +18,7 @@ SHARED = ("tools", "images")
 
 
 @dataclass(frozen=True)
-class Row:
+class StageRow:
     """One stage: `action` is reuse, build or failed; `seconds` is what it took in this run."""
 
     stage: str
@@ -37,11 +37,11 @@ class Summary:
 
     lab: str
     run: str
-    stages: tuple[Row, ...]
+    stages: tuple[StageRow, ...]
     kept: bool
     remove: str
     removed_in: float | None = None
-    figures: tuple[figures.Row, ...] = ()
+    figures: tuple[figures.FigureRow, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -70,7 +70,7 @@ def rows(
     lab: str,
     history: Sequence[Mapping[str, Any]],
     records: Mapping[str, Record | None],
-) -> tuple[Row, ...]:
+) -> tuple[StageRow, ...]:
     """The stages of a run: what the history says that it built, and the records that it reused.
 
     Of a run with several labs only this one counts, and what they share.
@@ -90,11 +90,11 @@ def rows(
             action = "build" if last["outcome"] == "built" else str(last["outcome"])
             seconds = sum(float(row["seconds"]) for row in mine)
             found.append(
-                Row(stage, action, str(last["reason"]), round(seconds, 1), str(last["key"]))
+                StageRow(stage, action, str(last["reason"]), round(seconds, 1), str(last["key"]))
             )
         elif record is not None and record.status == state.READY:
             reason = f"unchanged since {record.created}"
-            found.append(Row(stage, "reuse", reason, 0.0, record.key))
+            found.append(StageRow(stage, "reuse", reason, 0.0, record.key))
     return tuple(found)
 
 

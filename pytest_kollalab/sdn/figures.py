@@ -13,7 +13,7 @@ _measured: list[tuple[str, float]] = []
 
 
 @dataclass(frozen=True)
-class Row:
+class FigureRow:
     """One figure over the session; all but `count` are in seconds."""
 
     name: str
@@ -35,18 +35,18 @@ def taken() -> list[tuple[str, tuple[str, float]]]:
     return found
 
 
-def rows(measured: Iterable[tuple[str, float]]) -> tuple[Row, ...]:
+def rows(measured: Iterable[tuple[str, float]]) -> tuple[FigureRow, ...]:
     """Summed up by name, in the order in which the names came first."""
     by_name: dict[str, list[float]] = {}
     for name, seconds in measured:
         by_name.setdefault(name, []).append(seconds)
     return tuple(
-        Row(name, len(all_), min(all_), round(median(all_), 3), max(all_))
+        FigureRow(name, len(all_), min(all_), round(median(all_), 3), max(all_))
         for name, all_ in by_name.items()
     )
 
 
-def lines(table: Iterable[Row]) -> list[str]:
+def lines(table: Iterable[FigureRow]) -> list[str]:
     """The table for people; empty when nothing was measured."""
     table = tuple(table)
     if not table:
@@ -70,7 +70,7 @@ class Figures:
         self._measured: list[tuple[str, float]] = []
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[FigureRow, ...]:
         """What was measured so far."""
         return rows(self._measured)
 

@@ -12,7 +12,7 @@ from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.stages.images.pulled import images_stage
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.stages.tools import ToolsStage
 from pytest_kollalab.system.paths import Paths
 
@@ -26,7 +26,7 @@ def stages(
     extensions: Extensions,
     provider: Provider,
     made_by: Callable[[Json], Provider],
-    source: Callable[[], Source | None],
+    source: Callable[[], CloneSource | None],
 ) -> tuple[Stage, ...]:
     """The four stages of a lab with these features.
 

@@ -18,12 +18,12 @@ from pytest_kollalab.providers.base import (
     HostKey,
     Images,
     Provider,
-    Registry,
+    RegistrySource,
     Spec,
 )
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system import digest, ssh
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import CommandError, StageError, WaitError
@@ -50,7 +50,7 @@ class NodesStage(Stage):
         provider: Provider,
         made_by: Callable[[Json], Provider] | None = None,
         extra: Sequence[str] = (),
-        source: Callable[[], Source | None] = lambda: None,
+        source: Callable[[], CloneSource | None] = lambda: None,
         images: Callable[[Mapping[str, Json], Sequence[str]], Images] | None = None,
     ) -> None:
         self.images = images
@@ -138,7 +138,7 @@ class NodesStage(Stage):
         shutil.rmtree(work.folder, ignore_errors=True)
         shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
 
-    def _clone(self, spec: Spec, source: Source, work: Work) -> dict[str, Json]:
+    def _clone(self, spec: Spec, source: CloneSource, work: Work) -> dict[str, Json]:
         """Make the nodes from another lab's; the cloud on them is on the way when they are up."""
         with source.held():
             kept = source.keep(work.folder / "clone")
@@ -238,7 +238,7 @@ def _host_key(path: Path) -> HostKey:
     )
 
 
-def _registry(images: Mapping[str, Json]) -> Registry | None:
+def _registry(images: Mapping[str, Json]) -> RegistrySource | None:
     if "registry_image" not in images:
         return None
-    return Registry(images["registry_image"], Path(images["registry_root"]))
+    return RegistrySource(images["registry_image"], Path(images["registry_root"]))

@@ -126,7 +126,7 @@ class Lease:
             return
         for path in self.path.parent.glob(self._path_of("*").name):
             path.unlink(missing_ok=True)
-        Turns(self.path.with_suffix("")).forget()
+        ReadWriteLock(self.path.with_suffix("")).forget()
         _remove(self._handle, self.path)
 
     def claim(self) -> bool:
@@ -179,7 +179,7 @@ def forget_absent(labs: Path) -> None:
                 lease.release()
 
 
-class Turns:
+class ReadWriteLock:
     """Who uses a lab together, and who uses it alone.
 
     Two locks: whoever wants to be alone closes the gate first, so that those who come later

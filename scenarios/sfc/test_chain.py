@@ -104,7 +104,7 @@ def test_labels_tell_chain_and_step(
         assert flows.where("mpls", table=10, mpls_label=first, action="pop_mpls:0x0800")
         assert flows.where(table=5, dl_dst=nat.ingress.mac, action=f"set_mpls_label:{second}")
         assert flows.where("mpls", table=10, mpls_label=second, action="pop_mpls:0x0800")
-        assert not chain.adrift()
+        assert not chain.stray()
 
 
 def test_delete_leaves_no_flow_and_no_group(

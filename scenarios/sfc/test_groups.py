@@ -22,7 +22,7 @@ def test_functions_of_a_group_share_the_load(
         # Far from what chance makes of 200 tosses of a coin.
         assert min(len(ports) for ports in share.values()) > FLOWS / 4
         assert len(sfc.path(source, target)) == 1
-        assert not chain.adrift()
+        assert not chain.stray()
     assert sfc.path(source, target) == []
 
 
@@ -113,4 +113,4 @@ def test_replace_the_function_of_a_group(
         assert sfc.path(source, target) == [firewall]
         group.update([nat])
         assert sfc.path(source, target) == [nat]
-        assert not chain.adrift()
+        assert not chain.stray()

@@ -51,8 +51,8 @@ def test_the_function_of_a_shared_group_is_replaced(
         shared.update([counter])
         assert sfc.path(source, target) == [counter]
         assert sfc.path(far, target) == [counter, nat]
-        assert not short.adrift()
-        assert not long.adrift()
+        assert not short.stray()
+        assert not long.stray()
 
 
 def test_chains_from_two_nodes_share_a_function(
@@ -75,7 +75,7 @@ def test_the_older_of_two_chains_may_go(
         assert sfc.ways(source, target) == ([firewall], [firewall, nat])
         older.delete()
         assert sfc.ways(source, target) == ([], [firewall, nat])
-        assert not newer.adrift()
+        assert not newer.stray()
 
 
 @pytest.mark.xfail(
@@ -91,7 +91,7 @@ def test_the_newer_of_two_chains_may_go(
     with sfc.chain(source, target, through=[firewall]) as older:
         newer = sfc.chain(target, source, through=[firewall, nat])
         newer.delete()
-        assert not older.adrift()
+        assert not older.stray()
         assert sfc.ways(source, target) == ([firewall], [])
 
 

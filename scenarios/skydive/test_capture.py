@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.network import Network
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from pytest_kollalab.sdn.topology.local import Local
-    from pytest_kollalab.sdn.topology.topology import Port
+    from pytest_kollalab.sdn.topology.topology import BridgePort
 
 PINGS = 5
 # A TAP device of that name, for as long as this runs.
@@ -53,7 +53,7 @@ def target(tenant: Tenant, network: Network, source: Probe) -> Probe:
 
 
 @pytest.fixture(scope="module")
-def ends(skydive: Skydive, source: Probe, target: Probe) -> tuple[Port, Port]:
+def ends(skydive: Skydive, source: Probe, target: Probe) -> tuple[BridgePort, BridgePort]:
     """Where the two probes are plugged in."""
     return (
         await_port(skydive, source.ports[0].id),
@@ -62,7 +62,7 @@ def ends(skydive: Skydive, source: Probe, target: Probe) -> tuple[Port, Port]:
 
 
 def test_a_ping_is_seen_at_both_ends_with_equal_counts(
-    skydive: Skydive, source: Probe, target: Probe, ends: tuple[Port, Port]
+    skydive: Skydive, source: Probe, target: Probe, ends: tuple[BridgePort, BridgePort]
 ) -> None:
     with skydive.watch(ends, "icmp") as sight:
         assert source.ping(target, PINGS)
@@ -73,7 +73,7 @@ def test_a_ping_is_seen_at_both_ends_with_equal_counts(
 
 
 def test_a_capture_sees_what_it_asks_for_only(
-    skydive: Skydive, source: Probe, target: Probe, ends: tuple[Port, Port]
+    skydive: Skydive, source: Probe, target: Probe, ends: tuple[BridgePort, BridgePort]
 ) -> None:
     with skydive.watch(ends, "udp and port 7777") as sight:
         assert source.ping(target, PINGS)
@@ -86,7 +86,11 @@ def test_a_capture_sees_what_it_asks_for_only(
 
 
 def test_both_collectors_see_the_same_flows(
-    skydive: Skydive, local_view: Local, source: Probe, target: Probe, ends: tuple[Port, Port]
+    skydive: Skydive,
+    local_view: Local,
+    source: Probe,
+    target: Probe,
+    ends: tuple[BridgePort, BridgePort],
 ) -> None:
     with skydive.watch(ends, "icmp") as one, local_view.watch(ends, "icmp") as other:
         assert source.ping(target, PINGS)
@@ -113,7 +117,7 @@ def test_a_device_that_only_the_kernel_tells_of_is_captured(
 
 
 def test_injected_packets_arrive(
-    skydive: Skydive, source: Probe, target: Probe, ends: tuple[Port, Port]
+    skydive: Skydive, source: Probe, target: Probe, ends: tuple[BridgePort, BridgePort]
 ) -> None:
     with target.capture(f"icmp and src {source.ip}") as seen:
         skydive.inject(*ends, count=PINGS, number=4711)

@@ -14,7 +14,7 @@ from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system import files
 from pytest_kollalab.system.paths import Paths, default_paths
 
@@ -39,7 +39,7 @@ class Images(Stage):
         pass
 
 
-def source(home: Path, lab: str) -> Source:
+def source(home: Path, lab: str) -> CloneSource:
     """The last saved state of a lab, with what a cloud would have left there."""
     folder = home / "labs" / lab
     nodes = records.load(folder / "nodes.json")
@@ -48,7 +48,7 @@ def source(home: Path, lab: str) -> Source:
     kept = home / "cloud"
     files.write(kept / "cloud" / "etc" / "passwords.yml", "database_password: word\n")
     records.save(kept / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
-    return Source(lab, save["label"], nodes.made, kept, (), nullcontext)
+    return CloneSource(lab, save["label"], nodes.made, kept, (), nullcontext)
 
 
 def engine(home: Path, lab: str) -> Engine:

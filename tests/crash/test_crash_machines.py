@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.machines import of_lab
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
 from pytest_kollalab.system.crash_points import VARIABLE
@@ -89,7 +89,7 @@ class Lab:
         return (self.folder / "output").read_text()
 
     def left(self) -> list[str]:
-        host = Host("")
+        host = LibvirtHost("")
         things = [t.name() for _, t in (*host.domains(self.name), *host.networks(self.name))]
         return [*things, *(name for name in Storage(host).names() if lab_of(name) == self.name)]
 
@@ -124,7 +124,7 @@ def tiny(tmp_path: Path) -> Iterator[Lab]:
     )
     yield lab
     lab.run(*DOWN)
-    storage = Storage(Host(""))
+    storage = Storage(LibvirtHost(""))
     base = f"base-{_digest(lab)}.qcow2"
     for name in (base, f"{base}.complete"):
         storage.remove(name)
@@ -195,7 +195,7 @@ def states(lab: Lab) -> list[str]:
     assert lab.run("show") == 0, lab.said()
     lines = [line.split() for line in lab.said().splitlines() if line.startswith("  saved")]
     names = [line[1] for line in lines]
-    for domain in of_lab(Host(""), lab.name).values():
+    for domain in of_lab(LibvirtHost(""), lab.name).values():
         there = sorted(state.getName().split(".", 1)[0] for state in domain.listAllSnapshots())
         assert there == sorted(names), lab.said()
     return names

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.releases.releases import Source
+from pytest_kollalab.releases.releases import SourceArchive
 from pytest_kollalab.stages.images import sources
 from pytest_kollalab.system import debian
 from pytest_kollalab.system.errors import StageError
@@ -69,7 +69,7 @@ def test_an_index_that_hangs(hanging: str, tmp_path: Path, monkeypatch: pytest.M
     settings = {"INDEX_URL": f"{hanging}/simple", "DEFAULT_TIMEOUT": "1", "RETRIES": "0"}
     for name, value in settings.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-    source = Source("kollalab-test", "1", "ab" * 32, section="x")
+    source = SourceArchive("kollalab-test", "1", "ab" * 32, section="x")
     with pytest.raises(StageError, match="pip could not download kollalab-test 1") as caught:
         sources.download([source], Path(sys.executable), tmp_path, tmp_path / "log")
     assert "package index" in caught.value.hint
@@ -79,7 +79,7 @@ def test_a_checksum_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.Monkey
     index = tmp_path / "index"
     index.mkdir()
     (tmp_path / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: kollalab-test\nVersion: 1\n")
-    source = Source("kollalab-test", "1", "ab" * 32, section="x")
+    source = SourceArchive("kollalab-test", "1", "ab" * 32, section="x")
     with tarfile.open(index / source.filename, "w:gz") as tar:
         tar.add(tmp_path / "PKG-INFO", "kollalab_test-1/PKG-INFO")
     found = hashlib.sha256((index / source.filename).read_bytes()).hexdigest()

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
 from pytest_kollalab.lab.gc import caches
-from pytest_kollalab.lab.gc.caches import Kept
+from pytest_kollalab.lab.gc.caches import InUse
 from pytest_kollalab.providers import base
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
 from pytest_kollalab.stages.images import registry, upstream
@@ -186,7 +186,7 @@ def test_a_tag_that_moved_is_another_key(
     assert content(image, root, after["tag"], "tiny") == "after"
 
     # Garbage goes from the store with its blobs, and takes nothing along.
-    kept = Kept(frozenset(), frozenset(), frozenset({after["tag"]}), frozenset())
+    kept = InUse(frozenset(), frozenset(), frozenset({after["tag"]}), frozenset())
     (item,) = caches.stored(client, site.paths, kept, 0)
     assert item.what == before["tag"]
     assert item.size

@@ -17,7 +17,7 @@ from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.docker import spec
 from pytest_kollalab.stages.nodes import await_nodes
-from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.ssh import Ssh, close
 from pytest_kollalab.system.wait import NotYet, until
@@ -188,7 +188,7 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
     (tmp_path / "golden" / "cloud" / "etc").mkdir(parents=True)
     (tmp_path / "golden" / "cloud" / "etc" / "passwords.yml").write_text("database_password: x\n")
     records.save(tmp_path / "golden" / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
-    source = Source(LAB, "golden.1", nodes.made, tmp_path / "golden", (), nullcontext)
+    source = CloneSource(LAB, "golden.1", nodes.made, tmp_path / "golden", (), nullcontext)
     (tmp_path / "state").mkdir()
     # Two labs of one session are of one run: each is to reach its own nodes.
     other = Built(tmp_path / "state", f"{LAB}-2", run_id=nodes.run_id)

@@ -68,10 +68,10 @@ def test_whoever_uses_it_runs_alone(pytester: pytest.Pytester) -> None:
         + SAVED
         + """
 import contextlib
-from pytest_kollalab.system.locks import Turns
+from pytest_kollalab.system.locks import ReadWriteLock
 
 def told(what):
-    inner = getattr(Turns, what)
+    inner = getattr(ReadWriteLock, what)
     @contextlib.contextmanager
     def outer(self, waiting):
         with inner(self, waiting), TRACE.open("a") as file:
@@ -80,7 +80,7 @@ def told(what):
             yield
     return outer
 
-Turns.alone, Turns.together = told("alone"), told("together")
+ReadWriteLock.alone, ReadWriteLock.together = told("alone"), told("together")
 """
     )
     pytester.makepyfile("def test_it(fresh_cloud):\n    pass\n")

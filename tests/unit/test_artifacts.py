@@ -16,7 +16,13 @@ import pytest
 import yaml
 
 from pytest_kollalab.report import artifacts
-from pytest_kollalab.report.failures import Failure, Failures, LentCloud, OwnLab, stage_logs
+from pytest_kollalab.report.failures import (
+    ExternalCloudScene,
+    FailedTest,
+    Failures,
+    LabScene,
+    stage_logs,
+)
 from pytest_kollalab.report.masking import Redactor
 from pytest_kollalab.report.window import Window
 from pytest_kollalab.stages.cloud import external
@@ -172,7 +178,7 @@ FILES = (
 )
 
 
-class Planted(OwnLab):
+class Planted(LabScene):
     """A site whose nodes send secrets in everything they send."""
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
@@ -211,7 +217,7 @@ def lab(tmp_path: Path) -> Path:
 def test_no_planted_secret_is_in_any_artefact(lab: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     failures = Failures(Planted(lab, no_nodes, lambda: None), out)  # type: ignore[arg-type, return-value]
-    summary = failures.keep(Failure("a.py::test_a", "call", NOON, NOON + 60, PLANTED), out / "a")
+    summary = failures.keep(FailedTest("a.py::test_a", "call", NOON, NOON + 60, PLANTED), out / "a")
     written = {path: path.read_text() for path in out.rglob("*") if path.is_file()}
     # failure, timeline, about.json, the stage's log, the console, and what the node sent
     assert len(written) == 5 + len(FILES)
@@ -231,7 +237,7 @@ def test_no_planted_secret_is_in_any_artefact(lab: Path, tmp_path: Path) -> None
 def test_secrets_are_remembered_when_the_lab_is_gone_and_learnt_when_it_is_deployed(
     lab: Path,
 ) -> None:
-    site = OwnLab(lab, no_nodes, lambda: None)  # type: ignore[arg-type, return-value]
+    site = LabScene(lab, no_nodes, lambda: None)  # type: ignore[arg-type, return-value]
     first = PASSWORDS["database_password"]
     assert first not in site.redactor()(first)
     passwords = lab / "cloud" / "etc" / "passwords.yml"
@@ -243,7 +249,7 @@ def test_secrets_are_remembered_when_the_lab_is_gone_and_learnt_when_it_is_deplo
 
 
 def test_a_lab_without_nodes_tells_its_stages_logs(lab: Path) -> None:
-    had = OwnLab(lab, no_nodes, lambda: None).collect(0, time.time())  # type: ignore[arg-type, return-value]
+    had = LabScene(lab, no_nodes, lambda: None).collect(0, time.time())  # type: ignore[arg-type, return-value]
     assert list(had.files) == ["stages/cloud.log"]
     assert had.problems == ("the lab has no nodes",)
 
@@ -254,7 +260,7 @@ def test_redaction_is_what_writes_are_given(tmp_path: Path) -> None:
 
 
 def test_a_lent_clouds_passwords_are_masked_and_its_nodes_are_left_alone() -> None:
-    lent = LentCloud(lambda: ("the-secret",))
+    lent = ExternalCloudScene(lambda: ("the-secret",))
     assert lent.redactor()("the-secret") == "********"
     assert lent.collect(0, 1).files == {}
 

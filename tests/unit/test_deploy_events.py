@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.stages.cloud import deploy
-from pytest_kollalab.stages.cloud.events import Failure, Progress, Tally, Timing, message, totals
+from pytest_kollalab.stages.cloud.events import (
+    PlayProgress,
+    Tally,
+    TaskFailure,
+    Timing,
+    message,
+    totals,
+)
 
 
 def event(kind: str, second: int = 0, **data: Any) -> dict[str, Any]:
@@ -15,8 +22,8 @@ def event(kind: str, second: int = 0, **data: Any) -> dict[str, Any]:
     }
 
 
-def read(*events: dict[str, Any]) -> tuple[Progress, list[str]]:
-    progress = Progress()
+def read(*events: dict[str, Any]) -> tuple[PlayProgress, list[str]]:
+    progress = PlayProgress()
     lines = [line for line in map(progress.read, events) if line is not None]
     return progress, lines
 
@@ -61,7 +68,7 @@ def test_failure_shows_host_task_and_message() -> None:
     progress, _ = read(
         event("runner_on_failed", host="h", task="t", role="nova", res={"msg": "no such port"})
     )
-    assert progress.failures == [Failure("h", "t", "nova", "no such port")]
+    assert progress.failures == [TaskFailure("h", "t", "nova", "no such port")]
     assert str(progress.failures[0]) == "h: nova : t\n  no such port"
 
 
@@ -103,7 +110,7 @@ def test_totals_are_sorted() -> None:
     assert totals(timings, "role") == [("b", 5.0, 1), ("a", 2.5, 2)]
 
 
-SITE = deploy.Site(
+SITE = deploy.Deployment(
     venv=Path("/venv"), playbooks=Path("/lab/playbooks"), etc=Path("/lab/etc"), folder=Path("/lab")
 )
 
@@ -124,7 +131,7 @@ def test_arguments_name_files_and_no_password() -> None:
 
 def test_two_runs_share_a_tally() -> None:
     tally = Tally()
-    one, two = Progress(tally), Progress(tally)
+    one, two = PlayProgress(tally), PlayProgress(tally)
     one.read(event("playbook_on_task_start", 1, task="t"))
     two.read(event("playbook_on_play_start", 2, name="p"))
     line = two.read(event("playbook_on_task_start", 3, task="t"))

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_kollalab.features.base import Feature, images, nodes, stock_images
-from pytest_kollalab.features.registry import BUILT_IN, Registry, resolve
+from pytest_kollalab.features.registry import BUILT_IN, FeatureRegistry, resolve
 from pytest_kollalab.system.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ def test_every_built_in_names_itself() -> None:
 
 
 def test_added_feature_brings_what_it_requires() -> None:
-    registry = Registry()
+    registry = FeatureRegistry()
     registry.add(Feature("balancer", requires=("compute",)))
     found = [feature.name for feature in registry.resolve(["balancer"])]
     assert found == ["core", "compute", "balancer"]
@@ -44,7 +44,7 @@ def test_added_feature_brings_what_it_requires() -> None:
 
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ConfigError, match="two features named 'sfc'"):
-        Registry().add(Feature("sfc"))
+        FeatureRegistry().add(Feature("sfc"))
 
 
 def test_a_feature_may_want_a_node_of_its_own() -> None:

@@ -18,7 +18,7 @@ from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import CREATING, FAILED, READY, Record
 from pytest_kollalab.lab.gc import caches, labs, store
 from pytest_kollalab.lab.gc import item as garbage
-from pytest_kollalab.lab.gc.caches import Kept
+from pytest_kollalab.lab.gc.caches import InUse
 from pytest_kollalab.lab.gc.item import DAY, Item, above, bytes_of, spare
 from pytest_kollalab.providers import retained
 from pytest_kollalab.providers.docker.spec import LAYERS, NEEDS
@@ -91,7 +91,9 @@ def test_a_lab_that_is_being_made_owns_its_tag_before_its_first_record(paths: Pa
 
 
 def test_what_is_kept_of_a_lab_that_is_gone_is_not_left_over_but_ages(paths: Paths) -> None:
-    retained.write(paths.state, "lab", retained.Kept("golden.1", "2026-01-01T00:00:00Z", "docker"))
+    retained.write(
+        paths.state, "lab", retained.Retained("golden.1", "2026-01-01T00:00:00Z", "docker")
+    )
     tag = {"kollalab.lab": "lab", "kollalab.home": str(paths.state)}
     assert labs.is_kept(tag | {"kollalab.save": "golden.1"}, paths)
     assert not labs.is_kept(tag | {"kollalab.save": "golden.0"}, paths)
@@ -117,7 +119,7 @@ def test_old_tools_and_files_are_found_those_in_use_are_not(paths: Paths) -> Non
     for name in ("used", "old"):
         files.write(paths.cache / "tools" / name / "bin" / "python", "x")
         files.write(paths.cache / "images" / "build" / name / "kolla-build.conf", "x")
-    retained = Kept(
+    retained = InUse(
         tools=frozenset({"used"}), images=frozenset(), tags=frozenset({"used"}), names=frozenset()
     )
     (tools,) = caches.tools(paths, retained, 0)
@@ -230,7 +232,7 @@ def test_layers_of_images_that_nothing_uses_or_needs() -> None:
         remove_volume = staticmethod(removed.append)
 
     client: Any = SimpleNamespace(api=Api())
-    used = Kept(frozenset(), frozenset(), frozenset({"used"}), frozenset())
+    used = InUse(frozenset(), frozenset(), frozenset({"used"}), frozenset())
     (item,) = caches.layers(client, used, older_than=DAY)
     assert (item.kind, item.what) == ("layers", "old")
     item.remove()

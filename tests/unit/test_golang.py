@@ -78,14 +78,14 @@ def test_a_proxy_that_has_the_module_is_no_obstacle(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", f"http://127.0.0.1:1/,{proxy}")
-    assert golang.obstacle(MODULE, VERSION) is None
+    assert golang.unsupported_reason(MODULE, VERSION) is None
     monkeypatch.setenv("GOPROXY", proxy.replace("//", "//u:p@"))
-    assert golang.obstacle(MODULE, VERSION) is None
+    assert golang.unsupported_reason(MODULE, VERSION) is None
 
 
 def test_a_proxy_without_the_module_is_one(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", proxy.replace("//", "//user:secret@"))
-    why = golang.obstacle(MODULE, "v9")
+    why = golang.unsupported_reason(MODULE, "v9")
     assert why == f"the Go module proxy 127.0.0.1 does not have {MODULE} v9 (404)"
 
 
@@ -101,17 +101,17 @@ def test_what_stands_in_the_way_is_said(
     value: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", value)
-    assert why in (golang.obstacle(MODULE, VERSION) or "")
+    assert why in (golang.unsupported_reason(MODULE, VERSION) or "")
 
 
 def test_where_only_go_knows_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", "direct")
-    assert golang.obstacle(MODULE, VERSION) is None
+    assert golang.unsupported_reason(MODULE, VERSION) is None
 
 
 def test_the_feature_names_the_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", "off")
-    assert feature.obstacle(Config()) == (
+    assert feature.unsupported_reason(Config()) == (
         "GOPROXY=off: Go may fetch nothing on this host; name a binary for it: `binary` and "
         "`sha256` under [skydive] in kollalab.toml"
     )
@@ -123,9 +123,9 @@ def test_a_binary_is_no_obstacle_if_it_is_there(
     monkeypatch.setenv("GOPROXY", "off")
     binary = tmp_path / "skydive"
     config = Config(skydive=SkydiveConfig(str(binary), "0" * 64))
-    assert feature.obstacle(config) == f"there is no file {binary}"
+    assert feature.unsupported_reason(config) == f"there is no file {binary}"
     binary.write_bytes(b"")
-    assert feature.obstacle(config) is None
+    assert feature.unsupported_reason(config) is None
     (given,) = feature.given(config)
     assert (given.source, given.sha256) == (str(binary), "0" * 64)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.stages.images.build import Progress, check, tail
+from pytest_kollalab.stages.images.build import BuildProgress, check, tail
 from pytest_kollalab.system.errors import StageError
 
 OUTPUT = """\
@@ -22,7 +22,7 @@ INFO:kolla.common.utils.nova-api:Built at 2026-11-22 20:38:28.405413 (took 0:01:
 
 def test_progress_counts_images_and_keeps_their_times() -> None:
     said: list[str] = []
-    progress = Progress(2, said.append)
+    progress = BuildProgress(2, said.append)
     for line in OUTPUT.splitlines():
         progress(line)
     assert said == [

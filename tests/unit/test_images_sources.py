@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.releases import constraints, releases
-from pytest_kollalab.releases.releases import RELEASES, Release, Source
+from pytest_kollalab.releases.releases import RELEASES, Release, SourceArchive
 from pytest_kollalab.stages.images import registry, sources
 from pytest_kollalab.system import debian
 from pytest_kollalab.system.errors import ConfigError
 
-SDIST = Source("networking-sfc", "22.0.0", "ab" * 32, section="neutron-base-plugin-networking-sfc")
-WHEEL = Source("ansible", "12.3.0", "cd" * 32, collections=("community.general",))
-OLDER = Source("ansible", "10.7.0", "ef" * 32, collections=("openvswitch.openvswitch",))
+SDIST = SourceArchive(
+    "networking-sfc", "22.0.0", "ab" * 32, section="neutron-base-plugin-networking-sfc"
+)
+WHEEL = SourceArchive("ansible", "12.3.0", "cd" * 32, collections=("community.general",))
+OLDER = SourceArchive("ansible", "10.7.0", "ef" * 32, collections=("openvswitch.openvswitch",))
 
 
 def test_files_are_named_as_projects_publish_them() -> None:
@@ -26,12 +28,12 @@ def test_files_are_named_as_projects_publish_them() -> None:
 
 
 def test_pip_is_asked_for_one_kind_and_one_version_at_a_time() -> None:
-    another = Source("nova", "33.0.2", "00" * 32, section="nova-base")
+    another = SourceArchive("nova", "33.0.2", "00" * 32, section="nova-base")
     assert sources.batches([SDIST, WHEEL, another, OLDER]) == [[SDIST, another], [WHEEL], [OLDER]]
 
 
 def test_only_what_an_image_is_built_from_is_downloaded() -> None:
-    nova = Source("nova", "33.0.2", "00" * 32, section="nova-base")
+    nova = SourceArchive("nova", "33.0.2", "00" * 32, section="nova-base")
     every = [SDIST, WHEEL, nova]
     assert sources.needed(every, ["base", "neutron-base", "neutron-server"]) == [SDIST]
     assert sources.needed(every, ["base", "kolla-toolbox"]) == [WHEEL]
@@ -44,7 +46,7 @@ def test_pip_checks_the_hash() -> None:
 
 def test_a_source_is_whole_when_its_hash_is_the_pinned_one(tmp_path: Path) -> None:
     content = b"a source"
-    good = Source("a", "1", hashlib.sha256(content).hexdigest(), section="a")
+    good = SourceArchive("a", "1", hashlib.sha256(content).hexdigest(), section="a")
     assert not sources.is_whole(good, tmp_path)
     (tmp_path / "a-1.tar.gz").write_bytes(content)
     assert sources.is_whole(good, tmp_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.engine import leftovers
-from pytest_kollalab.engine.runs import Session
+from pytest_kollalab.engine.runs import SharedRun
 from pytest_kollalab.system import process as owner
 from pytest_kollalab.system import temporary
 from pytest_kollalab.system.crash_points import VARIABLE, point
@@ -132,7 +132,7 @@ def test_a_scratch_folder_tells_its_owner(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_run_goes_with_its_process(paths: Paths, dead: str) -> None:
-    mine, other = Session(paths, "mine"), Session(paths, "other")
+    mine, other = SharedRun(paths, "mine"), SharedRun(paths, "other")
     mine.open()
     other.open()
     for path in other.folder.iterdir():

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from pytest_kollalab.providers.docker import layers_copy
-from pytest_kollalab.providers.docker.layers_copy import HALF, Docker, chains, give
+from pytest_kollalab.providers.docker.layers_copy import HALF, LayerStore, chains, give
 
 STORE = "kolla/cron:t"
 NODE = "10.0.0.2:4000/kolla/cron:t"
@@ -25,7 +25,7 @@ class Fake:
     def __init__(self, root: Path, short: str) -> None:
         self.root = root
         self.short = short
-        self.docker = Docker(root)
+        self.docker = LayerStore(root)
 
     def image(self, name: str, *texts: str) -> str:
         diffs = [digest(text) for text in texts]
@@ -76,7 +76,7 @@ class Fake:
 
         As dockerd finds them: by the short names in `lower`.
         """
-        found = Docker(self.root)
+        found = LayerStore(self.root)
         config = json.loads(found.config(found.find(name)).read_text())
         *_, top = chains(config["rootfs"]["diff_ids"])
         files = found.files(top)
@@ -88,10 +88,10 @@ class Fake:
 
 
 def test_an_image_goes_with_its_layers(tmp_path: Path) -> None:
-    node, store = Fake(tmp_path / "node", "n"), Docker(tmp_path / "store")
+    node, store = Fake(tmp_path / "node", "n"), LayerStore(tmp_path / "store")
     image = node.image(NODE, "base", "cron")
     assert give(node.docker, store, {NODE: STORE}) == 1
-    there = Docker(tmp_path / "store")
+    there = LayerStore(tmp_path / "store")
     assert there.find(STORE) == image
     assert set(there.repositories["kolla/cron"]) == {STORE, f"kolla/cron@{digest(NODE)}"}
     assert Fake(tmp_path / "store", "").seen(STORE) == ["cron", "base"]
@@ -100,7 +100,7 @@ def test_an_image_goes_with_its_layers(tmp_path: Path) -> None:
 def test_files_are_linked_and_what_docker_rewrites_is_not(tmp_path: Path) -> None:
     node = Fake(tmp_path / "node", "n")
     node.image(NODE, "base", "cron")
-    give(node.docker, Docker(tmp_path / "store"), {NODE: STORE})
+    give(node.docker, LayerStore(tmp_path / "store"), {NODE: STORE})
     inodes = {
         which: {
             path.name: path.stat().st_ino
@@ -117,8 +117,8 @@ def test_files_are_linked_and_what_docker_rewrites_is_not(tmp_path: Path) -> Non
 def test_a_node_has_one_link_for_all_files_of_a_layer(tmp_path: Path) -> None:
     first, store, second = Fake(tmp_path / "first", "n"), tmp_path / "store", tmp_path / "second"
     first.image(NODE, "base", "cron")
-    give(first.docker, Docker(store), {NODE: STORE})
-    give(Docker(store), Docker(second), {STORE: NODE}, seen=str(store))
+    give(first.docker, LayerStore(store), {NODE: STORE})
+    give(LayerStore(store), LayerStore(second), {STORE: NODE}, seen=str(store))
     links = [path.readlink() for path in second.glob("overlay2/*/diff")]
     assert links
     assert all(link.is_relative_to(store / "overlay2") for link in links)
@@ -132,12 +132,12 @@ def test_a_node_has_one_link_for_all_files_of_a_layer(tmp_path: Path) -> None:
 def test_what_a_node_with_links_has_besides_joins_the_store(tmp_path: Path) -> None:
     first, store = Fake(tmp_path / "first", "n"), tmp_path / "store"
     first.image(NODE, "base")
-    give(first.docker, Docker(store), {NODE: STORE})
+    give(first.docker, LayerStore(store), {NODE: STORE})
     second = Fake(tmp_path / "second", "m")
-    give(Docker(store), second.docker, {STORE: NODE}, seen=str(store))
+    give(LayerStore(store), second.docker, {STORE: NODE}, seen=str(store))
     nova = "10.0.0.2:4000/kolla/nova:t"
     second.image(nova, "base", "nova")
-    assert give(second.docker, Docker(store), {NODE: STORE, nova: "kolla/nova:t"}) == 1
+    assert give(second.docker, LayerStore(store), {NODE: STORE, nova: "kolla/nova:t"}) == 1
     files = list(store.glob("overlay2/*/diff"))
     assert len(files) == 2
     assert not any(path.is_symlink() for path in files)
@@ -147,10 +147,10 @@ def test_what_a_node_with_links_has_besides_joins_the_store(tmp_path: Path) -> N
 def test_a_link_into_one_store_goes_to_no_other(tmp_path: Path) -> None:
     first, store, other = Fake(tmp_path / "first", "n"), tmp_path / "store", tmp_path / "other"
     first.image(NODE, "base")
-    give(first.docker, Docker(store), {NODE: STORE})
-    second = Docker(tmp_path / "second")
-    give(Docker(store), second, {STORE: NODE}, seen=str(store))
-    assert give(second, Docker(other), {NODE: STORE}) == 0
+    give(first.docker, LayerStore(store), {NODE: STORE})
+    second = LayerStore(tmp_path / "second")
+    give(LayerStore(store), second, {STORE: NODE}, seen=str(store))
+    assert give(second, LayerStore(other), {NODE: STORE}) == 0
     assert not list(other.glob("overlay2/*/diff"))
 
 
@@ -159,8 +159,8 @@ def test_layers_of_two_nodes_have_each_other_below_them(tmp_path: Path) -> None:
     store = tmp_path / "store"
     one.image(NODE, "base", "cron")
     two.image("10.0.0.2:4000/kolla/nova:t", "base", "nova")
-    give(one.docker, Docker(store), {NODE: STORE})
-    give(two.docker, Docker(store), {"10.0.0.2:4000/kolla/nova:t": "kolla/nova:t"})
+    give(one.docker, LayerStore(store), {NODE: STORE})
+    give(two.docker, LayerStore(store), {"10.0.0.2:4000/kolla/nova:t": "kolla/nova:t"})
     assert Fake(store, "").seen("kolla/nova:t") == ["nova", "base"]
     # The base that came first, and no other.
     assert len(list((store / "overlay2").glob("*/diff/base"))) == 1
@@ -170,16 +170,16 @@ def test_layers_of_two_nodes_have_each_other_below_them(tmp_path: Path) -> None:
 def test_what_is_there_is_not_linked_again(tmp_path: Path) -> None:
     node, store = Fake(tmp_path / "node", "n"), tmp_path / "store"
     node.image(NODE, "base", "cron")
-    assert give(node.docker, Docker(store), {NODE: STORE}) == 1
-    assert give(node.docker, Docker(store), {NODE: STORE}) == 0
+    assert give(node.docker, LayerStore(store), {NODE: STORE}) == 1
+    assert give(node.docker, LayerStore(store), {NODE: STORE}) == 0
 
 
 def test_an_image_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     node = Fake(tmp_path / "node", "n")
     node.image(NODE, "base")
     wanted = {"10.0.0.2:4000/kolla/other:t": "kolla/other:t", NODE: STORE}
-    assert give(node.docker, Docker(tmp_path / "store"), wanted) == 1
-    assert give(Docker(tmp_path / "nothing"), Docker(tmp_path / "more"), {STORE: NODE}) == 0
+    assert give(node.docker, LayerStore(tmp_path / "store"), wanted) == 1
+    assert give(LayerStore(tmp_path / "nothing"), LayerStore(tmp_path / "more"), {STORE: NODE}) == 0
 
 
 def test_what_a_kill_left_half_made_goes(tmp_path: Path) -> None:
@@ -203,12 +203,12 @@ def test_what_a_kill_left_half_made_goes(tmp_path: Path) -> None:
 def test_a_layer_of_which_docker_was_not_told_is_told(tmp_path: Path) -> None:
     node, store = Fake(tmp_path / "node", "n"), tmp_path / "store"
     node.image(NODE, "base", "cron")
-    give(node.docker, Docker(store), {NODE: STORE})
+    give(node.docker, LayerStore(store), {NODE: STORE})
     # Killed after its files were there, before docker's note of it was.
     *_, top = chains([digest("base"), digest("cron")])
-    for path in Docker(store).layer(top).iterdir():
+    for path in LayerStore(store).layer(top).iterdir():
         path.unlink()
-    Docker(store).layer(top).rmdir()
+    LayerStore(store).layer(top).rmdir()
     (store / "image" / "overlay2" / "repositories.json").unlink()
-    assert give(node.docker, Docker(store), {NODE: STORE}) == 1
+    assert give(node.docker, LayerStore(store), {NODE: STORE}) == 1
     assert Fake(store, "").seen(STORE) == ["cron", "base"]

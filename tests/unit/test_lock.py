@@ -13,19 +13,19 @@ import pytest
 
 from pytest_kollalab.system import locks
 from pytest_kollalab.system.errors import BusyError
-from pytest_kollalab.system.locks import Lease, Turns, exclusive, held_for, holder
+from pytest_kollalab.system.locks import Lease, ReadWriteLock, exclusive, held_for, holder
 
 HOLD = """
 import sys
 from pathlib import Path
-from pytest_kollalab.system.locks import Lease, Turns, exclusive
+from pytest_kollalab.system.locks import Lease, ReadWriteLock, exclusive
 path = Path(sys.argv[2])
 if sys.argv[1] == "lock":
     with exclusive(path, "build images", log=Path("/logs/images.log")):
         print("held", flush=True)
         sys.stdin.read()
 elif sys.argv[1] in ("together", "alone"):
-    with getattr(Turns(path), sys.argv[1])(lambda: print("waits", flush=True)):
+    with getattr(ReadWriteLock(path), sys.argv[1])(lambda: print("waits", flush=True)):
         print("held", flush=True)
         sys.stdin.read()
 else:
@@ -130,9 +130,9 @@ def never() -> None:
 
 def test_many_are_together_and_nobody_beside_one_alone(tmp_path: Path) -> None:
     path = tmp_path / "lab"
-    with other_process("together", path), Turns(path).together(never):
+    with other_process("together", path), ReadWriteLock(path).together(never):
         pass
-    with Turns(path).alone(never):
+    with ReadWriteLock(path).alone(never):
         pass
     for held, wanted in [("alone", "together"), ("together", "alone")]:
         told: list[str] = []
@@ -143,7 +143,7 @@ def test_many_are_together_and_nobody_beside_one_alone(tmp_path: Path) -> None:
                 other.kill()
                 other.wait()
 
-            with getattr(Turns(path), wanted)(waits):
+            with getattr(ReadWriteLock(path), wanted)(waits):
                 assert told == ["waits"]
 
 
@@ -233,13 +233,13 @@ def test_the_files_of_a_lab_stay_while_somebody_has_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["together", "alone"])
 def test_nobody_is_beside_one_alone_after_the_files_were_to_go(tmp_path: Path, how: str) -> None:
     path = tmp_path / "lab"
-    with getattr(Turns(path), how)(never):
-        Turns(path).forget()
-        with pytest.raises(Told), Turns(path).alone(tell):
+    with getattr(ReadWriteLock(path), how)(never):
+        ReadWriteLock(path).forget()
+        with pytest.raises(Told), ReadWriteLock(path).alone(tell):
             pass
-    Turns(path).forget()
+    ReadWriteLock(path).forget()
     assert not list(tmp_path.glob("lab.*"))
-    with Turns(path).alone(never):
+    with ReadWriteLock(path).alone(never):
         pass
 
 
@@ -248,7 +248,7 @@ def test_what_is_left_of_labs_that_never_came_to_be_goes(tmp_path: Path) -> None
     (tmp_path / "a").mkdir()
     for lease in (there, held, absent):
         lease.take()
-    with Turns(tmp_path / "c").together(never):
+    with ReadWriteLock(tmp_path / "c").together(never):
         pass
     there.release()
     absent.release()

@@ -7,15 +7,15 @@ from itertools import combinations
 from types import SimpleNamespace
 
 from pytest_kollalab.sdn.topology.chains import ports as chain_ports
-from pytest_kollalab.sdn.topology.picture import SVG, Box, Chain, place, svg
+from pytest_kollalab.sdn.topology.picture import SVG, Box, DrawnChain, place, svg
 from pytest_kollalab.sdn.topology.topology import (
     DEVICE,
     INTERNAL,
     PATCH,
     TUNNEL,
     Bridge,
+    BridgePort,
     Identity,
-    Port,
     Topology,
 )
 
@@ -28,15 +28,15 @@ def lab(ports: int) -> Topology:
     for number, node in enumerate(NODES):
         for n in range(ports):
             known = Identity(f"{node}-{n}", f"net{n % 3}", (f"10.0.{number}.{n}/24",), n % 3)
-            found.append(Port(node, "br-int", f"tap{number}{n:02}", INTERNAL, neutron=known))
+            found.append(BridgePort(node, "br-int", f"tap{number}{n:02}", INTERNAL, neutron=known))
         found += [
-            Port(node, "br-int", "br-int", INTERNAL),
-            Port(node, "br-int", "patch-tun", PATCH, peer="patch-int"),
-            Port(node, "br-tun", "patch-int", PATCH, peer="patch-tun"),
-            Port(node, "br-int", "int-br-ex", PATCH, peer="phy-br-ex"),
-            Port(node, "br-ex", "phy-br-ex", PATCH, peer="int-br-ex"),
-            Port(node, "br-ex", "external", DEVICE),
-            Port(node, "br-tun", f"vxlan-{number}", TUNNEL, remote=f"10.9.9.{number}"),
+            BridgePort(node, "br-int", "br-int", INTERNAL),
+            BridgePort(node, "br-int", "patch-tun", PATCH, peer="patch-int"),
+            BridgePort(node, "br-tun", "patch-int", PATCH, peer="patch-tun"),
+            BridgePort(node, "br-int", "int-br-ex", PATCH, peer="phy-br-ex"),
+            BridgePort(node, "br-ex", "phy-br-ex", PATCH, peer="int-br-ex"),
+            BridgePort(node, "br-ex", "external", DEVICE),
+            BridgePort(node, "br-tun", f"vxlan-{number}", TUNNEL, remote=f"10.9.9.{number}"),
         ]
     bridges = {Bridge(node, name) for node in NODES for name in ("br-int", "br-tun", "br-ex")}
     return Topology(NODES, frozenset(bridges), tuple(found))
@@ -78,7 +78,7 @@ def test_every_port_bridge_tunnel_and_network_is_named() -> None:
 
 
 def test_a_chain_is_an_arrow_for_each_step() -> None:
-    chain = Chain("c", ("compute-1-0", "compute-1-1", "controller-1-2", "gone"))
+    chain = DrawnChain("c", ("compute-1-0", "compute-1-1", "controller-1-2", "gone"))
     root = ET.fromstring(svg(lab(3), title="lab", chains=[chain]))
     assert len(root.findall(".//*[@class='chain']")) == 2
     assert root.find(".//*[@id='arrow0']") is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.features.sfc.function import parse_forwarded
-from pytest_kollalab.features.sfc.oracle import Layout, Plan, adrift, last_hops, leaving, plan
+from pytest_kollalab.features.sfc.oracle import ChainLayout, Plan, last_hops, leaving, plan, stray
 from pytest_kollalab.features.sfc.path import crossed, flows_by_function, ways
 from pytest_kollalab.features.sfc.words import Function, Group, Traffic
 from pytest_kollalab.sdn.capture.frames import Sighting
@@ -145,11 +145,11 @@ def test_what_the_kernel_says_of_forwarded_packets() -> None:
     assert parse_forwarded(said + "Ip: 1 64 91528 0 0 60872 0 0\n") == 60872
 
 
-def layout(number: int = 1, *, symmetric: bool = False) -> Layout:
+def layout(number: int = 1, *, symmetric: bool = False) -> ChainLayout:
     tenant = Tenant.__new__(Tenant)
     group = Group(tenant, [FIREWALL], implicit=True)
     group.number = 1
-    return Layout(number, (Traffic(SOURCE, TARGET),), (group,), ((FIREWALL,),), symmetric)
+    return ChainLayout(number, (Traffic(SOURCE, TARGET),), (group,), ((FIREWALL,),), symmetric)
 
 
 DUMP = """\
@@ -175,7 +175,7 @@ def test_nothing_is_missing_of_a_chain_that_is_there() -> None:
     here = layout()
     assert plan(here).missing(switches()) == []
     assert plan(here).surplus([here], [], switches()).told() == []
-    assert adrift(switches(), here.macs) == []
+    assert stray(switches(), here.macs) == []
 
 
 @pytest.mark.parametrize("line", [0, 1, 3, 4])
@@ -219,16 +219,16 @@ def test_a_symmetric_chain_wants_the_way_back() -> None:
 
 def test_a_label_by_which_nobody_delivers_is_adrift() -> None:
     wrong = switches(DUMP.replace("mpls_label=511", "mpls_label=767"))
-    assert "mpls_label=511" in adrift(wrong, layout().macs)[0]
+    assert "mpls_label=511" in stray(wrong, layout().macs)[0]
 
 
 def test_two_directions_in_one_symmetric_chain_share_flows() -> None:
     group = layout().groups[0]
     traffic = (Traffic(SOURCE, TARGET), Traffic(TARGET, SOURCE))
-    wanted = plan(Layout(1, traffic, (group,), ((FIREWALL,),), symmetric=True)).flows
+    wanted = plan(ChainLayout(1, traffic, (group,), ((FIREWALL,),), symmetric=True)).flows
     matches = [(w.table, tuple(sorted(w.match.items()))) for w in wanted]
     assert len(set(matches)) == len(matches)
     # So what arrives may have gone either way: which rule was written last is anybody's guess.
-    both = Layout(1, traffic, (group,), ((FIREWALL,),), symmetric=True)
+    both = ChainLayout(1, traffic, (group,), ((FIREWALL,),), symmetric=True)
     on, back = (leaving(FIREWALL, back=back).mac for back in (False, True))
     assert (last_hops(layout(symmetric=True)), last_hops(both)) == ({on}, {on, back})

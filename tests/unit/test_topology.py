@@ -11,9 +11,9 @@ from pytest_kollalab.sdn.topology.topology import (
     PATCH,
     TUNNEL,
     Bridge,
-    Flow,
+    BridgePort,
     Identity,
-    Port,
+    ObservedFlow,
     Seen,
     Topology,
     differences,
@@ -21,17 +21,19 @@ from pytest_kollalab.sdn.topology.topology import (
     hops,
 )
 
-TAP = Port("one", "br-int", "tap1", INTERNAL, mac="m", neutron=Identity("p", "n", ("10.0.0.1/24",)))
-FAR = Port("two", "br-int", "tap2", INTERNAL)
+TAP = BridgePort(
+    "one", "br-int", "tap1", INTERNAL, mac="m", neutron=Identity("p", "n", ("10.0.0.1/24",))
+)
+FAR = BridgePort("two", "br-int", "tap2", INTERNAL)
 LAB = Topology(
     ("one", "two"),
     frozenset({Bridge("one", "br-int"), Bridge("one", "br-tun"), Bridge("two", "br-tun")}),
     (
         TAP,
-        Port("one", "br-int", "patch-tun", PATCH, peer="patch-int"),
-        Port("one", "br-tun", "patch-int", PATCH, peer="patch-tun"),
-        Port("one", "br-tun", "vxlan-2", TUNNEL, remote="10.0.0.2"),
-        Port("two", "br-tun", "vxlan-1", TUNNEL, remote="10.0.0.1"),
+        BridgePort("one", "br-int", "patch-tun", PATCH, peer="patch-int"),
+        BridgePort("one", "br-tun", "patch-int", PATCH, peer="patch-tun"),
+        BridgePort("one", "br-tun", "vxlan-2", TUNNEL, remote="10.0.0.2"),
+        BridgePort("two", "br-tun", "vxlan-1", TUNNEL, remote="10.0.0.1"),
     ),
 )
 
@@ -77,7 +79,7 @@ def test_of_two_ports_with_one_ttl_the_sender_is_first() -> None:
 def test_packets_add_up_to_flows_of_two_ways() -> None:
     packets = [Seen(1, "a", "b", 64), Seen(2, "b", "a", 64), Seen(3, "a", "b", 64)]
     (flow,) = flows(packets, "icmp")
-    assert flow == Flow("icmp", "a", "b", 2, 1)
+    assert flow == ObservedFlow("icmp", "a", "b", 2, 1)
     assert flow.between("b", "a") == (1, 2)
     assert flow.between("a", "c") == (0, 0)
 
@@ -97,7 +99,7 @@ def test_equal_topologies_do_not_differ() -> None:
         (replace(TAP, neutron=Identity("p", "n", ())), "addresses"),
     ],
 )
-def test_a_difference_has_a_name(changed: Port, name: str) -> None:
+def test_a_difference_has_a_name(changed: BridgePort, name: str) -> None:
     other = replace(LAB, ports=(changed, *LAB.ports[1:]))
     (found,) = differences(LAB, other)
     assert found.name == name

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.features.skydive.graph import Graph, parse_flows, parse_packets
+from pytest_kollalab.features.skydive.graph import SkydiveGraph, parse_flows, parse_packets
 from pytest_kollalab.features.skydive.words import within
-from pytest_kollalab.sdn.topology.topology import INTERNAL, PATCH, TUNNEL, Bridge, Flow, Identity
+from pytest_kollalab.sdn.topology.topology import (
+    INTERNAL,
+    PATCH,
+    TUNNEL,
+    Bridge,
+    Identity,
+    ObservedFlow,
+)
 from pytest_kollalab.system.errors import KollalabError
 
 PORT, NETWORK = "0d4f9a4e", "5a0a4b77"
@@ -80,7 +87,7 @@ def frame(ttl: int, kind: int = 8, ethertype: bytes = b"\x08\x00") -> str:
 
 
 def test_bridges_and_ports_are_found() -> None:
-    seen = Graph.parse(ANSWER).topology()
+    seen = SkydiveGraph.parse(ANSWER).topology()
     assert seen.nodes == ("one",)
     assert seen.bridges == {Bridge("one", "br-int"), Bridge("one", "br-tun")}
     assert [(p.bridge, p.name, p.kind) for p in seen.ports] == [
@@ -91,7 +98,7 @@ def test_bridges_and_ports_are_found() -> None:
 
 
 def test_a_port_is_what_it_is_to_neutron() -> None:
-    port = Graph.parse(ANSWER).topology().neutron(PORT)
+    port = SkydiveGraph.parse(ANSWER).topology().neutron(PORT)
     assert port is not None
     assert (port.namespace, port.mac) == ("kl-one", "fa:16:3e:00:00:01")
     assert port.neutron == Identity(PORT, NETWORK, ("10.1.0.5/24",), 321)
@@ -101,7 +108,7 @@ def test_a_device_without_a_link_is_known_by_its_name() -> None:
     part = ANSWER[0]
     moved = node("i4", Name="lost", Type="tuntap", MAC="fa:16:3e:00:00:04")
     elsewhere = node("i5", host="two", Name="lost", Type="veth", MAC="fa:16:3e:00:00:05")
-    graph = Graph.parse([{**part, "Nodes": [*part["Nodes"], elsewhere, moved]}])
+    graph = SkydiveGraph.parse([{**part, "Nodes": [*part["Nodes"], elsewhere, moved]}])
     (port,) = (port for port in graph.topology().ports if port.name == "lost")
     assert (port.node, port.bridge, port.kind) == ("one", "br-tun", INTERNAL)
     assert graph.tid(port) == "tid-i4"
@@ -113,20 +120,20 @@ def test_a_device_is_not_what_it_was_before_it_went_into_its_namespace() -> None
     device = node("i5", Name="lost", Type="tuntap", MAC="fa:16:3e:00:00:04")
     nodes = [*part["Nodes"], before, device]
     edges = [*part["Edges"], edge("layer2", "p4", "i4"), edge("ownership", "ns", "i5")]
-    graph = Graph.parse([{"Nodes": nodes, "Edges": edges}])
+    graph = SkydiveGraph.parse([{"Nodes": nodes, "Edges": edges}])
     (port,) = (port for port in graph.topology().ports if port.name == "lost")
     assert (port.namespace, port.mac) == ("kl-one", "fa:16:3e:00:00:04")
     assert graph.tid(port) == "tid-i5"
 
 
 def test_ends_of_patches_and_tunnels_are_told() -> None:
-    ports = {port.name: port for port in Graph.parse(ANSWER).topology().ports}
+    ports = {port.name: port for port in SkydiveGraph.parse(ANSWER).topology().ports}
     assert (ports["patch-tun"].peer, ports["patch-tun"].mac) == ("x", "")
     assert ports["vxlan-2"].remote == "10.0.0.2"
 
 
 def test_captures_and_injections_are_known_by_the_port() -> None:
-    graph = Graph.parse(ANSWER)
+    graph = SkydiveGraph.parse(ANSWER)
     port = graph.topology().neutron(PORT)
     assert port is not None
     assert graph.tid(port) == "tid-i1"
@@ -139,19 +146,21 @@ def test_captures_and_injections_are_known_by_the_port() -> None:
 
 
 def test_a_port_that_is_not_there_is_an_error() -> None:
-    port = Graph.parse(ANSWER).topology().ports[0]
+    port = SkydiveGraph.parse(ANSWER).topology().ports[0]
     with pytest.raises(KollalabError, match="does not know patch-tun of br-int on one"):
-        Graph.parse([]).tid(port)
+        SkydiveGraph.parse([]).tid(port)
 
 
 def test_an_empty_graph_is_an_empty_topology() -> None:
-    seen = Graph.parse([{"Nodes": None, "Edges": None}]).topology()
+    seen = SkydiveGraph.parse([{"Nodes": None, "Edges": None}]).topology()
     assert (seen.nodes, seen.bridges, seen.ports) == ((), frozenset(), ())
 
 
 def test_flows_are_told_by_where_they_were_seen() -> None:
     arp = {**FLOW, "UUID": "g", "LayersPath": "Ethernet/ARP", "Network": None}
-    assert parse_flows([FLOW, arp]) == {"tid-i1": [Flow("icmp", "10.1.0.5", "10.1.0.6", 5, 4)]}
+    assert parse_flows([FLOW, arp]) == {
+        "tid-i1": [ObservedFlow("icmp", "10.1.0.5", "10.1.0.6", 5, 4)]
+    }
 
 
 def test_packets_are_read_from_their_bytes() -> None:

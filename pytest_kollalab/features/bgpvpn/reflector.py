@@ -45,7 +45,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Session:
+class BgpSession:
     """The reflector's session with a peer: its state, and how many routes came from there."""
 
     peer: str
@@ -81,7 +81,7 @@ class Reflector:
         """The EVPN routes."""
         return parse_evpn(self.vtysh("show bgp l2vpn evpn route detail json"))
 
-    def sessions(self) -> dict[str, Session]:
+    def sessions(self) -> dict[str, BgpSession]:
         """The sessions for VPNv4, by the address of the peer."""
         return parse_sessions(self.vtysh("show bgp ipv4 vpn summary json"))
 
@@ -89,7 +89,7 @@ class Reflector:
         """Wait until the session with a peer is up; the seconds that took. Raises WaitError."""
         started = time.monotonic()
 
-        def look() -> Session | NotYet | None:
+        def look() -> BgpSession | NotYet | None:
             session = self.sessions().get(peer)
             return session or NotYet(f"{session}")
 
@@ -246,11 +246,11 @@ def _route(path: Mapping[str, Any], *, rd: str, prefix: str) -> Route:
     )
 
 
-def parse_sessions(text: str) -> dict[str, Session]:
+def parse_sessions(text: str) -> dict[str, BgpSession]:
     """Parse what `show bgp ipv4 vpn summary json` printed."""
     document = json.loads(text or "{}")
     peers = document.get("peers", document.get("ipv4Vpn", {}).get("peers", {}))
     return {
-        peer: Session(peer, found["state"], int(found.get("pfxRcd", 0)))
+        peer: BgpSession(peer, found["state"], int(found.get("pfxRcd", 0)))
         for peer, found in peers.items()
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_kollalab.features.sfc import api, oracle
 from pytest_kollalab.features.sfc.oracle import (
     INGRESS,
-    Layout,
+    ChainLayout,
     Plan,
     Strays,
     entry,
@@ -85,7 +85,7 @@ class Chain:
         self._watch = watch
         self._live = live
         self._classifiers: dict[Traffic, str] = {}
-        self._past: list[Layout] = []
+        self._past: list[ChainLayout] = []
         self._deployed = False
 
     def __repr__(self) -> str:
@@ -102,11 +102,11 @@ class Chain:
             self.remove()
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ChainLayout:
         """What the chain is asked to be now."""
         members = tuple(tuple(group.functions) for group in self.groups)
         header, symmetric = self.header, self.symmetric
-        return Layout(self.number, self.traffic, self.groups, members, symmetric, header)
+        return ChainLayout(self.number, self.traffic, self.groups, members, symmetric, header)
 
     @property
     def plan(self) -> Plan:
@@ -229,7 +229,7 @@ class Chain:
         layout = self.layout
         past = (tuple(gone),) * len(layout.groups)
         self._past.append(
-            Layout(self.number, self.traffic, self.groups, past, self.symmetric, self.header)
+            ChainLayout(self.number, self.traffic, self.groups, past, self.symmetric, self.header)
         )
 
     def wait_for_change(self, *, unseen: bool = False) -> float:
@@ -265,9 +265,9 @@ class Chain:
         left = self._surplus(switches).told()
         return [*self.plan.missing(switches), *(f"left over: {each}" for each in left)]
 
-    def adrift(self) -> list[str]:
+    def stray(self) -> list[str]:
         """The labels that are put on for its functions, and by which nobody delivers."""
-        return oracle.adrift(self._switches(), self.layout.macs)
+        return oracle.stray(self._switches(), self.layout.macs)
 
     def flows(self, node: str) -> Flows:
         """The chain's flows on br-int of a node: those that classify, encapsulate and deliver."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 
-class Graph(Temporary):
+class ServiceGraph(Temporary):
     """Chains joined; made by `Sfc.graph`. As a context it is deleted when the block ends.
 
     networking-sfc remembers in register 0 by which chain a packet came; that is what the chains

@@ -29,7 +29,7 @@ Switches = Mapping[str, Switch]
 
 
 @dataclass(frozen=True)
-class Layout:
+class ChainLayout:
     """What a chain is asked to be at one moment. `number` is that of the chain."""
 
     number: int
@@ -116,7 +116,7 @@ class Plan:
         return lacking
 
     def surplus(
-        self, ours: Iterable[Layout], others: Iterable[Layout], switches: Switches
+        self, ours: Iterable[ChainLayout], others: Iterable[ChainLayout], switches: Switches
     ) -> Strays:
         """What is there of a chain, as it is or was, and not wanted; others' things are theirs."""
         ours, others = tuple(ours), tuple(others)
@@ -153,7 +153,7 @@ class Strays:
         return found
 
 
-def plan(layout: Layout) -> Plan:
+def plan(layout: ChainLayout) -> Plan:
     """The flows and groups that a chain needs."""
     made = Plan()
     for back in (False, True) if layout.symmetric else (False,):
@@ -186,7 +186,7 @@ def without_rivals(flows: Sequence[Wanted]) -> list[Wanted]:
     ]
 
 
-def last_hops(layout: Layout) -> set[str]:
+def last_hops(layout: ChainLayout) -> set[str]:
     """The MAC addresses that packets of the first traffic may come from when the chain leads them.
 
     Where a symmetric chain has both directions, one's packets may go the way of the other's
@@ -203,7 +203,11 @@ def last_hops(layout: Layout) -> set[str]:
 
 
 def _plan_one_way(
-    made: Plan, layout: Layout, steps: Sequence[tuple[Group, Sequence[Function]]], *, back: bool
+    made: Plan,
+    layout: ChainLayout,
+    steps: Sequence[tuple[Group, Sequence[Function]]],
+    *,
+    back: bool,
 ) -> None:
     for at in range(len(steps) + 1):
         senders = _senders(layout, steps, at, back=back)
@@ -230,7 +234,7 @@ def _plan_one_way(
             )
 
 
-def _plan_taps(made: Plan, layout: Layout) -> None:
+def _plan_taps(made: Plan, layout: ChainLayout) -> None:
     """Copies for taps: table 7 where a packet comes from, and delivery by the sender's address."""
     plain = sum(not group.tap for group in layout.groups)
     # Taps are numbered behind the source, all other steps and the target.
@@ -253,7 +257,7 @@ def _plan_taps(made: Plan, layout: Layout) -> None:
 
 
 def _senders(
-    layout: Layout, steps: Sequence[tuple[Group, Sequence[Function]]], at: int, *, back: bool
+    layout: ChainLayout, steps: Sequence[tuple[Group, Sequence[Function]]], at: int, *, back: bool
 ) -> list[tuple[str, str, dict[str, str]]]:
     """Who sends at a step: name, node, and what its flow matches."""
     if at == 0:
@@ -297,7 +301,7 @@ def addresses(traffic: Traffic, *, back: bool) -> dict[str, str]:
     return match
 
 
-def belongs(flow: Flow, layout: Layout, others: Iterable[Layout]) -> bool:
+def belongs(flow: Flow, layout: ChainLayout, others: Iterable[ChainLayout]) -> bool:
     """Whether a flow is one of a chain's, and none that another chain needs as well."""
     if flow.table == ACROSS:
         address = flow.match.get("dl_dst")
@@ -338,7 +342,7 @@ def number_of(flow: Flow) -> int | None:
     return None
 
 
-def adrift(switches: Switches, macs: set[str]) -> list[str]:
+def stray(switches: Switches, macs: set[str]) -> list[str]:
     """Labels that are put on for an address, and that nobody delivers by."""
     delivered = {
         (flow.match.get("dl_dst"), flow.match.get("mpls_label"))
@@ -369,14 +373,14 @@ def classifying(flows: Flows, device: str, traffic: Iterable[Traffic], *, back: 
     )
 
 
-def _is_shared(address: str | None, others: Iterable[Layout]) -> bool:
+def _is_shared(address: str | None, others: Iterable[ChainLayout]) -> bool:
     return any(address in other.macs for other in others)
 
 
-def _ends(layout: Layout) -> set[str]:
+def _ends(layout: ChainLayout) -> set[str]:
     return {end.mac for t in layout.traffic for end in (t.src, t.dst)}
 
 
-def _devices(layout: Layout) -> set[str]:
+def _devices(layout: ChainLayout) -> set[str]:
     devices = {port.device for function in layout.functions for port in function.ports}
     return devices | {end.device for t in layout.traffic for end in (t.src, t.dst)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_kollalab.features.sfc import api
 from pytest_kollalab.features.sfc.chain import Chain
 from pytest_kollalab.features.sfc.function import Function
-from pytest_kollalab.features.sfc.graph import Graph
+from pytest_kollalab.features.sfc.graph import ServiceGraph
 from pytest_kollalab.features.sfc.group import Group, Traffic
 from pytest_kollalab.features.sfc.path import (
     Ways,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.capture.frames import Sighting
     from pytest_kollalab.sdn.capture.packets import Packet
 
-__all__ = ["Chain", "Function", "Graph", "Group", "Sfc", "Step", "Traffic", "Ways"]
+__all__ = ["Chain", "Function", "Group", "ServiceGraph", "Sfc", "Step", "Traffic", "Ways"]
 
 FIRST_PORT = 20000
 SPRAYED_PORT = 9
@@ -180,9 +180,9 @@ class Sfc:
         chain.create(within)
         return chain
 
-    def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> Graph:
+    def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> ServiceGraph:
         """Join chains: what has come to the end of one goes on into that of its next that fits."""
-        graph = Graph(self.tenant, links)
+        graph = ServiceGraph(self.tenant, links)
         self.tenant.undo.callback(graph.delete)
         graph.create()
         return graph

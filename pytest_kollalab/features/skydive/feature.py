@@ -42,12 +42,12 @@ def given(config: Config) -> tuple[Given, ...]:
     return (Given(str(SOURCE / "skydive"), found.binary, found.sha256),)
 
 
-def obstacle(config: Config) -> str | None:
+def unsupported_reason(config: Config) -> str | None:
     """Why the binary can neither be had nor be built: what the Go module proxy says."""
     if config.skydive.binary:
         missing = "://" not in config.skydive.binary and not Path(config.skydive.binary).is_file()
         return f"there is no file {config.skydive.binary}" if missing else None
-    why = golang.obstacle(MODULE, version())
+    why = golang.unsupported_reason(MODULE, version())
     return f"{why}; {ALTERNATIVE}" if why else None
 
 
@@ -59,7 +59,7 @@ FEATURE = Feature(
     images_from=(HERE / "images",),
     passwords=("skydive_keystone_password", PASSWORD),
     given=given,
-    obstacle=obstacle,
+    unsupported_reason=unsupported_reason,
     globals={
         "skydive_analyzer_port": PORT,
         "skydive_agent_port": 8090,

@@ -18,9 +18,9 @@ from pytest_kollalab.sdn.topology.topology import (
     TUNNEL,
     TUNNELS,
     Bridge,
-    Flow,
+    BridgePort,
     Identity,
-    Port,
+    ObservedFlow,
     Seen,
     Topology,
 )
@@ -36,7 +36,7 @@ Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Graph:
+class SkydiveGraph:
     """Skydive's nodes by id, as their metadata, and its edges as pairs of ids by relation."""
 
     nodes: Mapping[str, Metadata]
@@ -44,7 +44,7 @@ class Graph:
     edges: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, answer: Sequence[Any]) -> Graph:
+    def parse(cls, answer: Sequence[Any]) -> SkydiveGraph:
         """Read the answer to the query `G`."""
         nodes: dict[str, Metadata] = {}
         hosts: dict[str, str] = {}
@@ -69,7 +69,7 @@ class Graph:
         ports = sorted((port for port, _ in self._ports.values()), key=lambda port: port.place)
         return Topology(machines, bridges, tuple(ports))
 
-    def tid(self, port: Port) -> str:
+    def tid(self, port: BridgePort) -> str:
         """The id that captures take for a port. Raises KollalabError when it is not there."""
         if port.place not in self._ports:
             raise KollalabError(f"Skydive does not know {port}")
@@ -101,13 +101,13 @@ class Graph:
         ]
         return json.dumps(found)
 
-    def injections(self, port: Port) -> set[str]:
+    def injections(self, port: BridgePort) -> set[str]:
         """The ids of the injections that go on at a port."""
         metadata = self.nodes[self._ports[port.place][1]]
         return {str(each.get("UUID")) for each in metadata.get("PacketInjections") or ()}
 
     @cached_property
-    def _ports(self) -> dict[tuple[str, str, str], tuple[Port, str]]:
+    def _ports(self) -> dict[tuple[str, str, str], tuple[BridgePort, str]]:
         found = {}
         for bridge, port in self.edges.get(OWNERSHIP, ()):
             if self._type(bridge) != "ovsbridge" or self._type(port) != "ovsport":
@@ -163,14 +163,14 @@ class Graph:
         # The first that has a MAC, else the first.
         return min(found, key=lambda each: "MAC" not in self.nodes[each], default=None)
 
-    def _port(self, bridge: str, interface: str) -> Port:
+    def _port(self, bridge: str, interface: str) -> BridgePort:
         metadata = self.nodes[interface]
         kind = str(metadata.get("Type", ""))
         options = (metadata.get("Ovs") or {}).get("Options") or {}
         spaces = (self.nodes[parent] for parent in self._parents[interface])
         namespace = next((s["Name"] for s in spaces if s.get("Type") == "netns"), "")
         is_virtual = kind == PATCH or kind in TUNNELS
-        return Port(
+        return BridgePort(
             self.hosts[interface],
             str(self.nodes[bridge]["Name"]),
             str(metadata["Name"]),
@@ -189,9 +189,9 @@ def _kind(kind: str) -> str:
     return PATCH if kind == PATCH else INTERNAL if kind in OWN else DEVICE
 
 
-def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[Flow]]:
+def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[ObservedFlow]]:
     """The IPv4 flows by the TID of the node where they were seen, from the answer to Flows()."""
-    found: dict[str, list[Flow]] = defaultdict(list)
+    found: dict[str, list[ObservedFlow]] = defaultdict(list)
     for flow in answer:
         network = flow.get("Network") or {}
         if network.get("Protocol") not in ("IPV4", 0) or "A" not in network:
@@ -199,7 +199,7 @@ def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[Flow]]:
         protocol = str(flow.get("LayersPath", "")).rpartition("/")[2].lower().removesuffix("v4")
         metric = flow.get("Metric") or {}
         found[flow["NodeTID"]].append(
-            Flow(
+            ObservedFlow(
                 protocol,
                 network["A"],
                 network["B"],

@@ -14,8 +14,8 @@ from typing import Any
 
 from pytest_kollalab.features import passwords
 from pytest_kollalab.features.skydive.feature import PASSWORD, PORT, USER
-from pytest_kollalab.features.skydive.graph import Graph, parse_flows, parse_packets
-from pytest_kollalab.sdn.topology.topology import Flow, Port, Seen, Topology
+from pytest_kollalab.features.skydive.graph import SkydiveGraph, parse_flows, parse_packets
+from pytest_kollalab.sdn.topology.topology import BridgePort, ObservedFlow, Seen, Topology
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import KollalabError, StageError
 from pytest_kollalab.system.wait import NotYet
@@ -73,9 +73,9 @@ class Skydive:
         found = self.ask("GET", "status")["Agents"] or {}
         return {name for name, agent in found.items() if agent["IsConnected"]}
 
-    def graph(self) -> Graph:
+    def graph(self) -> SkydiveGraph:
         """Everything that Skydive knows now."""
-        return Graph.parse(self.gremlin("G"))
+        return SkydiveGraph.parse(self.gremlin("G"))
 
     def topology(self) -> Topology:
         """What is there now."""
@@ -110,7 +110,7 @@ class Skydive:
         wait.until(what, look, timeout=self.within, interval=0.3)
 
     @contextmanager
-    def watch(self, points: Iterable[Port], filter: str = "") -> Iterator[SkydiveSight]:
+    def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[SkydiveSight]:
         """Capture at points until the block ends; the flows are asked for then."""
         graph = self.graph()
         targets = {point: graph.tid(point) for point in points}
@@ -121,7 +121,7 @@ class Skydive:
             yield sight
             sight.close()
 
-    def inject(self, src: Port, dst: Port, *, count: int = 3, number: int = 0) -> None:
+    def inject(self, src: BridgePort, dst: BridgePort, *, count: int = 3, number: int = 0) -> None:
         """Send pings out of one port to another, made up by src's agent. Returns when they left.
 
         `number` is the id that the pings bear.
@@ -167,19 +167,19 @@ class SkydiveSight:
     """What Skydive captured at points, by their ids in its topology."""
 
     skydive: Skydive
-    targets: Mapping[Port, str]
+    targets: Mapping[BridgePort, str]
     capture: str
 
     def __post_init__(self) -> None:
-        self._flows: dict[str, list[Flow]] = {}
+        self._flows: dict[str, list[ObservedFlow]] = {}
         self._packets: dict[str, list[Seen]] = {}
         self._query = f"G.Flows().Has('CaptureID', '{self.capture}')"
 
-    def flows(self, point: Port) -> Sequence[Flow]:
+    def flows(self, point: BridgePort) -> Sequence[ObservedFlow]:
         """What passed a point."""
         return self._flows.get(self.targets[point], [])
 
-    def packets(self, point: Port) -> Sequence[Seen]:
+    def packets(self, point: BridgePort) -> Sequence[Seen]:
         """The IPv4 packets that passed a point, in order."""
         return self._packets.get(self.targets[point], [])
 

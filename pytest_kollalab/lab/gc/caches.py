@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kept:
+class InUse:
     """What is in use: the keys of tools and images, the tags of images, names of other images."""
 
     tools: frozenset[str]
@@ -50,7 +50,7 @@ class Kept:
         return tag.removesuffix(BELOW) in self.tags
 
 
-def kept(paths: Paths, config: Config) -> Kept:
+def kept(paths: Paths, config: Config) -> InUse:
     """What the releases of this version, this configuration and all labs use."""
     keys: dict[str, set[str]] = {"tools": set(), "images": set()}
     names = set()
@@ -74,10 +74,10 @@ def kept(paths: Paths, config: Config) -> Kept:
             tags |= {tag, *(folder.tag(tag) for folder in _folders())}
             names |= {str(record.made[k]) for k in ("registry_image", "base_image")
                       if record.made.get(k)}  # fmt: skip
-    return Kept(*(frozenset(each) for each in (keys["tools"], keys["images"], tags, names)))
+    return InUse(*(frozenset(each) for each in (keys["tools"], keys["images"], tags, names)))
 
 
-def tools(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
+def tools(paths: Paths, kept: InUse, older_than: float) -> Iterator[Item]:
     """Virtual environments that nothing uses."""
     if is_held(paths.cache / "stages" / "tools.lock"):
         return
@@ -91,7 +91,7 @@ def tools(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
             yield Item("tools", folder.name, why, age, size_of(folder), remove)
 
 
-def images(client: DockerClient, paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
+def images(client: DockerClient, paths: Paths, kept: InUse, older_than: float) -> Iterator[Item]:
     """Images of ours in docker, by tag, that nothing uses; containers keep theirs."""
     if is_held(paths.cache / "stages" / "images.lock"):
         return
@@ -121,7 +121,7 @@ def images(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
             )  # fmt: skip
 
 
-def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
+def stored(client: DockerClient, paths: Paths, kept: InUse, older_than: float) -> Iterator[Item]:
     """Tags in the registry's store that nothing uses, with the blobs that only they need."""
     guard = paths.cache / "stages" / "images.lock"
     root = paths.cache / "registry"
@@ -138,7 +138,7 @@ def stored(client: DockerClient, paths: Paths, kept: Kept, older_than: float) ->
         yield Item("store", tag, why, age, size, store.Forget(client, root, tag, guard))
 
 
-def layers(client: DockerClient, kept: Kept, older_than: float) -> Iterator[Item]:
+def layers(client: DockerClient, kept: InUse, older_than: float) -> Iterator[Item]:
     """Layers that nodes shared, of images that nothing uses; no node or saved state needs them."""
     needed = docker_layers.needed(client)
     for volume in docker_layers.stores(client):
@@ -150,7 +150,7 @@ def layers(client: DockerClient, kept: Kept, older_than: float) -> Iterator[Item
             yield Item("layers", tag, why, age, None, remove)
 
 
-def files(paths: Paths, kept: Kept, older_than: float) -> Iterator[Item]:
+def files(paths: Paths, kept: InUse, older_than: float) -> Iterator[Item]:
     """Build folders and logs of old tags, their records, old sources."""
     guard = paths.cache / "stages" / "images.lock"
     if is_held(guard):
@@ -258,7 +258,7 @@ def _sources() -> set[str]:
     return {source.filename for release in releases.RELEASES.values() for source in release.sources}
 
 
-def _is_kept(name: str, kept: Kept) -> bool:
+def _is_kept(name: str, kept: InUse) -> bool:
     repository, _, tag = name.rpartition(":")
     return name in kept.names or (repository.startswith("kolla/") and kept.has(tag))
 

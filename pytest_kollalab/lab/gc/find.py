@@ -40,7 +40,7 @@ def find(
     old = days * DAY
     client = daemon.connect()
     asked = options or Options()
-    host = libvirt_host.Host(libvirt_host.uri_of(asked))
+    host = libvirt_host.LibvirtHost(libvirt_host.uri_of(asked))
     elsewhere = docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
     used = caches.kept(paths, config)

@@ -17,7 +17,7 @@ from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers import retained
 from pytest_kollalab.providers.choice import choose
 from pytest_kollalab.providers.docker import saves
-from pytest_kollalab.providers.retained import Kept
+from pytest_kollalab.providers.retained import Retained
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.locks import Lease
@@ -116,7 +116,7 @@ def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
 class _Forget:
     """Forgets the golden state that is kept of a lab."""
 
-    def __init__(self, paths: Paths, lab: str, there: Kept) -> None:
+    def __init__(self, paths: Paths, lab: str, there: Retained) -> None:
         self.paths = paths
         self.lab = lab
         self.there = there

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_kollalab.lab.gc.item import Item, is_held, size_of
 from pytest_kollalab.lab.gc.labs import owner
 from pytest_kollalab.providers.libvirt import image, machines, networks, probe
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
 from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.paths import Paths
@@ -20,7 +20,7 @@ BASE = "base-"
 PROBE_AGE = 600.0
 
 
-def leftovers(paths: Paths, host: Host) -> Iterator[Item]:
+def leftovers(paths: Paths, host: LibvirtHost) -> Iterator[Item]:
     """Machines, networks and disks by lab, where the lab has no records any more.
 
     Nothing where there is no libvirt. A disk has no tag: it belongs to whom its machine belongs.
@@ -48,7 +48,7 @@ def leftovers(paths: Paths, host: Host) -> Iterator[Item]:
         yield Item("leftover", lab, why, 0.0, None, functools.partial(_destroy, host, lab))
 
 
-def bases(paths: Paths, config: Config, host: Host, older_than: float) -> Iterator[Item]:
+def bases(paths: Paths, config: Config, host: LibvirtHost, older_than: float) -> Iterator[Item]:
     """Base images in the cache and in libvirt's storage that this configuration would not use."""
     folder = paths.cache / "libvirt"
     wanted = image.name(config.nodes)
@@ -75,7 +75,7 @@ def bases(paths: Paths, config: Config, host: Host, older_than: float) -> Iterat
             )
 
 
-def probes(host: Host) -> Iterator[Item]:
+def probes(host: LibvirtHost) -> Iterator[Item]:
     """Disks of probes that were killed; their guests went with the connection."""
     if host.problems():
         return
@@ -88,7 +88,7 @@ def probes(host: Host) -> Iterator[Item]:
             yield Item("files", name, why, age, storage.size_of(name), remove)
 
 
-def _destroy(host: Host, lab: str) -> None:
+def _destroy(host: LibvirtHost, lab: str) -> None:
     machines.destroy(host, Storage(host), lab)
     networks.destroy(host, lab)
 

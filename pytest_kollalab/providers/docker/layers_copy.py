@@ -31,7 +31,7 @@ HALF = ".half"
 LOCK = ".lock"
 
 
-class Docker:
+class LayerStore:
     """What a docker daemon with the driver overlay2 keeps below its folder."""
 
     def __init__(self, root: Path) -> None:
@@ -76,7 +76,7 @@ class Docker:
                 shutil.rmtree(half)
 
 
-def give(source: Docker, target: Docker, names: Mapping[str, str], seen: str = "") -> int:
+def give(source: LayerStore, target: LayerStore, names: Mapping[str, str], seen: str = "") -> int:
     """Have images of one docker in the other; how many have come.
 
     With `seen`, where the target sees the source, the files of a layer stay where they are.
@@ -111,7 +111,7 @@ def give(source: Docker, target: Docker, names: Mapping[str, str], seen: str = "
     return come
 
 
-def link(source: Docker, target: Docker, chain: str, below: str, seen: str) -> None:
+def link(source: LayerStore, target: LayerStore, chain: str, below: str, seen: str) -> None:
     """Have a layer in the other docker, whose layer below is there already."""
     files = source.files(chain)
     there = target.layers / files.name
@@ -162,7 +162,7 @@ def link_all(source: Path, target: Path, elsewhere: Mapping[str, str]) -> None:
     shutil.copystat(source, target)
 
 
-def origin(source: Docker, target: Docker, diff: str) -> None:
+def origin(source: LayerStore, target: LayerStore, diff: str) -> None:
     """Have docker know by which digest a registry knows a layer, lest it is fetched again."""
     known = source.known / "distribution" / "v2metadata-by-diffid" / diff.replace(":", "/")
     if not known.exists():
@@ -205,10 +205,10 @@ def main(argv: list[str]) -> None:
     with (shared / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if verb == "fill" else fcntl.LOCK_EX)
         if verb == "keep":
-            Docker(shared).tidy()
+            LayerStore(shared).tidy()
         os.umask(0o077)
         seen = seen if verb == "fill" else ""
-        come = give(Docker(Path(source)), Docker(Path(target)), wanted, seen)
+        come = give(LayerStore(Path(source)), LayerStore(Path(target)), wanted, seen)
     sys.stdout.write(f"{come}\n")
 
 

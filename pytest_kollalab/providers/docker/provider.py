@@ -21,7 +21,7 @@ from pytest_kollalab.providers.base import (
     Images,
     Origin,
     Problem,
-    Registry,
+    RegistrySource,
     Spec,
 )
 from pytest_kollalab.providers.docker import clone as docker_clone
@@ -257,7 +257,7 @@ class DockerProvider:
         """Forget what was saved, whole or half, and have the nodes go on."""
         self._saves.clear(lab, name)
 
-    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: RegistrySource) -> None:
         """Make the networks at the addresses that nodes which were saved have."""
         self._check_names(tag.lab, tuple(made["nodes"]))
         subnets = {
@@ -374,7 +374,7 @@ class DockerProvider:
             raise cannot_make(node, error) from error
 
     def _make_registry(
-        self, tag: Tag, registry: Registry, subnets: Mapping[str, Subnet], where: str
+        self, tag: Tag, registry: RegistrySource, subnets: Mapping[str, Subnet], where: str
     ) -> None:
         from docker.errors import APIError
 

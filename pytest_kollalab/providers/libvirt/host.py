@@ -48,7 +48,7 @@ def remote(uri: str) -> Remote | None:
     )
 
 
-class Host:
+class LibvirtHost:
     """The libvirt daemon that a URI names.
 
     `home` is the folder of state of the labs that are asked for: one that has the same name and

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_kollalab.providers.base import CONTROLLER, NODES
 from pytest_kollalab.providers.libvirt import xml
 from pytest_kollalab.providers.libvirt.console import Console
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of, volume_name
 from pytest_kollalab.providers.libvirt.xml import Machine, resource_name
 from pytest_kollalab.settings.config import MachineConfig, NodesConfig
@@ -30,7 +30,7 @@ def sizes(nodes: NodesConfig) -> dict[str, MachineConfig]:
     return {node: nodes.controller if node == CONTROLLER else nodes.compute for node in NODES}
 
 
-def check_memory(host: Host, nodes: NodesConfig) -> None:
+def check_memory(host: LibvirtHost, nodes: NodesConfig) -> None:
     """Raise StageError when the host has less memory free than the machines are to have."""
     wanted = {node: size.memory * MIB for node, size in sizes(nodes).items()}
     with host.doing("tell how much memory is free"):
@@ -48,7 +48,7 @@ def check_memory(host: Host, nodes: NodesConfig) -> None:
         )
 
 
-def check_names(host: Host, lab: str) -> None:
+def check_names(host: LibvirtHost, lab: str) -> None:
     """Raise StageError when a name that we need is taken by something without our tag."""
     tagged = {thing.name() for _, thing in (*host.domains(lab), *host.networks(lab))}
     wanted = {resource_name(lab, thing) for thing in (*NODES, *xml.NETWORKS)}
@@ -62,7 +62,7 @@ def check_names(host: Host, lab: str) -> None:
         )
 
 
-def define(host: Host, machine: Machine) -> libvirt.virDomain:
+def define(host: LibvirtHost, machine: Machine) -> libvirt.virDomain:
     """Tell libvirt of a machine; it does not run yet."""
     with host.doing(f"define {machine.node}"):
         found = host.connection.defineXML(xml.domain_xml(machine))
@@ -70,20 +70,20 @@ def define(host: Host, machine: Machine) -> libvirt.virDomain:
     return found
 
 
-def start(host: Host, machine: libvirt.virDomain) -> None:
+def start(host: LibvirtHost, machine: libvirt.virDomain) -> None:
     """Start a machine."""
     with host.doing(f"start {machine.name()}"):
         machine.create()
     point("nodes:machine-started")
 
 
-def of_lab(host: Host, lab: str) -> dict[str, libvirt.virDomain]:
+def of_lab(host: LibvirtHost, lab: str) -> dict[str, libvirt.virDomain]:
     """The machines of a lab by node."""
     prefix = resource_name(lab, "")
     return {domain.name().removeprefix(prefix): domain for _, domain in host.domains(lab)}
 
 
-def destroy(host: Host, storage: Storage, lab: str) -> None:
+def destroy(host: LibvirtHost, storage: Storage, lab: str) -> None:
     """Remove machines with their saved states, then their disks."""
     import libvirt
 
@@ -121,7 +121,7 @@ def patiently(act: Callable[[], object], what: str) -> None:
     until(what, done, timeout=LOCK_TIMEOUT)
 
 
-def stopped(host: Host, storage: Storage, lab: str, node: str) -> str | None:
+def stopped(host: LibvirtHost, storage: Storage, lab: str, node: str) -> str | None:
     """Why a machine will not answer any more; None while it may."""
     import libvirt
 
@@ -142,7 +142,7 @@ def stopped(host: Host, storage: Storage, lab: str, node: str) -> str | None:
     return Console(storage, volume_name(lab, f"{node}.console")).panic(node)
 
 
-def gone(host: Host, lab: str, wanted: Mapping[str, object]) -> str | None:
+def gone(host: LibvirtHost, lab: str, wanted: Mapping[str, object]) -> str | None:
     """Which machine of a lab is not there or is off; None when all run, or are paused."""
     there = of_lab(host, lab)
     for node in wanted:

@@ -10,7 +10,7 @@ from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt import xml
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.xml import NETWORKS, resource_name
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
@@ -21,7 +21,7 @@ NAT = (
 )
 
 
-def make(host: Host, tag: Tag) -> dict[str, Subnet]:
+def make(host: LibvirtHost, tag: Tag) -> dict[str, Subnet]:
     """Make and start the networks of a lab and return where they are."""
     import libvirt
 
@@ -45,7 +45,7 @@ def make(host: Host, tag: Tag) -> dict[str, Subnet]:
             return subnets
 
 
-def destroy(host: Host, lab: str) -> None:
+def destroy(host: LibvirtHost, lab: str) -> None:
     """Remove the networks that carry the lab's tag."""
     for _, network in host.networks(lab):
         with host.doing(f"remove the network {network.name()}"):
@@ -55,14 +55,14 @@ def destroy(host: Host, lab: str) -> None:
         point("nodes:bridge-removed")
 
 
-def missing(host: Host, lab: str) -> str | None:
+def missing(host: LibvirtHost, lab: str) -> str | None:
     """The first network of a lab that does not run; None when all do."""
     there = {network.name() for _, network in host.networks(lab) if network.isActive()}
     gone = [name for name in NETWORKS if resource_name(lab, name) not in there]
     return gone[0] if gone else None
 
 
-def in_libvirt(host: Host) -> Iterator[IPv4Network]:
+def in_libvirt(host: LibvirtHost) -> Iterator[IPv4Network]:
     """The subnets of all networks that libvirt knows, also of those that do not run."""
     for network in host.connection.listAllNetworks():
         yield from in_xml(network.XMLDesc())
@@ -76,7 +76,7 @@ def in_xml(text: str) -> Iterator[IPv4Network]:
             yield IPv4Network(f"{ip.get('address')}/{mask}", strict=False)
 
 
-def _make_one(host: Host, tag: Tag, name: str, subnet: Subnet) -> None:
+def _make_one(host: LibvirtHost, tag: Tag, name: str, subnet: Subnet) -> None:
     network = host.connection.networkDefineXML(xml.network_xml(tag, name, subnet))
     point("nodes:bridge-defined")
     network.create()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.providers.libvirt import xml
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.storage import Storage
 from pytest_kollalab.system import files, temporary
 from pytest_kollalab.system.digest import digest
@@ -35,12 +35,12 @@ PREFIX = "kollalab-probe-"
 NOWHERE = "it makes a machine, which gets nowhere"
 
 
-def accelerator(host: Host, storage: Storage, cache: Path) -> str:
+def accelerator(host: LibvirtHost, storage: Storage, cache: Path) -> str:
     """`kvm` where it runs a guest, else `qemu`, which emulates."""
     return "kvm" if kvm_trouble(host, storage, cache) is None else "qemu"
 
 
-def kvm_trouble(host: Host, storage: Storage, cache: Path) -> str | None:
+def kvm_trouble(host: LibvirtHost, storage: Storage, cache: Path) -> str | None:
     """Why KVM cannot be used there; None when it can. A guest is run once a day.
 
     Raises HostError when there is no libvirt.
@@ -76,7 +76,7 @@ def verdict(path: Path, now: float) -> str | None:
         return None
 
 
-def run_guest(host: Host, storage: Storage, kind: str, cache: Path) -> str | None:
+def run_guest(host: LibvirtHost, storage: Storage, kind: str, cache: Path) -> str | None:
     """Run the guest; why it did not come to its end, or None when it did."""
     import libvirt
 

@@ -14,13 +14,21 @@ from typing import Any
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import host_registry
 from pytest_kollalab.providers.addresses import Subnet
-from pytest_kollalab.providers.base import NODES, REGISTRY, Images, Origin, Problem, Registry, Spec
+from pytest_kollalab.providers.base import (
+    NODES,
+    REGISTRY,
+    Images,
+    Origin,
+    Problem,
+    RegistrySource,
+    Spec,
+)
 from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import kolla_variables as libvirt_globals
 from pytest_kollalab.providers.libvirt import machines, networks, probe, saves
 from pytest_kollalab.providers.libvirt import seed as libvirt_seed
 from pytest_kollalab.providers.libvirt.console import Console
-from pytest_kollalab.providers.libvirt.host import DEFAULT, Host, remote
+from pytest_kollalab.providers.libvirt.host import DEFAULT, LibvirtHost, remote
 from pytest_kollalab.providers.libvirt.storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Machine
 from pytest_kollalab.settings.config import NodesConfig
@@ -44,7 +52,7 @@ class LibvirtProvider:
     can_keep = False
 
     def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
-        self.host = Host(uri, paths.state)
+        self.host = LibvirtHost(uri, paths.state)
         self.storage = Storage(self.host)
         self.mirror = mirror
         self.paths = paths
@@ -194,7 +202,7 @@ class LibvirtProvider:
         """Refuse, for the same reason."""
         raise NotImplementedError
 
-    def connect(self, tag: Tag, made: Mapping[str, Any], registry: Registry) -> None:
+    def connect(self, tag: Tag, made: Mapping[str, Any], registry: RegistrySource) -> None:
         """Refuse: what is saved is in the machines' disks, and goes with them."""
         raise NotImplementedError
 

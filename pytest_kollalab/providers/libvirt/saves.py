@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.libvirt import machines as libvirt_machines
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.machines import patiently
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Machines = Mapping[str, "libvirt.virDomain"]
 
 
-def save(host: Host, lab: str, name: str) -> None:
+def save(host: LibvirtHost, lab: str, name: str) -> None:
     """Save both machines under a name that is not used yet.
 
     They stand still from before the first is saved until after the last: neither has a clock or a
@@ -40,7 +40,7 @@ def save(host: Host, lab: str, name: str) -> None:
     _resume(host, machines)
 
 
-def restore(host: Host, lab: str, name: str) -> None:
+def restore(host: LibvirtHost, lab: str, name: str) -> None:
     """Bring both machines back to what they were. Raises StageError when one has no such state."""
     import libvirt
 
@@ -72,13 +72,13 @@ def restore(host: Host, lab: str, name: str) -> None:
     _resume(host, machines)
 
 
-def saved(host: Host, lab: str) -> list[str]:
+def saved(host: LibvirtHost, lab: str) -> list[str]:
     """The names under which both machines are saved."""
     names = [_names(domain) for domain in libvirt_machines.of_lab(host, lab).values()]
     return complete(names)
 
 
-def incomplete(host: Host, lab: str) -> dict[str, list[str]]:
+def incomplete(host: LibvirtHost, lab: str) -> dict[str, list[str]]:
     """The names under which one machine is saved and the other is not: name -> nodes that are."""
     found: dict[str, list[str]] = {}
     for node, domain in libvirt_machines.of_lab(host, lab).items():
@@ -87,7 +87,7 @@ def incomplete(host: Host, lab: str) -> dict[str, list[str]]:
     return {name: nodes for name, nodes in found.items() if len(nodes) < len(NODES)}
 
 
-def clear(host: Host, lab: str, name: str) -> None:
+def clear(host: LibvirtHost, lab: str, name: str) -> None:
     """Forget what was saved under a name, on whichever machine it is; they run afterwards."""
     machines = libvirt_machines.of_lab(host, lab)
 
@@ -118,7 +118,7 @@ def snapshot_xml(name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _machines(host: Host, lab: str) -> Machines:
+def _machines(host: LibvirtHost, lab: str) -> Machines:
     found = libvirt_machines.of_lab(host, lab)
     gone = [node for node in NODES if node not in found or not found[node].isActive()]
     if gone:
@@ -139,7 +139,7 @@ def _pause(domain: libvirt.virDomain) -> None:
     patiently(domain.suspend, f"{domain.name()} stands still")
 
 
-def _resume(host: Host, machines: Machines) -> None:
+def _resume(host: LibvirtHost, machines: Machines) -> None:
     import libvirt
 
     def go_on(domain: libvirt.virDomain) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from pytest_kollalab.providers.libvirt import xml as libvirt_xml
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.system.crash_points import point
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ CHUNK = 1 << 20
 class Storage:
     """The pool of a libvirt host in which base images and the disks of labs are."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: LibvirtHost) -> None:
         self.host = host
 
     def pool(self) -> libvirt.virStoragePool:

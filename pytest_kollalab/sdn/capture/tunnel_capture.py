@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from pytest_kollalab.sdn.capture.packets import TCPDUMP, Packet, parse_packets
-from pytest_kollalab.sdn.probe.namespace import Host
+from pytest_kollalab.sdn.probe.namespace import NodeItself
 from pytest_kollalab.system.ssh import Ssh
 
 # The interface on the tunnel network, as providers name it.
@@ -57,7 +57,7 @@ class Wire:
 @contextmanager
 def watched(ssh: Ssh, node: str) -> Iterator[Wire]:
     """Record what goes through GRE tunnels of a node until the block ends."""
-    outer = Host(ssh, node, f"wire-{next(_numbers)}")
+    outer = NodeItself(ssh, node, f"wire-{next(_numbers)}")
     argv = [*TCPDUMP, "-i", DEVICE, "ip", "proto", "47"]
     wire = Wire()
     try:

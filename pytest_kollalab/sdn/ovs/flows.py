@@ -95,7 +95,7 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Group:
+class OpenFlowGroup:
     """A group: its buckets in order, and the packets that came through it."""
 
     id: int
@@ -103,13 +103,13 @@ class Group:
     buckets: tuple[Bucket, ...]
     packets: int = field(default=0, compare=False)
 
-    def since(self, before: Group) -> Group:
+    def since(self, before: OpenFlowGroup) -> OpenFlowGroup:
         """The same group with what it counted since; buckets are known by their actions."""
         earlier = {bucket.actions: bucket.packets for bucket in before.buckets}
         buckets = tuple(
             Bucket(b.weight, b.actions, b.packets - earlier.get(b.actions, 0)) for b in self.buckets
         )
-        return Group(self.id, self.type, buckets, self.packets - before.packets)
+        return OpenFlowGroup(self.id, self.type, buckets, self.packets - before.packets)
 
     def leads_to(self) -> set[str]:
         """The MAC addresses that its buckets send to."""
@@ -196,7 +196,7 @@ class Switch:
     """The flows and the groups of one bridge at one moment."""
 
     flows: Flows
-    groups: Mapping[int, Group]
+    groups: Mapping[int, OpenFlowGroup]
 
     def since(self, before: Switch) -> Switch:
         """The same with what was counted since."""
@@ -254,7 +254,7 @@ def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool =
     return parse_flows(_ofctl(ssh, node, "--names", "dump-flows", bridge))
 
 
-def bridge_groups(ssh: Ssh, node: str, bridge: str = "br-int") -> dict[int, Group]:
+def bridge_groups(ssh: Ssh, node: str, bridge: str = "br-int") -> dict[int, OpenFlowGroup]:
     """The groups of a bridge on a node by their number, with what they counted."""
     groups = _ofctl(ssh, node, "--names", "dump-groups", bridge)
     return parse_groups(groups, _ofctl(ssh, node, "dump-group-stats", bridge))
@@ -265,7 +265,7 @@ def parse_flows(text: str) -> Flows:
     return Flows(_parse_flow(line.strip()) for line in text.splitlines() if "actions=" in line)
 
 
-def parse_groups(text: str, stats: str = "") -> dict[int, Group]:
+def parse_groups(text: str, stats: str = "") -> dict[int, OpenFlowGroup]:
     """Parse what `ovs-ofctl dump-groups` and, if given, `dump-group-stats` printed."""
     counted = {
         int(match[1]): line
@@ -283,7 +283,7 @@ def parse_groups(text: str, stats: str = "") -> dict[int, Group]:
         buckets = tuple(
             _parse_bucket(part, index, said) for index, part in enumerate(line.split("bucket=")[1:])
         )
-        groups[number] = Group(number, match[2], buckets, int(total[1]) if total else 0)
+        groups[number] = OpenFlowGroup(number, match[2], buckets, int(total[1]) if total else 0)
     return groups
 
 

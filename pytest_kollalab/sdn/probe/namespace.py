@@ -157,7 +157,7 @@ class Namespace:
 
 
 @dataclass(frozen=True)
-class Host(Namespace):
+class NodeItself(Namespace):
     """The node itself, where no namespace is entered; the name is for what runs there."""
 
     name: str = "host"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.sdn.probe.namespace import Background, Host
+from pytest_kollalab.sdn.probe.namespace import Background, NodeItself
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
 
@@ -31,7 +31,7 @@ server.serve_forever()
 """
 
 
-class Hook:
+class Webhook:
     """Listens on the loopback of its node; `url` is where."""
 
     def __init__(self, running: Background, port: int) -> None:
@@ -53,11 +53,11 @@ class Hook:
 
 
 @contextmanager
-def listening(ssh: Ssh, node: str) -> Iterator[Hook]:
+def listening(ssh: Ssh, node: str) -> Iterator[Webhook]:
     """A hook on a node until the block ends."""
     argv = ["python3", "-u", "hook.py"]
-    host = Host(ssh, node)
+    host = NodeItself(ssh, node)
     with host.background("hook", argv, ready="listening on", files={"hook.py": LISTEN}) as running:
         port = re.search(r"listening on (\d+)", running.errors())
         assert port is not None
-        yield Hook(running, int(port[1]))
+        yield Webhook(running, int(port[1]))

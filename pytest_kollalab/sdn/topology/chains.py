@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.sdn.topology.picture import Chain
+from pytest_kollalab.sdn.topology.picture import DrawnChain
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
 
-def read(connection: Connection) -> list[Chain]:
+def read(connection: Connection) -> list[DrawnChain]:
     """All port chains, for an administrator; none where the API knows no chains."""
     api = connection.network
     if api.find_extension("sfc") is None:
@@ -23,7 +23,7 @@ def read(connection: Connection) -> list[Chain]:
         fixed["ip_address"]: port.id for port in api.ports() for fixed in port.fixed_ips or ()
     }
     return [
-        Chain(
+        DrawnChain(
             chain.name,
             ports(
                 classifiers[classifier],

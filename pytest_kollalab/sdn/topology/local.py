@@ -18,9 +18,9 @@ from pytest_kollalab.sdn.topology.topology import (
     TUNNEL,
     TUNNELS,
     Bridge,
-    Flow,
+    BridgePort,
     Identity,
-    Port,
+    ObservedFlow,
     Seen,
     Topology,
     flows,
@@ -64,7 +64,7 @@ class Local:
         return join(parse(node, text) for node, text in zip(self.nodes, texts, strict=True))
 
     @contextmanager
-    def watch(self, points: Iterable[Port], filter: str = "") -> Iterator[LocalSight]:
+    def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[LocalSight]:
         """Run tcpdump at each point until the block ends."""
         sight = LocalSight()
         with ExitStack() as captures:
@@ -88,10 +88,10 @@ class LocalSight:
     """What tcpdump saw at points."""
 
     def __init__(self) -> None:
-        self.running: dict[Port, Background] = {}
-        self.seen: dict[Port, Packets] = {}
+        self.running: dict[BridgePort, Background] = {}
+        self.seen: dict[BridgePort, Packets] = {}
 
-    def packets(self, point: Port) -> list[Seen]:
+    def packets(self, point: BridgePort) -> list[Seen]:
         """The IPv4 packets that passed a point, in order."""
         return [
             Seen(p.time, p.src, p.dst, p.ttl, p.is_echo_request, p.src_mac)
@@ -99,7 +99,7 @@ class LocalSight:
             if p.src
         ]
 
-    def flows(self, point: Port) -> list[Flow]:
+    def flows(self, point: BridgePort) -> list[ObservedFlow]:
         """What passed a point, by protocol and pairs of addresses."""
         found = self.seen.get(point, ())
         protocols = dict.fromkeys(p.protocol for p in found if p.src)
@@ -179,13 +179,13 @@ def _plain(value: Any) -> Any:
 
 def _port(
     node: str, bridge: str, port: Row, interface: Row, devices: Mapping[tuple[str, str], Row]
-) -> Port:
+) -> BridgePort:
     kind = interface["type"] or DEVICE
     name = interface["name"]
     namespace = next((space for space, device in devices if device == name), "")
     device = devices.get((namespace, name), {})
     mac = "" if kind == PATCH or kind in TUNNELS else device.get("address", "")
-    return Port(
+    return BridgePort(
         node,
         bridge,
         name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 
-from pytest_kollalab.sdn.topology.topology import PATCH, TUNNEL, Port, Topology
+from pytest_kollalab.sdn.topology.topology import PATCH, TUNNEL, BridgePort, Topology
 
 # Bridges from top to bottom: the ports of tenants are above the first, the world below the last.
 ORDER = ("br-int", "br-tun", "br-mpls", "br-ex", "br-phy")
@@ -32,7 +32,7 @@ stroke-linejoin: round } .small { font-size: 10px; fill: #555 }
 
 
 @dataclass(frozen=True)
-class Chain:
+class DrawnChain:
     """A port chain for the picture: its name, and the ids of its ports in the order of packets."""
 
     name: str
@@ -78,19 +78,19 @@ class Box:
 
 
 @dataclass
-class Layout:
+class Drawing:
     """Where nodes, bridges and ports are drawn; `ports` are those with an end of their own."""
 
     nodes: dict[str, Box] = field(default_factory=dict)
     bridges: dict[tuple[str, str], Box] = field(default_factory=dict)
-    ports: dict[Port, Box] = field(default_factory=dict)
+    ports: dict[BridgePort, Box] = field(default_factory=dict)
     width: float = 0
     height: float = 0
 
 
-def place(topology: Topology) -> Layout:
+def place(topology: Topology) -> Drawing:
     """Find a place for everything: a column for each node, a row for each bridge of that name."""
-    layout = Layout()
+    layout = Drawing()
     inner = COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
     nodes = sorted(topology.nodes, key=_rank_node)
     lefts = {node: MARGIN + n * (inner + 2 * PAD + BETWEEN) for n, node in enumerate(nodes)}
@@ -120,7 +120,7 @@ def svg(
     *,
     title: str,
     networks: Mapping[str, str] | None = None,
-    chains: Sequence[Chain] = (),
+    chains: Sequence[DrawnChain] = (),
 ) -> str:
     """The picture as SVG. `networks` are names of networks by their ids."""
     layout = place(topology)
@@ -150,12 +150,12 @@ def svg(
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _ends(topology: Topology, node: str, bridge: str) -> list[Port]:
+def _ends(topology: Topology, node: str, bridge: str) -> list[BridgePort]:
     found = [port for port in topology.ports_of(node, bridge) if is_end(port)]
     return sorted(found, key=lambda p: (p.neutron.network if p.neutron else "", p.name))
 
 
-def _place_ends(layout: Layout, ends: Sequence[Port], left: float, top: float) -> None:
+def _place_ends(layout: Drawing, ends: Sequence[BridgePort], left: float, top: float) -> None:
     for number, port in enumerate(ends):
         row, column = divmod(number, COLUMNS)
         layout.ports[port] = Box(
@@ -166,7 +166,7 @@ def _place_ends(layout: Layout, ends: Sequence[Port], left: float, top: float) -
         )
 
 
-def is_end(port: Port) -> bool:
+def is_end(port: BridgePort) -> bool:
     """Whether packets leave Open vSwitch by this port; patches and tunnels are drawn as lines."""
     return port.kind not in (PATCH, TUNNEL) and port.name != port.bridge
 
@@ -188,7 +188,7 @@ def _legend(
     colours: Mapping[str, str],
     names: Mapping[str, str],
     topology: Topology,
-    chains: Sequence[Chain],
+    chains: Sequence[DrawnChain],
 ) -> Iterator[tuple[str, int, str]]:
     for network, colour in colours.items():
         ports = topology.on_network(network)
@@ -213,7 +213,7 @@ def _bridge(name: str, box: Box) -> Iterator[str]:
     yield _text(box.x + PAD, box.y + 22, name)
 
 
-def _cell(port: Port, box: Box, colours: Mapping[str, str]) -> Iterator[str]:
+def _cell(port: BridgePort, box: Box, colours: Mapping[str, str]) -> Iterator[str]:
     colour = colours.get(port.neutron.network, "#999") if port.neutron is not None else "#999"
     yield _rect(box, "cell", rounded=3, stroke=colour)
     addresses = port.neutron.addresses if port.neutron is not None else ()
@@ -223,7 +223,7 @@ def _cell(port: Port, box: Box, colours: Mapping[str, str]) -> Iterator[str]:
     yield _text(box.x + 8, box.y + 32, port.name if addresses else port.kind, "small")
 
 
-def _links(topology: Topology, layout: Layout) -> Iterator[str]:
+def _links(topology: Topology, layout: Drawing) -> Iterator[str]:
     used: dict[str, int] = {}
     for link in topology.links():
         one = layout.bridges[link.a.node, link.a.bridge]
@@ -246,7 +246,7 @@ def _links(topology: Topology, layout: Layout) -> Iterator[str]:
         yield _text(x - 6, y, names, "small", anchor="end")
 
 
-def _chain(number: int, chain: Chain, layout: Layout) -> Iterator[str]:
+def _chain(number: int, chain: DrawnChain, layout: Drawing) -> Iterator[str]:
     boxes = {p.neutron.port: box for p, box in layout.ports.items() if p.neutron is not None}
     points = [boxes[port].free for port in chain.ports if port in boxes]
     colour = CHAINS[number % len(CHAINS)]

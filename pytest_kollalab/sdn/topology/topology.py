@@ -43,7 +43,7 @@ class Bridge:
 
 
 @dataclass(frozen=True)
-class Port:
+class BridgePort:
     """A port of a bridge. `namespace` is where its device is, "" for the node itself.
 
     `peer` is the port at the other end of a patch, `remote` the address at that of a tunnel.
@@ -74,8 +74,8 @@ class Link:
     """Two ports that pass packets on to each other: the ends of a patch or of a tunnel."""
 
     kind: str
-    a: Port
-    b: Port
+    a: BridgePort
+    b: BridgePort
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,22 @@ class Topology:
 
     nodes: tuple[str, ...]
     bridges: frozenset[Bridge]
-    ports: tuple[Port, ...]
+    ports: tuple[BridgePort, ...]
 
     def bridges_of(self, node: str) -> set[str]:
         """The names of the bridges of a node."""
         return {bridge.name for bridge in self.bridges if bridge.node == node}
 
-    def ports_of(self, node: str, bridge: str | None = None) -> tuple[Port, ...]:
+    def ports_of(self, node: str, bridge: str | None = None) -> tuple[BridgePort, ...]:
         """The ports of a node, or of one of its bridges."""
         return tuple(p for p in self.ports if p.node == node and bridge in (None, p.bridge))
 
-    def neutron(self, port: str) -> Port | None:
+    def neutron(self, port: str) -> BridgePort | None:
         """The port that has this id in Neutron."""
         found = (p for p in self.ports if p.neutron is not None and p.neutron.port == port)
         return next(found, None)
 
-    def on_network(self, network: str) -> tuple[Port, ...]:
+    def on_network(self, network: str) -> tuple[BridgePort, ...]:
         """The ports of a network of Neutron, by its id."""
         return tuple(
             p for p in self.ports if p.neutron is not None and p.neutron.network == network
@@ -143,7 +143,7 @@ class Topology:
 
 
 @dataclass(frozen=True)
-class Flow:
+class ObservedFlow:
     """What passed a point between two addresses: packets from `a` to `b`, and back."""
 
     protocol: str
@@ -163,7 +163,7 @@ class Flow:
 class Hop:
     """A port that packets passed, how many did, and the TTL they had."""
 
-    port: Port
+    port: BridgePort
     packets: int
     ttl: int
 
@@ -183,10 +183,10 @@ class Seen:
 class Sight(Protocol):
     """What passes some points while a block runs; complete when it has ended."""
 
-    def flows(self, point: Port) -> Sequence[Flow]:
+    def flows(self, point: BridgePort) -> Sequence[ObservedFlow]:
         """What passed a point, by pairs of addresses."""
 
-    def packets(self, point: Port) -> Sequence[Seen]:
+    def packets(self, point: BridgePort) -> Sequence[Seen]:
         """The packets that passed a point, in order."""
 
 
@@ -198,18 +198,20 @@ class Collector(Protocol):
     def topology(self) -> Topology:
         """What is there now."""
 
-    def watch(self, points: Iterable[Port], filter: str = "") -> AbstractContextManager[Sight]:
+    def watch(
+        self, points: Iterable[BridgePort], filter: str = ""
+    ) -> AbstractContextManager[Sight]:
         """Look at points until the block ends; `filter` is in tcpdump's language."""
 
 
-def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> Port:
+def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> BridgePort:
     """Wait until a port of Neutron is seen whole, in its namespace. Raises WaitError.
 
     The seconds enter the figures of the run, as those of `await_gone` do.
     """
     started = time.monotonic()
 
-    def look() -> Port | NotYet:
+    def look() -> BridgePort | NotYet:
         found = collector.topology().neutron(id)
         if found is None:
             return NotYet("no such port")
@@ -249,7 +251,7 @@ def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[
     return hops({point: sight.packets(point) for point in points}, src.ip, address)
 
 
-def hops(seen: Mapping[Port, Sequence[Seen]], src: str, dst: str) -> list[Hop]:
+def hops(seen: Mapping[BridgePort, Sequence[Seen]], src: str, dst: str) -> list[Hop]:
     """The ports that requests from src to dst passed, in order, without a common clock.
 
     Whoever routes lowers the TTL by one; of two ports that saw the same TTL, the one whose own
@@ -265,7 +267,7 @@ def hops(seen: Mapping[Port, Sequence[Seen]], src: str, dst: str) -> list[Hop]:
     return [hop for _, hop in sorted(found, key=lambda entry: entry[0])]
 
 
-def flows(packets: Iterable[Seen], protocol: str) -> list[Flow]:
+def flows(packets: Iterable[Seen], protocol: str) -> list[ObservedFlow]:
     """Packets added up to flows, one for each pair of addresses."""
     counts: dict[tuple[str, str], list[int]] = {}
     for packet in packets:
@@ -273,7 +275,7 @@ def flows(packets: Iterable[Seen], protocol: str) -> list[Flow]:
             counts[packet.dst, packet.src][1] += 1
         else:
             counts.setdefault((packet.src, packet.dst), [0, 0])[0] += 1
-    return [Flow(protocol, a, b, there, back) for (a, b), (there, back) in counts.items()]
+    return [ObservedFlow(protocol, a, b, there, back) for (a, b), (there, back) in counts.items()]
 
 
 def differences(one: Topology, other: Topology) -> list[Difference]:
@@ -294,7 +296,7 @@ def _differences(one: Topology, other: Topology) -> Iterator[Difference]:
         yield from _port_differences(left[place], right[place])
 
 
-def _port_differences(one: Port, other: Port) -> Iterator[Difference]:
+def _port_differences(one: BridgePort, other: BridgePort) -> Iterator[Difference]:
     for name in ("kind", "mac", "namespace", "peer", "remote"):
         if getattr(one, name) != getattr(other, name):
             yield Difference(name, str(one), str(getattr(one, name)), str(getattr(other, name)))

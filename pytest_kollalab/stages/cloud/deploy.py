@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pytest_kollalab.stages.cloud.events import Progress
+from pytest_kollalab.stages.cloud.events import PlayProgress
 from pytest_kollalab.system import files, process
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
@@ -31,7 +31,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
-class Site:
+class Deployment:
     """Where a lab's deploy lives: tools, playbooks, inputs and the folder for its own files."""
 
     venv: Path
@@ -90,7 +90,7 @@ class Run:
         return f"the deploy of {', '.join(self.tags)}" if self.tags else self.name
 
 
-def arguments(site: Site, run: Run) -> list[str]:
+def arguments(site: Deployment, run: Run) -> list[str]:
     """What follows `ansible-playbook`, as the kolla-ansible command composes it."""
     words = ["-i", str(site.inventory)]
     words += ["-e", f"@{site.etc / 'globals.yml'}", "-e", f"@{site.etc / 'passwords.yml'}"]
@@ -103,9 +103,9 @@ def arguments(site: Site, run: Run) -> list[str]:
 
 
 def play(
-    site: Site,
+    site: Deployment,
     run: Run,
-    progress: Progress,
+    progress: PlayProgress,
     *,
     log: Path,
     say: Callable[[str], None],
@@ -142,7 +142,7 @@ def play(
         )
 
 
-def save_timings(path: Path, runs: Mapping[str, Progress]) -> None:
+def save_timings(path: Path, runs: Mapping[str, PlayProgress]) -> None:
     """Write the seconds of every task of these runs, as JSON for who wants to know."""
     rows = [
         {"run": name, **asdict(timing)}
@@ -171,7 +171,7 @@ class _Reader:
     """Takes the events of one run: into the log, into the progress, a line to the user."""
 
     def __init__(
-        self, name: str, progress: Progress, sink: _Redacted, say: Callable[[str], None]
+        self, name: str, progress: PlayProgress, sink: _Redacted, say: Callable[[str], None]
     ) -> None:
         self.name = name
         self.last = ""
@@ -192,7 +192,7 @@ class _Reader:
 
 
 def _go(
-    site: Site,
+    site: Deployment,
     private: Path,
     words: Sequence[str],
     reader: _Reader,
@@ -225,7 +225,7 @@ def _go(
     return str(runner.status)
 
 
-def _environment(site: Site) -> dict[str, str]:
+def _environment(site: Deployment) -> dict[str, str]:
     return {
         **process.environment(),
         "ANSIBLE_CONFIG": str(site.etc / "ansible.cfg"),

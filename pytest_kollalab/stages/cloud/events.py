@@ -19,7 +19,7 @@ _FAILS = ("runner_on_failed", "runner_on_unreachable")
 
 
 @dataclass(frozen=True)
-class Failure:
+class TaskFailure:
     """A task that failed on a host; `message` has at most MESSAGE_LINES lines."""
 
     host: str
@@ -57,7 +57,7 @@ class Tally:
         self.shown = 0.0
 
 
-class Progress:
+class PlayProgress:
     """Reads the events of one run in their order.
 
     `failures` holds the tasks that ended the run, `timings` the wall time of each task. Feed
@@ -66,7 +66,7 @@ class Progress:
 
     def __init__(self, tally: Tally | None = None) -> None:
         self.tally = tally or Tally()
-        self.failures: list[Failure] = []
+        self.failures: list[TaskFailure] = []
         self.timings: list[Timing] = []
         self._play = ""
         self._shown_play = ""
@@ -116,7 +116,9 @@ class Progress:
         if items:
             said = "\n".join(items)
         self.failures.append(
-            Failure(data.get("host", ""), data.get("task", ""), data.get("role", ""), _short(said))
+            TaskFailure(
+                data.get("host", ""), data.get("task", ""), data.get("role", ""), _short(said)
+            )
         )
 
     def _finish(self, at: float) -> None:

@@ -38,7 +38,7 @@ from pytest_kollalab.stages.cloud import (
 from pytest_kollalab.stages.cloud import kolla_variables as kolla
 from pytest_kollalab.stages.cloud.connect import connect
 from pytest_kollalab.stages.cloud.deploy import Run
-from pytest_kollalab.stages.cloud.events import Progress, Tally
+from pytest_kollalab.stages.cloud.events import PlayProgress, Tally
 from pytest_kollalab.stages.cloud.passwords import generate
 from pytest_kollalab.system import digest, files
 from pytest_kollalab.system.errors import KollalabError, StageError
@@ -178,7 +178,7 @@ class CloudStage(Stage):
         moves = {**clone["moves"], former.made["etc"]: str(etc)}
         readdress.configuration(Path(clone["folder"]) / "etc", etc, moves)
         files.write(etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
-        site = deploy.Site(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
+        site = deploy.Deployment(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
         made = {**self._describe(work, site), "features": former.made["features"]}
         features = self.extensions.registry.resolve(former.made["features"])
         slowness = self.provider.slowness
@@ -230,13 +230,13 @@ class CloudStage(Stage):
             self.features, {}, self.config.config, userspace=kolla.is_userspace(merged)
         )
 
-    def prepare(self, work: Work) -> deploy.Site:
+    def prepare(self, work: Work) -> deploy.Deployment:
         """Write all that Kolla-Ansible is given, passwords too, and return where it is."""
         etc = work.folder / "etc"
         venv = Path(work.made["tools"]["venv"])
         stock = venv / "share" / "kolla-ansible" / "ansible"
         mirrored = playbooks.mirror(stock, work.folder / "playbooks")
-        site = deploy.Site(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
+        site = deploy.Deployment(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
         secrets = etc / "passwords.yml"
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as aside:
@@ -248,7 +248,7 @@ class CloudStage(Stage):
         shutil.rmtree(work.folder / "facts", ignore_errors=True)
         return dataclasses.replace(site, secrets=passwords.secrets(passwords.read(secrets)))
 
-    def _write_files(self, work: Work, site: deploy.Site) -> None:
+    def _write_files(self, work: Work, site: deploy.Deployment) -> None:
         import yaml
 
         nodes = work.made["nodes"]
@@ -268,7 +268,7 @@ class CloudStage(Stage):
             files.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
         files.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
 
-    def _make_ready(self, work: Work) -> deploy.Site | None:
+    def _make_ready(self, work: Work) -> deploy.Deployment | None:
         """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
         own = [Path(path) for path in work.made["nodes"].get("playbooks", ())]
         if not own:
@@ -281,24 +281,24 @@ class CloudStage(Stage):
                 play(dataclasses.replace(laid, strategy="linear"))
         return site
 
-    def _precheck(self, work: Work, site: deploy.Site) -> None:
+    def _precheck(self, work: Work, site: deploy.Deployment) -> None:
         with self._timed(work, site, "prechecks") as play:
             play(Run("prechecks", "precheck"))
 
-    def _deploy(self, work: Work, site: deploy.Site) -> None:
+    def _deploy(self, work: Work, site: deploy.Deployment) -> None:
         parts = phases.plan(self._globals())
         with self._timed(work, site, "deploy") as play:
-            phases.weave(
+            phases.run_phases(
                 parts,
-                lambda strand, stop: play(
-                    Run(f"deploy-{strand.name}", "deploy", tags=strand.tags), stop
+                lambda phase, stop: play(
+                    Run(f"deploy-{phase.name}", "deploy", tags=phase.tags), stop
                 ),
             )
-            # What no strand deploys, and the files for the user, come last.
+            # What no phase deploys, and the files for the user, come last.
             skipped = phases.tags(parts)
             play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
 
-    def _play_own(self, work: Work, site: deploy.Site) -> None:
+    def _play_own(self, work: Work, site: deploy.Deployment) -> None:
         for feature in self.features:
             if not feature.playbooks:
                 continue
@@ -307,13 +307,13 @@ class CloudStage(Stage):
                     play(_laid(work, site, path, f"{feature.name}-{path.stem}"))
 
     @contextmanager
-    def _timed(self, work: Work, site: deploy.Site, what: str) -> Iterator[Play]:
+    def _timed(self, work: Work, site: deploy.Deployment, what: str) -> Iterator[Play]:
         tally = Tally(work.step)
-        seen: dict[str, Progress] = {}
+        seen: dict[str, PlayProgress] = {}
         started = time.monotonic()
 
         def play(run: Run, stop: threading.Event | None = None) -> None:
-            seen[run.name] = Progress(tally)
+            seen[run.name] = PlayProgress(tally)
             log = work.log.with_name(f"{work.log.stem}-{run.name}.log")
             deploy.play(site, run, seen[run.name], log=log, say=work.say, stop=stop)
 
@@ -323,7 +323,7 @@ class CloudStage(Stage):
             deploy.save_timings(work.folder / f"{what}-tasks.json", seen)
         work.say(f"{what}: {tally.tasks} tasks in {time.monotonic() - started:.0f} s")
 
-    def _describe(self, work: Work, site: deploy.Site) -> dict[str, Json]:
+    def _describe(self, work: Work, site: deploy.Deployment) -> dict[str, Json]:
         lab = work.tag.lab
         cloud = clouds_yaml.cloud_name(lab)
         url = clouds_yaml.auth_url(work.made["nodes"]["nodes"][CONTROLLER]["management"])
@@ -356,7 +356,7 @@ class CloudStage(Stage):
             connection.close()
 
 
-def _laid(work: Work, site: deploy.Site, path: Path, name: str) -> Run:
+def _laid(work: Work, site: deploy.Deployment, path: Path, name: str) -> Run:
     """The run of a playbook that is not Kolla-Ansible's, laid beside those."""
     laid = playbooks.lay_over(site.playbooks, path.parent, work.folder / "own" / name)
     return Run(name, "deploy", (str(laid / path.name),))

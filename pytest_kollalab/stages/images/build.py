@@ -19,7 +19,7 @@ TAIL = 20
 
 
 @dataclass
-class Progress:
+class BuildProgress:
     """Reads kolla-build's output and says a line for each image that is started or built.
 
     `seconds` is how long each built image took.
@@ -59,7 +59,7 @@ def build(
     logs.mkdir(parents=True, exist_ok=True)
     summary = logs / "summary.json"
     summary.unlink(missing_ok=True)
-    progress = Progress(total, say, step)
+    progress = BuildProgress(total, say, step)
     argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf]
     argv += ["--skip-existing", "--logs-dir", logs, "--work-dir", work, "--format", "json"]
     argv += ["--summary-json-file", summary, *render.patterns(names)]

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from pytest_kollalab.releases.releases import Source
+from pytest_kollalab.releases.releases import SourceArchive
 from pytest_kollalab.system import temporary as leftovers
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import CommandError, StageError
@@ -21,7 +21,7 @@ COLLECTIONS = "ansible_collections"
 TOOLBOX = "kolla-toolbox"
 
 
-def download(sources: Sequence[Source], python: Path, folder: Path, log: Path) -> None:
+def download(sources: Sequence[SourceArchive], python: Path, folder: Path, log: Path) -> None:
     """Have every source in the folder, whole and as pinned.
 
     `python` has pip, and what sources need to tell their own names. Raises StageError when a
@@ -67,7 +67,7 @@ def download(sources: Sequence[Source], python: Path, folder: Path, log: Path) -
             )
 
 
-def needed(sources: Iterable[Source], images: Iterable[str]) -> list[Source]:
+def needed(sources: Iterable[SourceArchive], images: Iterable[str]) -> list[SourceArchive]:
     """Those of the sources that the images, parents included, are built from."""
     names = set(images)
     return [
@@ -79,7 +79,7 @@ def needed(sources: Iterable[Source], images: Iterable[str]) -> list[Source]:
     ]
 
 
-def is_whole(source: Source, folder: Path) -> bool:
+def is_whole(source: SourceArchive, folder: Path) -> bool:
     """Whether the file is there and has the pinned hash."""
     path = folder / source.filename
     if not path.is_file():
@@ -88,14 +88,14 @@ def is_whole(source: Source, folder: Path) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
 
 
-def requirement(source: Source) -> str:
+def requirement(source: SourceArchive) -> str:
     """The source as a line of a requirements file."""
     return f"{source.project}=={source.version} --hash=sha256:{source.sha256}\n"
 
 
-def batches(sources: Iterable[Source]) -> list[list[Source]]:
+def batches(sources: Iterable[SourceArchive]) -> list[list[SourceArchive]]:
     """Groups that one call of pip can download: one kind, and each project once."""
-    groups: list[list[Source]] = []
+    groups: list[list[SourceArchive]] = []
     for source in sources:
         for group in groups:
             same_kind = group[0].wheel == source.wheel
@@ -107,7 +107,7 @@ def batches(sources: Iterable[Source]) -> list[list[Source]]:
     return groups
 
 
-def unpack_collections(sources: Sequence[Source], folder: Path) -> Path:
+def unpack_collections(sources: Sequence[SourceArchive], folder: Path) -> Path:
     """Take the named Ansible collections out of their wheels; returns the folder with them.
 
     Without a wheel among the sources, the folder is not made.

@@ -270,14 +270,14 @@ def _reference(name: str, tag: str) -> str:
     return f"{NAMESPACE}/{name}:{tag}"
 
 
-def hindered(
+def unsupported(
     names: Iterable[str], extensions: Extensions, config: Config, options: Options, paths: Paths
 ) -> dict[str, str]:
     """The features asked for whose images this host can neither find nor build, and why."""
     found: dict[str, str] = {}
     for name in names:
         for feature in extensions.registry.resolve([name]):
-            if feature.obstacle is None:
+            if feature.unsupported_reason is None:
                 continue
             if config.images.mode != "build":
                 found[name] = "its images are built here only, and images.mode is another"
@@ -286,7 +286,7 @@ def hindered(
             stage = ImagesStage(config, options, paths, names=())
             if all(map(stage.has, folders)):
                 continue
-            why = feature.obstacle(config)
+            why = feature.unsupported_reason(config)
             if why is not None:
                 found[name] = why
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kollalab.engine.engine import BUILD, Step
 from pytest_kollalab.stages.states.saves import CLOUD, GOLDEN, OWN
-from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.stages.states.source import CloneSource
 
 if TYPE_CHECKING:
     from pytest_kollalab.stages.states.rollback import Rewind
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 CLONE = "clone"
 
 
-def source(rewind: Rewind) -> Source | None:
+def source(rewind: Rewind) -> CloneSource | None:
     """The golden state of a lab as it is now; None when there is none."""
     cloud = rewind.records().get(CLOUD)
     golden = [s for s, whole in rewind.whole().items() if s.name == GOLDEN and whole and s.cloud]
     if cloud is None or not golden or golden[-1].cloud != cloud.run:
         return None
     lab = rewind.engine.lab
-    return Source(
+    return CloneSource(
         lab=lab,
         label=golden[-1].label,
         made=rewind.records()["nodes"].made,

@@ -16,8 +16,8 @@ from pytest_kollalab.engine.engine import BUILD, Engine, Step
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.engine.stage import Stage
 from pytest_kollalab.providers import retained
-from pytest_kollalab.providers.base import Provider, Registry
-from pytest_kollalab.providers.retained import Kept
+from pytest_kollalab.providers.base import Provider, RegistrySource
+from pytest_kollalab.providers.retained import Retained
 from pytest_kollalab.stages.states.rollback import Rewind
 from pytest_kollalab.stages.states.saves import GOLDEN, OWN, Save, Saves
 from pytest_kollalab.system.crash_points import point
@@ -64,7 +64,7 @@ class Goldens:
         """Where records, keys and credentials of what is kept are."""
         return Paths(self._home, retained.folder(self._home, self.engine.lab)).lab(self.engine.lab)
 
-    def found(self) -> Kept | None:
+    def found(self) -> Retained | None:
         """What is kept, if the lab is to come, and all of that would be reused as it is."""
         if not self.wanted or not self.provider.can_keep:
             return None
@@ -109,7 +109,7 @@ class Goldens:
             if self.found() is None:
                 return
             started = time.monotonic()
-            registry = Registry(images["registry_image"], Path(images["registry_root"]))
+            registry = RegistrySource(images["registry_image"], Path(images["registry_root"]))
             try:
                 self._revive(registry)
             except KollalabError as error:
@@ -151,11 +151,11 @@ class Goldens:
         shutil.copy2(self.saves.folder / golden.label / "cloud.json", self.folder)
         shutil.copy2(self._lab / "nodes.json", self.folder)
         point("golden:written")
-        made = Kept(golden.label, golden.made, self.provider.name, golden.size)
+        made = Retained(golden.label, golden.made, self.provider.name, golden.size)
         retained.write(self._home, self.engine.lab, made)
         point("golden:kept")
 
-    def _revive(self, registry: Registry) -> None:
+    def _revive(self, registry: RegistrySource) -> None:
         lab, nodes = self.engine.lab, self._record("nodes")
         since = datetime.datetime.now(datetime.UTC)
         tag = Tag(lab, "nodes", nodes.key, nodes.run, str(self._home))

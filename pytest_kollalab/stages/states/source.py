@@ -20,7 +20,7 @@ from pytest_kollalab.stages.states.saves import CLOUD
 
 
 @dataclass(frozen=True)
-class Source:
+class CloneSource:
     """A golden state that nodes can be made from.
 
     `made` is what the other lab's nodes are, `folder` where its cloud's record and files are, and

@@ -17,7 +17,7 @@ from pytest_kollalab.engine.engine import Work
 from pytest_kollalab.engine.records import READY, Record, Tag, save
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.libvirt.console import Console
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of, volume_name
 from pytest_kollalab.providers.libvirt.xml import resource_name
@@ -98,7 +98,7 @@ class Life:
 
 def left(lab: str) -> list[str]:
     """Everything of a lab that libvirt still has."""
-    host = Host("")
+    host = LibvirtHost("")
     things = [thing.name() for _, thing in (*host.domains(lab), *host.networks(lab))]
     return [*things, *(name for name in Storage(host).names() if lab_of(name) == lab)]
 

@@ -17,7 +17,7 @@ from pytest_kollalab.lab.gc import machines
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import probe, xml
-from pytest_kollalab.providers.libvirt.host import Host
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
 from pytest_kollalab.providers.libvirt.xml import resource_name
@@ -78,13 +78,13 @@ class Attempt:
 
 def remove_image(nodes: NodesConfig) -> None:
     """Take from libvirt's storage what a test's own image left there."""
-    name, storage = libvirt_image.name(nodes), Storage(Host(""))
+    name, storage = libvirt_image.name(nodes), Storage(LibvirtHost(""))
     for volume in (f"{name}.complete", name):
         storage.remove(volume)
 
 
 def left() -> list[str]:
-    host = Host("")
+    host = LibvirtHost("")
     things = [thing.name() for _, thing in (*host.domains(LAB), *host.networks(LAB))]
     return [*things, *(name for name in Storage(host).names() if lab_of(name) == LAB)]
 
@@ -132,7 +132,7 @@ def test_what_has_our_name_and_not_our_tag_is_left_alone(
     tmp_path: Path, image: NodesConfig
 ) -> None:
     name = resource_name(LAB, "external")
-    network = Host("").connection.networkDefineXML(f"<network><name>{name}</name></network>")
+    network = LibvirtHost("").connection.networkDefineXML(f"<network><name>{name}</name></network>")
     try:
         attempt = Attempt(tmp_path, image)
         attempt.provider.destroy(LAB)
@@ -146,7 +146,7 @@ def test_what_has_our_name_and_not_our_tag_is_left_alone(
 
 
 def test_a_daemon_that_is_not_there_is_a_message() -> None:
-    host = Host("qemu:///system?socket=/nowhere")
+    host = LibvirtHost("qemu:///system?socket=/nowhere")
     with pytest.raises(HostError, match="cannot be used") as caught:
         _ = host.connection
     assert "/nowhere" in caught.value.details
@@ -157,7 +157,7 @@ def test_a_daemon_that_is_not_there_is_a_message() -> None:
 class Watched(Storage):
     """Storage that knows what was brought to it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: LibvirtHost) -> None:
         super().__init__(host)
         self.uploaded: list[str] = []
 
@@ -167,7 +167,7 @@ class Watched(Storage):
 
 
 def test_the_probe_runs_a_guest_and_leaves_nothing(tmp_path: Path) -> None:
-    host = Host("")
+    host = LibvirtHost("")
     storage = Watched(host)
     # Emulation runs everywhere; whether KVM does is what the probe is there to find out.
     assert probe.run_guest(host, storage, "qemu", tmp_path) is None
@@ -183,15 +183,15 @@ def test_the_probe_runs_a_guest_and_leaves_nothing(tmp_path: Path) -> None:
 def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = Storage(Host(""))
+    storage = Storage(LibvirtHost(""))
     name = f"{probe.PREFIX}{secrets.token_hex(4)}"
     (tmp_path / "disk").write_bytes(b"x")
     storage.upload(name, tmp_path / "disk", "raw")
     try:
         assert 0.0 <= storage.age_of(name) < 60.0
-        assert not [item for item in machines.probes(Host("")) if item.what == name]
+        assert not [item for item in machines.probes(LibvirtHost("")) if item.what == name]
         monkeypatch.setattr(machines, "PROBE_AGE", 0.0)
-        [item] = [item for item in machines.probes(Host("")) if item.what == name]
+        [item] = [item for item in machines.probes(LibvirtHost("")) if item.what == name]
         assert "was killed" in item.why
         item.remove()
         assert name not in storage.names()
@@ -200,14 +200,14 @@ def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
 
 
 def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
-    host = Host("")
+    host = LibvirtHost("")
     paths = Paths(cache=tmp_path, state=tmp_path)
     tag = Tag(LAB, "nodes", "key", "run", str(tmp_path))
     subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
     host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     (tmp_path / "disk").write_bytes(b"x")
     Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
-    [item] = [item for item in machines.leftovers(paths, Host("")) if item.what == LAB]
+    [item] = [item for item in machines.leftovers(paths, LibvirtHost("")) if item.what == LAB]
     assert "1 network, 1 disk" in item.why
     item.remove()
     assert left() == []
@@ -215,9 +215,9 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
     host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     record = paths.lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))
-    assert not [item for item in machines.leftovers(paths, Host("")) if item.what == LAB]
+    assert not [item for item in machines.leftovers(paths, LibvirtHost("")) if item.what == LAB]
     record.unlink()
-    for item in machines.leftovers(paths, Host("")):
+    for item in machines.leftovers(paths, LibvirtHost("")):
         if item.what == LAB:
             item.remove()
     assert left() == []
@@ -226,7 +226,7 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
 def test_a_lab_of_the_same_name_with_records_elsewhere_is_left_alone(
     tmp_path: Path, image: NodesConfig
 ) -> None:
-    host, elsewhere = Host(""), tmp_path / "elsewhere"
+    host, elsewhere = LibvirtHost(""), tmp_path / "elsewhere"
     tag = Tag(LAB, "nodes", "key", "run", str(elsewhere))
     record = Paths(cache=elsewhere, state=elsewhere).lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))

@@ -26,7 +26,7 @@ LOCK = "/run/kollalab-toolbox.lock"
 START = 120.0
 
 
-class Docker(http.client.HTTPConnection):
+class DockerApi(http.client.HTTPConnection):
     """Docker's API at its socket."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def answer_in(said: str) -> dict[str, Any] | None:
 
 def connect() -> socket.socket:
     """A connection to the server, which is started if there is none. Raises OSError."""
-    docker = Docker()
+    docker = DockerApi()
     state = docker.call("GET", f"/containers/{CONTAINER}/json")["State"]
     if not state["Running"]:
         raise OSError(f"{CONTAINER} does not run")
@@ -139,7 +139,7 @@ def connected(path: str) -> socket.socket:
     return made
 
 
-def start(docker: Docker, root: str) -> None:
+def start(docker: DockerApi, root: str) -> None:
     """Start the server in the container."""
     file = f"{FOLDER}/{NAME}.py"
     opened = os.open(root + file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -24,7 +24,7 @@ from pytest_kollalab.settings.config import Options
 from pytest_kollalab.stages.cloud import readdress
 from pytest_kollalab.stages.states import clones
 from pytest_kollalab.stages.states.saves import Save
-from pytest_kollalab.stages.states.source import Source
+from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system.errors import ConfigError
 
 MOVES = {"10.64.0.": "10.99.4.", "10.64.1.": "10.99.5."}
@@ -132,7 +132,9 @@ def test_nodes_are_named_in_the_order_of_their_addresses() -> None:
         "gateway-1": {"provisioning": "10.64.0.13"},
         "alpha-1": {"provisioning": "10.64.0.110"},
     }
-    source = Source("lab", "golden.1", {"nodes": nodes}, Path(), (), lambda: pytest.fail("held"))
+    source = CloneSource(
+        "lab", "golden.1", {"nodes": nodes}, Path(), (), lambda: pytest.fail("held")
+    )
     assert source.names == ("controller-1", "compute-1", "gateway-1", "alpha-1")
 
 
@@ -224,7 +226,7 @@ def test_what_the_cloud_stage_needs_is_kept_closed(tmp_path: Path) -> None:
     (golden / "cloud" / "etc").mkdir(parents=True)
     (golden / "cloud" / "etc" / "passwords.yml").write_text("database_password: word\n")
     (golden / "cloud.json").write_text("{}")
-    source = Source("lab", "golden.1", {"nodes": {}}, golden, resolve([]), nullcontext)
+    source = CloneSource("lab", "golden.1", {"nodes": {}}, golden, resolve([]), nullcontext)
     kept = source.keep(tmp_path / "clone")
     assert Path(kept["folder"], "etc", "passwords.yml").is_file()
     assert Path(kept["folder"]).stat().st_mode & 0o777 == 0o700
