@@ -7,12 +7,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import NewerStateError, StateError
 
 FORMAT = 1
+HINT = "run `kollalab down`, or delete {} if you know that nothing of it is left"
+
+M = TypeVar("M", bound=Made)
 
 CREATING = "creating"
 READY = "ready"
@@ -56,6 +60,17 @@ class Record:
     error: str = ""
     format: int = FORMAT
 
+    def read(self, kind: type[M]) -> M:
+        """What the stage made, typed. Raises StateError when that is not in the record."""
+        try:
+            return kind.from_json(self.made)
+        except ValueError as error:
+            raise StateError(
+                f"the record of {self.stage} is damaged",
+                details=str(error),
+                hint=HINT.format(f"{self.stage}.json"),
+            ) from error
+
     def with_status(self, status: str, **changes: Any) -> Record:
         return replace(self, status=status, **changes)
 
@@ -71,7 +86,7 @@ def load(path: Path) -> Record | None:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    hint = f"run `kollalab down`, or delete {path} if you know that nothing of it is left"
+    hint = HINT.format(path)
     try:
         table = json.loads(text)
         found = table["format"]

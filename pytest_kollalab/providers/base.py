@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.settings.config import NodesConfig
 
@@ -69,6 +70,79 @@ class Spec:
     images: Images | None
     log: Path
     say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class NodeMade:
+    """A node that a provider made: its address in each network."""
+
+    provisioning: str
+    management: str
+    external: str
+    tunnel: str
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The addresses by the name of the network."""
+        return {name: getattr(self, name) for name in NETWORKS}
+
+
+@dataclass(frozen=True)
+class NetworkMade:
+    """A network that a provider made: `cidr` such as 10.64.0.0/24, and `mtu` in bytes."""
+
+    cidr: str
+    gateway: str
+    mtu: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvidedNodes(Made):
+    """What a provider made.
+
+    `nodes` and `networks` are by name, `interfaces` is network -> name in every node. `registry`
+    is host:port, or empty without one. `uri` is the daemon that has the nodes, empty for this
+    host's own; `jump` what ssh gets there by (a ProxyCommand), empty when the nodes are reachable.
+    `playbooks` have to be played before nodes are ready for Kolla-Ansible. A provider may add keys
+    of its own in `extra`.
+    """
+
+    provider: str
+    nodes: Mapping[str, NodeMade]
+    interfaces: Mapping[str, str]
+    networks: Mapping[str, NetworkMade]
+    registry: str = ""
+    uri: str = ""
+    jump: str = ""
+    playbooks: tuple[Path, ...] = ()
+
+    @property
+    def controller(self) -> NodeMade:
+        """The node with the control plane."""
+        return self.nodes[CONTROLLER]
+
+
+@dataclass(frozen=True)
+class CloneMade:
+    """What nodes that were cloned are a clone of.
+
+    `lab` is the other lab, `folder` has the record and the files of its cloud, `since` is when it
+    was copied (ISO 8601, UTC), `moves` says what addresses began with and what they begin with.
+    """
+
+    lab: str
+    folder: Path
+    since: str
+    moves: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodesMade(ProvidedNodes):
+    """What the stage `nodes` made: the provider's part, and the files that ssh finds nodes by."""
+
+    ssh_config: Path
+    ssh_key: Path
+    clone: CloneMade | None = None
 
 
 @dataclass(frozen=True)
