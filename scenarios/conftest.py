@@ -9,17 +9,40 @@ import pytest
 
 from pytest_kollalab.sdn.tenant import traces
 from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import NotYet
+from scenarios.defects import DEFECTS, MARKER
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
+    from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 # An agent reports every 30 s.
 ALIVE_WITHIN = 90
 
 tenants_key = pytest.StashKey[dict[str, "Tenant"]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(id, raises=...): the test fails, with these exceptions (by default "
+        "AssertionError and WaitError), on releases that have this defect of scenarios/defects.py",
+    )
+
+
+@pytest.fixture(autouse=True)
+def known_defects_are_expected(request: pytest.FixtureRequest) -> None:
+    """A test of a defect has to fail on a release that has it."""
+    for marker in request.node.iter_markers(MARKER):
+        defect = DEFECTS[marker.args[0]]
+        lab: Lab = request.getfixturevalue("kollalab")
+        if defect.holds_for(lab.config.release):
+            raises = marker.kwargs.get("raises", (AssertionError, WaitError))
+            reason = defect.reason(lab.config.release)
+            request.applymarker(pytest.mark.xfail(reason=reason, raises=raises, strict=True))
 
 
 @pytest.fixture(autouse=True)

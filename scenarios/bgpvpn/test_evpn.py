@@ -70,11 +70,7 @@ def test_one_network_in_a_segment_and_in_a_routed_vpn(bgpvpn: Bgpvpn, ends: Ends
         bgpvpn.reaches(ends.near, ends.far)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="networking_bagpipe/bagpipe_bgp/vpn/manager.py, _detach_evpn_2_ipvpn: a KeyError when a "
-    "network leaves that was in both, and the instance stays",
-)
+@pytest.mark.defect("bgpvpn-network-in-both-types-leaves-an-instance")
 def test_a_network_that_was_in_both_leaves_no_instance(tenant: Tenant, bgpvpn: Bgpvpn) -> None:
     network = tenant.network("both", dhcp=False)
     probe = tenant.probe(network, "compute-1", name="both")
@@ -87,11 +83,6 @@ def test_a_network_that_was_in_both_leaves_no_instance(tenant: Tenant, bgpvpn: B
     bgpvpn.speakers["compute-1"].wait_forgotten(network.id, 10)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="networking_bagpipe/bagpipe_bgp/vpn/evpn/ovs.py, OVSDataplaneDriver: gives itself to "
-    "Neutron's bridge as os_ken_app and has no send_request, so each flow fails and stays half "
-    "made; the feature configures the driver that only announces",
-)
+@pytest.mark.defect("bgpvpn-evpn-has-no-dataplane")
 def test_hosts_of_one_segment_reach_each_other(bgpvpn: Bgpvpn, halves: Ends, segment: Vpn) -> None:
     bgpvpn.reaches(halves.near, halves.far, within=5)

@@ -137,11 +137,7 @@ def test_the_vpn_a_router_the_probes_another_router(
     bgpvpn.reaches(there, here)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="networking_bagpipe/agent/bgpvpn/agent_extension.py, _gateway_traffic_redirect: without "
-    "the openvswitch firewall, traffic to a router on the same node never leaves br-int",
-)
+@pytest.mark.defect("bgpvpn-router-on-the-node-of-its-port")
 def test_a_probe_on_the_node_of_its_router(tenant: Tenant, bgpvpn: Bgpvpn, pair: Pair) -> None:
     here, there = pair.probes("controller-1")
     vpn = bgpvpn.l3()

@@ -163,11 +163,7 @@ def test_routes_leak_through_a_port_that_forwards(
     bgpvpn.lost(ends.near, ends.far)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="networking_bgpvpn/neutron/services/service_drivers/bagpipe/bagpipe_v2.py, "
-    "_push_bgpvpn_associations: leaves out the ports of a VPN that is deleted",
-)
+@pytest.mark.defect("bgpvpn-deleted-vpn-keeps-its-ports")
 def test_a_port_is_let_go_by_a_vpn_that_is_deleted(
     tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends
 ) -> None:
@@ -183,11 +179,7 @@ def test_a_port_is_let_go_by_a_vpn_that_is_deleted(
         tenant.remove(guest)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="networking_bgpvpn/neutron/services/service_drivers/bagpipe/bagpipe_v2.py, "
-    "_push_bgpvpn_associations: leaves out the ports of a VPN that changes",
-)
+@pytest.mark.defect("bgpvpn-new-targets-do-not-reach-ports")
 def test_new_targets_reach_a_port(bgpvpn: Bgpvpn, ends: Ends) -> None:
     rt = bgpvpn.target()
     with bgpvpn.l3() as vpn:

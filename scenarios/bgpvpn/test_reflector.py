@@ -101,12 +101,7 @@ def test_the_whole_mtu_fits(ends: Ends, vpn: Vpn) -> None:
     assert not ends.near.ping(ends.far, 1, size=ends.left.mtu + 1)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="networking_bagpipe/bagpipe_bgp/vpn/ipvpn/mpls_ovs_dataplane.py, "
-    "setup_dataplane_for_remote_endpoint: dec_ttl is in a group's bucket, whose actions are a set "
-    "that pushes the label first; the TTL stays what it was",
-)
+@pytest.mark.defect("bgpvpn-ttl-is-not-lowered")
 def test_one_hop_is_counted(ends: Ends, vpn: Vpn) -> None:
     ends.near.reaches(ends.far)
     assert not ends.near.ping(ends.far, 1, ttl=1)

@@ -87,12 +87,7 @@ def test_another_as_is_refused(bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker) -> 
     bgpvpn.announced(ends.near, within=60)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="exabgp/bgp/message/notification.py, Notification.__str__: takes the AS in a refusal "
-    "for UTF-8; networking_bagpipe/bagpipe_bgp/engine/bgp_peer_worker.py, _connect, falls over "
-    "that while it logs, and never tries again",
-)
+@pytest.mark.defect("bgpvpn-refused-for-its-as-never-tries-again")
 def test_who_was_refused_for_its_as_tries_again(
     bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker
 ) -> None:

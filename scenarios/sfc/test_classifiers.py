@@ -43,14 +43,8 @@ def test_several_classifiers_lead_into_one_symmetric_chain(
     assert sfc.ways(target, source) == ([], [])
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _build_portchain_flowrule_body: for the "
-    "answers it takes the destination port of whichever classifier has the port for its source, "
-    "and keeps the host: with ends on two nodes the rule goes to the node where the port is not",
-    # Which of the two ways has no flow depends on which classifier comes first, by its random id.
-    raises=(AssertionError, WaitError),
-    strict=True,
-)
+# Which of the two ways has no flow depends on which classifier comes first, by its random id.
+@pytest.mark.defect("sfc-symmetric-classifiers-on-two-nodes")
 def test_several_classifiers_lead_into_one_symmetric_chain_between_nodes(
     sfc: Sfc, source: Probe, far: Probe, firewall: Function
 ) -> None:
@@ -59,13 +53,7 @@ def test_several_classifiers_lead_into_one_symmetric_chain_between_nodes(
         assert sfc.ways(source, far) == ([firewall], [firewall])
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _update_portchain_group_reference_count: "
-    "on a node it counts each source port of the chain that is being deleted, and with two of them "
-    "the agent (sfc_driver.py, delete_flow_rule) keeps the group and the flows to its functions",
-    raises=WaitError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-two-sources-on-one-node-leave-flows", raises=WaitError)
 def test_classifiers_of_two_sources_on_one_node_leave_nothing(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
@@ -118,13 +106,7 @@ def test_two_ports_of_one_pair_of_hosts_take_two_chains(
     assert (told.classified, told.passed_on[nat]) == (2, 2)
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _remove_flowclassifier_port_assoc: with "
-    "the first chain it deletes the record of the source port, which the second chain needs to be "
-    "deleted; its classifying flow, group and way to the function stay for ever",
-    raises=WaitError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-two-chains-of-one-source-leave-flows", raises=WaitError)
 def test_two_chains_of_one_source_leave_nothing(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
 ) -> None:

@@ -97,13 +97,7 @@ def test_the_network_service_header_crosses_nodes(
         assert sfc.path(source, target) == through
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_driver.py, _build_proxy_sfc_nsh: it sets the destination "
-    "after decap() has taken Ethernet off, which ovs-ofctl refuses ('destination field eth_dst "
-    "lacks correct prerequisites'); so there is no flow that delivers to a function without NSH",
-    raises=WaitError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-nsh-is-not-taken-off", raises=WaitError)
 def test_the_switch_takes_the_network_service_header_off(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:

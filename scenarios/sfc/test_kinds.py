@@ -117,13 +117,7 @@ def test_the_copy_for_a_tap_can_be_read(
         assert [packet.is_echo_request for packet in copies] == [True] * PINGS
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_driver.py, _configure_tunnel_bridge_flows: its flow of "
-    "table 25 has strip_vlan and matches no VLAN, which ovs-ofctl refuses for OpenFlow 1.3; the "
-    "copies end in br-tun",
-    raises=AssertionError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-tap-on-another-node", raises=AssertionError)
 def test_a_tap_on_the_other_node(sfc: Sfc, source: Probe, target: Probe, remote: Function) -> None:
     with sfc.chain(source, target, through=[sfc.tap(remote)]):
         with sfc.watching(target) as seen:

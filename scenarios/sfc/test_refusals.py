@@ -58,12 +58,7 @@ def test_a_pair_of_ports_of_two_machines(sfc: Sfc, source: Probe, far: Probe) ->
         sfc.ask("port_pair", ingress=source.ports[0].id, egress=far.ports[0].id)
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_db.py, _validate_port_pair_ingress_egress: it compares the "
-    "device_id of the ports only, never the hosts that they are bound to",
-    raises=AssertionError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-port-pair-across-nodes", raises=AssertionError)
 def test_a_pair_of_ports_on_two_nodes(sfc: Sfc, tenant: Tenant, network: Network) -> None:
     (here,) = tenant.ports(network, COMPUTE, ["torn-in"], device="torn")
     (there,) = tenant.ports(network, CONTROLLER, ["torn-out"], device="torn")
@@ -71,13 +66,7 @@ def test_a_pair_of_ports_on_two_nodes(sfc: Sfc, tenant: Tenant, network: Network
         sfc.ask("port_pair", ingress=here.id, egress=there.id)
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, flowclassifier_db.py, create_flow_classifier accepts IPv6 for "
-    "every driver; sfc_driver.py, _get_flow_infos_from_flow_classifier, writes 'only supports "
-    "IPv4' into the agent's log and makes no flow",
-    raises=AssertionError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-ipv6-classifier-makes-no-flow", raises=AssertionError)
 def test_a_classifier_of_ipv6(sfc: Sfc, source: Probe) -> None:
     with sfc.refused("IPv6"):
         sfc.ask(
@@ -88,13 +77,7 @@ def test_a_classifier_of_ipv6(sfc: Sfc, source: Probe) -> None:
         )
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, drivers/ovs/driver.py, _validate_chain: it raises "
-    "SfcDriverError, which the API makes an internal server error; that chains across subnets are "
-    "not supported is in the server's log only",
-    raises=AssertionError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-chain-across-subnets-is-a-server-error", raises=AssertionError)
 def test_a_chain_across_subnets(sfc: Sfc, tenant: Tenant, source: Probe, target: Probe) -> None:
     other = tenant.network("other", dhcp=sfc.guests == "server")
     stranger = sfc.function(other, COMPUTE, name="stranger")

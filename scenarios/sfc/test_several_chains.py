@@ -78,13 +78,7 @@ def test_the_older_of_two_chains_may_go(
         assert not newer.stray()
 
 
-@pytest.mark.xfail(
-    reason="networking-sfc 22.0.0, sfc_driver.py, _configure_across_subnet_flow: table 5 of br-int "
-    "matches the function's address alone, so the label put on is that of the chain made last; "
-    "delete_flow_rule leaves it while the group is shared, and nobody delivers by it any more",
-    raises=AssertionError,
-    strict=True,
-)
+@pytest.mark.defect("sfc-shared-function-has-one-label", raises=AssertionError)
 def test_the_newer_of_two_chains_may_go(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
 ) -> None:
