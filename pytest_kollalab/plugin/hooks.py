@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 from collections.abc import Generator, Iterable
@@ -112,6 +113,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("until", "stop after this stage; tests that need more are skipped", metavar="STAGE")
     add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
+    add("release", "the OpenStack release of the lab", metavar="RELEASE")
+    add(
+        "workarounds",
+        "workarounds for defects of upstream: used, used and reported, or a test fails that needs "
+        "one (default: report)",
+        choices=configuration.WORKAROUNDS,
+    )
     add("plan", "say what each stage would do and why, then stop", action="store_true")
     add("destroy", "remove the lab, then stop", action="store_true")
     add_guests_option(parser)
@@ -355,7 +363,12 @@ def _settings(config: pytest.Config) -> tuple[configuration.Config, configuratio
 
     config.stash[file_key] = file = _config_file(config, value("config"))
     settings, run = configuration.read(file)
-    names = ("name", "provider", "keep", "golden", "fresh", "until", "artifacts", "cloud")
+    if release := value("release"):
+        settings = dataclasses.replace(settings, release=release)
+    names = (
+        *("name", "provider", "keep", "golden", "fresh", "until", "artifacts", "cloud"),
+        "workarounds",
+    )
     labs = value("labs")
     given = {"labs": None if labs is None else whole_number("labs", labs)}
     options = configuration.options(run, {name: value(name) for name in names} | given)

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
@@ -22,6 +22,7 @@ ON_HOSTS = ("docker", "libvirt")
 KEEP = ("never", "failed", "always")
 GOLDEN = ("none", "drop", "keep")
 IMAGE_MODES = ("build", "pull")
+WORKAROUNDS = ("allow", "report", "forbid")
 FILE = "kollalab.toml"
 # What TOML calls a value of these kinds.
 WANTED = {
@@ -102,11 +103,13 @@ class Config:
 
     `features` are deployed in addition to those that the selected tests ask for. `globals` are
     Kolla-Ansible variables and `config` maps a path below Kolla's custom configuration folder to
-    a file's text; both win over what the provider and the features say.
+    a file's text; both win over what the provider and the features say. With `stock` the lab is
+    what users of Kolla get, without our patches; it enters keys only when it is true.
     """
 
     release: str = "2026.1"
     features: tuple[str, ...] = ()
+    stock: bool = False
     images: ImagesConfig = field(default_factory=ImagesConfig)
     nodes: NodesConfig = field(default_factory=NodesConfig)
     skydive: SkydiveConfig = field(default_factory=SkydiveConfig)
@@ -130,6 +133,8 @@ class Options:
     `labs` is how many labs the workers of pytest-xdist have between them, `clone_of` the lab whose
     golden state this one is made from. `hosts` are URIs of libvirt, or contexts of
     docker, on which these labs are made in turn.
+    `workarounds` says what happens when a test cannot pass without a workaround for a defect of
+    upstream: it is used, it is used and reported (report), or the test fails (forbid).
     """
 
     name: str = "lab"
@@ -147,6 +152,7 @@ class Options:
     artifacts: str = ""
     cloud: str = ""
     registry_ca: str = ""
+    workarounds: Literal["allow", "report", "forbid"] = "report"
 
 
 def read(path: Path | None) -> tuple[Config, dict[str, Any]]:
@@ -199,6 +205,7 @@ def options(*layers: Mapping[str, Any]) -> Options:
     _check_choice("keep", made.keep, KEEP)
     _check_choice("golden", made.golden, GOLDEN)
     _check_choice("until", made.until, STAGES)
+    _check_choice("workarounds", made.workarounds, WORKAROUNDS)
     for stage in made.fresh:
         _check_choice("fresh", stage, STAGES)
     if made.labs < 1:
@@ -290,6 +297,8 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return _fill(typing.cast("type[Any]", hint), value, where, f"{name}.")
     origin = typing.get_origin(hint)
+    if origin is Literal:
+        hint, origin = str, None
     if origin is tuple and isinstance(value, list | tuple):
         if all(isinstance(item, str) for item in value):
             return tuple(value)
@@ -298,7 +307,7 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:
             if typing.get_args(hint)[1] is str and not isinstance(item, str):
                 _convert(str, item, where, f"{name}.{key}")
         return dict(value)
-    elif hint in (str, int) and type(value) is hint:
+    elif hint in (str, int, bool) and type(value) is hint:
         return value
     wanted = WANTED.get(origin or hint, "table")
     raise ConfigError(

@@ -20,6 +20,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "run.keep": configuration.KEEP,
     "run.golden": configuration.GOLDEN,
     "run.until": configuration.STAGES,
+    "run.workarounds": configuration.WORKAROUNDS,
     "run.fresh": configuration.STAGES,
 }
 SIMPLE = {str: "string", int: "integer", bool: "boolean", float: "number"}
@@ -67,6 +68,8 @@ def _value(hint: Any, name: str) -> dict[str, Any]:
         return _table(typing.cast("type[Any]", hint), f"{name}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     allowed = {"enum": list(VALUES[name])} if name in VALUES else {}
+    if origin is typing.Literal:
+        hint, origin = str, None
     if origin is tuple:
         return {"type": "array", "items": {"type": "string", **allowed}}
     if origin is not None and origin is not types.UnionType:

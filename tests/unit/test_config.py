@@ -104,3 +104,21 @@ def test_a_name_must_fit_into_resource_names(name: str) -> None:
 
 def test_nearest_lists_all_when_nothing_is_near() -> None:
     assert nearest("zzz", ["b", "a"]) == "known: a, b"
+
+
+def test_workarounds_are_reported_unless_said_otherwise(tmp_path: Path) -> None:
+    assert options().workarounds == "report"
+    assert options(read(written(tmp_path, "[run]\nworkarounds = 'forbid'"))[1]).workarounds == (
+        "forbid"
+    )
+    with pytest.raises(ConfigError) as caught:
+        options({"workarounds": "forbit"})
+    assert "'forbid'" in caught.value.hint
+
+
+def test_a_lab_has_our_patches_unless_stock_is_asked_for(tmp_path: Path) -> None:
+    assert not Config().stock
+    assert read(written(tmp_path, "stock = true"))[0].stock
+    with pytest.raises(ConfigError) as caught:
+        read(written(tmp_path, "stock = 'yes'"))
+    assert caught.value.hint == "write a boolean"

@@ -44,7 +44,7 @@ def test_the_defaults_are_those_of_the_dataclasses() -> None:
 
 def fits(value: Any, kind: dict[str, Any]) -> bool:
     """Enough of JSON Schema to check a configuration."""
-    types = {"string": str, "integer": int, "array": list, "object": dict}
+    types = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
     if "type" in kind and type(value) is not types[kind["type"]]:
         return False
     if "enum" in kind and value not in kind["enum"]:
