@@ -1,1 +1,1 @@
-"""What is told of a run: artefacts of failures, with secrets masked."""
+"""What is told of a run: artifacts of failures, with secrets masked."""

@@ -1,4 +1,4 @@
-"""The artefacts of a failure: what the nodes can tell of a span of time, in a folder, masked."""
+"""The artifacts of a failure: what the nodes can tell of a span of time, in a folder, masked."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def write(folder: Path, files: Mapping[str, str], mask: Mask) -> list[str]:
         # Nothing that came from a node says where on this host something is written.
         parts = [_plain(part) for part in name.split("/") if part not in ("", ".", "..")]
         if not parts[-1].endswith((".log", ".json")):
-            parts[-1] += ".txt"  # what a browser of artefacts shows instead of saving it
+            parts[-1] += ".txt"  # what a browser of artifacts shows instead of saving it
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(mask(text), encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Failures of tests: their artefacts, where these are told of, and no secrets in any report."""
+"""Failures of tests: their artifacts, where these are told of, and no secrets in any report."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Failures:
         try:
             summary = self.keep(failure, self.folder / name)
         except OSError as error:
-            report.sections.append(("kollalab artefacts", f"could not be written: {error}"))
+            report.sections.append(("kollalab artifacts", f"could not be written: {error}"))
             return
         # Relative: the report and the folder are carried elsewhere together. Both lists, because
         # the report of this phase has its own copy, and JUnit is made from the last phase's.
@@ -158,7 +158,7 @@ class Failures:
         item.user_properties.append(link)
         if link not in report.user_properties:
             report.user_properties.append(link)
-        report.sections.append(("kollalab artefacts", summary))
+        report.sections.append(("kollalab artifacts", summary))
         if item.config.pluginmanager.hasplugin("html"):
             page = item.config.getoption("htmlpath", None)
             start = Path(item.config.invocation_params.dir, page or "").resolve()
@@ -204,7 +204,7 @@ def html_extra(folder: Path, start: Path) -> Mapping[str, Any]:
     """A link for pytest-html to a folder, from the folder that its page is in."""
     from pytest_html import extras
 
-    link: Mapping[str, Any] = extras.url(os.path.relpath(folder, start), name="kollalab artefacts")
+    link: Mapping[str, Any] = extras.url(os.path.relpath(folder, start), name="kollalab artifacts")
     return link
 
 

@@ -146,7 +146,7 @@ def test_two_runs_at_once(sessions: Sessions) -> None:
         assert "cloud: build" not in passed(session)
 
 
-def test_a_failure_has_artefacts_that_tell_no_secret(sessions: Sessions) -> None:
+def test_a_failure_has_artifacts_that_tell_no_secret(sessions: Sessions) -> None:
     folder = project(sessions, "failing")
     (folder / "test_failing.py").write_text(FAILING)
     session = sessions.at_the_lab(
@@ -163,7 +163,7 @@ def test_a_failure_has_artefacts_that_tell_no_secret(sessions: Sessions) -> None
     assert set(links) == {"test_fails"}
     kept = folder / "out" / links["test_fails"]
     about = json.loads((kept / "about.json").read_text())
-    sys.stdout.write(f"artefacts: {len(about['files'])} files in {about['seconds']} s\n")
+    sys.stdout.write(f"artifacts: {len(about['files'])} files in {about['seconds']} s\n")
     assert about["seconds"] <= SECONDS_OF_ARTEFACTS
     for node, container in (("controller-1", "neutron_server"), ("compute-1", "nova_compute")):
         for name in ("docker-ps.txt", "journal.txt", "namespaces.txt", "console.txt",

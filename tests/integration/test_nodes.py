@@ -167,7 +167,7 @@ def test_the_host_fills_in_checksums(nodes: Built) -> None:
 PASSWORD = "Zx9CvB2nM4aSdF7gHjK1lQwE"
 TOKEN = "gAAAAABpIhJ1q8Vw-Z_x0b1T5uE9kF3rJc7yN2mXhLs4dPaGvQoWtU6iBzRjKeYfSCnM"
 # A service that logs, a container that prints, the journal, and a process in a namespace, each
-# with what no artefact may tell.
+# with what no artifact may tell.
 PLANT = f"""
 mkdir -p /var/log/kolla/neutron
 cd /var/log/kolla/neutron
@@ -189,7 +189,7 @@ rm -r /var/log/kolla
 """
 
 
-def test_the_artefacts_of_a_nodes_last_minute_tell_all_but_secrets(
+def test_the_artifacts_of_a_nodes_last_minute_tell_all_but_secrets(
     nodes: Built, tmp_path: Path
 ) -> None:
     ssh = Ssh(Path(nodes.made["ssh_config"]))

@@ -141,7 +141,7 @@ def test_failures_have_folders_that_junit_tells(
         assert (folder / "controller-1" / "console.txt").read_text() == "controller-1 says ********"
         assert "Error" in (folder / "failure.txt").read_text()
     assert len(folders(project)) == 2
-    result.stdout.fnmatch_lines(["*kollalab artefacts*", "*/out/*test_bad*files in*"])
+    result.stdout.fnmatch_lines(["*kollalab artifacts*", "*/out/*test_bad*files in*"])
 
 
 @pytest.mark.parametrize("style", ["long", "short", "line", "native"])
@@ -184,7 +184,7 @@ def test_without_the_option_nothing_is_collected_and_all_is_masked(
     result = project.runpytest_subprocess("--junitxml=junit.xml")
     result.assert_outcomes(passed=2, failed=1, errors=1)
     assert links(project) == {}
-    result.stdout.no_fnmatch_line("*kollalab artefacts*")
+    result.stdout.no_fnmatch_line("*kollalab artifacts*")
     assert SECRETS[0] not in result.stdout.str() + (project.path / "junit.xml").read_text()
 
 

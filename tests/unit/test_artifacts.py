@@ -1,4 +1,4 @@
-"""The artefacts of a failure: what nodes send, how late ones count, and that no secret is left."""
+"""The artifacts of a failure: what nodes send, how late ones count, and that no secret is left."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def lab(tmp_path: Path) -> Path:
     return folder
 
 
-def test_no_planted_secret_is_in_any_artefact(lab: Path, tmp_path: Path) -> None:
+def test_no_planted_secret_is_in_any_artifact(lab: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     failures = Failures(Planted(lab, no_nodes, lambda: None), out)  # type: ignore[arg-type, return-value]
     summary = failures.keep(FailedTest("a.py::test_a", "call", NOON, NOON + 60, PLANTED), out / "a")

@@ -105,7 +105,7 @@ def test_packages_are_those_of_the_bootstrap() -> None:
     assert wanted <= set(known[1].split())
 
 
-def test_every_system_keeps_the_cache_and_hands_over_junit_and_artefacts() -> None:
+def test_every_system_keeps_the_cache_and_hands_over_junit_and_artifacts() -> None:
     steps = load(GITHUB)["jobs"]["scenarios"]["steps"]
     used = {step["uses"].split("@")[0]: step for step in steps if "uses" in step}
     assert used["actions/cache/restore"]["with"]["path"] == ".kollalab-cache"

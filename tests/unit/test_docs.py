@@ -32,6 +32,12 @@ def test_the_readme_is_short_and_names_every_option_and_fixture() -> None:
         assert f"`{fixture}`" in text
 
 
+def test_the_reference_has_every_fixture() -> None:
+    text = (ROOT / "docs" / "api" / "fixtures.md").read_text()
+    documented = set(re.findall(r"autofunction:: (?:\S+\.)?(\w+)", text))
+    assert documented == set(hooks.__all__)
+
+
 def test_each_trouble_has_its_test() -> None:
     rows = (ROOT / "docs" / "trouble.md").read_text().splitlines()
     named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}

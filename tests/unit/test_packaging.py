@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -51,3 +52,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert "kollalab = pytest_kollalab.cli:main" in read("entry_points.txt")
     assert "Classifier: Framework :: Pytest" in read("METADATA")
     assert "Apache License" in read("licenses/LICENSE")
+    # On the page of an index there is nothing beside the README.
+    assert "](https://" in read("METADATA")
+    assert not re.search(r"\]\((?!https?:|#)", read("METADATA"))
+    assert "Project-URL: Changelog" in read("METADATA")

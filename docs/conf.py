@@ -1,0 +1,51 @@
+"""The documentation site: `tox -e docs` builds it, and a warning is an error."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab import __version__
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "pytest-kollalab"
+author = "The pytest-kollalab authors"
+copyright = author
+version = release = __version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "sphinx_copybutton",
+]
+source_suffix = {".md": "markdown"}
+html_theme = "furo"
+html_title = f"pytest-kollalab {version}"
+exclude_patterns = ["_build"]
+myst_heading_anchors = 4
+# Pages link to what is beside docs/ as well, which the site has no page of.
+REPOSITORY = "https://github.com/pytest-kollalab/pytest-kollalab"
+OUTSIDE = re.compile(r"\]\((?:\.\./)+(?!docs/)([^)#]+)(#[^)]*)?\)")
+
+# Docstrings write code as Markdown does.
+default_role = "code"
+napoleon_numpy_docstring = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
+autodoc_default_options = {"members": True, "undoc-members": True, "exclude-members": "__init__"}
+python_use_unqualified_type_names = True
+
+
+def outside(app: Sphinx, name: str, source: list[str]) -> None:
+    """Have links that lead out of docs/ lead into the repository."""
+    source[0] = OUTSIDE.sub(rf"]({REPOSITORY}/blob/main/\1\2)", source[0])
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("source-read", outside)
+    return {"parallel_read_safe": True}
