@@ -57,6 +57,7 @@ PROGRAMS = {
     "mmdebstrap": "it makes the base of images and nodes",
     "ssh": "it reaches the nodes",
     "ip": "it finds free addresses",
+    "patch": "Kolla-Ansible is patched with it",
 }
 FOR_SERVERS = ("busybox", "cpio", "xorriso")
 FOR_LIBVIRT = ("virsh", "qemu-img", "xorriso")

@@ -58,6 +58,11 @@ class Release:
         """The folder with the release's recipe: overlay, overrides, constraints."""
         return Path(str(resources.files("pytest_kollalab.releases"))) / self.name
 
+    @property
+    def patches(self) -> Path:
+        """The folder with the patches: a folder for each image, and for Kolla-Ansible."""
+        return self.data / "patches"
+
 
 RELEASES = {
     "2026.1": Release(

@@ -1,4 +1,4 @@
-"""The mirrored playbooks: links, but for one wait."""
+"""The mirrored playbooks: links, but for what is patched."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,43 +6,69 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.stages.cloud import playbooks
+from pytest_kollalab.releases import patches
+from pytest_kollalab.releases.patches import Patch
+from pytest_kollalab.stages.cloud import playbooks, toolbox
 from pytest_kollalab.stages.cloud.on_nodes import ready
+from pytest_kollalab.system.errors import StageError
+
+PATCH = """\
+Description: A shorter wait
+ It is shorter.
+Project: worker 1
+
+--- module_utils/worker.py
++++ module_utils/worker.py
+@@ -1,3 +1,3 @@
+ def wait():
+-    delay = 5
++    delay = 0.2
+     return delay
+"""
+WORKER = "def wait():\n    delay = 5\n    return delay\n"
 
 
-def make(root: Path, text: str) -> Path:
+@pytest.fixture
+def stock(tmp_path: Path) -> Path:
+    root = tmp_path / "stock"
     (root / "roles" / "nova").mkdir(parents=True)
     (root / "site.yml").write_text("- hosts: all\n")
-    (root / "module_utils").mkdir()
-    (root / playbooks.POLLED).write_text(text)
+    (root / "module_utils" / "__pycache__").mkdir(parents=True)
+    (root / "module_utils" / "worker.py").write_text(WORKER)
     (root / "module_utils" / "other.py").write_text("x = 1\n")
     return root
 
 
-WORKER = """\
-import os
-from time import sleep
+@pytest.fixture
+def shorter(tmp_path: Path) -> Patch:
+    path = tmp_path / "shorter.patch"
+    path.write_text(PATCH)
+    return patches.read(path)
 
 
-class Worker:
-    def wait(self, state):
-        delay = 5
-        while True:
-            if self.get_unit_state() == state:
-                return True
-            sleep(delay)
-"""
-
-
-def test_only_the_wait_differs(tmp_path: Path) -> None:
-    stock = make(tmp_path / "stock", WORKER)
-    made = playbooks.mirror(stock, tmp_path / "made")
-    assert "delay = 0.2\n" in (made / playbooks.POLLED).read_text()
+def test_only_what_is_patched_differs(stock: Path, shorter: Patch, tmp_path: Path) -> None:
+    made = playbooks.mirror(stock, [shorter], tmp_path / "made")
+    assert (made / "module_utils" / "worker.py").read_text() == WORKER.replace("5", "0.2")
+    assert (stock / "module_utils" / "worker.py").read_text() == WORKER
     assert (made / "site.yml").resolve() == stock / "site.yml"
-    assert (made / "roles" / "nova").is_dir()
+    assert (made / "roles").is_symlink()
     assert (made / playbooks.READY).read_text() == Path(ready.__file__).read_text()
+    assert (made / playbooks.CLIENT).read_text() == toolbox.client_text()
     assert (made / "module_utils" / "other.py").resolve() == stock / "module_utils" / "other.py"
-    assert (stock / playbooks.POLLED).read_text() == WORKER
+    assert not (made / "module_utils" / "__pycache__").exists()
+
+
+def test_another_spelling_is_an_error(stock: Path, shorter: Patch, tmp_path: Path) -> None:
+    (stock / "module_utils" / "worker.py").write_text(WORKER.replace("delay", "pause"))
+    with pytest.raises(StageError, match=r"shorter\.patch does not fit"):
+        playbooks.mirror(stock, [shorter], tmp_path / "made")
+
+
+def test_it_is_made_anew_each_time(stock: Path, shorter: Patch, tmp_path: Path) -> None:
+    playbooks.mirror(stock, [shorter], tmp_path / "made")
+    (tmp_path / "made" / "left-over").write_text("")
+    made = playbooks.mirror(stock, [shorter], tmp_path / "made")
+    assert not (made / "left-over").exists()
 
 
 class Answers:
@@ -64,19 +90,13 @@ def container(name: str) -> dict[str, Any]:
     return {"engine": "docker", "name": name, "restart_timeout": 120}
 
 
-def test_a_unit_that_runs_is_waited_for_until_its_container_does(
+def test_a_container_that_does_not_run_yet_is_not_as_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = Answers(monkeypatch, None, "false", "true")
-    module: dict[str, Any] = {"as_wanted": ready.as_wanted}
-    exec(playbooks.patient(WORKER).replace(playbooks.OUR_IMPORT, ""), module)
-    worker: Any = module["Worker"]()
-    worker.container_dict = container("toolbox")
-    worker.get_unit_state = lambda: "running"
-    module["sleep"] = answers.slept.append
-    assert worker.wait("running")
+    found = [ready.as_wanted(container("toolbox"), "running") for _ in range(3)]
+    assert found == [False, False, True]
     assert [argv[-1] for argv in answers.asked] == ["toolbox"] * 3
-    assert answers.slept == [0.2, 0.2]
 
 
 def test_a_unit_that_is_stopped_is_not_looked_at_further(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,22 +128,3 @@ def test_what_has_no_check_is_not_waited_for(
 def test_what_a_command_says() -> None:
     assert ready.told("echo", "a") == "a"
     assert ready.told("false") is None
-
-
-@pytest.mark.parametrize("part", [playbooks.STOCK_LOOK, playbooks.STOCK_IMPORT])
-def test_half_of_the_spelling_is_not_enough(part: str) -> None:
-    text = WORKER.replace(part, "")
-    assert playbooks.patient(text) == text
-
-
-def test_another_spelling_is_left_alone(tmp_path: Path) -> None:
-    stock = make(tmp_path / "stock", "DELAY = 5\n")
-    made = playbooks.mirror(stock, tmp_path / "made")
-    assert (made / playbooks.POLLED).read_text() == "DELAY = 5\n"
-
-
-def test_it_is_made_anew_each_time(tmp_path: Path) -> None:
-    stock = make(tmp_path / "stock", "")
-    playbooks.mirror(stock, tmp_path / "made")
-    (tmp_path / "made" / "left-over").write_text("")
-    assert not (playbooks.mirror(stock, tmp_path / "made") / "left-over").exists()

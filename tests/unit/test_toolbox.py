@@ -15,16 +15,11 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.stages.cloud import playbooks, toolbox
+from pytest_kollalab.stages.cloud import toolbox
 from pytest_kollalab.stages.cloud.on_nodes import toolbox_client as client
 from pytest_kollalab.stages.cloud.on_nodes import toolbox_server as server
 from pytest_kollalab.system.wait import until
 
-STOCK = f"""\
-def main():
-    module = create_ansible_module()
-{toolbox.STOCK_CALL}
-"""
 BASIC = "_ANSIBLE_ARGS = None\n_ANSIBLE_PROFILE = None\n"
 # As modules of Ansible are: they read their arguments from there, write JSON and exit.
 MODULE = """\
@@ -231,30 +226,8 @@ def test_the_last_json_is_the_answer() -> None:
     assert client.answer_in(said) == {"changed": True}
 
 
-def test_the_stock_module_asks_first() -> None:
-    text = toolbox.quick(STOCK)
-    assert text.index("kollalab_toolbox") < text.index(toolbox.STOCK_CALL)
-    compile(text, "kolla_toolbox", "exec")
-
-
-def test_another_spelling_of_it_is_left_alone() -> None:
-    text = STOCK.replace("container_errors", "errors")
-    assert toolbox.quick(text) == text
-
-
 def test_the_client_has_the_server_in_it(tmp_path: Path) -> None:
     made: dict[str, Any] = {}
     exec(toolbox.client_text(), made)
     assert made["SERVER"] == Path(server.__file__).read_text(encoding="utf-8")
     assert made["NAME"].startswith("kollalab-")
-
-
-def test_the_mirrored_playbooks_have_both(tmp_path: Path) -> None:
-    stock = tmp_path / "stock"
-    for name, text in ((playbooks.MODULE, STOCK), (playbooks.POLLED, "")):
-        (stock / name).parent.mkdir(parents=True)
-        (stock / name).write_text(text)
-    made = playbooks.mirror(stock, tmp_path / "made")
-    assert "kollalab_toolbox" in (made / playbooks.MODULE).read_text()
-    assert (made / playbooks.CLIENT).read_text() == toolbox.client_text()
-    assert (stock / playbooks.MODULE).read_text() == STOCK

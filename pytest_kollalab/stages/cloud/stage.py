@@ -22,6 +22,7 @@ from pytest_kollalab.features import image_folders, passwords
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.base import nodes as own_nodes
 from pytest_kollalab.providers.base import CONTROLLER, NODES, Images
+from pytest_kollalab.releases import patches, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.cloud import (
@@ -235,7 +236,8 @@ class CloudStage(Stage):
         etc = work.folder / "etc"
         venv = Path(work.made["tools"]["venv"])
         stock = venv / "share" / "kolla-ansible" / "ansible"
-        mirrored = playbooks.mirror(stock, work.folder / "playbooks")
+        changes = patches.series(releases.get(self.config.release).patches / "kolla-ansible")
+        mirrored = playbooks.mirror(stock, changes, work.folder / "playbooks")
         site = deploy.Deployment(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
         secrets = etc / "passwords.yml"
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -13,21 +13,6 @@ from __future__ import annotations
 import hashlib
 from importlib.resources import files
 
-STOCK_CALL = "    client, container_errors = create_container_client(module)\n"
-QUICK_CALL = """\
-    from ansible.module_utils.kollalab_toolbox import ask
-    answer = ask(module.params, module.check_mode, module._diff)
-    if answer is not None:
-        (module.fail_json if answer.get('failed') else module.exit_json)(**answer)
-"""
-
-
-def quick(text: str) -> str:
-    """The text of Kolla-Ansible's `kolla_toolbox`, which asks the server first, or as it is."""
-    if text.count(STOCK_CALL) != 1:
-        return text
-    return text.replace(STOCK_CALL, QUICK_CALL + STOCK_CALL)
-
 
 def on_nodes(name: str) -> str:
     """The text of a file that runs on nodes."""

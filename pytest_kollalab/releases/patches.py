@@ -1,0 +1,88 @@
+"""Patches: what is changed in others' software, each with its reason, applied whole or not at all.
+
+A folder of patches is as `quilt` and Kolla know it: the file `series` names them in their order,
+and paths in them count from the folder that they are applied in (`patch -p0`). The header of each
+follows Debian's DEP-3.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from pytest_kollalab.system.errors import CommandError, StageError
+from pytest_kollalab.system.run import run
+
+SERIES = "series"
+# Nothing of a patch is guessed at: each line around a change has to be as it was.
+COMMAND = ("patch", "--batch", "--forward", "--fuzz=0", "--strip=0", "--no-backup-if-mismatch")
+_CHANGED = re.compile(r"^\+\+\+ (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change; `header` is what its file says of it, `files` are the paths that it changes."""
+
+    path: Path
+    header: Mapping[str, str]
+    files: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its file, with the folder: what it is called in messages."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def title(self) -> str:
+        """What it changes, in one line."""
+        return self.header["Description"].partition("\n")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why, in one paragraph."""
+        return " ".join(self.header["Description"].split("\n", 1)[1].split())
+
+
+def read(path: Path) -> Patch:
+    """Read a patch."""
+    head, _, change = path.read_text(encoding="utf-8").partition("\n\n")
+    header = dict(HeaderParser().parsestr(head).items())
+    return Patch(path, header, tuple(_CHANGED.findall(change)))
+
+
+def series(folder: Path) -> list[Patch]:
+    """The patches of a folder in their order; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    names = (folder / SERIES).read_text(encoding="utf-8").split()
+    return [read(folder / name) for name in names]
+
+
+def apply(patches: Iterable[Patch], folder: Path) -> None:
+    """Apply patches to the files in a folder. Raises StageError for the first that does not fit."""
+    for patch in patches:
+        argv = [*COMMAND, "--reject-file=-", f"--directory={folder}", f"--input={patch.path}"]
+        try:
+            run(argv)
+        except CommandError as error:
+            raise StageError(
+                f"the patch {patch.name} does not fit",
+                details=f"{error.details}\nit was made for {patch.header['Project']}",
+                hint="adapt the patch to the version that is installed; "
+                "with `stock = true` in kollalab.toml a lab is deployed without patches",
+            ) from error
+
+
+def lay(patches: Iterable[Patch], stock: Path, folder: Path) -> None:
+    """Make `folder` have what the patches change, and nothing else, as it is after them."""
+    found = list(patches)
+    for file in (file for patch in found for file in patch.files):
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (stock / file).is_file():
+            shutil.copyfile(stock / file, target)
+    apply(found, folder)
