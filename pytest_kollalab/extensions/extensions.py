@@ -13,7 +13,7 @@ import pluggy
 from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature, stock_images
-from pytest_kollalab.features.registry import BUILT_IN, FeatureRegistry
+from pytest_kollalab.features.registry import FeatureRegistry, built_in
 from pytest_kollalab.system.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,18 +96,16 @@ class Extensions:
                 found[name] = (*found.get(name, ()), feature.name)
         return found
 
-    def folders(
-        self, features: Iterable[Feature], config: Config | None = None
-    ) -> tuple[Folder, ...]:
+    def folders(self, features: Iterable[Feature], config: Config) -> tuple[Folder, ...]:
         """The added image folders of a lab with these features. Raises ConfigError."""
         paths: dict[Path, list[Given]] = {path: [] for each in self.given for path in each.images}
         for feature in features:
             for path in feature.images_from:
-                files = feature.given(config) if feature.given and config is not None else ()
+                files = feature.given(config) if feature.given else ()
                 paths.setdefault(path, []).extend(files)
         found = tuple(image_folders.read(path, files) for path, files in paths.items())
         if found:
-            image_folders.check_apart(found, stock_images(map(self.registry.get, BUILT_IN)))
+            image_folders.check_apart(found, stock_images(built_in(config.release)))
         return found
 
     def describe(self, features: Iterable[Feature]) -> list[str]:

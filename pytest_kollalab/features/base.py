@@ -3,65 +3,183 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.settings.config import Config
+from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.nearest import nearest
 
 if TYPE_CHECKING:
     from pytest_kollalab.features.image_folders import Given
 
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FeatureParts:
+    """How a feature differs with one OpenStack release, or with one network backend.
+
+    Everything that is not said here stays as the feature has it.
+
+    Attributes:
+        renamed_images: Kolla images that have another name, by the feature's name for them; None
+            for one that is not needed.
+        renamed_containers: The same for containers.
+        control_images: More images of controllers, fetched after the others.
+        compute_images: More images of compute nodes, fetched after the others.
+        containers: More containers that must run, by node group.
+        agents: More of Neutron's agents that must be alive, by node group.
+        globals: Kolla-Ansible variables that replace those of the same name; None takes one away.
+        config: Files that replace those of the same path; None takes one away.
+        userspace_config: The same for files that only Open vSwitch in user space needs.
+        addresses: More columns that hold addresses of nodes.
+        images_from: The folders of image templates, in place of the feature's; None for those.
+        playbooks: The playbooks, in place of the feature's; None for those.
+    """
+
+    renamed_images: Mapping[str, str | None] = field(default_factory=dict)
+    renamed_containers: Mapping[str, str | None] = field(default_factory=dict)
+    control_images: Names = ()
+    compute_images: Names = ()
+    containers: Mapping[str, Names] = field(default_factory=dict)
+    agents: Mapping[str, Names] = field(default_factory=dict)
+    globals: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, str | None] = field(default_factory=dict)
+    userspace_config: Mapping[str, str | None] = field(default_factory=dict)
+    addresses: Names = ()
+    images_from: tuple[Path, ...] | None = None
+    playbooks: tuple[Path, ...] | None = None
+
 
 @dataclass(frozen=True)
 class Feature:
-    """What a capability adds to a lab.
+    """What a capability adds to a lab, as plain data.
 
-    `control_images` and `compute_images` are Kolla image names by the node that runs them.
-    `nodes` are nodes that the lab has more than others, such as `gateway-1`, each with the images
-    it fetches; they are in an inventory group of their own, here `gateway`, and run no OpenStack.
-    `globals` are Kolla-Ansible variables; lists of several features are joined. `config` maps a
-    path below Kolla's custom configuration folder to a file's text. `images_from` are folders of
-    Kolla image templates that the feature brings. `playbooks` run after the deploy, against the
-    lab's inventory, each with what lies beside it. `services` are the types that must be in the
-    catalogue, `extensions` the network API's extensions, and `containers` maps a node group
-    (control, compute, or that of a node of its own) to the containers that must run there.
-    `queues` are RabbitMQ's that some service must read. `passwords` are generated for the lab and
-    known to playbooks by these names. `addresses` are the columns of the cloud's databases, each as
-    database.table.column, that hold addresses of nodes: they change in a clone of the lab. `given`
-    tells which files the configuration has for the images. `unsupported_reason` tells why those
-    cannot be
-    built on this host, or None; it may ask the network, and is asked only before a build.
-    `artifacts` are shell commands by file name that every node runs when a test has failed
-    (see `where`); they are in no key. A test that uses one of the `fixtures` asks
-    for the feature.
+    Node groups are `control`, `compute`, and the kind of a node that a feature has for itself:
+    `gateway-1` is in the group `gateway`.
+
+    Attributes:
+        name: What tests and the configuration ask for it by.
+        requires: Other features that it builds on.
+        conflicts: Features that cannot be in the same lab, and why not.
+        backends: The network backends that it works with; empty for all.
+        by_release: How it differs with a release of OpenStack, by the release's name.
+        control_images: Kolla images of controllers, in the order of the deploy.
+        compute_images: Kolla images of compute nodes, in the order of the deploy.
+        nodes: More nodes of the lab, each with the images that it fetches. They run no OpenStack.
+        globals: Kolla-Ansible variables; lists of several features are joined.
+        config: Texts of files by their path below Kolla's custom configuration folder.
+        userspace_config: The same, only where Open vSwitch forwards in user space; `config` wins.
+        images_from: Folders of Kolla image templates that the feature brings.
+        passwords: Names of passwords that are generated for the lab and known to playbooks.
+        addresses: Columns of the cloud's databases that hold addresses of nodes, each as
+            database.table.column: they change in a clone of the lab.
+        given: Tells which files the configuration has for the images.
+        unsupported_reason: Tells why the images cannot be built on this host, or None. It may ask
+            the network, and is called only before a build.
+        playbooks: Run after the deploy against the lab's inventory, each with its folder.
+        services: Types that must be in the catalogue.
+        queues: RabbitMQ's queues that some service must read.
+        extensions: Extensions that the network API must have.
+        containers: Containers that must run, by node group.
+        agents: Types of Neutron's agents that must be alive, by node group.
+        artifacts: Shell commands by file name that every node runs when a test has failed (see
+            `where`); they are in no key.
+        fixtures: A test that uses one of these fixtures asks for the feature.
     """
 
     name: str
-    requires: tuple[str, ...] = ()
-    control_images: tuple[str, ...] = ()
-    compute_images: tuple[str, ...] = ()
-    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    requires: Names = ()
+    conflicts: Mapping[str, str] = field(default_factory=dict)
+    backends: Names = ()
+    by_release: Mapping[str, FeatureParts] = field(default_factory=dict)
+    control_images: Names = ()
+    compute_images: Names = ()
+    nodes: Mapping[str, Names] = field(default_factory=dict)
     globals: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
+    userspace_config: Mapping[str, str] = field(default_factory=dict)
     images_from: tuple[Path, ...] = ()
-    passwords: tuple[str, ...] = ()
-    addresses: tuple[str, ...] = ()
+    passwords: Names = ()
+    addresses: Names = ()
     given: Callable[[Config], tuple[Given, ...]] | None = None
     unsupported_reason: Callable[[Config], str | None] | None = None
     playbooks: tuple[Path, ...] = ()
-    services: tuple[str, ...] = ()
-    queues: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()
-    containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    services: Names = ()
+    queues: Names = ()
+    extensions: Names = ()
+    containers: Mapping[str, Names] = field(default_factory=dict)
+    agents: Mapping[str, Names] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
-    fixtures: tuple[str, ...] = ()
+    fixtures: Names = ()
 
     @property
-    def images(self) -> tuple[str, ...]:
+    def images(self) -> Names:
         """Every Kolla image of the feature, once."""
         own = [name for names in self.nodes.values() for name in names]
         return tuple(dict.fromkeys((*self.control_images, *self.compute_images, *own)))
+
+    def for_release(self, release: str) -> Feature:
+        """The feature as it is with an OpenStack release; asked again, it stays the same."""
+        parts = self.by_release.get(release, FeatureParts())
+        return replace(self.with_parts(parts), by_release={})
+
+    def with_parts(self, parts: FeatureParts) -> Feature:
+        """The feature with some parts put over its own.
+
+        Raises:
+            ConfigError: An image or container is renamed that the feature does not have.
+        """
+        self._check_names("image", parts.renamed_images, self.images)
+        there = [name for names in self.containers.values() for name in names]
+        self._check_names("container", parts.renamed_containers, there)
+        images, containers = parts.renamed_images, parts.renamed_containers
+        return replace(
+            self,
+            control_images=_joined(_renamed(self.control_images, images), parts.control_images),
+            compute_images=_joined(_renamed(self.compute_images, images), parts.compute_images),
+            nodes={node: _renamed(names, images) for node, names in self.nodes.items()},
+            containers=_grouped(
+                {group: _renamed(names, containers) for group, names in self.containers.items()},
+                parts.containers,
+            ),
+            agents=_grouped(self.agents, parts.agents),
+            globals=_over(self.globals, parts.globals),
+            config=_over(self.config, parts.config),
+            userspace_config=_over(self.userspace_config, parts.userspace_config),
+            addresses=_joined(self.addresses, parts.addresses),
+            images_from=self.images_from if parts.images_from is None else parts.images_from,
+            playbooks=self.playbooks if parts.playbooks is None else parts.playbooks,
+        )
+
+    def _check_names(self, kind: str, renamed: Iterable[str], known: Iterable[str]) -> None:
+        for name in renamed:
+            if name not in set(known):
+                raise ConfigError(
+                    f"the feature {self.name} renames the {kind} {name!r}, which it does not have",
+                    hint=nearest(name, known),
+                )
+
+
+def _renamed(names: Names, renamed: Mapping[str, str | None]) -> Names:
+    found = (renamed.get(name, name) for name in names)
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _joined(names: Names, more: Names) -> Names:
+    return tuple(dict.fromkeys((*names, *more)))
+
+
+def _grouped(groups: Mapping[str, Names], more: Mapping[str, Names]) -> dict[str, Names]:
+    return {
+        group: _joined(groups.get(group, ()), more.get(group, ())) for group in {**groups, **more}
+    }
+
+
+def _over(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**values, **others}.items() if value is not None}
 
 
 def where(container: str, command: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 
 CORE = "core"
 BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive")
+SHOWN = 3
 
 
 class FeatureRegistry:
@@ -33,7 +35,10 @@ class FeatureRegistry:
         return (*BUILT_IN, *self._added)
 
     def get(self, name: str) -> Feature:
-        """The feature of that name. Raises ConfigError with the nearest name."""
+        """The feature of that name, for all releases and without what the network backend adds.
+
+        Raises ConfigError with the nearest name.
+        """
         if name in self._added:
             return self._added[name]
         if name not in BUILT_IN:
@@ -43,15 +48,89 @@ class FeatureRegistry:
         assert isinstance(found, Feature)
         return found
 
-    def resolve(self, wanted: Iterable[str]) -> tuple[Feature, ...]:
-        """The features asked for and all that they require, `core` first, each once.
+    def resolve(
+        self, wanted: Iterable[str], release: str, backend: NetworkBackend = OVS
+    ) -> tuple[Feature, ...]:
+        """The features asked for and all that they require, as they are with a release.
 
-        The order does not depend on the order of asking. Raises ConfigError for unknown names.
+        Args:
+            wanted: Names of features, in any order.
+            release: The name of the OpenStack release.
+            backend: The network backend; the feature `core` has its parts.
+
+        Returns:
+            The features, `core` first, each once. The order does not depend on that of `wanted`.
+
+        Raises:
+            ConfigError: A feature is not known.
         """
+        found = (feature.for_release(release) for feature in self._all(wanted))
+        return tuple(
+            feature.with_parts(backend.parts) if feature.name == CORE else feature
+            for feature in found
+        )
+
+    def check_conflicts(
+        self,
+        wanted: Mapping[str, Iterable[str]],
+        backend: NetworkBackend = OVS,
+    ) -> None:
+        """Check that one lab can have all these features.
+
+        Args:
+            wanted: Who asks for each feature, by the name of the feature: names of tests, for
+                instance. Nobody may be named.
+            backend: The network backend of the lab.
+
+        Raises:
+            ConfigError: Two of the features cannot be in one lab, or one of them does not work
+                with the backend. The message says why, and who asks for them.
+        """
+        features = self._all(wanted)
+        there = {feature.name for feature in features}
+        found = [
+            (feature.name, other, why)
+            for feature in features
+            for other, why in feature.conflicts.items()
+            if other in there
+        ]
+        for name, other, why in found:
+            raise ConfigError(
+                f"the features {name} and {other} cannot be in one lab",
+                details="\n".join([why, *self._asked(wanted, name), *self._asked(wanted, other)]),
+                hint="select tests of one of them with -m or -k, and use a lab of another name "
+                "for the other",
+            )
+        for feature in features:
+            if feature.backends and backend.name not in feature.backends:
+                known = " or ".join(feature.backends)
+                raise ConfigError(
+                    f"the feature {feature.name} does not work with the network backend "
+                    f"{backend.name}",
+                    details="\n".join(
+                        [f"it works with {known}", *self._asked(wanted, feature.name)]
+                    ),
+                    hint=f"use a lab with {known}, or leave the feature out",
+                )
+
+    def _asked(self, wanted: Mapping[str, Iterable[str]], name: str) -> Iterable[str]:
+        """Say who asks for a feature, also by way of one that requires it."""
+        for asked, by in wanted.items():
+            if name not in {feature.name for feature in self._all([asked])}:
+                continue
+            who = list(dict.fromkeys(by))
+            more = f" and {len(who) - SHOWN} more" if len(who) > SHOWN else ""
+            through = f", which {asked} requires," if asked != name else ""
+            if who:
+                yield f"{name}{through} is asked for by {', '.join(who[:SHOWN])}{more}"
+            elif through:
+                yield f"{asked} requires {name}"
+
+    def _all(self, wanted: Iterable[str]) -> list[Feature]:
         found: dict[str, Feature] = {}
         for name in (CORE, *sorted(set(wanted))):
             self._visit(name, found)
-        return tuple(found.values())
+        return list(found.values())
 
     def _visit(self, name: str, found: dict[str, Feature]) -> None:
         if name in found:
@@ -65,11 +144,11 @@ class FeatureRegistry:
 REGISTRY = FeatureRegistry()
 
 
-def resolve(wanted: Iterable[str]) -> tuple[Feature, ...]:
-    """The features asked for and all that they require, from the one registry."""
-    return REGISTRY.resolve(wanted)
+def resolve(wanted: Iterable[str], release: str) -> tuple[Feature, ...]:
+    """The features asked for and all that they require, from those of this package."""
+    return REGISTRY.resolve(wanted, release)
 
 
-def built_in() -> list[Feature]:
-    """The features of this package."""
-    return [REGISTRY.get(name) for name in BUILT_IN]
+def built_in(release: str) -> tuple[Feature, ...]:
+    """The features of this package, as they are with a release."""
+    return REGISTRY.resolve(BUILT_IN, release)

@@ -14,6 +14,7 @@ from pytest_kollalab.engine import records as state
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Step, new_run_id
 from pytest_kollalab.engine.runs import SharedRun
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
+from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import BusyError, HostError, NeedsLabError, StageError
@@ -69,6 +70,11 @@ class Lab:
         self._told: set[str] = set()
 
     @property
+    def backend(self) -> NetworkBackend:
+        """What carries out the networks of its cloud."""
+        return OVS
+
+    @property
     def folder(self) -> Path:
         """The lab's folder of state: records, logs, keys, passwords."""
         return self.paths.lab(self.name)
@@ -92,7 +98,7 @@ class Lab:
             self.provider,
             self.lease,
             records=self.records,
-            resolve=self.extensions.registry.resolve,
+            resolve=self._resolve,
         )
 
     @cached_property
@@ -128,7 +134,7 @@ class Lab:
     def features(self) -> tuple[Feature, ...]:
         """The features of the lab, those that others require included, without unsupported ones."""
         names = [name for name in self.feature_names if name not in self.unsupported]
-        return self.extensions.registry.resolve(names)
+        return self._resolve(names)
 
     @cached_property
     def unsupported(self) -> dict[str, str]:
@@ -175,6 +181,7 @@ class Lab:
         """What each stage will do and why; changes nothing. Empty with an existing cloud."""
         if self.options.cloud:
             return []
+        self._check_features()
         self._check_variables()
         return self._foreseen(until or self.options.until)
 
@@ -197,6 +204,7 @@ class Lab:
                 f"stage {stage} lies beyond {self.options.until}, where this run was told to stop",
                 hint="leave out the option until, or name a later stage",
             )
+        self._check_features()
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
@@ -320,6 +328,15 @@ class Lab:
         if self.options.cloud:
             return external.connect(self.options.cloud)
         return connect(self.ensure("cloud"))
+
+    def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
+        return self.extensions.registry.resolve(names, self.config.release, self.backend)
+
+    def _check_features(self) -> None:
+        """Raise ConfigError when the features cannot be in one lab."""
+        self.extensions.registry.check_conflicts(
+            {each.name: () for each in self.features}, self.backend
+        )
 
     def _foreseen(self, until: str) -> list[Step]:
         steps = self.goldens.plan(self.engine.plan(until))

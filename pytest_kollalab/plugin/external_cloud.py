@@ -59,7 +59,7 @@ class ExternalCloud:
                 self._lacking = external.lacking(connection, lab.features)
             finally:
                 connection.close()
-        wanted = lab.extensions.registry.resolve(names)
+        wanted = lab.extensions.registry.resolve(names, lab.config.release)
         return {f.name: self._lacking[f.name] for f in wanted if f.name in self._lacking}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

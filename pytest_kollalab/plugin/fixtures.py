@@ -127,7 +127,14 @@ def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
     if lab.options.cloud:
         return Tenant(cloud, name, None, external_cidr=None)
     external = ensure(lab, "nodes")["networks"]["external"]["cidr"]
-    return Tenant(cloud, name, lab.ssh(), external_cidr=external, patience=lab.provider.slowness)
+    return Tenant(
+        cloud,
+        name,
+        lab.ssh(),
+        external_cidr=external,
+        patience=lab.provider.slowness,
+        dataplane=lab.backend.dataplane,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -193,7 +193,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             wanted = (*wanted, *settings.features)
             check_writable(default_paths().state, "KOLLALAB_STATE")
         if wanted:
-            brought(config).registry.resolve(wanted)
+            registry = brought(config).registry
+            registry.resolve(wanted, settings.release)
+            if uses_lab and not options.cloud:
+                configured = {name: ["the configuration"] for name in settings.features}
+                registry.check_conflicts(configured | _askers(session.items, config))
         if (provider := options.provider) not in configuration.PROVIDERS:
             from pytest_kollalab.providers.choice import check
 
@@ -258,16 +262,22 @@ def pytest_runtest_makereport(
 
 def wanted_features(items: Iterable[pytest.Item], config: pytest.Config) -> tuple[str, ...]:
     """The features that tests ask for, by their markers and by the fixtures they use."""
+    return tuple(sorted(_askers(items, config)))
+
+
+def _askers(items: Iterable[pytest.Item], config: pytest.Config) -> dict[str, list[str]]:
+    """The features that tests ask for, each with the node ids of these tests."""
     fixtures = fixture_features(config)
     if any(getattr(config.hook, name).get_hookimpls() for name in hookspecs.NAMES):
         fixtures = {**fixtures, **brought(config).fixtures()}
-    wanted: set[str] = set()
+    found: dict[str, list[str]] = {}
     for item in items:
-        for mark in item.iter_markers(MARKER):
-            wanted.update(str(name) for name in mark.args)
+        names = [str(name) for mark in item.iter_markers(MARKER) for name in mark.args]
         for fixture in fixture_names(item):
-            wanted.update(fixtures.get(fixture, ()))
-    return tuple(sorted(wanted))
+            names += fixtures.get(fixture, ())
+        for name in names:
+            found.setdefault(name, []).append(item.nodeid)
+    return found
 
 
 def brought(config: pytest.Config) -> Extensions:
@@ -331,7 +341,7 @@ def watch_failures(config: pytest.Config) -> Failures:
         lab = make_lab(config)
         given = lab.options.artifacts
         folder = Path(config.invocation_params.dir, given).resolve() if given else None
-        features = lab.extensions.registry.resolve(lab.feature_names)
+        features = lab.extensions.registry.resolve(lab.feature_names, lab.config.release)
         commands = lab.extensions.artifacts(features)
         scene: Scene = LabScene(lab.folder, lab.ssh, lambda: lab.provider, commands)
         if lab.options.cloud:

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.stages.cloud.health import expected_agents
+
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-AGENTS = {
-    ("Open vSwitch agent", "controller-1"),
-    ("Open vSwitch agent", "compute-1"),
-    ("DHCP agent", "controller-1"),
-    ("L3 agent", "controller-1"),
-    ("Metadata agent", "controller-1"),
-}
+    from pytest_kollalab.lab.lab import Lab
+
 SERVICES = {
     ("nova-conductor", "controller-1"),
     ("nova-scheduler", "controller-1"),
@@ -24,9 +22,11 @@ SERVICES = {
 
 
 @pytest.mark.smoke
-def test_every_network_agent_is_alive(openstack_cloud: Connection) -> None:
+def test_every_network_agent_is_alive(openstack_cloud: Connection, kollalab: Lab) -> None:
     agents = list(openstack_cloud.network.agents())
-    assert {(agent.agent_type, agent.host) for agent in agents} == AGENTS
+    assert {(agent.agent_type, agent.host) for agent in agents} == expected_agents(
+        kollalab.features, NODES
+    )
     assert not [agent for agent in agents if not (agent.is_alive and agent.is_admin_state_up)]
 
 

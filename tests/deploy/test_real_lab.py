@@ -228,7 +228,7 @@ def test_an_agent_that_does_not_come_up_is_named(sessions: Sessions, tmp_path: P
     }
     nodes, cloud = (dict(record.made) for record in records.values() if record is not None)
     ssh, connection = Ssh(Path(nodes["ssh_config"])), connect(cloud)
-    features = REGISTRY.resolve(("compute", "sfc"))
+    features = REGISTRY.resolve(("compute", "sfc"), "2026.1")
 
     def wait(slowness: float) -> None:
         health.wait_until_healthy(

@@ -71,6 +71,51 @@ def test_a_clash_with_another_plugin_names_both(pytester: pytest.Pytester) -> No
     assert "Traceback" not in result.stderr.str()
 
 
+CONFLICT = """
+from pytest_kollalab.features.base import Feature
+
+def pytest_kollalab_features():
+    return Feature("mesh", conflicts={"sfc": "both classify at the port"})
+"""
+
+ASK = """
+import pytest
+
+@pytest.mark.kollalab_feature("{}")
+def test_it(lab_nodes):
+    pass
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--kollalab-plan",)], ids=["session", "plan"])
+def test_tests_that_ask_for_conflicting_features_are_named(
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
+    pytester.makeconftest(CONFLICT)
+    pytester.makepyfile(test_mesh=ASK.format("mesh"), test_sfc=ASK.format("sfc"))
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "*the features mesh and sfc cannot be in one lab*",
+            "*both classify at the port*",
+            "*mesh is asked for by test_mesh.py::test_it*",
+            "*sfc is asked for by test_sfc.py::test_it*",
+        ]
+    )
+    result = pytester.runpytest_subprocess("--kollalab-plan", "test_mesh.py")
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_a_configured_feature_conflicts_too(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFLICT)
+    pytester.makepyfile(test_mesh=ASK.format("mesh"))
+    pytester.makefile(".toml", kollalab='features = ["sfc"]')
+    result = pytester.runpytest_subprocess("--kollalab-plan")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*sfc is asked for by the configuration*"])
+
+
 def test_a_hook_that_does_not_exist_is_told(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("def pytest_kollalab_feature(): pass")
     pytester.makepyfile("def test_it(): pass")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_kollalab.sdn.dataplane import OVS
 from pytest_kollalab.sdn.ovs import agents
 from pytest_kollalab.system.errors import WaitError
 
@@ -22,10 +23,13 @@ class Cloud:
         self.looked: list[str] = []
 
     def run(self, node: str, argv: list[str]) -> None:
-        assert "-KILL" in argv
+        assert argv[:2] == ["docker", "exec"]
+        assert argv[2:4] == ["neutron_openvswitch_agent", "pkill"]
+        assert argv[-1] == "bin/neutron-openvswitch-agent"
         self.killed.append(node)
 
     def agents(self, *, binary: str) -> list[Any]:
+        assert binary == "neutron-openvswitch-agent"
         return [SimpleNamespace(id=node, host=node, started_at="first") for node in NODES]
 
     def get_agent(self, node: str) -> Any:
@@ -36,7 +40,7 @@ class Cloud:
     @property
     def tenant(self) -> Any:
         admin = SimpleNamespace(network=self)
-        return cast("Any", SimpleNamespace(admin=admin, ssh=self, patience=0.001))
+        return cast("Any", SimpleNamespace(admin=admin, ssh=self, patience=0.001, dataplane=OVS))
 
 
 def test_only_the_agents_of_other_nodes_are_killed_and_are_waited_for() -> None:

@@ -26,11 +26,11 @@ def cloud(services: str = "identity network", extensions: str = "router") -> Any
 
 def test_a_cloud_that_has_everything() -> None:
     full = cloud("identity network compute image placement", "sfc flow_classifier")
-    assert external.lacking(full, resolve(["compute", "sfc"])) == {}
+    assert external.lacking(full, resolve(["compute", "sfc"], "2026.1")) == {}
 
 
 def test_it_says_what_is_lacking_for_each_feature() -> None:
-    assert external.lacking(cloud(), resolve(["compute", "sfc"])) == {
+    assert external.lacking(cloud(), resolve(["compute", "sfc"], "2026.1")) == {
         "compute": "no service compute",
         "sfc": "no network extension flow_classifier",
     }
@@ -51,7 +51,7 @@ def test_a_cloud_that_does_not_answer_is_a_message() -> None:
 
     silent: Any = Silent()
     with pytest.raises(ConfigError, match="the cloud far cannot be used") as caught:
-        external.lacking(silent, resolve([]))
+        external.lacking(silent, resolve([], "2026.1"))
     assert caught.value.details == "Unable to establish connection"
 
 

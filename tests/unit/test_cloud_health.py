@@ -11,14 +11,13 @@ from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.stages.cloud import clouds_yaml, health, pull
 from pytest_kollalab.stages.cloud.health import (
-    NETWORK_AGENTS,
     Container,
     alive_troubles,
     container_troubles,
+    expected_agents,
     expected_containers,
     parse_ps,
     queue_troubles,
-    wanted_pairs,
     with_passed,
 )
 from pytest_kollalab.system.errors import StageError
@@ -93,16 +92,16 @@ def test_missing_and_sick_containers() -> None:
 
 
 def test_expected_containers_follow_features() -> None:
-    sfc = expected_containers(resolve(["sfc"]), NODES)
+    sfc = expected_containers(resolve(["sfc"], "2026.1"), NODES)
     assert "neutron_server" in sfc["controller-1"]
     assert not [name for name in sfc["controller-1"] if name.startswith("nova")]
-    compute = expected_containers(resolve(["compute"]), NODES)
+    compute = expected_containers(resolve(["compute"], "2026.1"), NODES)
     assert "nova_compute" in compute["compute-1"]
     assert "nova_compute" not in compute["controller-1"]
 
 
 def test_agents_that_are_missing_or_down() -> None:
-    wanted = wanted_pairs(NETWORK_AGENTS, NODES)
+    wanted = expected_agents(resolve(["sfc"], "2026.1"), NODES)
     assert ("Open vSwitch agent", "compute-1") in wanted
     found = dict.fromkeys(wanted, True)
     assert list(alive_troubles(found, wanted)) == []
@@ -115,7 +114,7 @@ def test_agents_that_are_missing_or_down() -> None:
 
 
 def test_images_by_node() -> None:
-    found = pull.images_by_node(resolve(["compute"]), NODES)
+    found = pull.images_by_node(resolve(["compute"], "2026.1"), NODES)
     assert "nova-compute" in found["compute-1"]
     assert "nova-compute" not in found["controller-1"]
     assert "mariadb-server" not in found["compute-1"]
@@ -124,11 +123,11 @@ def test_images_by_node() -> None:
 
 def test_a_node_of_a_feature_fetches_what_the_feature_says() -> None:
     nodes = (*NODES, "gateway-1")
-    found = pull.images_by_node(resolve(["bgpvpn"]), nodes)
+    found = pull.images_by_node(resolve(["bgpvpn"], "2026.1"), nodes)
     assert found["gateway-1"] == ["openvswitch-db-server", "openvswitch-vswitchd", "bagpipe-bgp"]
     assert "frr" in found["controller-1"]
     assert "frr" not in found["compute-1"]
-    assert expected_containers(resolve(["bgpvpn"]), nodes)["gateway-1"] == [
+    assert expected_containers(resolve(["bgpvpn"], "2026.1"), nodes)["gateway-1"] == [
         "bagpipe_bgp",
         "openvswitch_db",
         "openvswitch_vswitchd",
@@ -136,7 +135,7 @@ def test_a_node_of_a_feature_fetches_what_the_feature_says() -> None:
 
 
 def test_features_need_their_images() -> None:
-    features = resolve(["compute"])
+    features = resolve(["compute"], "2026.1")
     built = [name for feature in features for name in feature.images]
     pull.check_built(features, built)
     with pytest.raises(StageError, match="compute needs images that were not built") as error:

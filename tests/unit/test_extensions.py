@@ -116,6 +116,18 @@ def test_two_features_of_one_name_are_refused() -> None:
         _ = given.registry
 
 
+def test_a_lab_with_features_that_conflict_is_refused_before_anything_is_built(
+    tmp_path: Path,
+) -> None:
+    mesh = Feature("mesh", conflicts={"sfc": "both classify at the port"})
+    made = lab(tmp_path, Extensions((Extension("one", features=(mesh,)),)), "sfc", "mesh")
+    for act in (made.plan_lines, lambda: made.ensure("tools"), made.up):
+        with pytest.raises(ConfigError, match="mesh and sfc cannot be in one lab") as error:
+            act()
+        assert error.value.details == "both classify at the port"
+    assert not made.folder.exists()
+
+
 def test_a_lab_without_extensions_is_what_it_was(tmp_path: Path) -> None:
     idle = Extensions((Extension("idle", features=(Feature("unused"),)),))
     assert keys(lab(tmp_path, idle, "sfc")) == keys(lab(tmp_path, Extensions(), "sfc"))
@@ -228,7 +240,7 @@ def test_installed_packages_bring_extensions_without_pytest(
     found = extensions.installed(RELEASE)
     (extension,) = [each for each in found.given if each.source == "balancer"]
     assert extension.globals == {"release_seen": RELEASE}
-    names = [feature.name for feature in found.registry.resolve(["balancer"])]
+    names = [feature.name for feature in found.registry.resolve(["balancer"], "2026.1")]
     assert names == ["core", "compute", "balancer"]
 
 

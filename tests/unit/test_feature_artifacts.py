@@ -75,7 +75,7 @@ def test_the_graph_is_asked_for_with_a_password_that_is_no_argument(
 
 def test_a_lab_has_the_commands_of_its_features_and_those_of_plugins() -> None:
     given = Extensions((Extension("one", artifacts={"uptime": "uptime"}),))
-    assert set(given.artifacts(resolve(["sfc"]))) == {"uptime"}
-    assert set(given.artifacts(resolve(["bgpvpn"]))) == {"bgp", "bagpipe", "uptime"}
+    assert set(given.artifacts(resolve(["sfc"], "2026.1"))) == {"uptime"}
+    assert set(given.artifacts(resolve(["bgpvpn"], "2026.1"))) == {"bgp", "bagpipe", "uptime"}
     own = Feature("own", artifacts={"greeting": "echo hello"})
     assert given.artifacts([own]) == {"greeting": "echo hello", "uptime": "uptime"}

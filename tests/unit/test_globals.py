@@ -16,7 +16,7 @@ VPN = {"name": "bgpvpn"}
 
 
 def test_sfc_alone_deploys_no_nova() -> None:
-    merged = kolla.merge_globals(resolve(["sfc"]), {}, {})
+    merged = kolla.merge_globals(resolve(["sfc"], "2026.1"), {}, {})
     assert merged["enable_neutron_sfc"] is True
     assert not merged["enable_nova"]
     assert not merged["enable_glance"]
@@ -24,7 +24,7 @@ def test_sfc_alone_deploys_no_nova() -> None:
 
 
 def test_compute_deploys_nova() -> None:
-    merged = kolla.merge_globals(resolve(["compute"]), {}, {})
+    merged = kolla.merge_globals(resolve(["compute"], "2026.1"), {}, {})
     assert merged["enable_nova"] is True
     assert not merged.get("enable_neutron_sfc", False)
 
@@ -45,7 +45,7 @@ def test_lists_of_features_are_joined_once() -> None:
 
 
 def test_chains_and_vpns_are_in_one_lab() -> None:
-    merged = kolla.merge_globals(resolve(["sfc", "bgpvpn"]), {}, {})
+    merged = kolla.merge_globals(resolve(["sfc", "bgpvpn"], "2026.1"), {}, {})
     assert merged["enable_neutron_sfc"] is True
     # What the role itself switches on for chains is kept: the list is the role's, and one more.
     for name, stock, more in (
@@ -76,10 +76,19 @@ def config(
 
 
 def test_userspace_switches_the_firewall_off() -> None:
-    path = "neutron/openvswitch_agent.ini"
-    assert path not in config()
-    assert "firewall_driver = noop" in config(userspace=True)[path]
+    path, core = "neutron/openvswitch_agent.ini", resolve([], "2026.1")
+    assert path not in config(*core)
+    assert "firewall_driver = noop" in config(*core, userspace=True)[path]
     assert kolla.is_userspace({"ovs_datapath": "netdev"})
+
+
+def test_a_file_of_a_feature_wins_over_what_userspace_needs() -> None:
+    first = Feature("first", userspace_config={"a.ini": "[x]\na = 1\nb = 1\n"})
+    second = Feature(
+        "second", userspace_config={"a.ini": "[y]\nc = 1\n"}, config={"a.ini": "[x]\na = 2\n"}
+    )
+    merged = config(first, second, userspace=True)["a.ini"]
+    assert merged == "[x]\na = 2\nb = 1\n\n[y]\nc = 1\n"
 
 
 def test_ini_files_are_merged_by_option() -> None:

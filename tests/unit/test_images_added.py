@@ -9,6 +9,7 @@ import pytest
 
 from pytest_kollalab.extensions.extensions import Extension, Extensions
 from pytest_kollalab.features import image_folders
+from pytest_kollalab.settings.config import Config
 from pytest_kollalab.stages.cloud import kolla_variables as kolla
 from pytest_kollalab.stages.cloud import playbooks
 from pytest_kollalab.system.errors import ConfigError, StageError
@@ -59,7 +60,7 @@ def test_an_image_on_something_else_is_refused(tmp_path: Path, text: str) -> Non
 def test_a_name_that_kolla_has_is_refused(tmp_path: Path) -> None:
     given = Extensions((Extension("one", images=(image(tmp_path, "neutron-server"),)),))
     with pytest.raises(ConfigError, match="two images named neutron-server"):
-        given.folders(())
+        given.folders((), Config())
 
 
 def test_two_folders_with_one_name_are_refused(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_tar_keeps_owners_modes_and_what_is_no_text() -> None:
 
 
 def test_the_database_is_told_by_a_script_that_bash_reads(tmp_path: Path) -> None:
-    text = readdress.script(resolve(["compute"]), "it's 100% $ecret", MOVES)
+    text = readdress.script(resolve(["compute"], "2026.1"), "it's 100% $ecret", MOVES)
     client = tmp_path / "mariadb"
     # Shows what the real one is given: the file with the login, then the statements.
     client.write_text('#!/bin/sh\ncat "${1#*=}"\ncat\n')
@@ -103,12 +103,13 @@ def test_the_database_is_told_by_a_script_that_bash_reads(tmp_path: Path) -> Non
         r"'\\b10[.]64[.]0[.]', '10.99.4.'), '\\b10[.]64[.]1[.]', '10.99.5.');"
     ) in said
     assert "nova_api.cell_mappings" in said
-    assert "nova" not in readdress.script(resolve(["sfc"]), "x", MOVES)
-    assert "10,64" not in readdress.script(resolve(["sfc"]), "x", {**MOVES, "10,64,0,": "10,99,4,"})
+    sfc = resolve(["sfc"], "2026.1")
+    assert "nova" not in readdress.script(sfc, "x", MOVES)
+    assert "10,64" not in readdress.script(sfc, "x", {**MOVES, "10,64,0,": "10,99,4,"})
 
 
 def test_the_script_with_the_password_is_closed_to_others() -> None:
-    (mode,) = [mode for _, mode in readdress.files(resolve([]), "x", MOVES).values()]
+    (mode,) = [mode for _, mode in readdress.files(resolve([], "2026.1"), "x", MOVES).values()]
     assert mode == 0o600
 
 
@@ -193,7 +194,7 @@ def rewind(cloud_run: str, *saves: Save, whole: bool = True) -> Any:
         whole=lambda: dict.fromkeys(saves, whole),
         engine=SimpleNamespace(lab="lab", locked=lambda _: nullcontext()),
         saves=SimpleNamespace(folder=Path("/saves")),
-        resolve=resolve,
+        resolve=lambda names: resolve(names, "2026.1"),
     )
 
 
@@ -226,7 +227,9 @@ def test_what_the_cloud_stage_needs_is_kept_closed(tmp_path: Path) -> None:
     (golden / "cloud" / "etc").mkdir(parents=True)
     (golden / "cloud" / "etc" / "passwords.yml").write_text("database_password: word\n")
     (golden / "cloud.json").write_text("{}")
-    source = CloneSource("lab", "golden.1", {"nodes": {}}, golden, resolve([]), nullcontext)
+    source = CloneSource(
+        "lab", "golden.1", {"nodes": {}}, golden, resolve([], "2026.1"), nullcontext
+    )
     kept = source.keep(tmp_path / "clone")
     assert Path(kept["folder"], "etc", "passwords.yml").is_file()
     assert Path(kept["folder"]).stat().st_mode & 0o777 == 0o700

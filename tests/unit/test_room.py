@@ -46,7 +46,7 @@ def test_a_cloud_with_more_features_takes_more(tmp_path: Path) -> None:
             Config(),
             Options(),
             paths,
-            features=REGISTRY.resolve(features),
+            features=REGISTRY.resolve(features, "2026.1"),
             provider=DockerProvider("", "", paths),
         )
         return stage.room()[DOCKER]

@@ -30,7 +30,7 @@ OFPST_FLOW reply (OF1.3) (xid=0x2):
 def test_only_what_is_its_own() -> None:
     found = sorted(on("compute-1", SAID, MINE))
     assert [each.removeprefix("compute-1: ").split(",actions")[0][:24] for each in found] == [
-        "flow of br-tun table=0,p",
+        "flow of the tunnel bridg",
         "flow table=0,priority=30",
         "flow table=10,priority=1",
         "group 1",

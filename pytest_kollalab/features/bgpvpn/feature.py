@@ -26,6 +26,7 @@ def _projects() -> str:
 FEATURE = Feature(
     name="bgpvpn",
     requires=("core",),
+    backends=("ovs",),
     images_from=(HERE / "images",),
     control_images=("frr", "bagpipe-bgp"),
     compute_images=("bagpipe-bgp",),

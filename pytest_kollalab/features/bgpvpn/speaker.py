@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.sdn import dataplane
 from pytest_kollalab.sdn.ovs import agents
 from pytest_kollalab.sdn.ovs.flows import bridge_flows
 from pytest_kollalab.system import wait
@@ -108,7 +109,7 @@ class Speaker:
 
     def kill_agent(self) -> None:
         """Kill Neutron's agent, which systemd starts again."""
-        agents.kill(self.ssh, self.node)
+        agents.kill(self.ssh, self.node, dataplane.OVS)
 
     def _restart(self, container: str) -> None:
         unit = f"kolla-{container}-container.service"

@@ -1,4 +1,7 @@
-"""The feature `core`: Keystone and Neutron with Open vSwitch, and what they stand on."""
+"""The feature `core`: Keystone and Neutron, and what they stand on.
+
+The network backend adds its agents (`features/backend.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,12 @@ FEATURE = Feature(
         "openvswitch-db-server",
         "openvswitch-vswitchd",
         "neutron-server",
-        "neutron-openvswitch-agent",
-        "neutron-dhcp-agent",
-        "neutron-l3-agent",
-        "neutron-metadata-agent",
     ),
     compute_images=(
         "kolla-toolbox",
         "cron",
         "openvswitch-db-server",
         "openvswitch-vswitchd",
-        "neutron-openvswitch-agent",
     ),
     config={
         # An agent that starts before Neutron's RPC workers listen loses its first request, and asks
@@ -48,7 +46,6 @@ FEATURE = Feature(
     addresses=(
         "keystone.endpoint.url",
         "neutron.agents.configurations",
-        "neutron.ml2_vxlan_endpoints.ip_address",
     ),
     containers={
         "control": (
@@ -59,10 +56,6 @@ FEATURE = Feature(
             "kolla_toolbox",
             "mariadb",
             "memcached",
-            "neutron_dhcp_agent",
-            "neutron_l3_agent",
-            "neutron_metadata_agent",
-            "neutron_openvswitch_agent",
             "neutron_periodic_worker",
             "neutron_rpc_server",
             "neutron_server",
@@ -73,7 +66,6 @@ FEATURE = Feature(
         "compute": (
             "cron",
             "kolla_toolbox",
-            "neutron_openvswitch_agent",
             "openvswitch_db",
             "openvswitch_vswitchd",
         ),

@@ -7,6 +7,7 @@ from pytest_kollalab.features.base import Feature
 FEATURE = Feature(
     name="sfc",
     requires=("core",),
+    backends=("ovs",),
     globals={"enable_neutron_sfc": True},
     extensions=("sfc", "flow_classifier"),
 )

@@ -236,7 +236,7 @@ class _RemoveImages:
 
 
 def _current(config: Config, paths: Paths) -> dict[str, set[str]]:
-    names = stock_images(built_in())
+    names = stock_images(built_in(config.release))
     built = Config(release=config.release, images=ImagesConfig())
     keys: dict[str, set[str]] = {"tools": set(), "images": set()}
     for each in (built, config):
@@ -251,7 +251,13 @@ def _current(config: Config, paths: Paths) -> dict[str, set[str]]:
 
 
 def _folders() -> list[Folder]:
-    return [image_folders.read(path) for feature in built_in() for path in feature.images_from]
+    paths = {
+        path: None
+        for release in releases.RELEASES
+        for feature in built_in(release)
+        for path in feature.images_from
+    }
+    return [image_folders.read(path) for path in paths]
 
 
 def _sources() -> set[str]:

@@ -1,4 +1,4 @@
-"""Neutron's Open vSwitch agents: which nodes have one, and how one is kept quiet for a moment."""
+"""The agents that fill the switches: which nodes have one, and how one is kept quiet."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
+    from pytest_kollalab.sdn.dataplane import Dataplane
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from pytest_kollalab.system.ssh import Ssh
 
-CONTAINER = "neutron_openvswitch_agent"
-PROCESS = "neutron-openvswitch-agent"
 
-
-def kill(ssh: Ssh, node: str) -> None:
+def kill(ssh: Ssh, node: str, dataplane: Dataplane) -> None:
     """Kill the agent of a node, which systemd starts again; asked to stop, it takes a minute."""
-    ssh.run(node, ["docker", "exec", CONTAINER, "pkill", "-KILL", "-f", f"bin/{PROCESS}"])
+    argv = ["docker", "exec", dataplane.container, "pkill", "-KILL", "-f", f"bin/{dataplane.agent}"]
+    ssh.run(node, argv)
 
 
 @contextmanager
@@ -31,10 +30,10 @@ def only(tenant: Tenant, nodes: Collection[str]) -> Iterator[None]:
     Raises WaitError when one does not come back.
     """
     api: Any = tenant.admin.network
-    found = {each.host: each for each in api.agents(binary=PROCESS)}
+    found = {each.host: each for each in api.agents(binary=tenant.dataplane.agent)}
     others = sorted(found.keys() - set(nodes))
     for node in others:
-        kill(tenant.ssh, node)
+        kill(tenant.ssh, node, tenant.dataplane)
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_kollalab.sdn.dataplane import OVS, Dataplane
 from pytest_kollalab.sdn.probe import plugging
 from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
@@ -44,7 +45,7 @@ class Project(Scope):
     address is its gateway, addresses for routers and floating IPs are taken from its upper half.
     Without `ssh` and `external_cidr` the cloud is somebody else's: what takes access to nodes
     raises NeedsLabError, and the external network is the one that is there.
-    `patience` multiplies every deadline, for slow nodes.
+    `patience` multiplies every deadline, for slow nodes. `dataplane` is that of the cloud.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Project(Scope):
         *,
         external_cidr: str | None = "203.0.113.0/24",
         patience: float = 1.0,
+        dataplane: Dataplane = OVS,
     ) -> None:
         super().__init__()
         self.admin = admin
@@ -62,6 +64,7 @@ class Project(Scope):
         self.name = f"{SLUG.sub('-', name.lower()).strip('-')}-{secrets.token_hex(2)}"
         self.external_cidr = external_cidr
         self.patience = patience
+        self.dataplane = dataplane
         self.is_closed = False
         # Every port it ever had: of no interest to scenarios.
         self.known_ports: list[Port] = []

@@ -36,7 +36,7 @@ echo ----
     echo ----
     ! has br-int || ovs-ofctl -O "$0" --names dump-groups br-int
     echo ----
-    ! has br-tun || ovs-ofctl -O "$0" --names dump-flows br-tun' "$1"
+    [ -z "$1" ] || ! has "$1" || ovs-ofctl -O "$0" --names dump-flows "$1"' "$1" "$2"
 """
 
 
@@ -112,8 +112,9 @@ def counted(tenant: Project) -> dict[str, int]:
         if kind not in NOT_COUNTED and int(quota["used"])
     }
     if "port" in found:
-        # The DHCP agent makes its own whenever it gets to it, also after a test has begun.
-        served: Any = api.get(f"/ports?project_id={project}&device_owner=network:dhcp&fields=id")
+        # The backend makes its own whenever it gets to it, also after a test has begun.
+        owners = "".join(f"&device_owner={owner}" for owner in tenant.dataplane.own_ports)
+        served: Any = api.get(f"/ports?project_id={project}{owners}&fields=id")
         exceptions.raise_from_response(served)
         found["port"] -= len(served.json()["ports"])
     # VPNs have no quota, and a cloud without them has no such path.
@@ -141,7 +142,7 @@ def on(node: str, text: str, mine: Mine) -> Iterator[str]:
             yield f"{node}: group {group.id}"
     for flow in parse_flows(tunnel):
         if mine.mentions(flow) and flow.rule.startswith(COPIES):
-            yield f"{node}: flow of br-tun {flow.rule}"
+            yield f"{node}: flow of the tunnel bridge {flow.rule}"
 
 
 @contextmanager
@@ -177,5 +178,5 @@ def await_same(before: Traces, tenant: Project, nodes: Iterable[str]) -> None:
 
 
 def _ask(tenant: Project, node: str) -> str:
-    argv = ["sh", "-eu", "-s", "--", OPENFLOW]
+    argv = ["sh", "-eu", "-s", "--", OPENFLOW, tenant.dataplane.tunnel_bridge]
     return tenant.ssh.run(node, argv, input=LOOK, timeout=60).stdout

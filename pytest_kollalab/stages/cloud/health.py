@@ -29,10 +29,6 @@ FIRST_CHECKS = 180.0
 REQUEST_TIMEOUT = 20
 SHOWN = 6
 
-NETWORK_AGENTS = {
-    "control": ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent"),
-    "compute": ("Open vSwitch agent",),
-}
 COMPUTE_SERVICES = {
     "control": ("nova-conductor", "nova-scheduler"),
     "compute": ("nova-compute",),
@@ -151,6 +147,11 @@ def wanted_pairs(kinds: Mapping[str, Sequence[str]], nodes: Sequence[str]) -> se
     }
 
 
+def expected_agents(features: Iterable[Feature], nodes: Sequence[str]) -> set[tuple[str, str]]:
+    """Pairs of type and node of Neutron's agents that must be alive."""
+    return {pair for feature in features for pair in wanted_pairs(feature.agents, nodes)}
+
+
 def alive_troubles(
     found: Mapping[tuple[str, str], bool], wanted: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
@@ -263,7 +264,7 @@ def _api_troubles(
         (agent.agent_type, agent.host): bool(agent.is_alive)
         for agent in connection.network.agents()
     }
-    yield from alive_troubles(agents, wanted_pairs(NETWORK_AGENTS, nodes))
+    yield from alive_troubles(agents, expected_agents(features, nodes))
     wanted = {name for feature in features for name in feature.extensions}
     loaded = {extension.alias for extension in connection.network.extensions()} if wanted else set()
     yield from (f"the network API has no extension {name}" for name in sorted(wanted - loaded))

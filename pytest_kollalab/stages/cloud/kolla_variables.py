@@ -29,7 +29,6 @@ DEFAULTS: Globals = {
     # MariaDB's own health check script is not in Debian's package.
     "mariadb_enable_healthchecks": False,
     "mariadb_innodb_log_file_size_mb": 96,
-    "neutron_plugin_agent": "openvswitch",
     "nova_compute_virt_type": "qemu",
     "openstack_service_rpc_workers": 1,
     "openstack_service_workers": 1,
@@ -41,15 +40,6 @@ CONFIG: Mapping[str, str] = {
 [mysqld]
 innodb_buffer_pool_size = 128M
 max_connections = 500
-""",
-}
-
-# Userspace Open vSwitch has no bridge that iptables could filter on.
-USERSPACE_CONFIG: Mapping[str, str] = {
-    "neutron/openvswitch_agent.ini": """\
-[securitygroup]
-firewall_driver = noop
-enable_security_group = false
 """,
 }
 
@@ -89,6 +79,7 @@ def merge_config(
     other file is taken whole from the later layer. `userspace` says that Open vSwitch forwards
     in user space. Raises ConfigError when two features disagree.
     """
+    features = list(features)
     wanted: dict[str, str] = {}
     owner: dict[str, str] = {}
     for feature in features:
@@ -103,7 +94,8 @@ def merge_config(
                 owner[path] = feature.name
             wanted[path] = ini.merge(wanted.get(path, ""), text)
     merged: dict[str, str] = {}
-    for layer in (CONFIG, USERSPACE_CONFIG if userspace else {}, wanted, provider, user):
+    own = [feature.userspace_config for feature in features if userspace]
+    for layer in (CONFIG, *own, wanted, provider, user):
         for path, text in layer.items():
             merged[path] = ini.merge(merged[path], text) if path in merged else text
     return merged

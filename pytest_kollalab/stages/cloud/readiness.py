@@ -67,7 +67,8 @@ def settle(
         awake = provider.keeps_memory
         await_cloud(cloud.made, features, names, ssh, awake=awake, slowness=slowness, log=log)
         if since is not None and not awake:
-            await_reports(cloud.made, since, timeout=REPORT_TIMEOUT * slowness)
+            wanted = health.expected_agents(features, names)
+            await_reports(cloud.made, wanted, since, timeout=REPORT_TIMEOUT * slowness)
 
 
 def ssh_config(nodes: Record) -> Path:
@@ -142,19 +143,34 @@ def await_cloud(
         writes()
 
 
-def await_reports(made: Mapping[str, Any], since: datetime.datetime, *, timeout: float) -> None:
+def await_reports(
+    made: Mapping[str, Any],
+    wanted: Iterable[tuple[str, str]],
+    since: datetime.datetime,
+    *,
+    timeout: float,
+) -> None:
     """Return when each network agent has reported since then.
 
-    What the database tells of an agent may be of the time before: alive, though it only starts.
+    The database may still tell of the time before: of an agent as alive that has yet to start.
+
+    Args:
+        made: What the stage `cloud` made.
+        wanted: Type and node of the agents that must be there; others are waited for as well.
+        since: When they were started anew, in UTC.
+        timeout: How long to wait, in seconds.
+
+    Raises:
+        StageError: An agent did not report in time.
     """
     connection = connect(made)
 
     def probe() -> bool | NotYet:
         told = {
-            f"{agent.agent_type} of {agent.host}": str(agent.last_heartbeat_at)
+            (agent.agent_type, agent.host): str(agent.last_heartbeat_at)
             for agent in connection.network.agents()
         }
-        late = silent(told, since)
+        late = silent(told, wanted, since)
         return NotYet(f"silent: {', '.join(late)}") if late else True
 
     try:
@@ -168,13 +184,21 @@ def await_reports(made: Mapping[str, Any], since: datetime.datetime, *, timeout:
         connection.close()
 
 
-def silent(told: Mapping[str, str], since: datetime.datetime) -> list[str]:
-    """The agents whose last report is older; `told` are Neutron's times, in UTC, by agent."""
-    return sorted(
+def silent(
+    told: Mapping[tuple[str, str], str],
+    wanted: Iterable[tuple[str, str]],
+    since: datetime.datetime,
+) -> list[str]:
+    """The agents that are not there, or whose last report is older.
+
+    `told` are Neutron's times, in UTC, by type and node of the agent.
+    """
+    late = {
         agent
         for agent, time_ in told.items()
         if datetime.datetime.fromisoformat(time_).replace(tzinfo=datetime.UTC) < since
-    )
+    }
+    return sorted(f"{kind} of {node}" for kind, node in late | (set(wanted) - told.keys()))
 
 
 def write_and_read(connection: Connection, *, timeout: float) -> None:

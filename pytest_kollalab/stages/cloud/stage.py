@@ -7,7 +7,7 @@ import datetime
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +28,7 @@ from pytest_kollalab.stages import room
 from pytest_kollalab.stages.cloud import (
     clouds_yaml,
     deploy,
+    health,
     inventory,
     phases,
     playbooks,
@@ -181,13 +182,16 @@ class CloudStage(Stage):
         files.write(etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
         site = deploy.Deployment(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
         made = {**self._describe(work, site), "features": former.made["features"]}
-        features = self.extensions.registry.resolve(former.made["features"])
+        features = self._resolve(former.made["features"])
         slowness = self.provider.slowness
         with self._nodes_watched(work, names):
             ssh = Ssh(Path(nodes["ssh_config"]))
             readiness.await_cloud(made, features, names, ssh, slowness=slowness, log=work.log)
             since = datetime.datetime.fromisoformat(clone["since"])
-            readiness.await_reports(made, since, timeout=readiness.REPORT_TIMEOUT * slowness)
+            agents = health.expected_agents(features, names)
+            readiness.await_reports(
+                made, agents, since, timeout=readiness.REPORT_TIMEOUT * slowness
+            )
         return made
 
     def destroy(self, work: Work) -> None:
@@ -212,12 +216,15 @@ class CloudStage(Stage):
                 ) from error
             raise
 
+    def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
+        return self.extensions.registry.resolve(names, self.config.release)
+
     def _with_features(self, names: set[str]) -> CloudStage:
         return CloudStage(
             self.config,
             self.options,
             self.paths,
-            features=self.extensions.registry.resolve(names),
+            features=self._resolve(names),
             provider=self.provider,
             extensions=self.extensions,
         )
@@ -341,8 +348,6 @@ class CloudStage(Stage):
         }
 
     def _wait(self, work: Work, made: dict[str, Json], ssh: Any, names: list[str]) -> None:
-        from pytest_kollalab.stages.cloud import health
-
         work.say("waiting until all is healthy")
         connection = connect(made)
         try:

@@ -220,7 +220,7 @@ class PulledImagesStage(Stage):
         return self.cache / "pulled" / f"{name}.json"
 
     def _universe(self) -> list[str]:
-        return sorted({*stock_images(built_in()), *self.names})
+        return sorted({*stock_images(built_in(self.release.name)), *self.names})
 
 
 def _override(name: str, folder: Path) -> Path:

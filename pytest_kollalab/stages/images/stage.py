@@ -260,7 +260,8 @@ class ImagesStage(Stage):
 
     def _universe(self) -> list[str]:
         """What the tag is made from: independent of what this lab needs."""
-        return sorted({*stock_images(built_in()), *render.own_images(self.release)})
+        kolla = stock_images(built_in(self.release.name))
+        return sorted({*kolla, *render.own_images(self.release)})
 
     def _renderings(self) -> Path:
         return self.cache / "rendered"
@@ -276,7 +277,7 @@ def unsupported(
     """The features asked for whose images this host can neither find nor build, and why."""
     found: dict[str, str] = {}
     for name in names:
-        for feature in extensions.registry.resolve([name]):
+        for feature in extensions.registry.resolve([name], config.release):
             if feature.unsupported_reason is None:
                 continue
             if config.images.mode != "build":
