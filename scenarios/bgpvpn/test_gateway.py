@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kollalab.sdn.capture import tunnel_capture
+from pytest_kollalab.sdn.capture.packets import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,10 +71,13 @@ def test_labels_are_on_the_wire(tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends, site
     up, down = bgpvpn.announced(site), bgpvpn.announced(ends.near)
     with tunnel_capture.watched(tenant.ssh, "gateway-1") as seen:
         assert ends.near.ping(site, PINGS)
-    requests, replies = seen.between(ends.near.ip, site.ip), seen.between(site.ip, ends.near.ip)
-    assert {packet.protocol for packet in (*requests, *replies)} == {tunnel_capture.MPLS}
-    assert [packet.labels for packet in requests] == [(up.label,)] * PINGS
-    assert [packet.labels for packet in replies] == [(down.label,)] * PINGS
+    requests = seen.packets.between(ends.near.ip, site.ip)
+    replies = seen.packets.between(site.ip, ends.near.ip)
+    assert {packet.tunnel for packet in (*requests, *replies)} == {
+        Tunnel("gre", tunnel_capture.MPLS)
+    }
+    assert [packet.innermost.labels for packet in requests] == [(up.label,)] * PINGS
+    assert [packet.innermost.labels for packet in replies] == [(down.label,)] * PINGS
 
 
 def test_another_site_is_apart(bgpvpn: Bgpvpn, ends: Ends, site: Site) -> None:

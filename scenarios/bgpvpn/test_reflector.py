@@ -11,6 +11,7 @@ from pytest_kollalab.features.bgpvpn.feature import FEATURE
 from pytest_kollalab.features.bgpvpn.vpn import LABELS, ROUTES
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.sdn.capture import tunnel_capture
+from pytest_kollalab.sdn.capture.packets import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,12 +88,12 @@ def test_mpls_in_gre_is_on_the_wire(tenant: Tenant, bgpvpn: Bgpvpn, ends: Ends, 
         (ends.near, ends.far, there, back),
         (ends.far, ends.near, back, there),
     ):
-        packets = seen.between(src.ip, dst.ip)
+        packets = seen.packets.between(src.ip, dst.ip)
         assert len(packets) == PINGS
         for packet in packets:
-            assert packet.protocol == tunnel_capture.MPLS
-            assert packet.labels == (route.label,)
-            assert (packet.source, packet.target) == (via.next_hop, route.next_hop)
+            assert packet.tunnel == Tunnel("gre", tunnel_capture.MPLS)
+            assert packet.innermost.labels == (route.label,)
+            assert (packet.src, packet.dst) == (via.next_hop, route.next_hop)
 
 
 def test_the_whole_mtu_fits(ends: Ends, vpn: Vpn) -> None:

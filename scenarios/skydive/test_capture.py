@@ -123,7 +123,7 @@ def test_injected_packets_arrive(
         skydive.inject(*ends, count=PINGS, number=4711)
     assert len(seen.packets.requests) == PINGS
     assert {packet.src_mac for packet in seen.packets.requests} == {source.mac}
-    assert all("id 4711," in packet.info for packet in seen.packets.requests)
+    assert {packet.ident for packet in seen.packets.requests} == {4711}
 
 
 def test_an_alert_fires_when_it_comes_true_and_stops(

@@ -11,8 +11,7 @@ from pytest_kollalab.features.sfc.function import parse_forwarded
 from pytest_kollalab.features.sfc.oracle import ChainLayout, Plan, last_hops, leaving, plan, stray
 from pytest_kollalab.features.sfc.path import crossed, flows_by_function, ways
 from pytest_kollalab.features.sfc.words import Function, Group, Traffic
-from pytest_kollalab.sdn.capture.frames import Sighting
-from pytest_kollalab.sdn.capture.packets import Packet
+from pytest_kollalab.sdn.capture.packets import Packet, Sighting
 from pytest_kollalab.sdn.ovs.flows import Switch, parse_flows, parse_groups
 from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
@@ -72,8 +71,8 @@ def test_a_function_that_kept_the_packets_is_no_path() -> None:
 
 def ping(device: str, way: str, ttl: int, *, answer: bool = False) -> Sighting:
     src, dst = ("10.200.1.20", "10.200.1.10") if answer else ("10.200.1.10", "10.200.1.20")
-    info = f"ICMP echo {'reply' if answer else 'request'}"
-    packet = Packet(float(70 - ttl), "", "", 0x0800, 98, src, dst, "icmp", ttl, info=info)
+    icmp = (0 if answer else 8, 0)
+    packet = Packet(float(70 - ttl), "", "", 0x0800, 98, src, dst, "icmp", ttl, icmp=icmp)
     return Sighting(device, way, packet)
 
 

@@ -7,7 +7,8 @@ import struct
 
 import pytest
 
-from pytest_kollalab.sdn.capture.frames import decode
+from pytest_kollalab.sdn.capture.decode import decode
+from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.on_nodes import sfc_header
 
 OWN, BEFORE, TARGET = (bytes.fromhex(f"fa163e0000{n:02x}") for n in (9, 1, 2))
@@ -35,7 +36,7 @@ def test_a_label_becomes_that_of_the_next_step() -> None:
     came = OWN + BEFORE + b"\x88\x47" + struct.pack("!I", 511 << 12 | 0x1FF) + ip(64)
     left = sfc_header.passed_on(came, OWN, "tap")
     assert left is not None
-    packet = decode(left)
+    packet = decode(Frame(0, left, len(left)))
     assert (packet.labels, packet.ttl) == ((510,), 62)
     assert (packet.src_mac, packet.dst_mac) == ("fa:16:3e:00:00:09", "fa:16:3e:00:00:02")
     assert packet.is_echo_request
@@ -47,7 +48,7 @@ def test_the_index_of_a_service_header_falls() -> None:
     came = OWN + BEFORE + b"\x89\x4f" + header + TARGET + BEFORE + b"\x08\x00" + ip(64)
     left = sfc_header.passed_on(came, OWN, "tap")
     assert left is not None
-    packet = decode(left)
+    packet = decode(Frame(0, left, len(left)))
     assert (packet.service, packet.ttl) == ((5, 254), 62)
     assert packet.src_mac == "fa:16:3e:00:00:09"
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_kollalab.sdn.capture.packets import Packet
 from pytest_kollalab.sdn.topology.topology import (
     INTERNAL,
     PATCH,
@@ -14,7 +15,6 @@ from pytest_kollalab.sdn.topology.topology import (
     BridgePort,
     Identity,
     ObservedFlow,
-    Seen,
     Topology,
     differences,
     flows,
@@ -38,8 +38,12 @@ LAB = Topology(
 )
 
 
-def request(time: float, ttl: int, src: str = "a", dst: str = "b") -> Seen:
-    return Seen(time, src, dst, ttl, is_request=True)
+def packet(time: float, src: str, dst: str, ttl: int = 64) -> Packet:
+    return Packet(time, "", "", 0x0800, 98, src, dst, "icmp", ttl)
+
+
+def request(time: float, ttl: int, src: str = "a", dst: str = "b") -> Packet:
+    return replace(packet(time, src, dst, ttl), icmp=(8, 0))
 
 
 def test_patches_and_tunnels_are_links_once() -> None:
@@ -56,7 +60,7 @@ def test_a_patch_without_its_other_end_is_no_link() -> None:
 def test_hops_are_in_the_order_of_ttl_then_time() -> None:
     seen = {
         FAR: [request(3.0, 63), request(4.0, 63)],
-        TAP: [request(1.0, 64), Seen(1.1, "b", "a", 64), request(2.0, 64)],
+        TAP: [request(1.0, 64), packet(1.1, "b", "a"), request(2.0, 64)],
         replace(FAR, name="other", mac="z"): [request(0.5, 63, "x", "b")],
         replace(FAR, name="later", mac="z"): [request(9.0, 64)],
     }
@@ -70,14 +74,14 @@ def test_hops_are_in_the_order_of_ttl_then_time() -> None:
 
 def test_of_two_ports_with_one_ttl_the_sender_is_first() -> None:
     seen = {
-        replace(FAR, mac="b"): [replace(request(1.0, 64), sender="m")],
-        TAP: [replace(request(1.0, 64), sender="m")],
+        replace(FAR, mac="b"): [replace(request(1.0, 64), src_mac="m")],
+        TAP: [replace(request(1.0, 64), src_mac="m")],
     }
     assert [hop.port.name for hop in hops(seen, "a", "b")] == ["tap1", "tap2"]
 
 
 def test_packets_add_up_to_flows_of_two_ways() -> None:
-    packets = [Seen(1, "a", "b", 64), Seen(2, "b", "a", 64), Seen(3, "a", "b", 64)]
+    packets = [packet(1, "a", "b"), packet(2, "b", "a"), packet(3, "a", "b")]
     (flow,) = flows(packets, "icmp")
     assert flow == ObservedFlow("icmp", "a", "b", 2, 1)
     assert flow.between("b", "a") == (1, 2)

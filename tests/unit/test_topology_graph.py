@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.features.skydive.graph import SkydiveGraph, parse_flows, parse_packets
+from pytest_kollalab.features.skydive.graph import SkydiveGraph, parse_flows, parse_frames
 from pytest_kollalab.features.skydive.words import within
+from pytest_kollalab.sdn.capture.decode import decode
 from pytest_kollalab.sdn.topology.topology import (
     INTERNAL,
     PATCH,
@@ -170,8 +171,9 @@ def test_packets_are_read_from_their_bytes() -> None:
         {"Timestamp": 3000, "Data": frame(64, ethertype=b"\x08\x06")},
         {"Timestamp": 3000, "Data": ""},
     ]
-    (seen,) = parse_packets([FLOW], [{"f": raw}]).values()
-    assert [(p.time, p.src, p.dst, p.ttl, p.is_request) for p in seen] == [
+    (frames,) = parse_frames([FLOW], [{"f": raw}]).values()
+    seen = [packet for packet in map(decode, frames) if packet.is_ipv4]
+    assert [(p.time, p.src, p.dst, p.ttl, p.is_echo_request) for p in seen] == [
         (1.0, "10.1.0.5", "10.1.0.6", 64, False),
         (2.0, "10.1.0.5", "10.1.0.6", 63, True),
     ]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pytest_kollalab.features.sfc.function import Function
-    from pytest_kollalab.sdn.capture.frames import Sighting
-    from pytest_kollalab.sdn.capture.packets import Packet
+    from pytest_kollalab.sdn.capture.packets import Packet, Sighting
 
 
 ARP = 0x0806

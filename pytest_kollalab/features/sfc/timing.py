@@ -15,7 +15,7 @@ from pytest_kollalab.system.wait import NotYet
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_kollalab.sdn.capture.frames import Sighting
+    from pytest_kollalab.sdn.capture.packets import Sighting
     from pytest_kollalab.sdn.capture.watch import Watch
     from pytest_kollalab.sdn.probe.probe import Probe
 

@@ -31,8 +31,7 @@ from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.capture.frames import Sighting
-    from pytest_kollalab.sdn.capture.packets import Packet
+    from pytest_kollalab.sdn.capture.packets import Packet, Sighting
 
 __all__ = ["Chain", "Function", "Group", "ServiceGraph", "Sfc", "Step", "Traffic", "Ways"]
 

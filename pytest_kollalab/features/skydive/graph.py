@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.topology.topology import (
     DEVICE,
     INTERNAL,
@@ -21,7 +21,6 @@ from pytest_kollalab.sdn.topology.topology import (
     BridgePort,
     Identity,
     ObservedFlow,
-    Seen,
     Topology,
 )
 from pytest_kollalab.system.errors import KollalabError
@@ -30,7 +29,6 @@ OVS_TYPES = ("ovsbridge", "ovsport")
 # What Open vSwitch's own devices are to the kernel, if it forwards in user space.
 OWN = (INTERNAL, "tuntap", "tun")
 OWNERSHIP, LAYER2 = "ownership", "layer2"
-ETHERNET_HEADER, IPV4, ICMP, ECHO_REQUEST = 14, 0x0800, 1, 8
 
 Metadata = Mapping[str, Any]
 
@@ -210,40 +208,22 @@ def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[ObservedF
     return dict(found)
 
 
-def parse_packets(
+def parse_frames(
     flows: Iterable[Mapping[str, Any]], answer: Iterable[Mapping[str, Any]]
-) -> dict[str, list[Seen]]:
-    """The packets by the TID of the node where they were seen, in order of time.
+) -> dict[str, list[Frame]]:
+    """The frames by the TID of the node where they were seen, in order of time.
 
     `answer` is that to RawPackets(): packets by the id of their flow, for each agent.
     """
     places = {flow["UUID"]: flow["NodeTID"] for flow in flows}
-    found: dict[str, list[Seen]] = defaultdict(list)
+    found: dict[str, list[Frame]] = defaultdict(list)
     for part in answer:
         for flow, packets in part.items():
             for packet in packets or ():
-                found[places[flow]] += _read(packet)
+                data = base64.b64decode(packet["Data"])
+                time = packet["Timestamp"] / 1000
+                found[places[flow]].append(Frame(time, data, len(data), places[flow]))
     return {place: sorted(seen, key=lambda each: each.time) for place, seen in found.items()}
-
-
-def _read(packet: Mapping[str, Any]) -> Iterator[Seen]:
-    data = base64.b64decode(packet["Data"])
-    if len(data) < ETHERNET_HEADER + 20:
-        return
-    (kind,) = struct.unpack_from("!H", data, 12)
-    if kind != IPV4:
-        return
-    header = data[ETHERNET_HEADER:]
-    length = (header[0] & 0x0F) * 4
-    is_request = header[9] == ICMP and header[length : length + 1] == bytes([ECHO_REQUEST])
-    yield Seen(
-        packet["Timestamp"] / 1000,
-        ".".join(map(str, header[12:16])),
-        ".".join(map(str, header[16:20])),
-        header[8],
-        is_request,
-        data[6:12].hex(":"),
-    )
 
 
 def _identity(neutron: Metadata | None) -> Identity | None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.features import passwords
 from pytest_kollalab.features.skydive.feature import PASSWORD, PORT, USER
-from pytest_kollalab.features.skydive.graph import SkydiveGraph, parse_flows, parse_packets
-from pytest_kollalab.sdn.topology.topology import BridgePort, ObservedFlow, Seen, Topology
+from pytest_kollalab.features.skydive.graph import SkydiveGraph, parse_flows, parse_frames
+from pytest_kollalab.sdn.capture.decode import decode
+from pytest_kollalab.sdn.capture.packets import Packet
+from pytest_kollalab.sdn.capture.recordings import RECORDINGS
+from pytest_kollalab.sdn.topology.topology import BridgePort, ObservedFlow, Topology
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import KollalabError, StageError
 from pytest_kollalab.system.wait import NotYet
@@ -172,14 +176,14 @@ class SkydiveSight:
 
     def __post_init__(self) -> None:
         self._flows: dict[str, list[ObservedFlow]] = {}
-        self._packets: dict[str, list[Seen]] = {}
+        self._packets: dict[str, list[Packet]] = {}
         self._query = f"G.Flows().Has('CaptureID', '{self.capture}')"
 
     def flows(self, point: BridgePort) -> Sequence[ObservedFlow]:
         """What passed a point."""
         return self._flows.get(self.targets[point], [])
 
-    def packets(self, point: BridgePort) -> Sequence[Seen]:
+    def packets(self, point: BridgePort) -> Sequence[Packet]:
         """The IPv4 packets that passed a point, in order."""
         return self._packets.get(self.targets[point], [])
 
@@ -198,7 +202,17 @@ class SkydiveSight:
         raw = self.skydive.gremlin(self._query)
         self._flows = parse_flows(raw)
         found = self.skydive.gremlin(f"{self._query}.RawPackets()")
-        self._packets = parse_packets(raw, found)
+        frames = parse_frames(raw, found)
+        self._packets = {
+            place: [packet for packet in map(decode, seen) if packet.is_ipv4]
+            for place, seen in frames.items()
+        }
+        names = {tid: point.name for point, tid in self.targets.items()}
+        RECORDINGS.add(
+            f"skydive-{self.capture}",
+            [replace(f, device=names.get(f.device, "")) for seen in frames.values() for f in seen],
+            time.time(),
+        )
 
 
 def of_lab(nodes: Mapping[str, Any], cloud: Mapping[str, Any], *, slowness: float = 1) -> Skydive:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.sdn import on_nodes
-from pytest_kollalab.sdn.capture.frames import Sighting, decode
+from pytest_kollalab.sdn.capture.decode import decode, read
+from pytest_kollalab.sdn.capture.packets import Packet, Sighting
+from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.sdn.probe.namespace import FOLDER
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.capture.packets import Packet
     from pytest_kollalab.sdn.probe.probe import Probe
     from pytest_kollalab.system.ssh import Ssh
 
@@ -39,7 +42,7 @@ ROOT = "-"
 STOP = 'systemctl stop --quiet "$2" 2> /dev/null || true; rm -rf "$1"'
 
 
-@dataclass
+@dataclass(eq=False)
 class NodeWatch:
     """The observer of one node, and all that it has seen. `ahead` is its clock against ours.
 
@@ -54,6 +57,10 @@ class NodeWatch:
     seen: list[Sighting] = field(default_factory=list)
     ahead: float = 0.0
 
+    def __post_init__(self) -> None:
+        # The artifacts of a failure pull from a thread.
+        self._lock = threading.Lock()
+
     @property
     def folder(self) -> str:
         return f"{FOLDER}/{self.name}-observer"
@@ -65,9 +72,11 @@ class NodeWatch:
     def start(self) -> None:
         """Start the observer on the node."""
         self._script(START % on_nodes.source("observer"))
+        RECORDINGS.running.add(self)
 
     def stop(self) -> None:
         """Stop it; nothing to do is fine."""
+        RECORDINGS.running.discard(self)
         self._script(STOP)
 
     def watch(self, devices: Iterable[tuple[str, str]]) -> None:
@@ -89,11 +98,17 @@ class NodeWatch:
 
     def pull(self) -> None:
         """Get what was seen up to now."""
-        for device, when, way, data in self._ask("take"):
-            packet = decode(bytes.fromhex(data), when - self.ahead)
-            if device in self.cards:
-                way = from_inside(way, packet, self.cards[device])
-            self.seen.append(Sighting(device, way, packet))
+        with self._lock:
+            taken = [
+                replace(frame, time=frame.time - self.ahead)
+                for frame in read(base64.b64decode(self._ask("take")))
+            ]
+            for frame in taken:
+                packet = decode(frame)
+                card = self.cards.get(frame.device)
+                way = frame.way if card is None else from_inside(frame.way, packet, card)
+                self.seen.append(Sighting(frame.device, way, packet))
+        RECORDINGS.add(f"{self.node}-{self.name}-observer", taken)
 
     def _ask(self, line: str) -> Any:
         argv = ["socat", "-t", "60", "-", f"UNIX-CONNECT:{self.folder}/socket"]

@@ -2,26 +2,38 @@
 
 `observer.py SOCKET` answers one line a connection, as JSON. `watch NAMESPACE DEVICE ...` begins to
 look and answers with the node's clock (the namespace `-` is the node's own); `forget DEVICE ...`
-ends that; `take` answers with what was seen since the last time. A frame is kept by the kernel the
-moment it passes: after a ping has been answered, nothing of it is still on the way to us.
+ends that; `take` answers with what was seen since the last time, as a pcapng file in base64. A
+frame is kept by the kernel the moment it passes: after a ping has been answered, nothing of it is
+still on the way to us.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
 
 ETH_P_ALL = 3
+SOL_PACKET, PACKET_AUXDATA = 263, 8
 SO_TIMESTAMPNS = 35
 SO_RCVBUFFORCE = 33
 ROOM = 8 << 20
-# Enough for Ethernet, a service header, Ethernet again, IPv4 and the ports.
-BYTES = 160
-WAYS = {0: "in", 4: "out"}
+# Of each frame: enough for headers in a tunnel.
+BYTES = 256
+# The flags of pcapng by the kernel's type of a packet: unicast to here, outbound; the rest, inbound
+# and promiscuous, was for others or for all.
+FLAGS = {0: 1 | 1 << 2, 4: 2}
+FOR_OTHERS = 1 | 4 << 2
+# The kernel takes the outer VLAN tag from the frame and tells it beside it.
+TAG_IS_THERE, TAG_HAS_TYPE, VLAN = 1 << 4, 1 << 6, 0x8100
+
+# Of a frame: index of the device, time in nanoseconds, flags, bytes, length of all of it.
+Seen = tuple[int, int, int, bytes, int]
 
 
 class Observer:
@@ -53,11 +65,14 @@ class Observer:
                 self.sockets.pop(device).close()
         return time.time()
 
-    def take(self) -> list[tuple[str, float, str, str]]:
-        """Device, time, way (in, out, or by for what was not for it) and bytes of each frame."""
-        return [
-            (device, *frame) for device, looking in self.sockets.items() for frame in drain(looking)
-        ]
+    def take(self) -> str:
+        """All frames since the last time, device by device."""
+        seen = (
+            frame
+            for index, looking in enumerate(self.sockets.values())
+            for frame in drain(index, looking)
+        )
+        return base64.b64encode(pcapng(list(self.sockets), seen)).decode()
 
 
 def packet_socket(device: str) -> socket.socket:
@@ -65,25 +80,67 @@ def packet_socket(device: str) -> socket.socket:
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM)
     made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    made.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     made.setblocking(False)
     made.bind((device, ETH_P_ALL))
     return made
 
 
-def drain(looking: socket.socket) -> list[tuple[float, str, str]]:
+def drain(index: int, looking: socket.socket) -> Iterator[Seen]:
     """All frames that wait in a socket."""
-    frames: list[tuple[float, str, str]] = []
     while True:
         try:
-            data, extra, _, address = looking.recvmsg(BYTES, 64)
+            data, extra, _, address = looking.recvmsg(BYTES, 256)
         except BlockingIOError:
-            return frames
+            return
         except OSError:
             # The device went down or away. It is told once, before what was seen up to then.
             continue
-        seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
-        way = WAYS.get(address[2], "by")
-        frames.append((seconds + nanoseconds / 1e9, way, data.hex()))
+        told = {(level, kind): content for level, kind, content in extra}
+        seconds, nanoseconds = struct.unpack_from("qq", told[socket.SOL_SOCKET, SO_TIMESTAMPNS])
+        flags = FLAGS.get(address[2], FOR_OTHERS)
+        whole = whole_frame(data, told[SOL_PACKET, PACKET_AUXDATA])
+        yield (index, seconds * 10**9 + nanoseconds, flags, *whole)
+
+
+def whole_frame(data: bytes, auxiliary: bytes) -> tuple[bytes, int]:
+    """A frame with its VLAN tag in place, and its length, by what the kernel told beside it."""
+    status, length, _, _, _, tag, kind = struct.unpack_from("IIIHHHH", auxiliary)
+    if not status & TAG_IS_THERE:
+        return data, length
+    inserted = struct.pack("!HH", kind if status & TAG_HAS_TYPE else VLAN, tag)
+    return data[:12] + inserted + data[12:], length + len(inserted)
+
+
+def pcapng(devices: Sequence[str], frames: Iterable[Seen]) -> bytes:
+    """A file of the format pcapng, with an interface for each device."""
+    section = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+    blocks = [block(0x0A0D0D0A, section)]
+    for device in devices:
+        # The name, and that times are in nanoseconds.
+        options = option(2, device.encode()) + option(9, b"\x09") + option(0, b"")
+        blocks.append(block(1, struct.pack("<HHI", 1, 0, 0) + options))
+    for index, when, flags, data, length in frames:
+        header = struct.pack("<IIIII", index, when >> 32, when & 0xFFFFFFFF, len(data), length)
+        options = option(2, struct.pack("<I", flags)) + option(0, b"")
+        blocks.append(block(6, header + padded(data) + options))
+    return b"".join(blocks)
+
+
+def block(kind: int, content: bytes) -> bytes:
+    """A block of pcapng."""
+    length = struct.pack("<I", len(content) + 12)
+    return struct.pack("<I", kind) + length + content + length
+
+
+def option(code: int, value: bytes) -> bytes:
+    """An option of pcapng."""
+    return struct.pack("<HH", code, len(value)) + padded(value)
+
+
+def padded(data: bytes) -> bytes:
+    """Bytes, filled up to a multiple of four."""
+    return data + bytes(-len(data) % 4)
 
 
 def main(path: str) -> None:

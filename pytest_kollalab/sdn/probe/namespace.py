@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -212,6 +213,10 @@ class Background:
     def output(self) -> str:
         """What the command printed so far on standard output."""
         return self._read("out").stdout
+
+    def binary(self) -> bytes:
+        """What the command wrote so far on standard output, byte by byte."""
+        return base64.b64decode(self.namespace.script('base64 "$1/out"', self.folder).stdout)
 
     def errors(self) -> str:
         """What the command printed so far on standard error."""

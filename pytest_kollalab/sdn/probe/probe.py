@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_kollalab.sdn import on_nodes
-from pytest_kollalab.sdn.capture.packets import TCPDUMP, Packets, parse_packets
-from pytest_kollalab.sdn.probe.namespace import Background, Namespace
+from pytest_kollalab.sdn.capture import tcpdump
+from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.ping import PingResult, parse_ping, parse_traceroute
 from pytest_kollalab.sdn.tenant.network import Network, Port, Target, address_of
 from pytest_kollalab.system import wait
@@ -48,32 +48,6 @@ class Transfer:
 
     def __bool__(self) -> bool:
         return self.whole
-
-
-class Capture:
-    """What tcpdump sees on one interface; complete when its block has ended."""
-
-    def __init__(self, where: str, running: Background) -> None:
-        self.where = where
-        self._running = running
-        self._text: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Capture on {self.where}: {self.packets!r}"
-
-    @property
-    def packets(self) -> Packets:
-        """The packets; none before the block has ended."""
-        return parse_packets(self._text or "")
-
-    def so_far(self) -> Packets:
-        """The packets up to now, while the block runs."""
-        return parse_packets(self._running.output())
-
-    def close(self) -> None:
-        """Stop looking and keep what was seen."""
-        self._running.stop()
-        self._text = self._running.output()
 
 
 class Probe:
@@ -229,17 +203,14 @@ class Probe:
         return parse_traceroute(self.namespace.run([*argv, address_of(target)]).stdout)
 
     @contextmanager
-    def capture(self, filter: str = "", *, port: Port | None = None) -> Iterator[Capture]:
+    def capture(self, filter: str = "", *, port: Port | None = None) -> Iterator[tcpdump.Capture]:
         """Record packets on the first or the given port until the block ends.
 
         `filter` is in tcpdump's language. Yields a Capture with `packets`.
         """
         device = (port or self.ports[0]).device
-        argv = [*TCPDUMP, "-i", device, *filter.split()]
-        with self.namespace.background("capture", argv, ready="listening on") as running:
-            capture = Capture(f"{self.name}, {device}", running)
-            yield capture
-            capture.close()
+        with tcpdump.capture(self.namespace, device, filter) as seen:
+            yield seen
 
     def own(self, *addresses: str) -> None:
         """Have more addresses, beside those of the ports; answered for wherever they are asked."""

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.sdn.capture.packets import TCPDUMP, Packets, parse_packets
-from pytest_kollalab.sdn.probe.namespace import Background, Namespace
+from pytest_kollalab.sdn.capture import tcpdump
+from pytest_kollalab.sdn.capture.packets import Packet
+from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.topology.topology import (
     DEVICE,
     INTERNAL,
@@ -21,7 +22,6 @@ from pytest_kollalab.sdn.topology.topology import (
     BridgePort,
     Identity,
     ObservedFlow,
-    Seen,
     Topology,
     flows,
 )
@@ -66,19 +66,17 @@ class Local:
     @contextmanager
     def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[LocalSight]:
         """Run tcpdump at each point until the block ends."""
-        sight = LocalSight()
         with ExitStack() as captures:
-            for point in points:
-                place = Namespace(self.ssh, point.node, point.namespace)
-                argv = [*TCPDUMP, "-i", point.name, *filter.split()]
-                running = captures.enter_context(
-                    place.background("topology", argv, ready="listening on")
-                )
-                sight.running[point] = running
-            yield sight
-            for point, running in sight.running.items():
-                running.stop()
-                sight.seen[point] = parse_packets(running.output())
+            yield LocalSight(
+                {
+                    point: captures.enter_context(
+                        tcpdump.capture(
+                            Namespace(self.ssh, point.node, point.namespace), point.name, filter
+                        )
+                    )
+                    for point in points
+                }
+            )
 
     def _ask(self, node: str) -> str:
         return self.ssh.run(node, ["sh", "-eu"], input=ASK, timeout=60).stdout
@@ -87,29 +85,20 @@ class Local:
 class LocalSight:
     """What tcpdump saw at points."""
 
-    def __init__(self) -> None:
-        self.running: dict[BridgePort, Background] = {}
-        self.seen: dict[BridgePort, Packets] = {}
+    def __init__(self, captures: Mapping[BridgePort, tcpdump.Capture]) -> None:
+        self._captures = captures
 
-    def packets(self, point: BridgePort) -> list[Seen]:
+    def packets(self, point: BridgePort) -> list[Packet]:
         """The IPv4 packets that passed a point, in order."""
-        return [
-            Seen(p.time, p.src, p.dst, p.ttl, p.is_echo_request, p.src_mac)
-            for p in self.seen.get(point, ())
-            if p.src
-        ]
+        return [packet for packet in self._captures[point].packets if packet.is_ipv4]
 
     def flows(self, point: BridgePort) -> list[ObservedFlow]:
         """What passed a point, by protocol and pairs of addresses."""
-        found = self.seen.get(point, ())
-        protocols = dict.fromkeys(p.protocol for p in found if p.src)
+        found = self.packets(point)
         return [
             flow
-            for protocol in protocols
-            for flow in flows(
-                (Seen(p.time, p.src, p.dst, p.ttl) for p in found if p.protocol == protocol),
-                protocol,
-            )
+            for protocol in dict.fromkeys(packet.protocol for packet in found)
+            for flow in flows((p for p in found if p.protocol == protocol), protocol)
         ]
 
 

@@ -13,6 +13,7 @@ from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
+    from pytest_kollalab.sdn.capture.packets import Packet
     from pytest_kollalab.sdn.probe.probe import Probe
     from pytest_kollalab.sdn.tenant.network import Target
 
@@ -168,25 +169,13 @@ class Hop:
     ttl: int
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One IPv4 packet at a point: `time` in seconds of the node's clock, `sender` is a MAC."""
-
-    time: float
-    src: str
-    dst: str
-    ttl: int
-    is_request: bool = False
-    sender: str = ""
-
-
 class Sight(Protocol):
     """What passes some points while a block runs; complete when it has ended."""
 
     def flows(self, point: BridgePort) -> Sequence[ObservedFlow]:
         """What passed a point, by pairs of addresses."""
 
-    def packets(self, point: BridgePort) -> Sequence[Seen]:
+    def packets(self, point: BridgePort) -> Sequence[Packet]:
         """The packets that passed a point, in order."""
 
 
@@ -251,7 +240,7 @@ def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[
     return hops({point: sight.packets(point) for point in points}, src.ip, address)
 
 
-def hops(seen: Mapping[BridgePort, Sequence[Seen]], src: str, dst: str) -> list[Hop]:
+def hops(seen: Mapping[BridgePort, Sequence[Packet]], src: str, dst: str) -> list[Hop]:
     """The ports that requests from src to dst passed, in order, without a common clock.
 
     Whoever routes lowers the TTL by one; of two ports that saw the same TTL, the one whose own
@@ -259,15 +248,15 @@ def hops(seen: Mapping[BridgePort, Sequence[Seen]], src: str, dst: str) -> list[
     """
     found = []
     for port, packets in seen.items():
-        ours = [p for p in packets if p.is_request and (p.src, p.dst) == (src, dst)]
+        ours = [p for p in packets if p.is_echo_request and (p.src, p.dst) == (src, dst)]
         if ours:
             first = ours[0]
-            order = (-first.ttl, first.sender != port.mac, first.time)
+            order = (-first.ttl, first.src_mac != port.mac, first.time)
             found.append((order, Hop(port, len(ours), first.ttl)))
     return [hop for _, hop in sorted(found, key=lambda entry: entry[0])]
 
 
-def flows(packets: Iterable[Seen], protocol: str) -> list[ObservedFlow]:
+def flows(packets: Iterable[Packet], protocol: str) -> list[ObservedFlow]:
     """Packets added up to flows, one for each pair of addresses."""
     counts: dict[tuple[str, str], list[int]] = {}
     for packet in packets:
