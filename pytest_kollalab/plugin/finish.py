@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kollalab.plugin.fixtures import lab_key
-from pytest_kollalab.plugin.hooks import all_labs, figures_key, say, sharing_key, tell, used_key
+from pytest_kollalab.plugin.hooks import (
+    all_labs,
+    figures_key,
+    say,
+    sharing_key,
+    tell,
+    used_key,
+    workarounds_key,
+)
 from pytest_kollalab.report.masking import Redactor, lab_secrets
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import BusyError, KollalabError
@@ -53,7 +61,11 @@ def _leave(session: pytest.Session, lab: Lab) -> None:
     failed = bool(session.testsfailed or failures)
     kept = keep == "always" or (keep == "failed" and failed)
     try:
-        summary = replace(lab.summary(kept=kept), figures=config.stash[figures_key].rows)
+        summary = replace(
+            lab.summary(kept=kept),
+            figures=config.stash[figures_key].rows,
+            workarounds=config.stash[workarounds_key].rows,
+        )
         if kept:
             lab.lease.release()
         else:

@@ -39,7 +39,7 @@ from pytest_kollalab.plugin.xdist import (
     watcher,
 )
 from pytest_kollalab.releases import releases
-from pytest_kollalab.sdn import figures
+from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.settings import config as configuration
 from pytest_kollalab.settings.config import of_lab, whole_number
 from pytest_kollalab.system.errors import KollalabError
@@ -72,6 +72,7 @@ used_key = pytest.StashKey[bool]()
 file_key = pytest.StashKey["Path | None"]()
 sharing_key = pytest.StashKey[Sharing]()
 figures_key = pytest.StashKey[figures.Figures]()
+workarounds_key = pytest.StashKey[workarounds.UsedWorkarounds]()
 
 MARKER = "kollalab_feature"
 
@@ -150,6 +151,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(sharing, "kollalab-sharing")
     config.stash[figures_key] = figures.Figures()
     config.pluginmanager.register(config.stash[figures_key], "kollalab-figures")
+    config.stash[workarounds_key] = workarounds.UsedWorkarounds()
+    config.pluginmanager.register(config.stash[workarounds_key], "kollalab-workarounds")
     from pytest_kollalab.plugin.external_cloud import ExternalCloud, UnsupportedFeatures
 
     cloud = config.stash[settings_key][1].cloud
@@ -245,7 +248,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
     # Before the report is made, which copies the properties.
-    item.user_properties += figures.taken()
+    item.user_properties += [*figures.taken(), *workarounds.taken()]
     report = yield
     failure = call.excinfo.value if call.excinfo is not None else None
     explained = isinstance(failure, BrokenLab) and failure.explained

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytest_kollalab.engine import records
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor, lab_secrets, secret_files
+from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
@@ -86,13 +87,17 @@ class LabScene:
 
 @dataclass(frozen=True)
 class FailedTest:
-    """A test that failed: its id, the phase (setup, call, teardown), the span, what it said."""
+    """A test that failed: its id, the phase (setup, call, teardown), the span, what it said.
+
+    `workarounds` are the entries of those that it used or was refused.
+    """
 
     test: str
     phase: str
     began: float
     ended: float
     text: str
+    workarounds: str = ""
 
 
 class ExternalCloudScene:
@@ -139,7 +144,9 @@ class Failures:
             # A broken lab's report has the whole message among its properties.
             said = [*report.user_properties, *report.sections]
             text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
-            self._link(report, item, FailedTest(item.nodeid, report.when, since, ended, text))
+            used = workarounds.told(report.user_properties)
+            failed = FailedTest(item.nodeid, report.when, since, ended, text, used)
+            self._link(report, item, failed)
         if report.when == "teardown":
             self._began.pop(item.nodeid, None)
             self._done.discard(item.nodeid)
@@ -173,6 +180,8 @@ class Failures:
         if merged := artifacts.merged(files):
             files["timeline"] = merged
         files["failure"] = failure.text
+        if failure.workarounds:
+            files["workarounds"] = failure.workarounds
         # Asked for again: the failure may be of the deploy that made the passwords.
         names = artifacts.write(folder, files, mask := self.site.redactor())
         seconds = round(time.monotonic() - started, 1)

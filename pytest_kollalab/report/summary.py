@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_kollalab.engine import records as state
 from pytest_kollalab.engine.records import Record
-from pytest_kollalab.sdn import figures
+from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.system import files
 
 FILE = "summary.json"
@@ -32,7 +32,7 @@ class StageRow:
 class Summary:
     """What a run did. `remove` is the command that removes what was kept, empty if nothing was.
 
-    `figures` is what its tests measured.
+    `figures` is what its tests measured, `workarounds` what they used or were refused.
     """
 
     lab: str
@@ -42,6 +42,7 @@ class Summary:
     remove: str
     removed_in: float | None = None
     figures: tuple[figures.FigureRow, ...] = ()
+    workarounds: tuple[workarounds.WorkaroundRow, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary for people."""

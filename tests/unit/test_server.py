@@ -1,13 +1,25 @@
-"""A server's deletion: what is done when Nova gives it up."""
+"""A server: the workarounds for a deletion that Nova gives up, and for a device that is down."""
 
 from __future__ import annotations
 
+import itertools
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pytest_kollalab.sdn.tenant import server
+from pytest_kollalab.sdn import workarounds
+from pytest_kollalab.sdn.tenant import server as server_module
+from pytest_kollalab.sdn.tenant.network import Network, Port
+from pytest_kollalab.sdn.tenant.server import Server
+from pytest_kollalab.sdn.workarounds import (
+    DELETION_GIVEN_UP,
+    DEVICE_DOWN,
+    REFUSED,
+    USED,
+    WorkaroundForbiddenError,
+)
 from pytest_kollalab.system.errors import WaitError
 
 
@@ -28,33 +40,103 @@ class Compute:
         return SimpleNamespace(status="ERROR", task_state=None, fault=fault)
 
 
+@pytest.fixture(autouse=True)
+def nothing_noted() -> None:
+    workarounds.taken()
+
+
 def remove(compute: Compute) -> None:
     tenant = SimpleNamespace(cloud=SimpleNamespace(compute=compute), patience=1.0)
-    server.remove(cast("Any", tenant), "id-1")
+    server_module.remove(cast("Any", tenant), "id-1")
 
 
-def test_a_deletion_that_works_is_asked_for_once(recorded: list[str]) -> None:
+def test_a_deletion_that_works_is_asked_for_once() -> None:
     compute = Compute(gives_up=0)
     remove(compute)
     assert compute.asked == 1
-    assert recorded == []
+    assert workarounds.taken() == []
 
 
 def test_a_deletion_that_nova_gives_up_is_asked_for_again(
-    recorded: list[str], caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     compute = Compute(gives_up=2)
     remove(compute)
     assert compute.asked == 3
-    assert recorded == [server.DELETED_AGAIN]
+    assert workarounds.taken() == [(USED, DELETION_GIVEN_UP.id)] * 2
     assert "fault 1" in caplog.text
     assert "fault 2" in caplog.text
 
 
-def test_one_that_nova_gives_up_each_time_fails_with_the_reason(recorded: list[str]) -> None:
+def test_where_workarounds_are_forbidden_it_fails_when_the_server_is_gone() -> None:
+    compute = Compute(gives_up=2)
+    with pytest.raises(WorkaroundForbiddenError, match="fault 1"), workarounds.forbidden():
+        remove(compute)
+    assert compute.find_server("id-1", ignore_missing=True) is None
+
+
+def test_one_that_nova_gives_up_each_time_fails_with_the_reason() -> None:
     compute = Compute(gives_up=99)
     with pytest.raises(WaitError, match="waiting longer cannot help") as caught:
         remove(compute)
-    assert compute.asked == server.ATTEMPTS
+    assert compute.asked == server_module.ATTEMPTS
     assert "gave up its deletion 3 times: fault 3" in caught.value.details
-    assert recorded == []
+
+
+class Node:
+    """A node and the console of a server: ready once its device was up for a look."""
+
+    def __init__(self, *flags: str) -> None:
+        self.flags = list(flags)
+        self.set_up = 0
+        self.looks = 0
+
+    def run(self, node: str, argv: list[str], *, check: bool) -> Any:
+        if "set" in argv:
+            self.set_up += 1
+            self.flags = ["UP"]
+        return SimpleNamespace(returncode=0, stdout=json.dumps([{"flags": self.flags}]))
+
+    def get_server_console_output(self, server: str, *, length: int) -> dict[str, str]:
+        self.looks += 1
+        booted = self.looks > 3 and "UP" in self.flags
+        return {"output": server_module.READY if booted else "booting"}
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look takes 3 s."""
+    ticks = itertools.count(step=3.0)
+    monkeypatch.setattr(server_module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+
+
+def boot(node: Node) -> None:
+    tenant: Any = SimpleNamespace(cloud=SimpleNamespace(compute=node), ssh=node, patience=1.0)
+    network = Network("id", "net", "subnet", "10.0.0.0/24", None, 1400)
+    port = Port("8ba3cc0e-61ee-4c0e-9f7b-73d56252ff0c", "fa:16:3e:00:00:01", "10.0.0.3")
+    Server(tenant, network, "compute-1", port, "id-1", "web").await_ready()
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_device_that_is_up_is_left_alone() -> None:
+    node = Node("UP")
+    boot(node)
+    assert node.set_up == 0
+    assert workarounds.taken() == []
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_device_that_stays_down_is_set_up() -> None:
+    node = Node("BROADCAST")
+    boot(node)
+    assert node.set_up == 1
+    assert workarounds.taken() == [(USED, DEVICE_DOWN.id)]
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_it_stays_down_where_workarounds_are_forbidden() -> None:
+    node = Node("BROADCAST")
+    with pytest.raises(WorkaroundForbiddenError, match=DEVICE_DOWN.id), workarounds.forbidden():
+        boot(node)
+    assert node.set_up == 0
+    assert workarounds.taken() == [(REFUSED, DEVICE_DOWN.id)]

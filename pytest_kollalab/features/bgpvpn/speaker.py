@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.sdn import dataplane
+from pytest_kollalab.sdn import dataplane, workarounds
 from pytest_kollalab.sdn.ovs import agents
 from pytest_kollalab.sdn.ovs.flows import bridge_flows
 from pytest_kollalab.system import wait
@@ -75,6 +75,14 @@ class Speaker:
         """Start the daemon anew, as an operator would; it knows nothing then."""
         self._restart(CONTAINER)
 
+    def restart_refused(self) -> None:
+        """Restart the daemon after a peer refused its AS number: a workaround.
+
+        Raises WorkaroundForbiddenError.
+        """
+        workarounds.use(workarounds.REFUSED_AS, f"the AS number of {self.node} was refused")
+        self.restart()
+
     def kill(self) -> None:
         """Kill the daemon, as the kernel does when memory runs out."""
         argv = ["docker", "exec", CONTAINER, "pkill", "-KILL", "-f", "bin/bagpipe-bgp"]
@@ -84,11 +92,10 @@ class Speaker:
         """Start Open vSwitch anew: all flows, groups and devices of the node are made again."""
         self._restart("openvswitch_vswitchd")
 
-    def await_agent(self, timeout: float = 30) -> bool:
-        """Wait until Neutron's agent has filled a switch that was started anew.
+    def await_agent(self, timeout: float = 30) -> None:
+        """Wait until Neutron's agent has filled a switch that was restarted.
 
-        Returns whether it had to be killed for that: neutron 2026.1 (ofswitch.py, _send_msg) waits
-        for ever for a request that was on its way when the switch went. Raises WaitError.
+        One that hangs is killed: a workaround. Raises WorkaroundForbiddenError and WaitError.
         """
 
         def look() -> bool | NotYet:
@@ -101,11 +108,10 @@ class Speaker:
         what = f"the agent of {self.node} to fill br-int"
         try:
             wait.until(what, look, timeout=timeout)
-        except WaitError:
+        except WaitError as error:
+            workarounds.use(workarounds.AGENT_STUCK, f"{error.brief}; {error.details}")
             self.kill_agent()
             wait.until(what, look, timeout=2 * timeout)
-            return True
-        return False
 
     def kill_agent(self) -> None:
         """Kill Neutron's agent, which systemd starts again."""

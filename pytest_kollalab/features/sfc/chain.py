@@ -22,10 +22,12 @@ from pytest_kollalab.features.sfc.oracle import (
     plan,
 )
 from pytest_kollalab.features.sfc.timing import streaming
-from pytest_kollalab.features.sfc.touching import helped, touch
-from pytest_kollalab.sdn import figures
+from pytest_kollalab.features.sfc.touching import await_change, repeat, touch
+from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.sdn.ovs.flows import Flows, Switch, look, remove
+from pytest_kollalab.sdn.workarounds import LOST_UPDATE, STRAY_FLOWS
 from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -38,9 +40,7 @@ IN_PLACE = "chain: API call to first packet through it"
 IN_FLOWS = "chain: API call to all flows"
 DIRECT = "delete: API call to first packet on the direct path"
 CHANGED = "update: API call to all flows"
-HELPED = "update: the same, after its ports were touched"
 FLOWS_GONE = "delete: API call to no flow left"
-TAKEN_OUT = "delete: the same, where something was taken out by hand"
 
 
 @dataclass
@@ -86,6 +86,7 @@ class Chain:
         self._live = live
         self._classifiers: dict[Traffic, str] = {}
         self._past: list[ChainLayout] = []
+        self._elsewhere: tuple[str, ...] = ()
         self._deployed = False
 
     def __repr__(self) -> str:
@@ -99,7 +100,7 @@ class Chain:
         if kind is None:
             self.delete()
         else:
-            self.remove()
+            self._clear_up()
 
     @property
     def layout(self) -> ChainLayout:
@@ -120,9 +121,10 @@ class Chain:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that the chain has, or had, flows on."""
+        """The nodes that the chain has, or may have had, flows on."""
         layouts = [*self._past, self.layout]
-        return tuple(dict.fromkeys(node for layout in layouts for node in layout.nodes))
+        nodes = [node for layout in layouts for node in layout.nodes]
+        return tuple(dict.fromkeys([*nodes, *self._elsewhere]))
 
     def create(self, within: float = 60) -> None:
         """Make what is not there yet, then the chain, and wait for it in the dataplane.
@@ -130,7 +132,7 @@ class Chain:
         Takes the figures when pings are led. Raises openstacksdk's exceptions and WaitError.
         """
         with ExitStack() as undo:
-            undo.callback(self.remove)
+            undo.callback(self._clear_up)
             self._prepare(self.traffic, self.groups)
             with self._pings() as stream:
                 began = time.monotonic()
@@ -185,32 +187,45 @@ class Chain:
             began = time.monotonic()
             if stream:
                 stream.begin()
-            was_helped = self.remove()
-            seconds = time.monotonic() - began
-            figures.record(TAKEN_OUT if was_helped else FLOWS_GONE, seconds)
-            if stream and not was_helped:
-                stream.first_from([traffic[0].src.mac], DIRECT)
+            if self.remove():
+                figures.record(FLOWS_GONE, time.monotonic() - began)
+                if stream:
+                    stream.first_from([traffic[0].src.mac], DIRECT)
 
     def remove(self) -> bool:
-        """Remove it without a measurement; whether the agent left something of it.
+        """Remove it without a measurement; whether the agents did so without a workaround.
 
-        networking-sfc 22.0.0 leaves flows of some chains for ever (scenarios/sfc/, the expected
-        failures), and its agent may apply what it asked for a port after the chain is gone. After a
-        while that is taken out of Open vSwitch by hand. A second time does nothing.
+        A second time does nothing. Raises WorkaroundForbiddenError.
         """
         if self.id:
             self.withdraw()
-        was_helped = False
-        if self._deployed:
+        try:
+            return self._wait_removed() if self._deployed else True
+        finally:
             # The agent needs the groups' ports to remove the flows.
-            was_helped = helped(self.wait_gone, self._take_out, patience=self.tenant.patience)
-            self._deployed = False
+            self._leave()
+
+    def _wait_removed(self) -> bool:
+        self._deployed = False
+        patience = self.tenant.patience
+        try:
+            await_change(self.wait_gone, patience=patience)
+        except WaitError as error:
+            with workarounds.removing(STRAY_FLOWS, f"{self}\n{error.details}"):
+                repeat(self.wait_gone, self.take_out, patience=patience)
+            return False
+        return True
+
+    def _leave(self) -> None:
         for group in self.groups:
             group.leave(self)
         for made in self._classifiers.values():
             api.delete(self.tenant, "flow_classifier", made)
         self._classifiers.clear()
-        return was_helped
+
+    def _clear_up(self) -> None:
+        with workarounds.clearing_up():
+            self.remove()
 
     def withdraw(self) -> None:
         """Delete it in the API, and wait for nothing. Raises openstacksdk's exceptions."""
@@ -219,7 +234,12 @@ class Chain:
         self.id = ""
         self._live.remove(self)
 
-    def _take_out(self) -> None:
+    def look_on(self, nodes: Iterable[str]) -> None:
+        """Nothing of the chain may be on these nodes either, as far as it has no part there."""
+        self._elsewhere = tuple(nodes)
+
+    def take_out(self) -> None:
+        """Remove what Open vSwitch has of the chain and should not have."""
         strays = self._surplus(self._switches())
         for node in self.nodes:
             remove(self.tenant.ssh, node, strays.flows[node], strays.groups[node])
@@ -233,22 +253,22 @@ class Chain:
         )
 
     def wait_for_change(self, *, unseen: bool = False) -> float:
-        """Wait until a change is in Open vSwitch, with the help that an operator would give.
+        """Wait until a change is in Open vSwitch, with the workaround for one that lost flows.
 
-        One that is `unseen` leaves the flows as they were.
-
-        networking-sfc 22.0.0 deletes flows and makes them anew, but its agent (agent/extensions/
-        sfc.py, _sfc_setup_rpc) reads deletions and updates from two queues, each for itself: a
-        deletion that is handled late takes along what the update has just made. When something is
-        missing after a while, the chain's ports are touched, and the agent asks for their flows.
+        One that is `unseen` leaves the flows as they were. Returns the seconds that took. Raises
+        WorkaroundForbiddenError and WaitError.
         """
         started = time.monotonic()
-        was_helped = helped(
-            self.wait_in_dataplane, self.touch, patience=self.tenant.patience, unseen=unseen
-        )
+        patience = self.tenant.patience
+        try:
+            await_change(self.wait_in_dataplane, patience=patience, unseen=unseen)
+        except WaitError as error:
+            workarounds.use(LOST_UPDATE, f"{self}\n{error.details}")
+            repeat(self.wait_in_dataplane, self.touch, patience=patience)
+            return time.monotonic() - started
         seconds = time.monotonic() - started
-        if was_helped or not unseen:
-            figures.record(HELPED if was_helped else CHANGED, seconds)
+        if not unseen:
+            figures.record(CHANGED, seconds)
         return seconds
 
     def wait_in_dataplane(self, timeout: float = 60) -> float:

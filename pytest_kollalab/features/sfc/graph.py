@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.features.sfc import api
 from pytest_kollalab.features.sfc.oracle import CLASSIFY, CLASSIFY_PRIORITY
-from pytest_kollalab.features.sfc.touching import helped, touch
+from pytest_kollalab.features.sfc.touching import PATIENCE, repeat
+from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.ovs import agents
-from pytest_kollalab.sdn.ovs.flows import Flow, look
+from pytest_kollalab.sdn.ovs.flows import Flow, look, remove
 from pytest_kollalab.sdn.tenant.scope import Temporary
+from pytest_kollalab.sdn.workarounds import GRAPH_LINKS
 from pytest_kollalab.system import wait
-from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.errors import KollalabError, WaitError
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -27,9 +29,7 @@ class ServiceGraph(Temporary):
     """Chains joined; made by `Sfc.graph`. As a context it is deleted when the block ends.
 
     networking-sfc remembers in register 0 by which chain a packet came; that is what the chains
-    behind it match instead of the port at their source. It tells no agent by name to make the flows
-    for that (driver.py, _service_graph_linking_logic, leaves out the host), so the agents of all
-    nodes take turns. Where the nodes are ours, only those that should know listen meanwhile.
+    behind it match instead of the port at their source.
     """
 
     def __init__(self, tenant: Tenant, links: Mapping[Chain, Sequence[Chain]]) -> None:
@@ -37,56 +37,72 @@ class ServiceGraph(Temporary):
         self.links = links
         self.id = ""
 
+    def __repr__(self) -> str:
+        return "; ".join(f"{src} to {', '.join(map(repr, to))}" for src, to in self.links.items())
+
     def create(self) -> None:
-        """Make it, and wait for it in the dataplane."""
-        with self._told():
-            made = api.create(
-                self.tenant,
-                "service_graph",
-                name=f"{self.tenant.name}-{secrets.token_hex(2)}",
-                port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
-            )
-            self.id = made["id"]
+        """Make it, and wait for it in the dataplane.
+
+        One whose links went to the wrong nodes is made again: a workaround. Raises
+        WorkaroundForbiddenError and WaitError; then it is gone again.
+        """
+        self._make()
         try:
-            helped(self._await_links, self._touch, patience=self.tenant.patience)
-        except WaitError:
+            try:
+                self._await_links(PATIENCE)
+            except WaitError as error:
+                self._make_again(error.details)
+        except KollalabError:
             # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
-            self.delete()
+            with workarounds.clearing_up():
+                self.delete()
             raise
 
     def delete(self) -> None:
-        """Remove it, and wait until the chains are on their own again; nothing to do is fine."""
+        """Remove it, and wait until the chains are on their own again; nothing to do is fine.
+
+        Links that stay are removed: a workaround. Raises WorkaroundForbiddenError and WaitError.
+        """
         if not self.id:
             return
-        with self._told():
-            api.delete(self.tenant, "service_graph", self.id)
+        api.delete(self.tenant, "service_graph", self.id)
         self.id = ""
-        for chain in self._chains():
-            chain.wait_for_change()
-        wait.until(
-            "no link of the graph in the dataplane",
-            lambda: not self._links() or NotYet("\n".join(map(str, self._links()))),
-            timeout=60 * self.tenant.patience,
-            interval=0.1,
-        )
+        patience = self.tenant.patience
+        try:
+            self._await_parted(PATIENCE)
+        except WaitError as error:
+            with workarounds.removing(GRAPH_LINKS, f"{self}\n{error.details}"):
+                repeat(self._await_parted, self._part, patience=patience)
 
-    def _told(self) -> AbstractContextManager[None]:
-        """What makes or takes away links: to be known where one chain ends and the next begins."""
-        if not self.tenant.has_nodes:
-            return nullcontext()
+    def _make(self) -> None:
+        made = api.create(
+            self.tenant,
+            "service_graph",
+            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
+        )
+        self.id = made["id"]
+        # Where the messages of a graph go to the wrong node, flows of its chains are made there.
+        for chain in self._chains():
+            chain.look_on(self._nodes)
+
+    def _make_again(self, seen: str) -> None:
+        workarounds.use(GRAPH_LINKS, f"{self}\n{seen}")
         ends = {f.node for src in self.links for f in src.groups[-1].functions}
         begins = {
             each.src.node for dsts in self.links.values() for dst in dsts for each in dst.traffic
         }
-        return agents.only(self.tenant, ends | begins)
+        with agents.only(self.tenant, ends | begins):
+            api.delete(self.tenant, "service_graph", self.id)
+            self._make()
+        self._await_links(60)
+
+    @cached_property
+    def _nodes(self) -> tuple[str, ...]:
+        return agents.hosts(self.tenant)
 
     def _chains(self) -> set[Chain]:
         return {chain for src, dsts in self.links.items() for chain in (src, *dsts)}
-
-    def _touch(self) -> None:
-        # Not the source: what the agent asks for of that one leads from one chain to nowhere.
-        for function in {f for src in self.links for f in src.groups[-1].functions}:
-            touch(self.tenant, function.ports)
 
     def _await_links(self, timeout: float) -> None:
         wait.until(
@@ -95,6 +111,55 @@ class ServiceGraph(Temporary):
             timeout=timeout * self.tenant.patience,
             interval=0.1,
         )
+
+    def _await_parted(self, timeout: float) -> None:
+        def look() -> bool | NotYet:
+            left = [f"left over: {node}: {f}" for node, all_ in self._left().items() for f in all_]
+            left += [trouble for chain in self._chains() for trouble in chain.troubles()]
+            return not left or NotYet("\n".join(left))
+
+        wait.until(
+            "no link of the graph in the dataplane",
+            look,
+            timeout=timeout * self.tenant.patience,
+            interval=0.1,
+        )
+
+    def _part(self) -> None:
+        for node, flows in self._left().items():
+            remove(self.tenant.ssh, node, flows, [])
+        for chain in self._chains():
+            chain.take_out()
+            chain.touch()
+
+    def _left(self) -> dict[str, list[Flow]]:
+        """The links on all nodes, and what a wrong node makes of the message to unlink.
+
+        That is a flow for the chain's traffic without the port of its source.
+        """
+        links = self._link_marks()
+        pairs = {
+            (t.src.ip, t.dst.ip)
+            for dsts in self.links.values()
+            for dst in dsts
+            for t in dst.traffic
+        }
+        return {
+            node: [
+                flow
+                for flow in look(self.tenant.ssh, node).flows.where(table=CLASSIFY)
+                if flow.match.get("reg0") in links
+                or (
+                    "in_port" not in flow.match
+                    and (flow.match.get("nw_src"), flow.match.get("nw_dst")) in pairs
+                )
+            ]
+            for node in self._nodes
+        }
+
+    def _link_marks(self) -> set[str]:
+        """What register 0 holds at the ends of the chains that lead on."""
+        return {hex(src.layout.label(len(src.groups))) for src in self.links}
 
     def _is_linked(self) -> bool | NotYet:
         wanted = sum(len(dsts) for dsts in self.links.values())
@@ -112,7 +177,7 @@ class ServiceGraph(Temporary):
 
     def _links(self) -> list[Flow]:
         """The flows that go on from one chain into another."""
-        ends = {hex(src.layout.label(len(src.groups))) for src in self.links}
+        ends = self._link_marks()
         nodes = {f.node for src in self.links for f in src.groups[-1].functions}
         return [
             flow
@@ -124,7 +189,7 @@ class ServiceGraph(Temporary):
         ]
 
     def _leading(self) -> list[Flow]:
-        """Those of them that lead into a chain: some lead nowhere until the agent asks again."""
+        """Those of them that lead into a chain; others lead nowhere."""
         return [
             flow for flow in self._links() if any(act.startswith("group:") for act in flow.actions)
         ]

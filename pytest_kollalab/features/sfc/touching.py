@@ -1,4 +1,8 @@
-"""The help for an agent that leaves something out: networking-sfc makes each change only once."""
+"""Waiting for an agent to apply a change, and asking it again: networking-sfc sends it only once.
+
+The functions that wait here are given `await_it`, which waits for a number of seconds (0 is one
+look) and raises WaitError.
+"""
 
 from __future__ import annotations
 
@@ -14,51 +18,57 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.network import Port
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
-# How long a change may take before its chain is helped.
+# How long a change may take, in seconds.
 PATIENCE = 10
 # How long it must be as it should be where nothing else tells that it is done, in seconds.
 STEADY = 3
 # How many times as long it may take to come to rest.
 RESTLESS = 10
-# How often it is helped: what an agent asks for while others change it may be half of it again.
+# How often a workaround is applied: what an agent asks for while others change it may be half of it
+# again.
 ATTEMPTS = 3
 
 
 def touch(tenant: Tenant, ports: Iterable[Port]) -> None:
-    """Make the agents ask for the flows of these ports anew."""
+    """Make the agents ask for the flows of these ports again."""
     for port in ports:
         touched = f"touched {secrets.token_hex(4)}"
         tenant.admin.network.update_port(port.id, description=touched)
 
 
-def helped(
-    await_it: Callable[[float], object],
-    help_it: Callable[[], None],
-    *,
-    patience: float,
-    unseen: bool = False,
-) -> bool:
-    """Wait for what the agent should do, and help it when that takes too long; whether it did.
+def await_change(
+    await_it: Callable[[float], object], *, patience: float, unseen: bool = False
+) -> None:
+    """Wait until an agent has applied a change.
 
-    `await_it` is given seconds, of which it makes `patience` times as many; 0 is one look.
-    `help_it` touches ports. What is `unseen` ends as it began, so that nothing tells when the agent
-    has begun with it: that has to stay right for a while. Raises WaitError when help does not help.
+    Args:
+        await_it: waits for the result of the change.
+        patience: how many times as long as usual things take; `await_it` counts it in itself.
+        unseen: the change ends as it began, so nothing tells whether the agent has started with
+            it. The result has to stay right for 3 s.
+
+    Raises:
+        WaitError: it was not there within 10 s.
     """
-    steady = STEADY * patience
-    try:
-        if unseen:
-            _await_steadily(await_it, steady)
-        else:
-            await_it(PATIENCE)
-    except WaitError:
-        for _ in range(ATTEMPTS):
-            help_it()
-            with suppress(WaitError):
-                _await_steadily(await_it, steady)
-                return True
+    if unseen:
+        _await_steadily(await_it, STEADY * patience)
+    else:
         await_it(PATIENCE)
-        return True
-    return False
+
+
+def repeat(
+    await_it: Callable[[float], object], act: Callable[[], None], *, patience: float
+) -> None:
+    """Act, up to three times, until what is waited for is there and stays for 3 s.
+
+    Raises WaitError when it does not come.
+    """
+    for _ in range(ATTEMPTS):
+        act()
+        with suppress(WaitError):
+            _await_steadily(await_it, STEADY * patience)
+            return
+    await_it(PATIENCE)
 
 
 def _await_steadily(await_it: Callable[[float], object], steady: float) -> None:

@@ -1,4 +1,4 @@
-"""The agents that fill the switches: which nodes have one, and how one is kept quiet."""
+"""The agents that fill the switches: which nodes have one, and how one is stopped for a moment."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ def kill(ssh: Ssh, node: str, dataplane: Dataplane) -> None:
     ssh.run(node, argv)
 
 
+def hosts(tenant: Tenant) -> tuple[str, ...]:
+    """The nodes that have an agent."""
+    api: Any = tenant.admin.network
+    return tuple(sorted(each.host for each in api.agents(binary=tenant.dataplane.agent)))
+
+
 @contextmanager
 def only(tenant: Tenant, nodes: Collection[str]) -> Iterator[None]:
-    """During the block no agent listens but those of some nodes; afterwards all do again.
+    """In the block, only the agents of these nodes run; after it, all do again.
 
-    The others are killed, and are started anew about ten seconds later: the block must be shorter.
+    The others are killed, and systemd starts them about 10 s later: the block must be shorter.
     Raises WaitError when one does not come back.
     """
     api: Any = tenant.admin.network

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.dataplane import OVS, Dataplane
 from pytest_kollalab.sdn.probe import plugging
 from pytest_kollalab.sdn.probe.namespace import Namespace
@@ -247,7 +248,11 @@ class Project(Scope):
         return Probe(name, network, namespace, [port])
 
     def replug(self, probe: Probe) -> None:
-        """Put a probe's devices back into its namespace once Open vSwitch was started anew."""
+        """Put a probe's devices back into its namespace after Open vSwitch was restarted.
+
+        That is a workaround. Raises WorkaroundForbiddenError and WaitError.
+        """
+        workarounds.use(workarounds.DEVICES_LOST, f"{probe.name} on {probe.node}")
         for port in probe.ports:
 
             def look(port: Port = port) -> bool | NotYet:
@@ -261,7 +266,7 @@ class Project(Scope):
             self._plug(probe.namespace, probe.network, port)
 
     def mend(self, *probes: Probe) -> None:
-        """Put back the devices of probes whose Open vSwitch somebody else has started anew."""
+        """Put back the devices of those probes whose Open vSwitch somebody else has restarted."""
         for probe in probes:
             look = ["ip", "link", "show", probe.device]
             # One that is plugged is in its namespace, where the node does not see it.
