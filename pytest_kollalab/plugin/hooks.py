@@ -151,6 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(sharing, "kollalab-sharing")
     config.stash[figures_key] = figures.Figures()
     config.pluginmanager.register(config.stash[figures_key], "kollalab-figures")
+    workarounds.set_mode(config.stash[settings_key][1].workarounds)
     config.stash[workarounds_key] = workarounds.UsedWorkarounds()
     config.pluginmanager.register(config.stash[workarounds_key], "kollalab-workarounds")
     from pytest_kollalab.plugin.external_cloud import ExternalCloud, UnsupportedFeatures

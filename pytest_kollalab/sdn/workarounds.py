@@ -339,9 +339,10 @@ def lines(rows: Iterable[WorkaroundRow]) -> list[str]:
     """The table for people; empty when there are no rows."""
     table = []
     for row in rows:
-        refused = f", refused {_times(row.refused)}" if row.refused else ""
         title = f": {BY_ID[row.id].title}" if row.id in BY_ID else ""
-        table.append(f"{row.id}{title}; used {_times(row.used)}{refused}")
+        counts = (("used", row.used), ("refused", row.refused))
+        said = [f"{what} {_times(count)}" for what, count in counts if count]
+        table.append(f"{row.id}{title}; {', '.join(said)}")
         table += [f"    {test}" for test in row.tests]
     return table
 
@@ -373,7 +374,7 @@ says what a use means:
 - `allow`: the workaround is applied. A line in the log says so.
 - `report` (default): it is also counted. The terminal summary and `summary.json` have it, JUnit
   has it as the property `kollalab.workaround` of the test, and a failed test's artifacts have it
-  in the file `workarounds`.
+  in the file `workarounds.txt`.
 - `forbid`: the test fails at the first use, with the text of the entry. The same places have it,
   in JUnit as the property `kollalab.workaround.refused`.
 

@@ -35,11 +35,6 @@ class Agent:
 
 
 @pytest.fixture(autouse=True)
-def nothing_noted() -> None:
-    workarounds.taken()
-
-
-@pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look at the port takes half a second, and none is waited for."""
     ticks = itertools.count(step=0.5)

@@ -40,11 +40,6 @@ class Compute:
         return SimpleNamespace(status="ERROR", task_state=None, fault=fault)
 
 
-@pytest.fixture(autouse=True)
-def nothing_noted() -> None:
-    workarounds.taken()
-
-
 def remove(compute: Compute) -> None:
     tenant = SimpleNamespace(cloud=SimpleNamespace(compute=compute), patience=1.0)
     server_module.remove(cast("Any", tenant), "id-1")
@@ -73,6 +68,7 @@ def test_where_workarounds_are_forbidden_it_fails_when_the_server_is_gone() -> N
     with pytest.raises(WorkaroundForbiddenError, match="fault 1"), workarounds.forbidden():
         remove(compute)
     assert compute.find_server("id-1", ignore_missing=True) is None
+    assert workarounds.taken() == [(REFUSED, DELETION_GIVEN_UP.id)] * 2
 
 
 def test_one_that_nova_gives_up_each_time_fails_with_the_reason() -> None:
@@ -81,6 +77,7 @@ def test_one_that_nova_gives_up_each_time_fails_with_the_reason() -> None:
         remove(compute)
     assert compute.asked == server_module.ATTEMPTS
     assert "gave up its deletion 3 times: fault 3" in caught.value.details
+    assert workarounds.taken() == [(USED, DELETION_GIVEN_UP.id)] * 2
 
 
 class Node:
