@@ -140,6 +140,15 @@ ENTRIES = (
         "has the label of the newer chain; delete_flow_rule leaves it while the group is shared.",
     ),
     _sfc(
+        "graph-messages-name-no-host",
+        SFC_DRIVER,
+        "_service_graph_linking_logic",
+        "A service graph on one of two nodes does not link its chains. The messages to the agents "
+        "name no host, so they go to a queue that the agents of all nodes read in turn; a graph "
+        "takes two of them at least, and each node gets every other one.",
+        since="2026-11-30",
+    ),
+    _sfc(
         "nsh-is-not-taken-off",
         SFC_AGENT,
         "_build_proxy_sfc_nsh",

@@ -205,6 +205,15 @@ def set_mode(mode: Mode) -> None:
     _state.mode = mode
 
 
+def delay(seconds: float) -> float:
+    """How long to wait for upstream before a workaround is used, in seconds.
+
+    Where workarounds are forbidden that is three times as long as usual: on a busy host, something
+    late must not be taken for something lost.
+    """
+    return seconds * (3 if _state.mode == "forbid" and not _state.clearing_up else 1)
+
+
 def use(workaround: Workaround, seen: str) -> None:
     """Note that a workaround is applied now; its caller applies it when this returns.
 
@@ -364,7 +373,6 @@ def page() -> str:
 
 
 PAGE = """\
-<!-- made by: python -m pytest_kollalab.sdn.workarounds > docs/workarounds.md -->
 # Workarounds
 
 A test that helps the cloud over a bug cannot find that bug. So each kind of help is an entry
@@ -376,11 +384,14 @@ says what a use means:
   has it as the property `kollalab.workaround` of the test, and a failed test's artifacts have it
   in the file `workarounds.txt`.
 - `forbid`: the test fails at the first use, with the text of the entry. The same places have it,
-  in JUnit as the property `kollalab.workaround.refused`.
+  in JUnit as the property `kollalab.workaround.refused`. The times in the entries are three times
+  as long then, so that something late is not taken for something lost.
 
 `with workarounds.forbidden():` forbids them in one block, whatever the setting. When a test has
 failed, its remains are removed in every mode, so that the next test finds a clean lab. That is
 not counted.
+
+This page is written by `python -m pytest_kollalab.sdn.workarounds > docs/workarounds.md`.
 
 """
 

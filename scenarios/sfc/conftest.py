@@ -119,3 +119,20 @@ def labelled(tenant: Tenant, sfc: Sfc, network: Network) -> list[Function]:
             sfc.function(network, node, name=f"labelled-{number}", keeps="mpls")
             for number, node in enumerate((COMPUTE, COMPUTE, CONTROLLER))
         ]
+
+
+@pytest.fixture
+def service(sfc: Sfc, target: Probe) -> Probe:
+    """The address by which the source knows the target."""
+    return sfc.alias(target, "service")
+
+
+@pytest.fixture
+def balancer(sfc: Sfc, network: Network, service: Probe, target: Probe) -> Function:
+    """A function that turns what goes to the service to the target.
+
+    Classifiers of two chains must not overlap, so only a function that changes a packet can make
+    it one that fits the next chain.
+    """
+    turns = (service.ip, target.ip)
+    return sfc.function(network, COMPUTE, name="balancer", keeps="mpls", turns=turns)

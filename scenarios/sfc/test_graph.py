@@ -6,35 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.tenant.tenant import COMPUTE
-
 if TYPE_CHECKING:
     from pytest_kollalab.features.sfc.words import Function, Sfc
     from pytest_kollalab.sdn.probe.probe import Probe
-    from pytest_kollalab.sdn.tenant.network import Network
 
-# Agents of nodes that have no part in a graph are killed while it is made.
+# Agents of nodes that have no part in a graph may be killed for it: a workaround.
 pytestmark = pytest.mark.disruptive
 
 NAMES, TIMES = 53, 123
 PACKETS = 5
-
-
-@pytest.fixture
-def service(sfc: Sfc, target: Probe) -> Probe:
-    """The address by which the source knows the target."""
-    return sfc.alias(target, "service")
-
-
-@pytest.fixture
-def balancer(sfc: Sfc, network: Network, service: Probe, target: Probe) -> Function:
-    """A function that turns what goes to the service to the target.
-
-    Classifiers of two chains must not overlap, so only a function that changes a packet can make
-    it one that fits the next chain.
-    """
-    turns = (service.ip, target.ip)
-    return sfc.function(network, COMPUTE, name="balancer", keeps="mpls", turns=turns)
 
 
 def test_a_graph_leads_on_what_fits(

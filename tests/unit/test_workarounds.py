@@ -72,6 +72,14 @@ def test_clearing_up_after_a_failure_is_neither_forbidden_nor_counted(
     assert workarounds.taken() == []
 
 
+def test_what_is_forbidden_is_waited_for_longer() -> None:
+    assert workarounds.delay(10) == 10
+    with workarounds.forbidden():
+        assert workarounds.delay(10) == 30
+        with workarounds.clearing_up():
+            assert workarounds.delay(10) == 10
+
+
 def test_what_is_left_is_removed_before_the_test_fails() -> None:
     done = []
     with workarounds.removing(LOST_UPDATE, ""):

@@ -107,7 +107,7 @@ class Speaker:
 
         what = f"the agent of {self.node} to fill br-int"
         try:
-            wait.until(what, look, timeout=timeout)
+            wait.until(what, look, timeout=workarounds.delay(timeout))
         except WaitError as error:
             workarounds.use(workarounds.AGENT_STUCK, f"{error.brief}; {error.details}")
             self.kill_agent()

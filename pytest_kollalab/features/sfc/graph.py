@@ -49,7 +49,7 @@ class ServiceGraph(Temporary):
         self._make()
         try:
             try:
-                self._await_links(PATIENCE)
+                self._await_links(workarounds.delay(PATIENCE))
             except WaitError as error:
                 self._make_again(error.details)
         except KollalabError:
@@ -69,7 +69,7 @@ class ServiceGraph(Temporary):
         self.id = ""
         patience = self.tenant.patience
         try:
-            self._await_parted(PATIENCE)
+            self._await_parted(workarounds.delay(PATIENCE))
         except WaitError as error:
             with workarounds.removing(GRAPH_LINKS, f"{self}\n{error.details}"):
                 repeat(self._await_parted, self._part, patience=patience)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.system.errors import WaitError
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def await_change(
             it. The result has to stay right for 3 s.
 
     Raises:
-        WaitError: it was not there within 10 s.
+        WaitError: it was not there within 10 s, or 30 s where workarounds are forbidden.
     """
     if unseen:
         _await_steadily(await_it, STEADY * patience)
     else:
-        await_it(PATIENCE)
+        await_it(workarounds.delay(PATIENCE))
 
 
 def repeat(
@@ -73,7 +74,7 @@ def repeat(
 
 def _await_steadily(await_it: Callable[[float], object], steady: float) -> None:
     """An agent deals with one port after the other: what is right may be wrong again in between."""
-    await_it(PATIENCE)
+    await_it(workarounds.delay(PATIENCE))
     began = since = time.monotonic()
     while time.monotonic() - since < steady:
         try:
@@ -81,5 +82,5 @@ def _await_steadily(await_it: Callable[[float], object], steady: float) -> None:
         except WaitError:
             if time.monotonic() - began > RESTLESS * steady:
                 raise
-            await_it(PATIENCE)
+            await_it(workarounds.delay(PATIENCE))
             since = time.monotonic()

@@ -38,7 +38,7 @@ def await_active(
         if status == "ACTIVE":
             return True
         now = time.monotonic()
-        if now - told >= MISSED * patience:
+        if now - told >= workarounds.delay(MISSED) * patience:
             seen = f"{port.device} on {namespace.node} is {status} after {now - told:.0f} s"
             workarounds.use(workarounds.MISSED_PORT, seen)
             namespace.announce(port.device, bridge=BRIDGE, mac=port.mac, port=port.id)

@@ -77,7 +77,7 @@ class Server:
                 down_since = None
             elif down_since is None:
                 down_since = now
-            elif now - down_since >= DOWN * self.tenant.patience:
+            elif now - down_since >= workarounds.delay(DOWN) * self.tenant.patience:
                 seen = f"{self.port.device} on {self.node}, down for {now - down_since:.0f} s"
                 workarounds.use(workarounds.DEVICE_DOWN, seen)
                 self._set_device_up()
