@@ -69,12 +69,12 @@ class Bench:
     def images(self) -> None:
         """Kolla images of the lab from nothing: as the stage builds them, and as Kolla does."""
         lab = self.lab(NAME)
-        made, venv = lab.ensure("images"), Path(lab.ensure("tools")["venv"])
+        made, venv = lab.ensure("images"), lab.ensure("tools").venv
         stage = lab.engine.stages["images"]
         assert isinstance(stage, ImagesStage)
         rendered = stage.rendered()
         assert rendered is not None
-        names = [name for name in stock_images(lab.features) if name in made["images"]]
+        names = [name for name in stock_images(lab.features) if name in made.images]
         conf = stage.configure(venv, rendered, names, self.folder, self.folder / "sources.log")
         for name, tag, more in (("", "ours", ()), ("stock_", "stock", ("--threads", "8"))):
             seconds = build_images(venv, conf, names, tag, *more)

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import deploy, pull
 from pytest_kollalab.stages.cloud.deploy import Deployment
 from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.stages.images import render
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.system import daemon, files
 from pytest_kollalab.system.run import run
 from pytest_kollalab.system.ssh import Ssh
@@ -44,8 +46,8 @@ class Stock:
         assert isinstance(stage, CloudStage)
         self.stage = stage
         self.work = lab.engine.work(stage, "benchmark")
-        self.nodes = self.work.made["nodes"]
-        self.ssh = Ssh(Path(self.nodes["ssh_config"]))
+        self.nodes = self.work.made(NodesMade)
+        self.ssh = Ssh(self.nodes.ssh_config)
 
     def write(self) -> Deployment:
         """Write what Kolla-Ansible is given, as a lab does."""
@@ -53,8 +55,8 @@ class Stock:
 
     def pull(self) -> float:
         """Have all images pulled by their nodes; the seconds that takes."""
-        registry = self.nodes["registry"]
-        wanted = self.stage.wanted(self.work.made["images"], list(self.nodes["nodes"]))
+        registry = self.nodes.registry
+        wanted = self.stage.wanted(self.work.made(ImagesMade), list(self.nodes.nodes))
         pulled: list[str] = []
         started = time.monotonic()
         with pull.Pull(self.ssh, wanted, registry, pulled.append) as pulling:
@@ -84,7 +86,7 @@ class Stock:
     def standing(self) -> dict[str, str]:
         """What stands on each node: containers, since when they run, and configuration."""
         return {
-            node: self.ssh.run(node, ["sh", "-c", STANDING]).stdout for node in self.nodes["nodes"]
+            node: self.ssh.run(node, ["sh", "-c", STANDING]).stdout for node in self.nodes.nodes
         }
 
 

@@ -10,6 +10,7 @@ import click
 
 from pytest_kollalab.cli.frame import make_lab, verb
 from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.settings.config import STAGES
 from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.nearest import nearest
@@ -93,8 +94,8 @@ def _overview(lab: Lab, follow: bool, lines: int) -> None:
     for stage, paths in found.items():
         for path in paths:
             click.echo(f"{stage:<13} {path}")
-    nodes = lab.records().get("nodes")
-    for name in nodes.made.get("nodes", {}) if nodes is not None else ():
+    nodes = lab.made(NodesMade)
+    for name in nodes.nodes if nodes is not None else ():
         click.echo(f"{name:<13} {' '.join(_containers(lab, name)) or 'the journal only'}")
     if not found and nodes is None:
         click.echo(f"there is no lab {lab.name}; `kollalab up` makes one")
@@ -102,7 +103,8 @@ def _overview(lab: Lab, follow: bool, lines: int) -> None:
 
 def _on_node(lab: Lab, node: str, container: str | None, follow: bool, lines: int) -> None:
     access = lab.ssh()
-    names = list(lab.records()["nodes"].made["nodes"])
+    made = lab.made(NodesMade)
+    names = list(made.nodes) if made is not None else []
     if node not in names:
         raise ConfigError(
             f"there is no node or stage {node!r}", hint=nearest(node, [*names, *STAGES])

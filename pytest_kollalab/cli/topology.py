@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytest_kollalab.cli.frame import make_lab, verb
-from pytest_kollalab.engine import records as state
+from pytest_kollalab.providers.base import NodesMade
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.system.errors import StageError
 
 if TYPE_CHECKING:
@@ -52,12 +53,11 @@ def draw(lab: Lab, source: str) -> str:
     from pytest_kollalab.sdn.topology.picture import svg
     from pytest_kollalab.stages.cloud.connect import connect
 
-    records = lab.records()
-    cloud = records.get("cloud")
-    if cloud is None or cloud.status != state.READY:
+    nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)
+    if nodes is None or cloud is None:
         raise StageError(f"lab {lab.name} has no cloud", hint=f"kollalab up --name {lab.name}")
-    found = _collector(lab, source).topology()
-    connection = connect(cloud.made)
+    found = _collector(lab, source, nodes, cloud).topology()
+    connection = connect(cloud)
     try:
         names = {network.id: network.name for network in connection.network.networks()}
         drawn = chains.read(connection)
@@ -66,12 +66,10 @@ def draw(lab: Lab, source: str) -> str:
     return svg(found, title=f"lab {lab.name}, from {source}", networks=names, chains=drawn)
 
 
-def _collector(lab: Lab, source: str) -> Collector:
+def _collector(lab: Lab, source: str, nodes: NodesMade, cloud: CloudMade) -> Collector:
     from pytest_kollalab.features.skydive import words
     from pytest_kollalab.sdn.topology.local import Local
 
-    records = lab.records()
-    nodes = records["nodes"].made
     if source == Local.name:
-        return Local(lab.ssh(), nodes["nodes"])
-    return words.of_lab(nodes, records["cloud"].made)
+        return Local(lab.ssh(), nodes.nodes)
+    return words.of_lab(nodes.controller.management, cloud.passwords)

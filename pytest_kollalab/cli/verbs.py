@@ -25,6 +25,8 @@ from pytest_kollalab.cli.frame import (
 )
 from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.base import NodesMade
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.run import become
@@ -114,7 +116,8 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
     """Log into a node, or run a command on it."""
     lab = make_lab((), **given)
     access = lab.ssh()
-    nodes = lab.records()["nodes"].made["nodes"]
+    made = lab.made(NodesMade)
+    nodes = made.nodes if made is not None else {}
     if node not in nodes:
         raise ConfigError(f"there is no node {node!r}", hint=nearest(node, list(nodes)))
     # The terminal belongs to ssh from here on, so this process becomes it.
@@ -154,26 +157,24 @@ def _show(lab: Lab) -> None:
         return
     for record in records.values():
         click.echo(f"{record.stage:<7} {record.status:<10} {record.key}  {record.created}")
-    nodes = records.get("nodes")
+    nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)
     if nodes is not None:
-        for name, addresses in nodes.made.get("nodes", {}).items():
-            listed = "  ".join(f"{network} {address}" for network, address in addresses.items())
+        for name, node in nodes.nodes.items():
+            listed = "  ".join(f"{where} {address}" for where, address in node.addresses.items())
             click.echo(f"  {name:<13} {listed}")
-        if nodes.made.get("uri"):
-            kind = nodes.made.get("accelerator", nodes.made["provider"])
-            click.echo(f"  on            {kind} at {nodes.made['uri']}")
-    whole = lab.rewind.whole() if nodes is not None else {}
+        if nodes.uri:
+            kind = nodes.extra.get("accelerator", nodes.provider)
+            click.echo(f"  on            {kind} at {nodes.uri}")
+    whole = lab.rewind.whole() if "nodes" in records else {}
     for save, is_whole in whole.items():
         of = "nodes and cloud" if save.cloud else "nodes"
         if save.size:
             of += f", {human_size(save.size)}"
         told = of if is_whole else "not whole any more: kollalab clear forgets it"
         click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
-    cloud = records.get("cloud")
-    if cloud is not None and cloud.made:
-        made = cloud.made
-        click.echo(f"  features      {' '.join(made['features'])}")
-        click.echo(f"  endpoint      {made['auth_url']}")
+    if cloud is not None:
+        click.echo(f"  features      {' '.join(cloud.features)}")
+        click.echo(f"  endpoint      {cloud.auth_url}")
         click.echo(
-            f"  credentials   OS_CLIENT_CONFIG_FILE={made['clouds_yaml']} OS_CLOUD={made['cloud']}"
+            f"  credentials   OS_CLIENT_CONFIG_FILE={cloud.clouds_yaml} OS_CLOUD={cloud.cloud}"
         )

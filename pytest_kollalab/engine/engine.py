@@ -5,21 +5,27 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 from pytest_kollalab.engine import leftovers, records
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.progress import HISTORY, Watcher, expect, read
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
-from pytest_kollalab.engine.stage import Json, Stage, Work
+from pytest_kollalab.engine.stage import Inputs, M, Stage, Work
 from pytest_kollalab.system import digest, files, locks
 from pytest_kollalab.system.crash_points import point
-from pytest_kollalab.system.errors import BusyError, KollalabError, StageError, as_message
+from pytest_kollalab.system.errors import (
+    BusyError,
+    KollalabError,
+    StageError,
+    StateError,
+    as_message,
+)
 from pytest_kollalab.system.paths import Paths
-
-__all__ = ["BUILD", "REUSE", "Engine", "Json", "Stage", "Step", "Work", "new_run_id"]
 
 REUSE = "reuse"
 BUILD = "build"
@@ -42,12 +48,15 @@ class Step:
 
 
 class Engine:
-    """Runs stages for one lab, in their order; knows nothing of what they are."""
+    """Runs stages for one lab, in their order; knows nothing of what they are.
+
+    With `present` the lab's own stages are not looked for: what their records say is there, is.
+    """
 
     def __init__(
         self,
         lab: str,
-        stages: Sequence[Stage],
+        stages: Sequence[Stage[Any]],
         paths: Paths,
         *,
         fresh: Sequence[str] = (),
@@ -56,7 +65,9 @@ class Engine:
         others: Callable[[], bool] = lambda: False,
         watcher: Watcher | None = None,
         built: Callable[[str], None] = lambda _: None,
+        present: bool = False,
     ) -> None:
+        self._present = present
         self._built = built
         self.watcher = watcher or Watcher()
         self._steps = 0
@@ -69,7 +80,7 @@ class Engine:
         self.fresh = frozenset(fresh)
         self.session = SharedRun(paths, self.run_id, lab)
         self._locked = False
-        self._ready: dict[str, Mapping[str, Json]] = {}
+        self._ready: dict[str, Made] = {}
 
     def plan(self, until: str | None = None) -> list[Step]:
         """Say for each stage, in order, whether it is reused or built, and why."""
@@ -91,12 +102,20 @@ class Engine:
                     )
         return list(steps.values())
 
-    def ensure(self, name: str) -> Mapping[str, Json]:
-        """Have the stage, and all that it builds on, and return what it made.
+    @overload
+    def ensure(self, stage: type[M]) -> M: ...
 
+    @overload
+    def ensure(self, stage: str) -> Made: ...
+
+    def ensure(self, stage: type[Made] | str) -> Made:
+        """Have a stage, by its name or by what it makes, and return what it made.
+
+        All that it builds on is had as well.
         The lab's first failure in the session, in whichever of its processes, is kept: later calls
         raise it again in one line, at once.
         """
+        name = stage if isinstance(stage, str) else stage.stage
         if name in self._ready:
             return self._ready[name]
         self._check_whole()
@@ -110,7 +129,9 @@ class Engine:
             if told is error:
                 raise
             raise told from error
-        self._ready[name] = self._made_by(name)
+        record = self.record(name)
+        assert record is not None  # it was just reused or built
+        self._ready[name] = record.read(self.stages[name].makes)
         return self._ready[name]
 
     def destroy(self) -> None:
@@ -136,6 +157,12 @@ class Engine:
         """The record of a stage, or None; a damaged one is an error if it has to be `whole`."""
         load = records.load if whole else records.load_if_whole
         return load(self._record_path(self.stages[name]))
+
+    def made(self, kind: type[M]) -> M | None:
+        """What the stage of that kind has made, by its record; None unless that is ready."""
+        record = self.record(kind.stage)
+        ready = record is not None and record.status == records.READY
+        return record.read(kind) if record is not None and ready else None
 
     def key(self, name: str) -> str:
         """The key of a shared stage as it is wanted now."""
@@ -168,7 +195,7 @@ class Engine:
             finally:
                 self._locked = False
 
-    def _upto(self, until: str | None) -> list[Stage]:
+    def _upto(self, until: str | None) -> list[Stage[Any]]:
         if until is None:
             return list(self.stages.values())
         wanted: set[str] = set()
@@ -180,7 +207,7 @@ class Engine:
                 todo += self.stages[name].needs
         return [stage for stage in self.stages.values() if stage.name in wanted]
 
-    def _decide(self, stage: Stage, steps: Mapping[str, Step]) -> Step:
+    def _decide(self, stage: Stage[Any], steps: Mapping[str, Step]) -> Step:
         inputs = stage.inputs()
         needed_keys = {name: steps[name].key for name in stage.needs}
         key = digest.digest(stage.name, stage.version, inputs, needed_keys)
@@ -209,15 +236,20 @@ class Engine:
             resumes = stage.resumable and record.status != records.DESTROYING
             goes_on = "; goes on where that stopped" if resumes else ""
             return Step(stage.name, BUILD, f"{stopped}{goes_on}", key, resumes)
-        reason = stage.gone(record)
+        reason = self._gone(stage, record)
         if reason is not None:
             return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
         return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
 
-    def _needs_serve(self, stage: Stage, record: Record, steps: Mapping[str, Step]) -> bool:
+    def _gone(self, stage: Stage[Any], record: Record) -> str | None:
+        if self._present and not stage.shared:
+            return None
+        return stage.gone(record.read(stage.makes))
+
+    def _needs_serve(self, stage: Stage[Any], record: Record, steps: Mapping[str, Step]) -> bool:
         return all(record.needs.get(n) == self._identity(n, steps) for n in stage.needs)
 
-    def _why_new(self, stage: Stage, inputs: Json) -> str:
+    def _why_new(self, stage: Stage[Any], inputs: Inputs) -> str:
         if not stage.shared:
             return "not built yet"
         others = sorted(
@@ -262,7 +294,7 @@ class Engine:
                 self.session.fail(as_message(error), shared=stage.shared)
                 raise
 
-    def _check_unused(self, stage: Stage, step: Step) -> None:
+    def _check_unused(self, stage: Stage[Any], step: Step) -> None:
         record = self.record(stage.name)
         is_ours = stage.shared or record is None or record.status != records.READY
         if not is_ours and self._others():
@@ -280,7 +312,7 @@ class Engine:
     def _waiting(self, what: str) -> Callable[[str], None]:
         return lambda text: self.say(f"{what}: {text}")
 
-    def _create(self, stage: Stage, step: Step, steps: Mapping[str, Step]) -> None:
+    def _create(self, stage: Stage[Any], step: Step, steps: Mapping[str, Step]) -> None:
         path = self._record_path(stage, step.key)
         started = time.monotonic()
         before = records.load(path)
@@ -299,7 +331,6 @@ class Engine:
             records.save(path, record)
         point(f"{stage.name}:recorded")
         work = self.work(stage, step.key, resumes=step.resumes)
-        made = None
         self._steps = 0
         self.watcher.begin(stage.name, expect(read(self.paths.state / HISTORY), stage.name))
         try:
@@ -316,11 +347,11 @@ class Engine:
         finally:
             self.watcher.end(stage.name)
         seconds = round(time.monotonic() - started, 1)
-        records.save(path, record.with_status(records.READY, made=made, seconds=seconds))
+        records.save(path, record.with_status(records.READY, made=made.to_json(), seconds=seconds))
         self._remember(stage.name, step, seconds, "built")
         self.say(f"{stage.name}: built in {seconds:.0f} s")
 
-    def _remove(self, stage: Stage) -> None:
+    def _remove(self, stage: Stage[Any]) -> None:
         path = self._record_path(stage)
         # What cannot be read is no reason to keep what the tag tells.
         record = records.load_if_whole(path)
@@ -331,17 +362,16 @@ class Engine:
         point(f"{stage.name}:destroyed")
         path.unlink(missing_ok=True)
 
-    def work(self, stage: Stage, key: str, *, resumes: bool = False) -> Work:
+    def work(self, stage: Stage[Any], key: str, *, resumes: bool = False) -> Work:
         """What a stage is given to work with; its folder is made."""
         folder = self._folder(stage)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = self.log_path(stage.name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        made = {name: self._made_by(name) for name in stage.needs}
         return Work(
             key=key,
             tag=Tag(self.lab, stage.name, key, self.run_id, str(self.paths.state)),
-            made=made,
+            needs=tuple(self._made_by_needed(stage)),
             folder=folder,
             log=log,
             resumes=resumes,
@@ -353,28 +383,32 @@ class Engine:
         self._steps += 1
         self.watcher.step(stage, text)
 
-    def _made_by(self, name: str) -> Mapping[str, Json]:
-        record = self.record(name, whole=False)
-        return record.made if record is not None else {}
+    def _made_by_needed(self, stage: Stage[Any]) -> Iterator[Made]:
+        for name in stage.needs:
+            # Whoever destroys can do without; whoever creates asks for it.
+            with suppress(StateError):
+                record = self.record(name, whole=False)
+                if record is not None and record.made:
+                    yield record.read(self.stages[name].makes)
 
-    def _folder(self, stage: Stage) -> Path:
+    def _folder(self, stage: Stage[Any]) -> Path:
         if stage.shared:
             return self.paths.cache / "stages" / stage.name
         return self.paths.lab(self.lab) / stage.name
 
-    def _record_path(self, stage: Stage, key: str | None = None) -> Path:
+    def _record_path(self, stage: Stage[Any], key: str | None = None) -> Path:
         if not stage.shared:
             return self.paths.lab(self.lab) / f"{stage.name}.json"
         if key is None:
             key = self._shared_key(stage)
         return self._folder(stage) / "records" / f"{key}.json"
 
-    def _shared_key(self, stage: Stage) -> str:
+    def _shared_key(self, stage: Stage[Any]) -> str:
         needed = {name: self._shared_key(self.stages[name]) for name in stage.needs}
         return digest.digest(stage.name, stage.version, stage.inputs(), needed)
 
     @contextmanager
-    def _shared_lock(self, stage: Stage) -> Iterator[None]:
+    def _shared_lock(self, stage: Stage[Any]) -> Iterator[None]:
         if not stage.shared:
             yield
             return

@@ -7,19 +7,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 EXTRA = "extra"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What a stage made; each stage has a frozen dataclass of its own.
+    """What a stage made; each stage has a frozen dataclass of its own, which names it.
 
     `extra` holds what the record has beyond the fields, as JSON: keys that a provider of another
     package or another version of this one wrote. They are written back as they were.
     """
 
+    stage: ClassVar[str] = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

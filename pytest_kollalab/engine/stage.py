@@ -6,19 +6,25 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.engine.made import Made
+from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.system import digest
+from pytest_kollalab.system.errors import StageError
 
-Json = Any
+M = TypeVar("M", bound=Made)
+N = TypeVar("N", bound=Made)
+
+# What enters a key: a table of JSON.
+Inputs = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Work:
     """What a stage is given to build or to destroy itself.
 
-    `made` maps each needed stage to what it made. `undo` runs, last in first out, when the build
+    `needs` is what the needed stages made. `undo` runs, last in first out, when the build
     fails: push each undo right after its step. `folder` is the stage's own place for state files
     (0700) and `log` the file that a user is pointed to. `say` shows a line of progress,
     `step` tells that the next of many steps begins.
@@ -26,7 +32,7 @@ class Work:
 
     key: str
     tag: Tag
-    made: Mapping[str, Mapping[str, Json]]
+    needs: tuple[Made, ...]
     folder: Path
     log: Path
     undo: ExitStack = field(default_factory=ExitStack)
@@ -34,16 +40,28 @@ class Work:
     step: Callable[[str], None] = lambda _: None
     resumes: bool = False
 
+    def made(self, kind: type[N]) -> N:
+        """What one of the needed stages made. Raises StageError when that is not there."""
+        for each in self.needs:
+            if isinstance(each, kind):
+                return each
+        raise StageError(
+            f"the stage {self.tag.stage} was not given what {kind.stage} makes",
+            hint=f"build {kind.stage} anew: --fresh {kind.stage}",
+        )
 
-class Stage:
+
+class Stage(Generic[M]):
     """One stage of a lab; the kinds of stages override what they need.
 
+    `makes` is the type of what it makes, which its record is read with.
     A `shared` stage lives in the cache and serves every lab; its key says all about it. Any other
     belongs to one lab. Building a stage that `consumes` another uses that one up: it must be
     fresh. A `resumable` stage can go on where a failed build stopped; any other is removed first.
     `version` is bumped when the code that builds changes its meaning.
     """
 
+    makes: type[M]
     name: str = ""
     needs: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
@@ -51,11 +69,11 @@ class Stage:
     resumable: bool = False
     version: int = 1
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         """What enters the key: JSON, pure; no times, paths, host names or passwords."""
         raise NotImplementedError
 
-    def serves(self, recorded: Json, wanted: Json) -> bool:
+    def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """Whether what was built from the recorded inputs can serve the wanted ones."""
         return digest.canonical(recorded) == digest.canonical(wanted)
 
@@ -66,12 +84,12 @@ class Stage:
         """The bytes that building it takes, by place (docker, cache); what is there is left out."""
         return {}
 
-    def gone(self, record: Record) -> str | None:
-        """Why what the record lists is no longer there; None when it is. Cheap."""
+    def gone(self, made: M) -> str | None:
+        """Why what was made is no longer there; None when it is. Cheap."""
         raise NotImplementedError
 
-    def create(self, work: Work) -> dict[str, Json]:
-        """Build the stage and return what it made, as JSON."""
+    def create(self, work: Work) -> M:
+        """Build the stage and return what it made."""
         raise NotImplementedError
 
     def destroy(self, work: Work) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature, stock_images
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 PROJECT = "pytest"
 PREFIX = "pytest_kollalab_"
 
-Watch = Callable[[str, str, str, Mapping[str, Any]], None]
+Watch = Callable[[str, str, str, Made], None]
 
 
-def _nobody(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+def _nobody(lab: str, stage: str, action: str, made: Made) -> None:
     pass
 
 
@@ -170,7 +171,7 @@ def gather(
 
         given.append(_extension(name(plugin_name), ask, release))
 
-    def watch(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+    def watch(lab: str, stage: str, action: str, made: Made) -> None:
         manager.hook.pytest_kollalab_stage_done(lab=lab, stage=stage, action=action, made=made)
 
     return Extensions(tuple(sorted(given, key=lambda extension: extension.source)), watch)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_kollalab.engine.made import Made
     from pytest_kollalab.features.base import Feature
     from pytest_kollalab.providers.choice import Factory
 
@@ -37,7 +38,7 @@ def pytest_kollalab_artifacts() -> Mapping[str, str] | None:
     """Give shell commands, by file name, to run on the nodes when a test fails; in no key."""
 
 
-def pytest_kollalab_stage_done(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+def pytest_kollalab_stage_done(lab: str, stage: str, action: str, made: Made) -> None:
     """Watch: a stage is there, by `reuse` or `build`; called once per process."""
 
 

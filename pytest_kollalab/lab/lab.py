@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from pytest_kollalab.engine import progress
-from pytest_kollalab.engine import records as state
-from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Step, new_run_id
-from pytest_kollalab.engine.runs import SharedRun
+from pytest_kollalab.engine import progress, records
+from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Step
+from pytest_kollalab.engine.made import Made
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
@@ -26,13 +27,18 @@ if TYPE_CHECKING:
 
     from pytest_kollalab.engine.progress import Watcher
     from pytest_kollalab.features.base import Feature
-    from pytest_kollalab.providers.base import Provider
+    from pytest_kollalab.providers.base import NodesMade, Provider
     from pytest_kollalab.report.summary import Summary
+    from pytest_kollalab.stages.cloud.made import CloudMade
+    from pytest_kollalab.stages.images.made import ImagesMade
     from pytest_kollalab.stages.states.goldens import Goldens
     from pytest_kollalab.stages.states.rollback import Rewind
     from pytest_kollalab.stages.states.saves import Save
     from pytest_kollalab.stages.states.source import CloneSource
+    from pytest_kollalab.stages.tools import ToolsMade
     from pytest_kollalab.system.ssh import Ssh
+
+M = TypeVar("M", bound=Made)
 
 
 class Lab:
@@ -97,7 +103,6 @@ class Lab:
             Saves(self.name, self.folder, lambda: self.provider),
             self.provider,
             self.lease,
-            records=self.records,
             resolve=self._resolve,
         )
 
@@ -192,7 +197,22 @@ class Lab:
         left_out = [f"feature {name} is left out: {why}" for name, why in self.unsupported.items()]
         return [*map(str, self.plan()), *left_out, *self.extensions.describe(self.features)]
 
-    def ensure(self, stage: str) -> Mapping[str, Any]:
+    @overload
+    def ensure(self, stage: Literal["tools"]) -> ToolsMade: ...
+
+    @overload
+    def ensure(self, stage: Literal["images"]) -> ImagesMade: ...
+
+    @overload
+    def ensure(self, stage: Literal["nodes"]) -> NodesMade: ...
+
+    @overload
+    def ensure(self, stage: Literal["cloud"]) -> CloudMade: ...
+
+    @overload
+    def ensure(self, stage: str) -> Made: ...
+
+    def ensure(self, stage: str) -> Made:
         """Have a stage and all that it builds on; returns what the stage made.
 
         Raises HostError when the host lacks something (everything that it lacks, at once),
@@ -287,14 +307,20 @@ class Lab:
         """Whether there is a record of any of the lab's own stages."""
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
 
-    def records(self) -> dict[str, state.Record]:
-        """The records of the stages that are there, in order."""
-        found = {}
-        for name in ("nodes", "cloud"):
-            record = state.load(self.folder / f"{name}.json")
-            if record is not None:
-                found[name] = record
-        return found
+    def records(self) -> dict[str, Record]:
+        """The records of the lab's own stages, nodes and cloud, as far as they are there."""
+        loaded = (records.load(self.folder / f"{name}.json") for name in ("nodes", "cloud"))
+        return {record.stage: record for record in loaded if record is not None}
+
+    def made(self, kind: type[M]) -> M | None:
+        """What one of the lab's own stages has made; None unless that is ready.
+
+        Args:
+            kind: `NodesMade` or `CloudMade`.
+        """
+        record = self.records().get(kind.stage)
+        ready = record is not None and record.status == records.READY
+        return record.read(kind) if record is not None and ready else None
 
     def summary(self, *, kept: bool) -> Summary:
         """What this run did, with the records as they are: make it before anything is removed."""
@@ -303,22 +329,23 @@ class Lab:
         self.engine.offline()
         wanted = STAGES[: STAGES.index(self.options.until) + 1]
         history = progress.read(self.paths.state / progress.HISTORY)
-        records = {name: self.engine.record(name, whole=False) for name in wanted}
-        found = rows(self._run_id, self.name, history, records)
+        recorded = {name: self.engine.record(name, whole=False) for name in wanted}
+        found = rows(self._run_id, self.name, history, recorded)
         remove = down_command(self.name, Options.name) if kept else ""
         return Summary(self.name, self._run_id, found, kept, remove)
 
     def ssh(self) -> Ssh:
         """The way to run commands on the nodes. Raises StageError when there are none."""
+        from pytest_kollalab.providers.base import NodesMade
         from pytest_kollalab.system.ssh import Ssh
 
         self._check_ours("access to nodes")
-        record = self.records().get("nodes")
-        if record is None or record.status != state.READY:
+        nodes = self.made(NodesMade)
+        if nodes is None:
             raise StageError(
                 f"lab {self.name} has no nodes", hint=f"kollalab up --name {self.name}"
             )
-        return Ssh(Path(record.made["ssh_config"]))
+        return Ssh(nodes.ssh_config)
 
     def connect(self) -> Connection:
         """An openstacksdk connection as the cloud's administrator."""
@@ -374,14 +401,15 @@ class Lab:
 
     def _check_variables(self) -> None:
         from pytest_kollalab.stages.cloud import variables
+        from pytest_kollalab.stages.tools import ToolsMade
 
-        tools = self.engine.record("tools") if self.config.globals else None
-        if tools is not None and tools.status == state.READY:
+        tools = self.engine.made(ToolsMade) if self.config.globals else None
+        if tools is not None:
             # Features may have variables of their own, for their playbooks.
             layers = (*self.features, *self.extensions.layers)
             own = {name for feature in layers for name in feature.globals}
             asked = {k: v for k, v in self.config.globals.items() if k not in own}
-            variables.check(asked, Path(tools.made["venv"]), self.config.release)
+            variables.check(asked, tools.venv, self.config.release)
 
     def _check_ours(self, what: str) -> None:
         if self.options.cloud:
@@ -397,7 +425,8 @@ class Lab:
                 continue
             self._told.add(name)
             action = BUILD if record.run == self.engine.run_id else REUSE
-            self.extensions.watch(self.name, name, action, record.made)
+            made = record.read(self.engine.stages[name].makes)
+            self.extensions.watch(self.name, name, action, made)
 
     def _announce(self, stage: str) -> None:
         steps = self._foreseen(stage)

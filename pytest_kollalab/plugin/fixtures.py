@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
     from testinfra.host import Host
 
+    from pytest_kollalab.engine.made import Made
     from pytest_kollalab.engine.runs import LabFailure
     from pytest_kollalab.features.bgpvpn.words import Bgpvpn
     from pytest_kollalab.features.compute.words import Compute
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from pytest_kollalab.sdn.topology.local import Local
+    from pytest_kollalab.stages.images.made import ImagesMade
     from pytest_kollalab.system.ssh import Ssh
+
+M = TypeVar("M", bound="Made")
 
 lab_key = pytest.StashKey["Lab"]()
 
@@ -66,19 +70,22 @@ class Node:
         return testinfra.get_host(f"ssh://{self.name}?ssh_config={self.ssh.config}")
 
 
-def ensure(lab: Lab, stage: str) -> Mapping[str, Any]:
-    """Have a stage for a test; a failure is shown as its message, without a traceback."""
+def ensure(lab: Lab, kind: type[M]) -> M:
+    """Have what a stage makes for a test; a failure is its message, without a traceback."""
     from pytest_kollalab.settings.config import STAGES
 
+    stage = kind.stage
     if STAGES.index(stage) > STAGES.index(lab.options.until):
         pytest.skip(f"needs stage {stage}; this session stops after {lab.options.until}")
     try:
-        return lab.ensure(stage)
+        made = lab.ensure(stage)
     except NeedsLabError as error:
         pytest.skip(error.brief)
     except KollalabError as error:
         failure = lab.session.fail(error)
         raise BrokenLab(failure, explained=failure.text != str(error)) from None
+    assert isinstance(made, kind)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -92,26 +99,32 @@ def kollalab(pytestconfig: pytest.Config) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def kolla_images(kollalab: Lab) -> Mapping[str, Any]:
-    """The Kolla images of the lab: `namespace`, `tag` and the list `images`."""
-    return ensure(kollalab, "images")
+def kolla_images(kollalab: Lab) -> ImagesMade:
+    """The Kolla images of the lab: `namespace`, `tag`, and the names in `images`."""
+    from pytest_kollalab.stages.images.made import ImagesMade
+
+    return ensure(kollalab, ImagesMade)
 
 
 @pytest.fixture(scope="session")
-def lab_nodes(kollalab: Lab, kolla_images: Mapping[str, Any]) -> Mapping[str, Node]:
+def lab_nodes(kollalab: Lab, kolla_images: ImagesMade) -> Mapping[str, Node]:
     """The nodes by name, up and reachable: `lab_nodes["controller-1"].host` is testinfra's."""
-    made = ensure(kollalab, "nodes")
+    from pytest_kollalab.providers.base import NodesMade
+
+    made = ensure(kollalab, NodesMade)
     ssh = kollalab.ssh()
-    return {name: Node(name, addresses, ssh) for name, addresses in made["nodes"].items()}
+    return {name: Node(name, node.addresses, ssh) for name, node in made.nodes.items()}
 
 
 @pytest.fixture(scope="session")
 def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[Connection]:
     """The deployed, healthy cloud as an openstacksdk connection of its administrator."""
+    from pytest_kollalab.stages.cloud.made import CloudMade
+
     if not kollalab.options.cloud:
         # Whoever overrides the nodes has them made first; an existing cloud has none.
         request.getfixturevalue("lab_nodes")
-        ensure(kollalab, "cloud")
+        ensure(kollalab, CloudMade)
     try:
         connection = kollalab.connect()
     except ConfigError as error:
@@ -122,16 +135,16 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
 
 def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
     """A project in the lab, or in somebody else's cloud, that is there while it is entered."""
+    from pytest_kollalab.providers.base import NodesMade
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
     if lab.options.cloud:
         return Tenant(cloud, name, None, external_cidr=None)
-    external = ensure(lab, "nodes")["networks"]["external"]["cidr"]
     return Tenant(
         cloud,
         name,
         lab.ssh(),
-        external_cidr=external,
+        external_cidr=ensure(lab, NodesMade).networks["external"].cidr,
         patience=lab.provider.slowness,
         dataplane=lab.backend.dataplane,
     )
@@ -224,9 +237,12 @@ def bgpvpn(tenant: Tenant, lab_nodes: Mapping[str, Node]) -> Iterator[Bgpvpn]:
 def skydive(openstack_cloud: Connection, kollalab: Lab) -> Skydive:
     """Skydive's analyzer, which knows what the network really does; asks for its feature."""
     from pytest_kollalab.features.skydive.words import of_lab
+    from pytest_kollalab.providers.base import NodesMade
+    from pytest_kollalab.stages.cloud.made import CloudMade
 
-    nodes, cloud = ensure(kollalab, "nodes"), ensure(kollalab, "cloud")
-    return of_lab(nodes, cloud, slowness=kollalab.provider.slowness)
+    nodes, cloud = ensure(kollalab, NodesMade), ensure(kollalab, CloudMade)
+    slowness = kollalab.provider.slowness
+    return of_lab(nodes.controller.management, cloud.passwords, slowness=slowness)
 
 
 @pytest.fixture(scope="session")

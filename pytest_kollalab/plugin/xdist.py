@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kollalab.engine.engine import new_run_id
-from pytest_kollalab.engine.runs import Line, SharedRun
+from pytest_kollalab.engine.runs import Line, SharedRun, new_run_id
 from pytest_kollalab.settings import config as configuration
 from pytest_kollalab.system.locks import ReadWriteLock
 from pytest_kollalab.system.paths import default_paths

@@ -8,9 +8,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
-from typing import Any
 
-from pytest_kollalab.providers.base import NETWORKS, NODES
+from pytest_kollalab.providers.base import NETWORKS, NODES, ProvidedNodes
 from pytest_kollalab.system.errors import HostError
 from pytest_kollalab.system.run import run
 
@@ -116,9 +115,9 @@ def moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     return found | {a.replace(".", ","): b.replace(".", ",") for a, b in found.items()}
 
 
-def between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+def between(old: ProvidedNodes, new: ProvidedNodes) -> dict[str, str]:
     """The moves between the networks of two labs, each as its provider has described it."""
-    cidrs = [{n: each["cidr"] for n, each in made["networks"].items()} for made in (old, new)]
+    cidrs = [{n: each.cidr for n, each in made.networks.items()} for made in (old, new)]
     return moves(*cidrs)
 
 

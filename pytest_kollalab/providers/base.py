@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Tag
@@ -107,6 +107,7 @@ class ProvidedNodes(Made):
     of its own in `extra`.
     """
 
+    stage: ClassVar[str] = "nodes"
     provider: str
     nodes: Mapping[str, NodeMade]
     interfaces: Mapping[str, str]
@@ -155,7 +156,7 @@ class Origin:
 
     lab: str
     label: str
-    made: Mapping[str, Any]
+    made: ProvidedNodes
     files: Callable[[Mapping[str, str]], Mapping[str, tuple[str, int]]]
 
 
@@ -190,21 +191,17 @@ class Provider(Protocol):
         It needs no other stage, so that it may run beside one.
         """
 
-    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
-        """Make networks and nodes and start them.
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
+        """Make networks and nodes and start them."""
 
-        Returns `provider`, `nodes` (node -> network -> address), `interfaces` (network -> name in
-        the node), `networks` (network -> cidr, gateway, mtu) and `registry` (host:port or "").
-        """
-
-    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
         """Make the nodes of a lab from what was saved of another, at addresses of its own.
 
         Called only with `can_keep`, and while nobody changes that other lab. Returns what create()
         does. Raises StageError when a part of the saved state is not there.
         """
 
-    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
         """Why what create() returned is not there any more; None when it is. Cheap."""
 
     def destroy(self, lab: str) -> None:
@@ -222,7 +219,7 @@ class Provider(Protocol):
     def globals(self) -> dict[str, Any]:
         """What Kolla-Ansible must know about such nodes: variables of the whole cloud."""
 
-    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
         """What Kolla-Ansible must know about each node: node -> variables."""
 
     def save(self, lab: str, name: str) -> int:
@@ -245,7 +242,7 @@ class Provider(Protocol):
     def clear(self, lab: str, name: str) -> None:
         """Forget a saved state, whole or half made; the nodes run afterwards. Idempotent."""
 
-    def connect(self, tag: Tag, made: Mapping[str, Any], registry: RegistrySource) -> None:
+    def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
         """Make the networks that create() had made, and the registry, for nodes to be restored to.
 
         Called only with `can_keep`. Raises StageError when the addresses are not free any more.

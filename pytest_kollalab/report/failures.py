@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_kollalab.engine import records
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor, lab_secrets, secret_files
 from pytest_kollalab.sdn import workarounds
@@ -69,9 +70,9 @@ class LabScene:
         logs = stage_logs(self.folder / "logs", began)
         try:
             record = records.load(self.folder / "nodes.json")
-            nodes = list(record.made.get("nodes", {})) if record is not None else []
-            if not nodes:
+            if record is None or record.status != records.READY:
                 return artifacts.Collected(logs, ("the lab has no nodes",))
+            nodes = list(record.read(NodesMade).nodes)
             ssh, provider, lab = self.ssh(), self.provider(), self.folder.name
         except KollalabError as error:
             return artifacts.Collected(logs, (error.brief,))

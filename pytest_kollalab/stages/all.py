@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from pytest_kollalab.engine.stage import Json, Stage
+from pytest_kollalab.engine.stage import Inputs, Stage
 from pytest_kollalab.extensions.extensions import Extensions
 from pytest_kollalab.features.base import Feature, images, nodes
 from pytest_kollalab.providers.base import Provider
@@ -25,9 +26,9 @@ def stages(
     features: Sequence[Feature],
     extensions: Extensions,
     provider: Provider,
-    made_by: Callable[[Json], Provider],
+    made_by: Callable[[Inputs], Provider],
     source: Callable[[], CloneSource | None],
-) -> tuple[Stage, ...]:
+) -> tuple[Stage[Any], ...]:
     """The four stages of a lab with these features.
 
     `made_by` is the provider of nodes with such inputs, `source` what the nodes are cloned from,

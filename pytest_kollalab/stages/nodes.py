@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pytest_kollalab.engine import records
-from pytest_kollalab.engine.engine import Json, Stage, Work
-from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.base import (
     CONTROLLER,
     NODES,
     REGISTRY,
+    CloneMade,
     HostKey,
     Images,
+    NodesMade,
+    ProvidedNodes,
     Provider,
-    RegistrySource,
     Spec,
 )
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system import digest, ssh
 from pytest_kollalab.system.crash_points import point
@@ -35,9 +37,10 @@ BOOT_TIMEOUT = 120.0
 ASK_TIMEOUT = 10.0
 
 
-class NodesStage(Stage):
+class NodesStage(Stage[NodesMade]):
     """Makes the nodes through a provider and waits until they answer."""
 
+    makes = NodesMade
     name = "nodes"
     needs = ("images",)
 
@@ -48,10 +51,10 @@ class NodesStage(Stage):
         paths: Paths,
         *,
         provider: Provider,
-        made_by: Callable[[Json], Provider] | None = None,
+        made_by: Callable[[Inputs], Provider] | None = None,
         extra: Sequence[str] = (),
         source: Callable[[], CloneSource | None] = lambda: None,
-        images: Callable[[Mapping[str, Json], Sequence[str]], Images] | None = None,
+        images: Callable[[ImagesMade, Sequence[str]], Images] | None = None,
     ) -> None:
         self.images = images
         self.source = source
@@ -63,13 +66,13 @@ class NodesStage(Stage):
         self.provider = provider
         self._made_by = made_by
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         """What the provider makes nodes from."""
         found = {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
         # Left out where there is none: a lab without them is what it was.
         return found | ({"extra": list(self.extra)} if self.extra else {})
 
-    def serves(self, recorded: Json, wanted: Json) -> bool:
+    def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """Nodes that are there beside those that are wanted do no harm."""
         if set(wanted.get("extra", ())) <= set(recorded.get("extra", ())):
             wanted = {k: v for k, v in wanted.items() if k != "extra"}
@@ -80,19 +83,19 @@ class NodesStage(Stage):
         """The image of the nodes, and what they write."""
         return {room.DOCKER: room.BASE}
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: NodesMade) -> str | None:
         """Ask the provider, and look for the key."""
-        if not Path(record.made["ssh_key"]).is_file():
+        if not made.ssh_key.is_file():
             return "the lab's SSH key is not there"
-        return self.provider.gone(self.lab, record.made)
+        return self.provider.gone(self.lab, made)
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> NodesMade:
         """Make keys, nodes and the ssh_config, then wait for all nodes side by side."""
         key, config = work.folder / "id_ed25519", work.folder / "ssh_config"
         work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
         ssh.make_key(key, f"kollalab {work.tag.lab}")
         point("nodes:key-made")
-        source = self.source()
+        images, source = work.made(ImagesMade), self.source()
         names = source.names if source is not None else self.names
         host_keys = {node: _host_key(work.folder / "host_keys" / node) for node in names}
         spec = Spec(
@@ -101,28 +104,32 @@ class NodesStage(Stage):
             nodes=self.config.nodes,
             authorized_key=key.with_suffix(".pub").read_text(encoding="utf-8"),
             host_keys=host_keys,
-            registry=_registry(work.made["images"]),
-            images=self.images(work.made["images"], names) if self.images else None,
+            registry=images.registry if images.registry_image else None,
+            images=self.images(images, names) if self.images else None,
             log=work.log,
             say=work.say,
         )
-        made = self._clone(spec, source, work) if source else self.provider.create(spec, work.undo)
-        self._check_all_made(made)
+        clone = None
+        if source is not None:
+            provided, clone = self._clone(spec, source, work)
+        else:
+            provided = self.provider.create(spec, work.undo)
+        self._check_all_made(provided)
         point("nodes:provided")
         ssh.write_config(
             config,
-            addresses={node: found["provisioning"] for node, found in made["nodes"].items()},
+            addresses={name: node.provisioning for name, node in provided.nodes.items()},
             key=key,
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
             # All labs of a session are of one run, and their nodes have the same names.
             connection=digest.digest(work.tag.lab, work.tag.run),
-            jump=made.get("jump", ""),
+            jump=provided.jump,
             patience=self.provider.slowness,
         )
         work.undo.callback(ssh.close, config)
         point("nodes:configured")
-        await_nodes(self.provider, self.lab, names, Ssh(config), made["registry"], work.log)
-        return {**made, "ssh_config": str(config), "ssh_key": str(key)}
+        await_nodes(self.provider, self.lab, names, Ssh(config), provided.registry, work.log)
+        return NodesMade(**vars(provided), ssh_config=config, ssh_key=key, clone=clone)
 
     def destroy(self, work: Work) -> None:
         """Close connections, remove what the provider made, forget keys and saved states."""
@@ -138,16 +145,20 @@ class NodesStage(Stage):
         shutil.rmtree(work.folder, ignore_errors=True)
         shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
 
-    def _clone(self, spec: Spec, source: CloneSource, work: Work) -> dict[str, Json]:
+    def _clone(
+        self, spec: Spec, source: CloneSource, work: Work
+    ) -> tuple[ProvidedNodes, CloneMade]:
         """Make the nodes from another lab's; the cloud on them is on the way when they are up."""
         with source.held():
-            kept = source.keep(work.folder / "clone")
+            folder, since = work.folder / "clone", records.now()
+            source.keep(folder)
             point("clone:kept")
             made = self.provider.clone(spec, source.origin(), work.undo)
-        return {**made, "clone": {**kept, "moves": addresses.between(source.made, made)}}
+        moves = addresses.between(source.made, made)
+        return made, CloneMade(source.lab, folder, since, moves)
 
-    def _check_all_made(self, made: Mapping[str, Json]) -> None:
-        missing = [name for name in self.names if name not in made["nodes"]]
+    def _check_all_made(self, made: ProvidedNodes) -> None:
+        missing = [name for name in self.names if name not in made.nodes]
         if missing:
             raise StageError(
                 f"the provider {self.provider.name} did not make {', '.join(missing)}",
@@ -236,9 +247,3 @@ def _host_key(path: Path) -> HostKey:
         private=path.read_text(encoding="utf-8"),
         public=path.with_name(f"{path.name}.pub").read_text(encoding="utf-8"),
     )
-
-
-def _registry(images: Mapping[str, Json]) -> RegistrySource | None:
-    if "registry_image" not in images:
-        return None
-    return RegistrySource(images["registry_image"], Path(images["registry_root"]))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_kollalab.engine.stage import Stage
 from pytest_kollalab.system import daemon
@@ -58,7 +59,7 @@ def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:
             )
 
 
-def check_stages(stages: Iterable[Stage], cache: Path) -> None:
+def check_stages(stages: Iterable[Stage[Any]], cache: Path) -> None:
     """Raise HostError unless there is room for what these stages will make."""
     root = data_root()
     folders = {CACHE: cache} | ({DOCKER: root} if root else {})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from pytest_kollalab.engine.engine import Json, Stage, Work
-from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.made import Made
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.releases import pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
@@ -22,9 +24,18 @@ MITOGEN = "mitogen==0.3.54"
 PROGRAMS = ("ansible-playbook", "kolla-ansible", "kolla-build", "python")
 
 
-class ToolsStage(Stage):
+@dataclass(frozen=True, kw_only=True)
+class ToolsMade(Made):
+    """What the stage `tools` made: a virtual environment."""
+
+    stage: ClassVar[str] = "tools"
+    venv: Path
+
+
+class ToolsStage(Stage[ToolsMade]):
     """Installs what the release's `tools.txt` pins."""
 
+    makes = ToolsMade
     name = "tools"
     shared = True
     version = 1
@@ -33,7 +44,7 @@ class ToolsStage(Stage):
         self.release = releases.get(config.release)
         self.root = paths.cache / "tools"
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         """The release, its pins and the Python that runs them."""
         pins = (self.release.data / "tools.txt").read_bytes()
         return {
@@ -47,13 +58,13 @@ class ToolsStage(Stage):
         """A virtual environment."""
         return {room.CACHE: room.GIB // 2}
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: ToolsMade) -> str | None:
         """Look for the programs; a Python that was removed leaves a dangling link."""
-        folder = Path(record.made["venv"]) / "bin"
+        folder = made.venv / "bin"
         missing = [name for name in PROGRAMS if not (folder / name).exists()]
         return f"{missing[0]} is not in {folder}" if missing else None
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> ToolsMade:
         """Make the virtual environment in place: its scripts name it by path."""
         venv = self.root / work.key
         shutil.rmtree(venv, ignore_errors=True)
@@ -77,7 +88,7 @@ class ToolsStage(Stage):
                 hint="is the package index reachable? pip's settings on this host are used for it",
                 log=work.log,
             ) from error
-        return {"venv": str(venv)}
+        return ToolsMade(venv=venv)
 
     def destroy(self, work: Work) -> None:
         """Remove the virtual environment."""

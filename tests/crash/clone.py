@@ -9,10 +9,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pytest_kollalab.engine import records
-from pytest_kollalab.engine.engine import Engine, Json, Stage, Work
+from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.nodes import NodesStage
 from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system import files
@@ -21,19 +24,20 @@ from pytest_kollalab.system.paths import Paths, default_paths
 CLONE = "crash-clone"
 
 
-class Images(Stage):
+class Images(Stage[ImagesMade]):
     """No images: nodes without a cloud need none."""
 
+    makes = ImagesMade
     name = "images"
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         return {}
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: ImagesMade) -> str | None:
         return None
 
-    def create(self, work: Work) -> dict[str, Json]:
-        return {}
+    def create(self, work: Work) -> ImagesMade:
+        return ImagesMade(namespace="", tag="", images=(), registry_root=Path(), registry_image="")
 
     def destroy(self, work: Work) -> None:
         pass
@@ -48,7 +52,7 @@ def source(home: Path, lab: str) -> CloneSource:
     kept = home / "cloud"
     files.write(kept / "cloud" / "etc" / "passwords.yml", "database_password: word\n")
     records.save(kept / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
-    return CloneSource(lab, save["label"], nodes.made, kept, (), nullcontext)
+    return CloneSource(lab, save["label"], nodes.read(NodesMade), kept, (), nullcontext)
 
 
 def engine(home: Path, lab: str) -> Engine:

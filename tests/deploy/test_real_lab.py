@@ -19,14 +19,18 @@ import docker
 import pytest
 import yaml
 
-from pytest_kollalab.engine import records as state
 from pytest_kollalab.features.registry import REGISTRY
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.providers.docker.spec import resource_name
+from pytest_kollalab.settings.config import Options
 from pytest_kollalab.stages.cloud import health
 from pytest_kollalab.stages.cloud.clouds_yaml import cloud_name
 from pytest_kollalab.stages.cloud.connect import connect
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.system import process
 from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.ssh import Ssh
 from tests.crash.census import Trail, take
 from tests.deploy.outside import EXAMPLE, Session, Sessions, await_it, passed
@@ -222,17 +226,16 @@ def test_its_cloud_serves_a_run_that_has_no_lab(sessions: Sessions, trail: Trail
 
 
 def test_an_agent_that_does_not_come_up_is_named(sessions: Sessions, tmp_path: Path) -> None:
-    records = {
-        stage: state.load(sessions.state / "labs" / LAB / f"{stage}.json")
-        for stage in ("nodes", "cloud")
-    }
-    nodes, cloud = (dict(record.made) for record in records.values() if record is not None)
-    ssh, connection = Ssh(Path(nodes["ssh_config"])), connect(cloud)
+    lab = Lab(options=Options(name=LAB), paths=Paths(sessions.state / "cache", sessions.state))
+    nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)
+    assert nodes is not None
+    assert cloud is not None
+    ssh, connection = Ssh(nodes.ssh_config), connect(cloud)
     features = REGISTRY.resolve(("compute", "sfc"), "2026.1")
 
     def wait(slowness: float) -> None:
         health.wait_until_healthy(
-            features, list(nodes["nodes"]), ssh, connection, slowness=slowness, log=tmp_path / "log"
+            features, list(nodes.nodes), ssh, connection, slowness=slowness, log=tmp_path / "log"
         )
 
     ssh.run("controller-1", ["docker", "stop", "neutron_dhcp_agent"])

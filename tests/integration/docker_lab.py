@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,21 @@ from typing import Any
 import docker
 from docker import DockerClient
 
-from pytest_kollalab.engine.engine import Work
 from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.engine.stage import Work
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.nodes import NodesStage
 from pytest_kollalab.system.paths import Paths, default_paths
 from pytest_kollalab.system.ssh import Ssh
+from tests import made
 
 
 class Built:
     """A lab that has nothing but nodes."""
+
+    made: NodesMade
 
     def __init__(self, folder: Path, lab: str, uri: str = "", run_id: str = "") -> None:
         options = Options(name=lab, provider_uri=uri)
@@ -30,9 +33,8 @@ class Built:
         self.stage = NodesStage(Config(), options, paths, provider=self.provider)
         self.folder = folder
         self.run_id = run_id or folder.name
-        self.made: Mapping[str, Any] = {}
         # What the stage `images` made, as far as nodes want to know: without, no registry.
-        self.images: dict[str, Any] = {}
+        self.images = made.images()
 
     def work(self, undo: ExitStack | None = None) -> Work:
         folder = self.folder / "nodes"
@@ -40,7 +42,7 @@ class Built:
         return Work(
             key="key",
             tag=Tag(self.lab, "nodes", "key", self.run_id),
-            made={"images": self.images},
+            needs=(self.images,),
             folder=folder,
             log=self.folder / "nodes.log",
             undo=undo or ExitStack(),
@@ -55,7 +57,7 @@ class Built:
         self.stage.destroy(self.work())
 
     def run(self, node: str, script: str) -> str:
-        ssh = Ssh(Path(self.made["ssh_config"]))
+        ssh = Ssh(self.made.ssh_config)
         return ssh.run(node, ["sh", "-c", script], timeout=60).stdout.strip()
 
 

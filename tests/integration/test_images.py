@@ -6,7 +6,6 @@ import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
@@ -18,8 +17,9 @@ from pytest_kollalab.providers import base
 from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.images import registry
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.stage import ImagesStage
-from pytest_kollalab.stages.tools import ToolsStage
+from pytest_kollalab.stages.tools import ToolsMade, ToolsStage
 from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import run
@@ -87,38 +87,38 @@ def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def built(site: Site) -> dict[str, Any]:
-    return dict(site.engine("tiny").ensure("images"))
+def built(site: Site) -> ImagesMade:
+    return site.engine("tiny").ensure(ImagesMade)
 
 
-def test_the_tools_are_there(site: Site, built: dict[str, Any]) -> None:
+def test_the_tools_are_there(site: Site, built: ImagesMade) -> None:
     record = site.engine("tiny").record("tools")
     assert record is not None
-    found = run([Path(record.made["venv"]) / "bin" / "kolla-build", "--version"]).stdout
+    found = run([record.read(ToolsMade).venv / "bin" / "kolla-build", "--version"]).stdout
     assert found.strip()
 
 
 def test_only_what_is_needed_was_built(
-    site: Site, built: dict[str, Any], client: docker.DockerClient
+    site: Site, built: ImagesMade, client: docker.DockerClient
 ) -> None:
-    assert built["images"] == ["tiny"]
+    assert built.images == ("tiny",)
     names = {tag for image in client.images.list() for tag in image.tags}
-    ours = {name for name in names if name.endswith(f":{built['tag']}")}
-    assert ours == {f"kolla/base:{built['tag']}", f"kolla/tiny:{built['tag']}"}
+    ours = {name for name in names if name.endswith(f":{built.tag}")}
+    assert ours == {f"kolla/base:{built.tag}", f"kolla/tiny:{built.tag}"}
     assert any("tiny: built in" in line and "(2 of 2)" in line for line in site.said)
 
 
-def test_the_second_call_reuses(site: Site, built: dict[str, Any]) -> None:
+def test_the_second_call_reuses(site: Site, built: ImagesMade) -> None:
     assert site.actions("tiny") == {"tools": REUSE, "images": REUSE}
     site.said.clear()
-    assert dict(site.engine("tiny").ensure("images")) == built
+    assert site.engine("tiny").ensure(ImagesMade) == built
     assert site.said == []
 
 
-def test_the_registry_serves_a_store_that_it_cannot_write(built: dict[str, Any]) -> None:
+def test_the_registry_serves_a_store_that_it_cannot_write(built: ImagesMade) -> None:
     name = "kollalab-test-registry"
-    image, tag = built["registry_image"], built["tag"]
-    mount = f"{built['registry_root']}:{base.STORE}:ro"
+    image, tag = built.registry_image, built.tag
+    mount = f"{built.registry_root}:{base.STORE}:ro"
     try:
         run(["docker", "run", "--detach", "--name", name, "--volume", mount, image])
         pull = f"skopeo copy --src-tls-verify=false docker://127.0.0.1:4000/kolla/tiny:{tag}"
@@ -130,30 +130,30 @@ def test_the_registry_serves_a_store_that_it_cannot_write(built: dict[str, Any])
 
 
 def test_an_image_gone_from_the_store_is_noticed_and_not_built_again(
-    site: Site, built: dict[str, Any], client: docker.DockerClient
+    site: Site, built: ImagesMade, client: docker.DockerClient
 ) -> None:
-    before = client.images.get(f"kolla/tiny:{built['tag']}").id
-    registry.forget(Path(built["registry_root"]), built["tag"])
+    before = client.images.get(f"kolla/tiny:{built.tag}").id
+    registry.forget(built.registry_root, built.tag)
     steps = {step.stage: step for step in site.engine("tiny").plan()}
     assert steps["images"].action == BUILD
     assert "tiny not in the registry" in steps["images"].reason
-    assert dict(site.engine("tiny").ensure("images")) == built
-    assert client.images.get(f"kolla/tiny:{built['tag']}").id == before
+    assert site.engine("tiny").ensure(ImagesMade) == built
+    assert client.images.get(f"kolla/tiny:{built.tag}").id == before
 
 
 def test_an_added_folder_is_built_on_ours_and_has_a_tag_of_its_own(
-    site: Site, built: dict[str, Any], client: docker.DockerClient
+    site: Site, built: ImagesMade, client: docker.DockerClient
 ) -> None:
     folder = image_folders.read(EXAMPLE)
-    tag = folder.tag(built["tag"])
+    tag = folder.tag(built.tag)
     reference = f"kolla/greeter:{tag}"
-    before = client.images.get(f"kolla/base:{built['tag']}").id
+    before = client.images.get(f"kolla/base:{built.tag}").id
     site.said.clear()
     try:
-        made = dict(site.engine("tiny", "greeter", folders=[folder]).ensure("images"))
+        made = site.engine("tiny", "greeter", folders=[folder]).ensure(ImagesMade)
         assert made == built
-        assert registry.stored(Path(made["registry_root"]), tag, folder.names) == ["greeter"]
-        assert client.images.get(f"kolla/base:{built['tag']}").id == before
+        assert registry.stored(made.registry_root, tag, folder.names) == ["greeter"]
+        assert client.images.get(f"kolla/base:{built.tag}").id == before
         assert not registry.exists(client, f"kolla/base:{tag}")
         assert not any("base: building" in line for line in site.said)
         # Nothing but the registry's own word says that an image is there.
@@ -161,7 +161,7 @@ def test_an_added_folder_is_built_on_ours_and_has_a_tag_of_its_own(
         assert {step.action for step in engine.plan()} == {REUSE}
         script = "import http.server, os; assert os.access('/usr/local/bin/greeter', os.R_OK)"
         run(["docker", "run", "--rm", "--network", "none", reference, "python3", "-c", script])
-        registry.forget(Path(made["registry_root"]), tag)
+        registry.forget(made.registry_root, tag)
         (step,) = [step for step in engine.plan() if step.stage == "images"]
         assert step.action == BUILD
         assert "greeter of" in step.reason
@@ -170,18 +170,18 @@ def test_an_added_folder_is_built_on_ours_and_has_a_tag_of_its_own(
             client.images.remove(reference, force=True)
 
 
-def test_an_image_name_that_does_not_exist(site: Site, built: dict[str, Any]) -> None:
+def test_an_image_name_that_does_not_exist(site: Site, built: ImagesMade) -> None:
     with pytest.raises(ConfigError) as caught:
-        site.engine("keystoan").ensure("images")
+        site.engine("keystoan").ensure(ImagesMade)
     assert caught.value.brief == "there is no image keystoan"
     assert caught.value.hint == "did you mean 'keystone'?"
 
 
 def test_a_build_that_failed_tells_why_and_goes_on(
-    site: Site, built: dict[str, Any], client: docker.DockerClient, port: int
+    site: Site, built: ImagesMade, client: docker.DockerClient, port: int
 ) -> None:
     with pytest.raises(StageError) as caught:
-        site.engine("patient").ensure("images")
+        site.engine("patient").ensure(ImagesMade)
     error = caught.value
     assert error.brief == "image patient could not be built"
     assert "about to ask" in error.details
@@ -194,6 +194,6 @@ def test_a_build_that_failed_tells_why_and_goes_on(
 
     with socket.create_server(("127.0.0.1", port)):
         site.said.clear()
-        made = site.engine("patient").ensure("images")
-    assert "patient" in made["images"]
+        made = site.engine("patient").ensure(ImagesMade)
+    assert "patient" in made.images
     assert not any("base: building" in line for line in site.said)

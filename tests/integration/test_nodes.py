@@ -57,8 +57,8 @@ def test_systemd_runs_the_node(nodes: Built, node: str) -> None:
 def test_interfaces_are_named_after_their_networks(nodes: Built) -> None:
     links = nodes.run("controller-1", "ip -o -4 address show scope global")
     found = {line.split()[1]: line.split()[3].split("/")[0] for line in links.splitlines()}
-    addresses = nodes.made["nodes"]["controller-1"]
-    assert found == {"prov0": addresses["provisioning"], "mgmt0": addresses["management"]}
+    addresses = nodes.made.controller
+    assert found == {"prov0": addresses.provisioning, "mgmt0": addresses.management}
     assert nodes.run("controller-1", "cat /sys/class/net/tun0/mtu /sys/class/net/ext0/mtu") == (
         "1600\n1500"
     )
@@ -66,7 +66,7 @@ def test_interfaces_are_named_after_their_networks(nodes: Built) -> None:
 
 def test_nodes_know_each_other_by_one_address(nodes: Built) -> None:
     for node in NODES:
-        address = nodes.made["nodes"][node]["management"]
+        address = nodes.made.nodes[node].management
         assert nodes.run("controller-1", f"getent ahostsv4 {node} | cut -d' ' -f1 | sort -u") == (
             address
         )
@@ -74,8 +74,8 @@ def test_nodes_know_each_other_by_one_address(nodes: Built) -> None:
 
 
 def agree(nodes: Built) -> None:
-    ssh = Ssh(Path(nodes.made["ssh_config"]))
-    preflight.check(ssh, {name: node["management"] for name, node in nodes.made["nodes"].items()})
+    ssh = Ssh(nodes.made.ssh_config)
+    preflight.check(ssh, {name: node.management for name, node in nodes.made.nodes.items()})
 
 
 def test_a_node_without_dns_knows_the_others_and_one_without_names_is_told(nodes: Built) -> None:
@@ -124,7 +124,7 @@ def test_the_tun_device_can_be_opened(nodes: Built) -> None:
 
 
 def test_the_underlay_address_follows_its_bridge(nodes: Built) -> None:
-    address = nodes.made["nodes"]["compute-1"]["tunnel"]
+    address = nodes.made.nodes["compute-1"].tunnel
     for _ in range(2):
         # A plain tap stands for what every start of ovs-vswitchd makes anew.
         nodes.run("compute-1", "ip tuntap add dev br-phy mode tap")
@@ -192,7 +192,7 @@ rm -r /var/log/kolla
 def test_the_artifacts_of_a_nodes_last_minute_tell_all_but_secrets(
     nodes: Built, tmp_path: Path
 ) -> None:
-    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    ssh = Ssh(nodes.made.ssh_config)
     began = time.time()
     nodes.run("controller-1", PLANT)
     try:
@@ -233,7 +233,7 @@ def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
     container.kill()
     assert nodes.provider.gone(LAB, nodes.made) == "compute-1 does not run"
     container.start()
-    await_node(nodes.provider, LAB, Ssh(Path(nodes.made["ssh_config"])), "compute-1")
+    await_node(nodes.provider, LAB, Ssh(nodes.made.ssh_config), "compute-1")
     assert nodes.provider.gone(LAB, nodes.made) is None
     test_interfaces_are_named_after_their_networks(nodes)
     test_nodes_know_each_other_by_one_address(nodes)

@@ -23,6 +23,7 @@ from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import run
 from pytest_kollalab.system.ssh import Ssh, close
 from pytest_kollalab.system.wait import NotYet, until
+from tests import made
 from tests.integration.conftest import Loopback
 from tests.integration.docker_lab import Built, left
 
@@ -77,7 +78,7 @@ def nodes(
     built = Built(tmp_path_factory.mktemp("nodes"), LAB, CONTEXT)
     store = built.folder / "store"
     store.mkdir()
-    built.images = {"registry_image": registry_image, "registry_root": str(store)}
+    built.images = made.images(registry_image=registry_image, registry_root=store)
     built.create()
     yield built
     built.destroy()
@@ -93,7 +94,7 @@ def test_nodes_are_there_and_the_registry_here(nodes: Built, other: docker.Docke
     for node in NODES:
         assert nodes.run(node, "hostname") == node
     # The registry has answered before create() returned: a node was asked to reach it.
-    assert nodes.made["registry"].startswith(nodes.made["networks"]["provisioning"]["gateway"])
+    assert nodes.made.registry.startswith(nodes.made.networks["provisioning"].gateway)
 
 
 def test_what_is_saved_there_comes_back(nodes: Built) -> None:
@@ -103,9 +104,9 @@ def test_what_is_saved_there_comes_back(nodes: Built) -> None:
     for node in NODES:
         nodes.run(node, "echo later > /root/file")
     nodes.provider.restore(LAB, "first")
-    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    ssh = Ssh(nodes.made.ssh_config)
     close(ssh.config)
-    await_nodes(nodes.provider, LAB, NODES, ssh, nodes.made["registry"], nodes.folder / "log")
+    await_nodes(nodes.provider, LAB, NODES, ssh, nodes.made.registry, nodes.folder / "log")
     for node in NODES:
         assert nodes.run(node, "cat /root/file") == "saved"
     nodes.provider.clear(LAB, "first")

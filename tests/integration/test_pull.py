@@ -18,6 +18,7 @@ from pytest_kollalab.lab.gc.caches import InUse
 from pytest_kollalab.providers import base
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
 from pytest_kollalab.stages.images import registry, upstream
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.pulled import PulledImagesStage
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import StageError
@@ -147,22 +148,22 @@ def test_open_and_plain_on_the_loopback(
     client: docker.DockerClient, image: str, store: Path, site: Site
 ) -> None:
     with Upstream(image, store) as host:
-        made = site.engine(host, "tiny").ensure("images")
-        assert made["images"] == ["tiny"]
+        made = site.engine(host, "tiny").ensure(ImagesMade)
+        assert made.images == ("tiny",)
         assert any("kolla/tiny:" in line and "(1 of 1)" in line for line in site.said)
         assert [step.action for step in site.engine(host, "tiny").plan()] == [REUSE]
         # More images of the same digests: only what is missing is copied.
         (step,) = site.engine(host, "small", "tiny").plan()
         assert (step.action, step.reason) == (BUILD, "small not in the registry")
         site.said.clear()
-        site.engine(host, "small", "tiny").ensure("images")
+        site.engine(host, "small", "tiny").ensure(ImagesMade)
         assert not any("kolla/tiny" in line for line in site.said)
     # And without the upstream all is there.
     assert [step.action for step in site.engine(host, "small", "tiny").plan()] == [REUSE]
-    assert content(image, Path(made["registry_root"]), made["tag"], "tiny") == "tiny from upstream"
+    assert content(image, made.registry_root, made.tag, "tiny") == "tiny from upstream"
     engine = site.engine(host, "tiny")
     engine._remove(engine.stages["images"])
-    assert registry.stored(Path(made["registry_root"]), made["tag"], ["tiny"]) == []
+    assert registry.stored(made.registry_root, made.tag, ["tiny"]) == []
 
 
 def test_a_tag_that_moved_is_another_key(
@@ -173,28 +174,28 @@ def test_a_tag_that_moved_is_another_key(
     for name in ("small", "tiny"):
         push(client, image, moving, name, "before")
     with Upstream(image, moving) as host:
-        before = site.engine(host, "tiny").ensure("images")
+        before = site.engine(host, "tiny").ensure(ImagesMade)
         push(client, image, moving, "tiny", "after")
         engine = site.engine(host, "tiny")
         stage = engine.stages["images"]
         assert isinstance(stage, Pulled)
         stage.anew = True
-        after = engine.ensure("images")
-    assert before["tag"] != after["tag"]
-    root = Path(after["registry_root"])
-    assert content(image, root, before["tag"], "tiny") == "before"
-    assert content(image, root, after["tag"], "tiny") == "after"
+        after = engine.ensure(ImagesMade)
+    assert before.tag != after.tag
+    root = after.registry_root
+    assert content(image, root, before.tag, "tiny") == "before"
+    assert content(image, root, after.tag, "tiny") == "after"
 
     # Garbage goes from the store with its blobs, and takes nothing along.
-    kept = InUse(frozenset(), frozenset(), frozenset({after["tag"]}), frozenset())
+    kept = InUse(frozenset(), frozenset(), frozenset({after.tag}), frozenset())
     (item,) = caches.stored(client, site.paths, kept, 0)
-    assert item.what == before["tag"]
+    assert item.what == before.tag
     assert item.size
     blobs = len(list(root.glob("docker/registry/v2/blobs/**/data")))
     item.remove()
     assert len(list(root.glob("docker/registry/v2/blobs/**/data"))) < blobs
-    assert registry.stored(root, before["tag"], ["tiny"]) == []
-    assert content(image, root, after["tag"], "tiny") == "after"
+    assert registry.stored(root, before.tag, ["tiny"]) == []
+    assert content(image, root, after.tag, "tiny") == "after"
     assert list(caches.stored(client, site.paths, kept, 0)) == []
 
 
@@ -208,11 +209,11 @@ def test_an_override_is_built_on_top(
     try:
         with Upstream(image, store) as host:
             engine = site.engine(host, "small", "tiny", overrides={"tiny": str(folder)})
-            made = engine.ensure("images")
-        assert made["images"] == ["small", "tiny"]
-        found = content(image, Path(made["registry_root"]), made["tag"], "tiny")
+            made = engine.ensure(ImagesMade)
+        assert made.images == ("small", "tiny")
+        found = content(image, made.registry_root, made.tag, "tiny")
         assert found.endswith("on top")
-        assert content(image, Path(made["registry_root"]), made["tag"], "small").startswith("small")
+        assert content(image, made.registry_root, made.tag, "small").startswith("small")
     finally:
         if engine is not None:
             engine._remove(engine.stages["images"])
@@ -239,7 +240,7 @@ def test_with_a_login(
         monkeypatch.setenv(upstream.USERNAME, USER)
         monkeypatch.setenv(upstream.PASSWORD, PASSWORD)
         engine = site.engine(host, "tiny")
-        assert engine.ensure("images")["images"] == ["tiny"]
+        assert engine.ensure(ImagesMade).images == ("tiny",)
     told = engine.log_path("images").read_text() + "\n".join(site.said)
     assert PASSWORD not in told
     assert not [p for p in site.paths.cache.rglob("*") if p.name == "auth.json"]
@@ -273,5 +274,5 @@ def test_with_tls_and_an_authority_of_its_own(
         with pytest.raises(StageError, match="cannot be asked") as caught:
             site.engine(host, "tiny", ca=str(other)).plan()
         assert "registry_ca" in caught.value.hint
-        made = site.engine(host, "tiny", ca=str(certs / "ca.pem")).ensure("images")
-    assert made["images"] == ["tiny"]
+        made = site.engine(host, "tiny", ca=str(certs / "ca.pem")).ensure(ImagesMade)
+    assert made.images == ("tiny",)

@@ -50,7 +50,7 @@ SAVED = "saved\nsaved\nsaved\nsaved\nnowhere\n/var/lib/dpkg"
 
 def back(nodes: Built) -> None:
     """Return when nodes and what runs in them are there again."""
-    ssh = Ssh(Path(nodes.made["ssh_config"]))
+    ssh = Ssh(nodes.made.ssh_config)
     close(ssh.config)
     await_nodes(nodes.provider, LAB, NODES, ssh, "", nodes.folder / "nodes.log")
     for node in NODES:
@@ -107,7 +107,7 @@ def test_both_nodes_come_back_as_they_were_saved_as_often_as_one_likes(nodes: Bu
         assert nodes.provider.gone(LAB, nodes.made) is None
         for node in NODES:
             assert nodes.run(node, TELL) == SAVED
-            address = nodes.made["nodes"][node]["management"]
+            address = nodes.made.nodes[node].management
             assert nodes.run(node, f"getent ahostsv4 {node} | cut -d' ' -f1 | sort -u") == address
     wanted = [spec.resource_name(LAB, node) for node in NODES]
     # What throws away what was there before ends by itself.
@@ -178,7 +178,7 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
 ) -> None:
     config = "/etc/kolla/service/service.conf"
     for node in NODES:
-        listen = nodes.made["nodes"][node]["management"]
+        listen = nodes.made.nodes[node].management
         nodes.run(
             node,
             f"mkdir -p /etc/kolla/service && echo listen={listen} > {config} && "
@@ -197,12 +197,13 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
         other.create()
         # What it was made from may go.
         nodes.provider.clear(LAB, "golden.1")
-        assert set(other.made["clone"]["moves"]) >= {
-            each["cidr"].removesuffix("0/24") for each in nodes.made["networks"].values()
+        assert other.made.clone is not None
+        assert set(other.made.clone.moves) >= {
+            each.cidr.removesuffix("0/24") for each in nodes.made.networks.values()
         }
         for node in NODES:
-            address = other.made["nodes"][node]["management"]
-            assert address != nodes.made["nodes"][node]["management"]
+            address = other.made.nodes[node].management
+            assert address != nodes.made.nodes[node].management
             assert other.run(node, f"cat {config}") == f"listen={address}"
             assert other.run(node, f"stat -c '%a %u' {config}") == "640 42400"
             assert other.run(node, f"getent ahostsv4 {node} | cut -d' ' -f1 | sort -u") == address

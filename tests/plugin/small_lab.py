@@ -1,17 +1,45 @@
 """A lab of small stages for tests of the plugin, as the text of a conftest.py."""
 
+# What the stages of such labs make.
+MADE = """\
+from pytest_kollalab.providers.base import NodeMade, NodesMade
+from pytest_kollalab.stages.cloud.made import CloudMade
+from pytest_kollalab.stages.images.made import ImagesMade
+from pytest_kollalab.stages.tools import ToolsMade
+
+NODE = NodeMade("10.64.0.11", "10.64.1.11", "10.64.2.11", "10.64.3.11")
+MADE = {
+    "tools": ToolsMade(venv=Path("venv")),
+    "images": ImagesMade(
+        namespace="kolla", tag="t", images=(), registry_root=Path("store"), registry_image=""
+    ),
+    "nodes": NodesMade(
+        provider="none", nodes={}, interfaces={}, networks={},
+        ssh_config=Path("none"), ssh_key=Path("none"),
+    ),
+    "cloud": CloudMade(
+        clouds_yaml=Path("none"), cloud="none", auth_url="", features=(), etc=Path("none")
+    ),
+}
+"""
+
 # A stage whose inputs never change and whose result is always there; `create` and `destroy` follow.
-SMALL_STAGE = """\
+SMALL_STAGE = (
+    MADE
+    + """
+
 class Small(Stage):
     def __init__(self, name, *needs, shared=False):
         self.name, self.needs, self.shared = name, needs, shared
+        self.makes = type(MADE[name])
 
     def inputs(self):
         return {}
 
-    def gone(self, record):
+    def gone(self, made):
         return None
 """
+)
 
 # What a class SmallLab has below its first lines, and how it takes the place of the real one.
 OF_SMALL_STAGES = """\
@@ -43,7 +71,8 @@ import time
 from pathlib import Path
 
 import pytest_kollalab.lab.lab
-from pytest_kollalab.engine.engine import Engine, Stage
+from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.engine.stage import Stage
 from pytest_kollalab.system.errors import StageError
 
 TRACE = Path(__file__).with_name("trace")
@@ -61,7 +90,7 @@ TRACE = Path(__file__).with_name("trace")
             )
         self.pause("create")
         self.note("create")
-        return {"namespace": "kolla", "nodes": {}, "ssh_config": "none"}
+        return MADE[self.name]
 
     def destroy(self, work):
         self.pause("destroy")

@@ -17,10 +17,12 @@ CONFTEST = (
     """
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest_kollalab.lab.lab
-from pytest_kollalab.engine.engine import Engine, Stage
+from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.engine.stage import Stage
 from pytest_kollalab.system.errors import StageError
 
 HERE = Path(__file__).parent
@@ -37,8 +39,10 @@ HERE = Path(__file__).parent
             etc = work.folder.parent / "cloud" / "etc"
             etc.mkdir(parents=True)
             (etc / "passwords.yml").write_text("database_password: pass-word-of-the-database\\n")
-        nodes = {"controller-1": {}, "compute-1": {}}
-        return {"namespace": "kolla", "nodes": nodes, "ssh_config": str(HERE / "none")}
+        if self.name == "nodes":
+            nodes = {"controller-1": NODE, "compute-1": NODE}
+            return replace(MADE["nodes"], nodes=nodes, ssh_config=HERE / "none")
+        return MADE[self.name]
 
     def destroy(self, work):
         pass

@@ -11,7 +11,7 @@ def test_nodes(lab_nodes):
     pass
 
 def test_images(kolla_images):
-    assert kolla_images["namespace"] == "kolla"
+    assert kolla_images.namespace == "kolla"
 """
 
 FAILING = (

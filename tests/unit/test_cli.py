@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from pytest_kollalab.cli import frame, main, verbs
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
+from tests import made
 
 VERBS = ("up", "down", "plan", "show", "ssh")
 
@@ -30,11 +31,8 @@ def kollalab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
 @pytest.fixture
 def nodes(tmp_path: Path) -> None:
     """A record of two nodes."""
-    made = {
-        "nodes": {name: {"management": "10.0.0.1"} for name in ("controller-1", "compute-1")},
-        "ssh_config": "/some/ssh_config",
-    }
-    record = Record("nodes", "k", "r", READY, inputs={}, made=made)
+    nodes = made.nodes(ssh_config=Path("/some/ssh_config"))
+    record = Record("nodes", "k", "r", READY, inputs={}, made=nodes.to_json())
     records.save(tmp_path / "state" / "labs" / "lab" / "nodes.json", record)
 
 
@@ -63,7 +61,7 @@ def test_showing_no_lab_says_how_to_make_one(kollalab: Callable[..., Result]) ->
 def test_show_lists_the_nodes(kollalab: Callable[..., Result]) -> None:
     text = kollalab("show").output
     assert "controller-1" in text
-    assert "management 10.0.0.1" in text
+    assert "management 10.64.1.11" in text
     assert READY in text
 
 

@@ -15,6 +15,7 @@ from pytest_kollalab.cli.frame import EXIT_FAILED, EXIT_USAGE
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.system import files
+from tests import made
 
 
 @pytest.fixture
@@ -34,8 +35,9 @@ def became(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def lab(tmp_path: Path, became: list[list[str]]) -> Path:
     """A record of nodes, and two logs of the cloud."""
     folder = tmp_path / "state" / "labs" / "lab"
-    made = {"nodes": {"controller-1": {}, "compute-1": {}}, "ssh_config": "/ssh_config"}
-    records.save(folder / "nodes.json", Record("nodes", "k", "r", READY, inputs={}, made=made))
+    nodes = made.nodes(ssh_config=Path("/ssh_config"))
+    record = Record("nodes", "k", "r", READY, inputs={}, made=nodes.to_json())
+    records.save(folder / "nodes.json", record)
     for name in ("cloud.log", "cloud-prechecks.log"):
         files.write(folder / "logs" / name, "something\n")
     return folder

@@ -21,6 +21,7 @@ from pytest_kollalab.stages.cloud.health import (
     with_passed,
 )
 from pytest_kollalab.system.errors import StageError
+from tests import made
 
 NODES = ("controller-1", "compute-1")
 
@@ -175,8 +176,8 @@ def test_which_images_each_node_pulls() -> None:
         Feature("core", control_images=("mariadb",), compute_images=("cron",)),
         Feature("own", compute_images=("agent",)),
     ]
-    made = {"namespace": "kolla", "tag": "ours"}
-    found = pull.wanted(features, ["controller-1", "compute-1"], made, {"agent": "theirs"})
+    images = made.images(tag="ours")
+    found = pull.wanted(features, ["controller-1", "compute-1"], images, {"agent": "theirs"})
     assert found.tag == "ours"
     assert found.by_node == {
         "controller-1": ["kolla/mariadb:ours"],

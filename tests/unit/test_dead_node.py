@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.engine.engine import Work
 from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.settings.config import Config, Options
@@ -35,7 +35,7 @@ def test_a_node_that_died_explains_what_ansible_says(tmp_path: Path, dead: str) 
     provider.dead = dead
     stage = CloudStage(Config(), Options(), paths, features=(), provider=provider)
     tag = Tag("lab", "cloud", "key", "run")
-    work = Work(key="key", tag=tag, made={}, folder=tmp_path, log=tmp_path / "log")
+    work = Work(key="key", tag=tag, needs=(), folder=tmp_path, log=tmp_path / "log")
     failed = StageError("deploy failed", details="compute-1: UNREACHABLE")
     with pytest.raises(StageError) as caught, stage._nodes_watched(work, NODES):
         raise failed

@@ -18,6 +18,7 @@ from pytest_kollalab.providers.docker.host import too_small
 from pytest_kollalab.settings.config import Options
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 SUBNETS = addresses.subnets(IPv4Network("10.64.0.0/22"))
 LABELS = {"kollalab.lab": "lab", "kollalab.stage": "nodes"}
@@ -154,8 +155,7 @@ def test_limits_are_left_alone_only_where_they_cannot_be_raised() -> None:
 
 
 def test_each_node_is_told_where_its_tunnels_begin() -> None:
-    made = {"nodes": {"compute-1": {"tunnel": "10.64.3.12", "management": "10.64.1.12"}}}
-    assert kolla_variables.host_vars(made) == {
+    assert kolla_variables.host_vars(made.nodes({"compute-1": 12})) == {
         "compute-1": {
             "tunnel_interface_address": "10.64.3.12",
             "kollalab_underlay_bridge": "br-phy",

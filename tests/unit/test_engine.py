@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 
 from pytest_kollalab.engine import records
-from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Stage, Work
+from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Stage, Work
 from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.system.paths import Paths
 
 
-class Plain(Stage):
+class Plain(Stage[Made]):
     """A stage that keeps its doings in a list."""
+
+    makes = Made
 
     def __init__(self, name: str, *needs: str, shared: bool = False, **inputs: Any) -> None:
         self.name = name
@@ -30,13 +34,14 @@ class Plain(Stage):
     def inputs(self) -> Any:
         return self.given
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: Made) -> str | None:
         return self.lost
 
-    def create(self, work: Work) -> dict[str, Any]:
+    def create(self, work: Work) -> Made:
         self.done.append("create")
         self.on_create(work)
-        return {"by": work.tag.run, "on": {name: made["by"] for name, made in work.made.items()}}
+        on = {name: made.extra["by"] for name, made in zip(self.needs, work.needs, strict=True)}
+        return Made(extra={"by": work.tag.run, "on": on})
 
     def destroy(self, work: Work) -> None:
         self.done.append("destroy")
@@ -75,7 +80,7 @@ def test_planning_writes_nothing(bench: Bench, tmp_path: Path) -> None:
 
 def test_what_was_built_is_reused_by_the_next_run(bench: Bench) -> None:
     made = bench.run("r1").ensure("cloud")
-    assert made["on"] == {"tools": "r1", "nodes": "r1"}
+    assert made.extra["on"] == {"tools": "r1", "nodes": "r1"}
     again = bench.run("r2")
     assert {step.action for step in again.plan()} == {REUSE}
     assert again.ensure("cloud") == made
@@ -136,8 +141,8 @@ def test_a_shared_stage_stays_ready_for_others_while_more_is_added_to_it(bench: 
         bench.run("r2").ensure("images")
     record = bench.run("r3").record("images")
     assert record is not None
-    assert seen == [(records.READY, made)]
-    assert (record.status, record.made) == (records.READY, made)
+    assert seen == [(records.READY, made.extra)]
+    assert (record.status, record.made) == (records.READY, made.extra)
     assert bench.reasons(bench.run("r3"))["images"] == "greeter is not in the registry"
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.engine.engine import Engine, Stage, Work
-from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.engine.made import Made
+from pytest_kollalab.engine.stage import Stage, Work
 from pytest_kollalab.extensions import extensions
 from pytest_kollalab.extensions.extensions import Extension, Extensions
 from pytest_kollalab.features.base import Feature
@@ -95,7 +96,7 @@ def test_the_watchers_are_told() -> None:
     def watch(stage: str, action: str) -> None:
         seen.append((stage, action))
 
-    gather(one=plugin(stage_done=watch)).watch("lab", "nodes", "build", {})
+    gather(one=plugin(stage_done=watch)).watch("lab", "nodes", "build", Made())
     assert seen == [("nodes", "build")]
 
 
@@ -185,8 +186,10 @@ def test_the_plan_says_what_came_from_whom(tmp_path: Path, folder: Path) -> None
     ]
 
 
-class Small(Stage):
+class Small(Stage[Made]):
     """A stage that makes its own name."""
+
+    makes = Made
 
     def __init__(self, name: str, *needs: str) -> None:
         self.name, self.needs = name, needs
@@ -194,11 +197,11 @@ class Small(Stage):
     def inputs(self) -> Any:
         return {}
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: Made) -> str | None:
         return None
 
-    def create(self, work: Work) -> dict[str, Any]:
-        return {"is": self.name}
+    def create(self, work: Work) -> Made:
+        return Made(extra={"is": self.name})
 
     def destroy(self, work: Work) -> None:
         pass
@@ -207,7 +210,7 @@ class Small(Stage):
 def test_each_stage_is_told_once_with_what_it_made(tmp_path: Path) -> None:
     seen: list[tuple[str, str, str, Any]] = []
 
-    def watch(lab: str, stage: str, action: str, made: Mapping[str, Any]) -> None:
+    def watch(lab: str, stage: str, action: str, made: Made) -> None:
         seen.append((lab, stage, action, made))
 
     def ensured(stage: str) -> Lab:
@@ -222,7 +225,9 @@ def test_each_stage_is_told_once_with_what_it_made(tmp_path: Path) -> None:
     first = ensured("images")
     first.ensure("images")
     first.lease.release()
-    assert seen == [("lab", name, "build", {"is": name}) for name in ("tools", "images")]
+    assert seen == [
+        ("lab", name, "build", Made(extra={"is": name})) for name in ("tools", "images")
+    ]
     seen.clear()
     ensured("nodes")
     assert [action for _, _, action, _ in seen] == ["reuse", "reuse", "build"]

@@ -1,7 +1,6 @@
 """Globals and custom configuration: layers, joined lists, clashes."""
 
 import re
-from typing import Any
 
 import pytest
 
@@ -9,6 +8,7 @@ from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.stages.cloud import kolla_variables as kolla
 from pytest_kollalab.system.errors import ConfigError
+from tests import made
 
 ROUTER = {"name": "router"}
 SFC = {"name": "sfc"}
@@ -116,15 +116,12 @@ def test_features_that_disagree_on_an_option() -> None:
 
 
 def test_site_globals_come_from_what_was_made() -> None:
-    made: dict[str, dict[str, Any]] = {
-        "images": {"namespace": "kolla", "tag": "abc"},
-        "nodes": {
-            "nodes": {"controller-1": {"management": "10.9.1.11"}},
-            "interfaces": {"management": "mgmt0", "external": "ext0"},
-            "registry": "10.9.0.2:4000",
-        },
-    }
-    assert kolla.site_globals(made) == {
+    nodes = made.nodes(
+        block="10.9.",
+        interfaces={"management": "mgmt0", "external": "ext0"},
+        registry="10.9.0.2:4000",
+    )
+    assert kolla.site_globals(made.images(tag="abc"), nodes) == {
         "docker_registry": "10.9.0.2:4000",
         "docker_namespace": "kolla",
         "openstack_tag": "abc",

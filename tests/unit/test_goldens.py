@@ -10,36 +10,42 @@ import pytest
 
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
-from pytest_kollalab.engine.records import Record
-from pytest_kollalab.engine.stage import Json, Stage, Work
+from pytest_kollalab.engine.made import Made
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.providers import retained
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import readiness
+from pytest_kollalab.stages.cloud.made import CloudMade
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.goldens import ROLLBACK, Goldens
 from pytest_kollalab.stages.states.rollback import Rewind
 from pytest_kollalab.stages.states.saves import Saves
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 
-class Images(Stage):
+class Images(Stage[Any]):
+    makes: type[Any] = ImagesMade
     name = "images"
     shared = True
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         return {"tag": 1}
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: Made) -> str | None:
         return None
 
-    def create(self, work: Work) -> dict[str, Json]:
-        return {"registry_image": "registry", "registry_root": str(work.folder)}
+    def create(self, work: Work) -> Made:
+        return made.images(registry_image="registry", registry_root=work.folder)
 
     def destroy(self, work: Work) -> None:
         pass
 
 
 class Nodes(Images):
+    makes = NodesMade
     name = "nodes"
     needs = ("images",)
     shared = False
@@ -47,19 +53,20 @@ class Nodes(Images):
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: Made) -> str | None:
         return None if self.provider.runs else "controller-1 does not run"
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> Made:
         (work.folder / "key").write_text(work.tag.run)
         self.provider.runs = True
-        return {"networks": {}, "nodes": {}}
+        return made.nodes({})
 
     def destroy(self, work: Work) -> None:
         self.provider.destroy("lab")
 
 
 class Cloud(Images):
+    makes = CloudMade
     name = "cloud"
     needs = ("images", "nodes")
     consumes = ("nodes",)
@@ -68,15 +75,15 @@ class Cloud(Images):
     def __init__(self, features: list[str]) -> None:
         self.features = features
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         return {"features": self.features}
 
-    def serves(self, recorded: Json, wanted: Json) -> bool:
+    def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         return set(wanted["features"]) <= set(recorded["features"])
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> Made:
         (work.folder / "password").write_text(work.tag.run)
-        return {"features": self.features}
+        return made.cloud(*self.features)
 
 
 class Provider:
@@ -135,7 +142,7 @@ class Host:
         saves = Saves("lab", self.paths.lab("lab"), lambda: provider)
 
         lease = Lease(self.paths.state / "labs" / "lab.lease")
-        rewind = Rewind(engine, saves, provider, lease, records=dict, resolve=lambda _: ())
+        rewind = Rewind(engine, saves, provider, lease, resolve=lambda _: ())
         return engine, Goldens(lambda: rewind, wanted=True)
 
     def settle(self, *of: Any) -> None:

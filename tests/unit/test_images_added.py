@@ -13,6 +13,7 @@ from pytest_kollalab.settings.config import Config
 from pytest_kollalab.stages.cloud import kolla_variables as kolla
 from pytest_kollalab.stages.cloud import playbooks
 from pytest_kollalab.system.errors import ConfigError, StageError
+from tests import made
 
 FROM = "FROM {{ namespace }}/{{ image_prefix }}@PARENT@:{{ tag }}\nRUN true\n"
 
@@ -71,12 +72,12 @@ def test_two_folders_with_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_playbooks_are_told_where_each_image_is(tmp_path: Path) -> None:
     folder = image_folders.read(image(tmp_path, "hello"))
-    made = {"nodes": {"registry": "10.0.0.2:4000"}, "images": {"namespace": "kolla"}}
+    images, nodes = made.images(), made.nodes(registry="10.0.0.2:4000")
     tags = image_folders.tags([folder], "t")
-    assert kolla.added_images(made, tags) == {
+    assert kolla.added_images(images, nodes, tags) == {
         "kollalab_images": {"hello": f"10.0.0.2:4000/kolla/hello:{folder.tag('t')}"}
     }
-    assert kolla.added_images(made, {}) == {}
+    assert kolla.added_images(images, nodes, {}) == {}
 
 
 def test_a_playbook_finds_what_is_beside_it_and_what_kolla_ansible_has(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pytest_kollalab.settings.config import STAGES, Config, Options, of_lab
 from pytest_kollalab.system.errors import BusyError, ConfigError, KollalabError, StageError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,8 @@ def test_nodes_that_are_not_ready_take_no_ssh(paths: Paths, status: str) -> None
 
 
 def test_ready_nodes_take_ssh(paths: Paths) -> None:
-    record = Record("nodes", "k", "r", READY, inputs={}, made={"ssh_config": "/x/ssh_config"})
+    nodes = made.nodes(ssh_config=Path("/x/ssh_config"))
+    record = Record("nodes", "k", "r", READY, inputs={}, made=nodes.to_json())
     records.save(paths.lab("lab") / "nodes.json", record)
     assert "/x/ssh_config" in lab(paths).ssh().argv("controller-1", ["true"])
 

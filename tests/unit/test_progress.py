@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.engine import progress
-from pytest_kollalab.engine.engine import Engine, Stage, Work
+from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.progress import Expected, Watcher
 from pytest_kollalab.engine.records import FAILED, READY, Record
+from pytest_kollalab.engine.stage import Stage, Work
 from pytest_kollalab.report import live
 from pytest_kollalab.report.live import Running, describe
 from pytest_kollalab.report.summary import Summary, down_command, rows
@@ -80,16 +82,17 @@ def test_without_a_terminal_steps_are_lines_only_if_asked_for() -> None:
     assert re.fullmatch(r"cloud: a task, step 1 of about 7, 0:\d\d\n", file.getvalue())
 
 
-class Stepping(Stage):
+class Stepping(Stage[Made]):
+    makes = Made
     name = "tools"
 
     def inputs(self) -> Any:
         return {}
 
-    def create(self, work: Work) -> dict[str, Any]:
+    def create(self, work: Work) -> Made:
         work.step("one")
         work.step("two")
-        return {}
+        return Made()
 
     def destroy(self, work: Work) -> None:
         pass

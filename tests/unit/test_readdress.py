@@ -26,18 +26,20 @@ from pytest_kollalab.stages.states import clones
 from pytest_kollalab.stages.states.saves import Save
 from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.system.errors import ConfigError
+from tests import made
 
 MOVES = {"10.64.0.": "10.99.4.", "10.64.1.": "10.99.5."}
 
 
 def test_networks_move_each_to_its_own() -> None:
-    old = {"networks": {"management": {"cidr": "10.64.1.0/24"}}}
-    new = {"networks": {"management": {"cidr": "172.31.8.0/24"}}}
-    moves = {"10.64.1.": "172.31.8.", "10,64,1,": "172,31,8,"}
-    assert addresses.between(old, new) == moves
+    old, new = made.nodes(block="10.64."), made.nodes(block="172.31.", first=8)
+    moves = {"10.64.1.": "172.31.9.", "10,64,1,": "172,31,9,"}
+    found = addresses.between(old, new)
+    assert {name: found[name] for name in moves} == moves
+    assert len(found) == 8
     # RabbitMQ is told in Erlang's words.
     assert addresses.rewrite("{use_interface, {10,64,1,11}}", moves) == (
-        "{use_interface, {172,31,8,11}}"
+        "{use_interface, {172,31,9,11}}"
     )
     with pytest.raises(ValueError, match="is no /24"):
         addresses.moves({"management": "10.64.0.0/22"}, {"management": "10.99.0.0/22"})
@@ -127,15 +129,8 @@ def test_the_configuration_is_copied_with_its_modes(tmp_path: Path) -> None:
 
 
 def test_nodes_are_named_in_the_order_of_their_addresses() -> None:
-    nodes = {
-        "compute-1": {"provisioning": "10.64.0.12"},
-        "controller-1": {"provisioning": "10.64.0.11"},
-        "gateway-1": {"provisioning": "10.64.0.13"},
-        "alpha-1": {"provisioning": "10.64.0.110"},
-    }
-    source = CloneSource(
-        "lab", "golden.1", {"nodes": nodes}, Path(), (), lambda: pytest.fail("held")
-    )
+    nodes = made.nodes({"compute-1": 12, "controller-1": 11, "gateway-1": 13, "alpha-1": 110})
+    source = CloneSource("lab", "golden.1", nodes, Path(), (), lambda: pytest.fail("held"))
     assert source.names == ("controller-1", "compute-1", "gateway-1", "alpha-1")
 
 
@@ -185,14 +180,18 @@ def test_labs_are_spread_over_hosts_in_turn() -> None:
 
 
 def rewind(cloud_run: str, *saves: Save, whole: bool = True) -> Any:
-    records = {
-        "nodes": Record("nodes", "n", "r", READY, inputs={}, made={"nodes": {}}),
-        "cloud": Record("cloud", "c", cloud_run, READY, inputs={}, made={"features": ["core"]}),
+    there = {
+        stage: Record(stage, "k", run, READY, inputs={}, made=made.of(stage).to_json())
+        for stage, run in (("nodes", "r"), ("cloud", cloud_run))
     }
     return SimpleNamespace(
-        records=lambda: records,
         whole=lambda: dict.fromkeys(saves, whole),
-        engine=SimpleNamespace(lab="lab", locked=lambda _: nullcontext()),
+        engine=SimpleNamespace(
+            lab="lab",
+            locked=lambda _: nullcontext(),
+            record=there.get,
+            made=lambda kind: there[kind.stage].read(kind),
+        ),
         saves=SimpleNamespace(folder=Path("/saves")),
         resolve=lambda names: resolve(names, "2026.1"),
     )
@@ -227,11 +226,11 @@ def test_what_the_cloud_stage_needs_is_kept_closed(tmp_path: Path) -> None:
     (golden / "cloud" / "etc").mkdir(parents=True)
     (golden / "cloud" / "etc" / "passwords.yml").write_text("database_password: word\n")
     (golden / "cloud.json").write_text("{}")
-    source = CloneSource(
-        "lab", "golden.1", {"nodes": {}}, golden, resolve([], "2026.1"), nullcontext
-    )
-    kept = source.keep(tmp_path / "clone")
-    assert Path(kept["folder"], "etc", "passwords.yml").is_file()
-    assert Path(kept["folder"]).stat().st_mode & 0o777 == 0o700
+    features = resolve([], "2026.1")
+    source = CloneSource("lab", "golden.1", made.nodes({}), golden, features, nullcontext)
+    kept = tmp_path / "clone"
+    source.keep(kept)
+    assert (kept / "etc" / "passwords.yml").is_file()
+    assert kept.stat().st_mode & 0o777 == 0o700
     (text, _) = source.origin().files(MOVES)[readdress.SCRIPT]
     assert 'password="word"' in text

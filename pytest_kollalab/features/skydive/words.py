@@ -215,12 +215,14 @@ class SkydiveSight:
         )
 
 
-def of_lab(nodes: Mapping[str, Any], cloud: Mapping[str, Any], *, slowness: float = 1) -> Skydive:
-    """The Skydive of a lab, by what its stages made. Raises StageError when it has none."""
-    secrets = passwords.read(Path(cloud["etc"]) / "passwords.yml")
+def of_lab(address: str, secrets_file: Path, *, slowness: float = 1) -> Skydive:
+    """The Skydive at an address of a lab, whose passwords are in a file.
+
+    Raises StageError when the lab has none.
+    """
+    secrets = passwords.read(secrets_file)
     if PASSWORD not in secrets:
         raise StageError("this lab has no Skydive", hint="kollalab up --feature skydive")
-    address = nodes["nodes"]["controller-1"]["management"]
     url = f"http://{address}:{PORT}"
     return Skydive(url, USER, str(secrets[PASSWORD]), within=30 * slowness)
 

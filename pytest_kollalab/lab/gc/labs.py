@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.engine import records as state
-from pytest_kollalab.engine.engine import new_run_id
+from pytest_kollalab.engine.runs import new_run_id
 from pytest_kollalab.lab.gc.item import Item, human_age, is_held, size_of
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers import retained

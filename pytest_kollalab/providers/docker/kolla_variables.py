@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
+
+from pytest_kollalab.providers.base import ProvidedNodes
 
 INTERFACES = {
     "provisioning": "prov0",
@@ -45,12 +47,12 @@ def kolla_globals(missing_capabilities: Collection[str]) -> dict[str, Any]:
     return found
 
 
-def host_vars(made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def host_vars(made: ProvidedNodes) -> dict[str, dict[str, Any]]:
     """Variables of each node: the tunnel address sits on a bridge that Ansible's facts miss."""
     return {
         node: {
-            "tunnel_interface_address": addresses["tunnel"],
+            "tunnel_interface_address": addresses.tunnel,
             "kollalab_underlay_bridge": UNDERLAY_BRIDGE,
         }
-        for node, addresses in made["nodes"].items()
+        for node, addresses in made.nodes.items()
     }

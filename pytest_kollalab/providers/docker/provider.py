@@ -19,8 +19,11 @@ from pytest_kollalab.providers.base import (
     NETWORKS,
     REGISTRY,
     Images,
+    NetworkMade,
+    NodeMade,
     Origin,
     Problem,
+    ProvidedNodes,
     RegistrySource,
     Spec,
 )
@@ -89,7 +92,7 @@ class DockerProvider:
         """Have the node image."""
         node_image.ensure_image(self.host, nodes.suite, self.mirror, self.paths.cache, log, say)
 
-    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
         """Make networks, then all nodes and the registry at once."""
         self.prepare(spec.nodes, spec.log, spec.say)
         return self._make(
@@ -100,7 +103,7 @@ class DockerProvider:
             ],
         )
 
-    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
         """Make networks, then the nodes from the other lab's files, and the registry."""
 
         def nodes(subnets: Mapping[str, Subnet], registry: str) -> list[Task]:
@@ -113,7 +116,7 @@ class DockerProvider:
 
     def _make(
         self, spec: Spec, undo: ExitStack, nodes: Callable[[Mapping[str, Subnet], str], list[Task]]
-    ) -> dict[str, Any]:
+    ) -> ProvidedNodes:
         """Make networks; then what makes the nodes on them, and the registry, at once."""
         tag = spec.tag
         self._check_names(tag.lab, spec.names)
@@ -134,40 +137,36 @@ class DockerProvider:
             job.result()
         return self._describe(spec, subnets, registry)
 
-    def _describe(self, spec: Spec, subnets: Mapping[str, Subnet], registry: str) -> dict[str, Any]:
-        return {
-            "provider": self.name,
-            "uri": self.host.uri,
-            "jump": self.host.jump,
-            "nodes": {
-                node: {network: str(subnets[network].node(node)) for network in NETWORKS}
+    def _describe(self, spec: Spec, subnets: Mapping[str, Subnet], registry: str) -> ProvidedNodes:
+        return ProvidedNodes(
+            provider=self.name,
+            uri=self.host.uri,
+            jump=self.host.jump,
+            nodes={
+                node: NodeMade(**{each: str(subnets[each].node(node)) for each in NETWORKS})
                 for node in spec.names
             },
-            "interfaces": docker_globals.INTERFACES,
-            "networks": {
-                network: {
-                    "cidr": str(subnet.cidr),
-                    "gateway": str(subnet.gateway),
-                    "mtu": subnet.mtu,
-                }
-                for network, subnet in subnets.items()
+            interfaces=docker_globals.INTERFACES,
+            networks={
+                name: NetworkMade(str(subnet.cidr), str(subnet.gateway), subnet.mtu)
+                for name, subnet in subnets.items()
             },
-            "registry": registry if spec.registry is not None else "",
-        }
+            registry=registry if spec.registry is not None else "",
+        )
 
-    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
         """Name what is missing or does not run."""
         running = {
             each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
         }
         networks = {network["Name"] for network in self._owned.networks(lab)}
-        for node in made["nodes"]:
+        for node in made.nodes:
             if resource_name(lab, node) not in running:
                 return f"{node} does not run"
-        for network in made["networks"]:
+        for network in made.networks:
             if resource_name(lab, network) not in networks:
                 return f"the network {network} is not there"
-        return self.stopped(lab, REGISTRY) if made["registry"] else None
+        return self.stopped(lab, REGISTRY) if made.registry else None
 
     def destroy(self, lab: str) -> None:
         """Remove containers without asking them, then volumes and networks, all side by side."""
@@ -237,7 +236,7 @@ class DockerProvider:
         """Kolla variables of a cloud on such nodes."""
         return docker_globals.kolla_globals(self.host.missing_capabilities())
 
-    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
         """Kolla variables of each node."""
         return docker_globals.host_vars(made)
 
@@ -257,12 +256,11 @@ class DockerProvider:
         """Forget what was saved, whole or half, and have the nodes go on."""
         self._saves.clear(lab, name)
 
-    def connect(self, tag: Tag, made: Mapping[str, Any], registry: RegistrySource) -> None:
+    def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
         """Make the networks at the addresses that nodes which were saved have."""
-        self._check_names(tag.lab, tuple(made["nodes"]))
+        self._check_names(tag.lab, tuple(made.nodes))
         subnets = {
-            name: Subnet(IPv4Network(each["cidr"]), each["mtu"])
-            for name, each in made["networks"].items()
+            name: Subnet(IPv4Network(each.cidr), each.mtu) for name, each in made.networks.items()
         }
         image = str(self._owned.images(tag.lab, saves.SAVE)[0]["Id"])
         docker_networks.make_at(self.client, tag, subnets, self.host.in_use())

@@ -18,8 +18,11 @@ from pytest_kollalab.providers.base import (
     NODES,
     REGISTRY,
     Images,
+    NetworkMade,
+    NodeMade,
     Origin,
     Problem,
+    ProvidedNodes,
     RegistrySource,
     Spec,
 )
@@ -93,7 +96,7 @@ class LibvirtProvider:
         """Have the base image in the cache."""
         libvirt_image.ensure(nodes, self.mirror, self.paths.cache, log, say)
 
-    def create(self, spec: Spec, undo: ExitStack) -> dict[str, Any]:
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
         """Make networks and disks, then start both machines at once."""
         nodes, lab = spec.nodes, spec.tag.lab
         machines.check_names(self.host, lab)
@@ -119,33 +122,29 @@ class LibvirtProvider:
             ]
         for job in jobs:
             job.result()
-        return {
-            "provider": self.name,
-            "uri": self.host.uri,
-            "accelerator": accelerator,
-            "jump": there.proxy if (there := remote(self.host.uri)) is not None else "",
+        return ProvidedNodes(
+            provider=self.name,
+            uri=self.host.uri,
+            jump=there.proxy if (there := remote(self.host.uri)) is not None else "",
             # What is not of our making has to be made ready for Kolla-Ansible.
-            "playbooks": [str(PREPARE)] if nodes.image else [],
-            "nodes": {
-                node: {network: str(subnets[network].node(node)) for network in NETWORKS}
+            playbooks=(PREPARE,) if nodes.image else (),
+            nodes={
+                node: NodeMade(**{each: str(subnets[each].node(node)) for each in NETWORKS})
                 for node in NODES
             },
-            "interfaces": INTERFACES,
-            "networks": {
-                network: {
-                    "cidr": str(subnet.cidr),
-                    "gateway": str(subnet.gateway),
-                    "mtu": MTU[network],
-                }
-                for network, subnet in subnets.items()
+            interfaces=INTERFACES,
+            networks={
+                name: NetworkMade(str(subnet.cidr), str(subnet.gateway), MTU[name])
+                for name, subnet in subnets.items()
             },
-            "registry": registry,
-        }
+            registry=registry,
+            extra={"accelerator": accelerator},
+        )
 
-    def gone(self, lab: str, made: Mapping[str, Any]) -> str | None:
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
         """Name what is missing or does not run."""
-        reason = machines.gone(self.host, lab, made["nodes"])
-        if reason is None and made["registry"]:
+        reason = machines.gone(self.host, lab, made.nodes)
+        if reason is None and made.registry:
             reason = host_registry.stopped(lab)
         if reason is None and (network := networks.missing(self.host, lab)) is not None:
             reason = f"the network {network} does not run"
@@ -177,7 +176,7 @@ class LibvirtProvider:
         """Kolla variables of a cloud on such nodes."""
         return libvirt_globals.kolla_globals(emulated=self.accelerator != "kvm")
 
-    def host_vars(self, made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
         """Nothing: Ansible's facts tell all there is to know."""
         return {}
 
@@ -198,11 +197,11 @@ class LibvirtProvider:
         """Forget what was saved, whole or half, and have the machines go on."""
         saves.clear(self.host, lab, name)
 
-    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> dict[str, Any]:
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
         """Refuse, for the same reason."""
         raise NotImplementedError
 
-    def connect(self, tag: Tag, made: Mapping[str, Any], registry: RegistrySource) -> None:
+    def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
         """Refuse: what is saved is in the machines' disks, and goes with them."""
         raise NotImplementedError
 

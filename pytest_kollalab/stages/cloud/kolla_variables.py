@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pytest_kollalab.features.base import Feature
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import ini
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.system.errors import ConfigError
 
 Globals = Mapping[str, Any]
@@ -101,35 +104,31 @@ def merge_config(
     return merged
 
 
-def site_globals(
-    made: Mapping[str, Mapping[str, Any]], controller: str = "controller-1"
-) -> dict[str, Any]:
+def site_globals(images: ImagesMade, nodes: NodesMade) -> dict[str, Any]:
     """The globals that say where this very lab is: addresses, registry, interfaces, tag."""
-    images, nodes = made["images"], made["nodes"]
-    interfaces = nodes["interfaces"]
     return {
-        "docker_registry": nodes["registry"],
-        "docker_namespace": images["namespace"],
-        "openstack_tag": images["tag"],
-        "network_interface": interfaces["management"],
-        "neutron_external_interface": interfaces["external"],
-        "kolla_internal_vip_address": nodes["nodes"][controller]["management"],
+        "docker_registry": nodes.registry,
+        "docker_namespace": images.namespace,
+        "openstack_tag": images.tag,
+        "network_interface": nodes.interfaces["management"],
+        "neutron_external_interface": nodes.interfaces["external"],
+        "kolla_internal_vip_address": nodes.controller.management,
     }
 
 
-def added_images(made: Mapping[str, Mapping[str, Any]], tags: Mapping[str, str]) -> dict[str, Any]:
+def added_images(images: ImagesMade, nodes: NodesMade, tags: Mapping[str, str]) -> dict[str, Any]:
     """The variable `kollalab_images`: the reference of each added image by its name.
 
     Their tags are not `openstack_tag`, which is that of Kolla's own images.
     """
-    place = f"{made['nodes']['registry']}/{made['images']['namespace']}"
+    place = f"{nodes.registry}/{images.namespace}"
     found = {name: f"{place}/{name}:{tag}" for name, tag in tags.items()}
     return {"kollalab_images": found} if found else {}
 
 
-def networks(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def networks(nodes: NodesMade) -> dict[str, Any]:
     """The variable `kollalab_networks`, for playbooks: cidr, gateway and mtu of each network."""
-    return {"kollalab_networks": {k: dict(v) for k, v in made["nodes"]["networks"].items()}}
+    return {"kollalab_networks": {name: asdict(each) for name, each in nodes.networks.items()}}
 
 
 def is_userspace(merged: Globals) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.providers.base import Images
 from pytest_kollalab.stages.cloud import inventory
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.system.errors import KollalabError, StageError
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def images_by_node(features: Iterable[Feature], nodes: Sequence[str]) -> dict[st
 def wanted(
     features: Iterable[Feature],
     nodes: Sequence[str],
-    made: Mapping[str, Any],
+    images: ImagesMade,
     tags: Mapping[str, str],
 ) -> Images:
     """The same as the lab's registry has them.
 
-    `made` is what the stage `images` made, `tags` are those of images that have their own.
+    `tags` are those of images that have their own.
     """
-    namespace, tag = made["namespace"], made["tag"]
+    namespace, tag = images.namespace, images.tag
     return Images(
         tag,
         {

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.providers.base import NodesMade, Provider
 from pytest_kollalab.stages.cloud import health
 from pytest_kollalab.stages.cloud.connect import connect
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.nodes import await_nodes
 from pytest_kollalab.system.errors import CommandError, StageError, WaitError
 from pytest_kollalab.system.ssh import Ssh, close
@@ -41,7 +41,8 @@ STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
 
 def settle(
     lab: str,
-    records: Mapping[str, Record],
+    nodes: NodesMade,
+    cloud: CloudMade | None,
     provider: Provider,
     resolve: Callable[[Iterable[str]], Sequence[Feature]],
     log: Path,
@@ -52,28 +53,20 @@ def settle(
     `since` is when they came, in UTC; None when nothing has started anew. Raises StageError with
     what was still wrong at the end.
     """
-    nodes, cloud = records.get("nodes"), records.get("cloud")
-    if nodes is None or nodes.status != READY:
-        return
-    ssh, names = Ssh(ssh_config(nodes)), list(nodes.made["nodes"])
+    ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
     # What was connected is not any more, and neither end knows.
     close(ssh.config)
-    await_nodes(provider, lab, nodes.made["nodes"], ssh, nodes.made["registry"], log)
+    await_nodes(provider, lab, names, ssh, nodes.registry, log)
     if provider.own_clock:
         step_clocks(ssh, names)
-    if cloud is not None and cloud.status == READY:
-        features = resolve(cloud.made["features"])
+    if cloud is not None:
+        features = resolve(cloud.features)
         slowness = provider.slowness
         awake = provider.keeps_memory
-        await_cloud(cloud.made, features, names, ssh, awake=awake, slowness=slowness, log=log)
+        await_cloud(cloud, features, names, ssh, awake=awake, slowness=slowness, log=log)
         if since is not None and not awake:
             wanted = health.expected_agents(features, names)
-            await_reports(cloud.made, wanted, since, timeout=REPORT_TIMEOUT * slowness)
-
-
-def ssh_config(nodes: Record) -> Path:
-    """The file by which ssh finds the nodes of a record."""
-    return Path(nodes.made["ssh_config"])
+            await_reports(cloud, wanted, since, timeout=REPORT_TIMEOUT * slowness)
 
 
 def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
@@ -110,7 +103,7 @@ def give_back_memory(ssh: Ssh, nodes: Iterable[str]) -> None:
 
 
 def await_cloud(
-    made: Mapping[str, Any],
+    made: CloudMade,
     features: Sequence[Feature],
     nodes: Sequence[str],
     ssh: Ssh,
@@ -144,7 +137,7 @@ def await_cloud(
 
 
 def await_reports(
-    made: Mapping[str, Any],
+    made: CloudMade,
     wanted: Iterable[tuple[str, str]],
     since: datetime.datetime,
     *,

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.engine import records
-from pytest_kollalab.engine.engine import Json, Stage, Work
-from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features import image_folders, passwords
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.base import nodes as own_nodes
-from pytest_kollalab.providers.base import CONTROLLER, NODES, Images
+from pytest_kollalab.providers.base import NODES, CloneMade, Images, NodesMade
 from pytest_kollalab.releases import patches, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
@@ -41,7 +40,10 @@ from pytest_kollalab.stages.cloud import kolla_variables as kolla
 from pytest_kollalab.stages.cloud.connect import connect
 from pytest_kollalab.stages.cloud.deploy import Run
 from pytest_kollalab.stages.cloud.events import PlayProgress, Tally
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.cloud.passwords import generate
+from pytest_kollalab.stages.images.made import ImagesMade
+from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import digest, files
 from pytest_kollalab.system.errors import KollalabError, StageError
 
@@ -54,9 +56,10 @@ LAST_WORDS = 4
 Play = Callable[..., None]
 
 
-class CloudStage(Stage):
+class CloudStage(Stage[CloudMade]):
     """Deploys the features of a lab onto its nodes."""
 
+    makes = CloudMade
     name = "cloud"
     needs = ("tools", "images", "nodes")
     # What a deploy leaves on a node nothing takes away again but a new node.
@@ -82,7 +85,7 @@ class CloudStage(Stage):
         self.extensions = extensions
         self.folders = extensions.folders(self.features, config)
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         merged = self._globals()
         found = {
             "features": [feature.name for feature in self.features],
@@ -100,7 +103,7 @@ class CloudStage(Stage):
         }
         return found | ({"playbooks": own} if own else {})
 
-    def serves(self, recorded: Json, wanted: Json) -> bool:
+    def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """A cloud with more features serves; all else must be the same.
 
         The recorded features' own part of globals and configuration is put aside by rendering
@@ -118,35 +121,35 @@ class CloudStage(Stage):
         fetched = pull.images_by_node(self.features, (*NODES, *own_nodes(self.features)))
         return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
 
-    def wanted(self, images: Json, nodes: Sequence[str]) -> Images:
+    def wanted(self, images: ImagesMade, nodes: Sequence[str]) -> Images:
         """The images that each node will run, given what the stage `images` made."""
         return pull.wanted(
-            self.features, nodes, images, image_folders.tags(self.folders, images["tag"])
+            self.features, nodes, images, image_folders.tags(self.folders, images.tag)
         )
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: CloudMade) -> str | None:
         """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""
-        for name in ("clouds_yaml", "etc"):
-            if not Path(record.made[name]).exists():
-                return f"{record.made[name]} is gone"
+        for path in (made.clouds_yaml, made.etc):
+            if not path.exists():
+                return f"{path} is gone"
         return None
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> CloudMade:
         """Configure, deploy, wait until healthy."""
         from pytest_kollalab.system.ssh import Ssh
 
         started = time.monotonic()
         work = _logged(work)
-        if "clone" in work.made["nodes"]:
-            return self._adopt(work)
-        images, nodes = work.made["images"], work.made["nodes"]
-        names = list(nodes["nodes"])
-        tags = image_folders.tags(self.folders, images["tag"])
-        pull.check_built(self.features, [*images["images"], *tags])
-        ssh = Ssh(Path(nodes["ssh_config"]))
+        images, nodes = work.made(ImagesMade), work.made(NodesMade)
+        if nodes.clone is not None:
+            return self._adopt(work, nodes, nodes.clone)
+        names = list(nodes.nodes)
+        tags = image_folders.tags(self.folders, images.tag)
+        pull.check_built(self.features, [*images.images, *tags])
+        ssh = Ssh(nodes.ssh_config)
         wanted = self.wanted(images, names)
-        registry = nodes["registry"]
-        preflight.check(ssh, {name: node["management"] for name, node in nodes["nodes"].items()})
+        registry = nodes.registry
+        preflight.check(ssh, {name: node.management for name, node in nodes.nodes.items()})
         with self._nodes_watched(work, names):
             ready = self._make_ready(work)
             keep = partial(self._keep, work, wanted, registry)
@@ -168,26 +171,24 @@ class CloudStage(Stage):
         except KollalabError as error:
             work.say(f"the next lab will pull its images again: {error.brief}: {error.details}")
 
-    def _adopt(self, work: Work) -> dict[str, Json]:
+    def _adopt(self, work: Work, nodes: NodesMade, clone: CloneMade) -> CloudMade:
         """Take the cloud that came with nodes made from another lab's, once it is healthy."""
         from pytest_kollalab.system.ssh import Ssh
 
-        nodes = work.made["nodes"]
-        clone, names = nodes["clone"], list(nodes["nodes"])
-        former = records.load(Path(clone["folder"]) / "cloud.json")
-        assert former is not None
-        etc = work.folder / "etc"
-        moves = {**clone["moves"], former.made["etc"]: str(etc)}
-        readdress.configuration(Path(clone["folder"]) / "etc", etc, moves)
-        files.write(etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
-        site = deploy.Deployment(Path(work.made["tools"]["venv"]), etc, etc, work.folder)
-        made = {**self._describe(work, site), "features": former.made["features"]}
-        features = self._resolve(former.made["features"])
+        record = records.load(clone.folder / "cloud.json")
+        assert record is not None
+        former, names, etc = record.read(CloudMade), list(nodes.nodes), work.folder / "etc"
+        moves = {**clone.moves, str(former.etc): str(etc)}
+        readdress.configuration(clone.folder / "etc", etc, moves)
+        files.write(etc / "ansible.cfg", deploy.ansible_cfg(nodes.ssh_config))
+        site = deploy.Deployment(work.made(ToolsMade).venv, etc, etc, work.folder)
+        made = dataclasses.replace(self._describe(work, site), features=former.features)
+        features = self._resolve(former.features)
         slowness = self.provider.slowness
         with self._nodes_watched(work, names):
-            ssh = Ssh(Path(nodes["ssh_config"]))
+            ssh = Ssh(nodes.ssh_config)
             readiness.await_cloud(made, features, names, ssh, slowness=slowness, log=work.log)
-            since = datetime.datetime.fromisoformat(clone["since"])
+            since = datetime.datetime.fromisoformat(clone.since)
             agents = health.expected_agents(features, names)
             readiness.await_reports(
                 made, agents, since, timeout=readiness.REPORT_TIMEOUT * slowness
@@ -241,7 +242,7 @@ class CloudStage(Stage):
     def prepare(self, work: Work) -> deploy.Deployment:
         """Write all that Kolla-Ansible is given, passwords too, and return where it is."""
         etc = work.folder / "etc"
-        venv = Path(work.made["tools"]["venv"])
+        venv = work.made(ToolsMade).venv
         stock = venv / "share" / "kolla-ansible" / "ansible"
         changes = patches.series(releases.get(self.config.release).patches / "kolla-ansible")
         mirrored = playbooks.mirror(stock, changes, work.folder / "playbooks")
@@ -260,26 +261,26 @@ class CloudStage(Stage):
     def _write_files(self, work: Work, site: deploy.Deployment) -> None:
         import yaml
 
-        nodes = work.made["nodes"]
+        images, nodes = work.made(ImagesMade), work.made(NodesMade)
         merged = self._globals()
         # The user's word is the last one, even on addresses.
-        tags = image_folders.tags(self.folders, work.made["images"]["tag"])
-        own = {**kolla.added_images(work.made, tags), **kolla.networks(work.made)}
-        site_globals = kolla.site_globals(work.made, CONTROLLER)
+        tags = image_folders.tags(self.folders, images.tag)
+        own = {**kolla.added_images(images, nodes, tags), **kolla.networks(nodes)}
+        site_globals = kolla.site_globals(images, nodes)
         values = {**merged, **site_globals, **own, **self.config.globals}
         files.write(site.etc / "globals.yml", yaml.safe_dump(values))
         shutil.rmtree(site.etc / "config", ignore_errors=True)
         for path, text in self._config(merged).items():
             files.write(site.etc / "config" / path, text)
         stock = (site.playbooks / "inventory" / "multinode").read_text(encoding="utf-8")
-        files.write(site.inventory / "hosts", inventory.render(stock, list(nodes["nodes"])))
+        files.write(site.inventory / "hosts", inventory.render(stock, list(nodes.nodes)))
         for node, variables in self.provider.host_vars(nodes).items():
             files.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
-        files.write(site.etc / "ansible.cfg", deploy.ansible_cfg(Path(nodes["ssh_config"])))
+        files.write(site.etc / "ansible.cfg", deploy.ansible_cfg(nodes.ssh_config))
 
     def _make_ready(self, work: Work) -> deploy.Deployment | None:
         """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
-        own = [Path(path) for path in work.made["nodes"].get("playbooks", ())]
+        own = work.made(NodesMade).playbooks
         if not own:
             return None
         site = self.prepare(work)
@@ -332,22 +333,22 @@ class CloudStage(Stage):
             deploy.save_timings(work.folder / f"{what}-tasks.json", seen)
         work.say(f"{what}: {tally.tasks} tasks in {time.monotonic() - started:.0f} s")
 
-    def _describe(self, work: Work, site: deploy.Deployment) -> dict[str, Json]:
+    def _describe(self, work: Work, site: deploy.Deployment) -> CloudMade:
         lab = work.tag.lab
         cloud = clouds_yaml.cloud_name(lab)
-        url = clouds_yaml.auth_url(work.made["nodes"]["nodes"][CONTROLLER]["management"])
+        url = clouds_yaml.auth_url(work.made(NodesMade).controller.management)
         password = str(passwords.read(site.etc / "passwords.yml")["keystone_admin_password"])
         path = work.folder / "clouds.yaml"
         clouds_yaml.write(path, clouds_yaml.document(cloud, url, password))
-        return {
-            "clouds_yaml": str(path),
-            "cloud": cloud,
-            "auth_url": url,
-            "features": [feature.name for feature in self.features],
-            "etc": str(site.etc),
-        }
+        return CloudMade(
+            clouds_yaml=path,
+            cloud=cloud,
+            auth_url=url,
+            features=tuple(feature.name for feature in self.features),
+            etc=site.etc,
+        )
 
-    def _wait(self, work: Work, made: dict[str, Json], ssh: Any, names: list[str]) -> None:
+    def _wait(self, work: Work, made: CloudMade, ssh: Any, names: list[str]) -> None:
         work.say("waiting until all is healthy")
         connection = connect(made)
         try:

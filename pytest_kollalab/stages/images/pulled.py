@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from pytest_kollalab.engine.engine import Json, Stage, Work
-from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
@@ -18,6 +17,7 @@ from pytest_kollalab.releases import pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.images import NAMESPACE, mirror, registry, upstream
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.mirror import Copy
 from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.system import daemon, debian, digest, files
@@ -38,7 +38,7 @@ def images_stage(
     *,
     names: Sequence[str],
     folders: Sequence[Folder] = (),
-) -> Stage:
+) -> ImagesStage | PulledImagesStage:
     """The stage that the configuration asks for: one that builds, or one that pulls."""
     if config.images.mode == "build":
         return ImagesStage(config, options, paths, names=names, folders=folders)
@@ -50,7 +50,7 @@ def images_stage(
     return PulledImagesStage(config, options, paths, names=names)
 
 
-class PulledImagesStage(Stage):
+class PulledImagesStage(Stage[ImagesMade]):
     """Copies images from another registry into the store; builds overrides on top.
 
     Tags are resolved to digests, and these are what the key and the tag here are made from. All
@@ -58,6 +58,7 @@ class PulledImagesStage(Stage):
     ones that must be there.
     """
 
+    makes = ImagesMade
     name = "images"
     shared = True
     resumable = True
@@ -88,7 +89,7 @@ class PulledImagesStage(Stage):
         """The tag upstream, which may move."""
         return self.config.tag or f"{self.release.name}-debian-{self.release.suite}"
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         """The digests behind the tag, and what is built on top; the source is no part of it."""
         folders = {name: image_folders.digest(folder) for name, folder in self.overrides.items()}
         return {"mode": "pull", "digests": self.digests, "overrides": folders}
@@ -143,16 +144,15 @@ class PulledImagesStage(Stage):
         missing = len(self.names) - len(present)
         return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: ImagesMade) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""
-        made = record.made
-        if reason := registry.lacking(made, self.names):
+        if reason := registry.lacking(made.registry_root, made.tag, self.names):
             return reason
-        if not registry.exists(daemon.connect(), made["registry_image"]):
-            return f"docker does not have {made['registry_image']}"
+        if not registry.exists(daemon.connect(), made.registry_image):
+            return f"docker does not have {made.registry_image}"
         return None
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> ImagesMade:
         """Copy what the store lacks, then build the overrides on what was copied."""
         client = daemon.connect()
         registry.sweep(client, self.store)
@@ -179,14 +179,14 @@ class PulledImagesStage(Stage):
                 folder = self.overrides[each.image]
                 mirror.build_on(client, each.reference, folder, name, work.log)
                 registry.push(image, self.store, [name], labels, work.log, work.say)
-        return {
-            "registry_root": str(self.store),
-            "registry_image": image,
-            "namespace": NAMESPACE,
-            "tag": tag,
-            "images": registry.stored(self.store, tag, self._universe()),
-            "base_image": base_image,
-        }
+        return ImagesMade(
+            namespace=NAMESPACE,
+            tag=tag,
+            images=tuple(registry.stored(self.store, tag, self._universe())),
+            registry_root=self.store,
+            registry_image=image,
+            base_image=base_image,
+        )
 
     def destroy(self, work: Work) -> None:
         """Take the tag out of the store, and the overrides out of docker."""

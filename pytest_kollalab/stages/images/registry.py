@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_kollalab.providers.base import STORE
 from pytest_kollalab.stages.images import NAMESPACE
@@ -86,9 +86,9 @@ def stored(store: Path, tag: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if (_tag(store, name, tag) / "current" / "link").is_file()]
 
 
-def lacking(made: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """Say which of the images a stage's `made` should have are not in the store, or None."""
-    present = stored(Path(made["registry_root"]), made["tag"], names)
+def lacking(store: Path, tag: str, names: Sequence[str]) -> str | None:
+    """Say which of the images are not in the store under the tag; None when all are."""
+    present = stored(store, tag, names)
     missing = [name for name in names if name not in present]
     if not missing:
         return None

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kollalab.engine.engine import Json, Stage, Work
-from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
@@ -18,6 +17,8 @@ from pytest_kollalab.releases import golang, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.images import NAMESPACE, build, registry, render, sources
+from pytest_kollalab.stages.images.made import ImagesMade
+from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import daemon, debian, temporary
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.files import write
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.extensions.extensions import Extensions
 
 
-class ImagesStage(Stage):
+class ImagesStage(Stage[ImagesMade]):
     """Builds images with kolla-build and copies them into the store.
 
     The key and the tag are those of all images of the built-in features, whichever of them this
@@ -38,6 +39,7 @@ class ImagesStage(Stage):
     the image folders of others; each has a tag of its own, and enters the key of the cloud.
     """
 
+    makes = ImagesMade
     name = "images"
     needs = ("tools",)
     shared = True
@@ -62,7 +64,7 @@ class ImagesStage(Stage):
         self.cache = paths.cache / "images"
         self.store = paths.cache / "registry"
 
-    def inputs(self) -> Json:
+    def inputs(self) -> Inputs:
         """The recipe; which images are needed is no part of it."""
         return render.recipe(self.release)
 
@@ -84,22 +86,21 @@ class ImagesStage(Stage):
             room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
         }
 
-    def gone(self, record: Record) -> str | None:
+    def gone(self, made: ImagesMade) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""
-        made = record.made
-        if reason := registry.lacking(made, self.names):
+        if reason := registry.lacking(made.registry_root, made.tag, self.names):
             return reason
         for folder in self.folders:
-            if lacking := self._lacking(folder, made["tag"]):
+            if lacking := self._lacking(folder, made.tag):
                 return f"{lacking[0]} of {folder.path} is not in the registry"
-        if not registry.exists(daemon.connect(), made["registry_image"]):
-            return f"docker does not have {made['registry_image']}"
+        if not registry.exists(daemon.connect(), made.registry_image):
+            return f"docker does not have {made.registry_image}"
         return None
 
-    def create(self, work: Work) -> dict[str, Json]:
+    def create(self, work: Work) -> ImagesMade:
         """Build what the store lacks; what docker has of it is not built again."""
         client = daemon.connect()
-        venv = Path(work.made["tools"]["venv"])
+        venv = work.made(ToolsMade).venv
         self._check_names(venv)
         registry.sweep(client, self.store)
         python = venv / "bin" / "python"
@@ -123,14 +124,15 @@ class ImagesStage(Stage):
                 self._add(work, venv, rendered, folder, client)
                 references = [_reference(name, folder.tag(tag)) for name in folder.names]
                 registry.push(registry_image, self.store, references, labels, work.log, work.say)
-        return {
-            "registry_root": str(self.store),
-            "registry_image": registry_image,
-            "namespace": NAMESPACE,
-            "tag": tag,
-            "images": registry.stored(self.store, tag, sorted({*self.names, *rendered.parents})),
-            "base_image": base_image,
-        }
+        names = registry.stored(self.store, tag, sorted({*self.names, *rendered.parents}))
+        return ImagesMade(
+            namespace=NAMESPACE,
+            tag=tag,
+            images=tuple(names),
+            registry_root=self.store,
+            registry_image=registry_image,
+            base_image=base_image,
+        )
 
     def destroy(self, work: Work) -> None:
         """Remove the images of this recipe from docker and from the store, and forget their tag."""

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.engine.engine import BUILD, Step
+from pytest_kollalab.providers.base import NodesMade
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.states.saves import CLOUD, GOLDEN, OWN
 from pytest_kollalab.stages.states.source import CloneSource
 
@@ -18,17 +20,19 @@ CLONE = "clone"
 
 def source(rewind: Rewind) -> CloneSource | None:
     """The golden state of a lab as it is now; None when there is none."""
-    cloud = rewind.records().get(CLOUD)
+    record = rewind.engine.record(CLOUD)
+    nodes, cloud = rewind.engine.made(NodesMade), rewind.engine.made(CloudMade)
     golden = [s for s, whole in rewind.whole().items() if s.name == GOLDEN and whole and s.cloud]
-    if cloud is None or not golden or golden[-1].cloud != cloud.run:
+    if record is None or nodes is None or cloud is None:
         return None
-    lab = rewind.engine.lab
+    if not golden or golden[-1].cloud != record.run:
+        return None
     return CloneSource(
-        lab=lab,
+        lab=rewind.engine.lab,
         label=golden[-1].label,
-        made=rewind.records()["nodes"].made,
+        made=nodes,
         folder=rewind.saves.folder / golden[-1].label,
-        features=rewind.resolve(cloud.made["features"]),
+        features=rewind.resolve(cloud.features),
         held=partial(rewind.engine.locked, "be cloned"),
     )
 

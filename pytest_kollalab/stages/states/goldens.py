@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import shutil
 import time
@@ -14,10 +13,11 @@ from pathlib import Path
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.engine import BUILD, Engine, Step
 from pytest_kollalab.engine.records import Record, Tag
-from pytest_kollalab.engine.stage import Stage
 from pytest_kollalab.providers import retained
-from pytest_kollalab.providers.base import Provider, RegistrySource
+from pytest_kollalab.providers.base import NodesMade, Provider, RegistrySource
 from pytest_kollalab.providers.retained import Retained
+from pytest_kollalab.stages.cloud.made import CloudMade
+from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.rollback import Rewind
 from pytest_kollalab.stages.states.saves import GOLDEN, OWN, Save, Saves
 from pytest_kollalab.system.crash_points import point
@@ -82,8 +82,7 @@ class Goldens:
         there = self.found()
         if there is None:
             return steps
-        recorded = self._record("cloud")
-        more = f", which has {' '.join(recorded.made['features'])}"
+        more = f", which has {' '.join(self._record('cloud').read(CloudMade).features)}"
         back = {
             "nodes": f"to the golden state of {there.made}",
             "cloud": f"to the golden state of {there.made}{more}",
@@ -104,12 +103,11 @@ class Goldens:
         """
         if self.found() is None:
             return
-        images = self.engine.ensure("images")
+        registry = self.engine.ensure(ImagesMade).registry
         with self.engine.locked("roll back to the golden state"):
             if self.found() is None:
                 return
             started = time.monotonic()
-            registry = RegistrySource(images["registry_image"], Path(images["registry_root"]))
             try:
                 self._revive(registry)
             except KollalabError as error:
@@ -161,7 +159,7 @@ class Goldens:
         tag = Tag(lab, "nodes", nodes.key, nodes.run, str(self._home))
         # Whatever a run that was killed in the middle of this has left.
         self.provider.destroy(lab)
-        self.provider.connect(tag, nodes.made, registry)
+        self.provider.connect(tag, nodes.read(NodesMade), registry)
         point("golden:connected")
         for name in ("nodes", "saves"):
             shutil.rmtree(self._lab / name, ignore_errors=True)
@@ -172,12 +170,12 @@ class Goldens:
         self._rewind().settle(since)
 
     def _asked(self) -> Engine:
-        """An engine over what is kept, to which none of it is gone for lying on the shelf."""
-        stages = [_present(stage) for stage in self.engine.stages.values()]
+        """An engine over the retained records, which treats what they list as present."""
+        stages = tuple(self.engine.stages.values())
         home = retained.folder(self._home, self.engine.lab)
         paths = Paths(self.engine.paths.cache, home)
-        fresh = tuple(self.engine.fresh)
-        return Engine(self.engine.lab, stages, paths, fresh=fresh, run_id=self.engine.run_id)
+        run_id, fresh = self.engine.run_id, tuple(self.engine.fresh)
+        return Engine(self.engine.lab, stages, paths, fresh=fresh, run_id=run_id, present=True)
 
     def _has_records(self) -> bool:
         return any((self._lab / f"{name}.json").exists() for name in OWN)
@@ -187,16 +185,3 @@ class Goldens:
         if record is None:
             raise StageError(f"the record of {stage} is not with the golden state")
         return record
-
-
-def _present(stage: Stage) -> Stage:
-    if stage.shared:
-        return stage
-    found = copy.copy(stage)
-    found.gone = _not_gone  # type: ignore[method-assign]
-    return found
-
-
-def _not_gone(record: Record) -> str | None:
-    del record  # Whatever it lists.
-    return None

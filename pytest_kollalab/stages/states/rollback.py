@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pytest_kollalab.engine.engine import Engine
-from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.providers.base import NodesMade, Provider
 from pytest_kollalab.stages.cloud import readiness
+from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.states.saves import GOLDEN, RESTORING, Save, Saves
 from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.system.locks import Lease
@@ -21,7 +21,7 @@ from pytest_kollalab.system.ssh import Ssh, close
 class Rewind:
     """What saves a lab and rolls it back; nothing is looked at before it is asked for.
 
-    `records` are those of the lab's own stages, `resolve` makes features of their names.
+    `resolve` makes features of their names.
     """
 
     def __init__(
@@ -31,21 +31,18 @@ class Rewind:
         provider: Provider,
         lease: Lease,
         *,
-        records: Callable[[], Mapping[str, Record]],
         resolve: Callable[[Iterable[str]], Sequence[Feature]],
     ) -> None:
         self.engine = engine
         self.saves = saves
         self.provider = provider
         self._lease = lease
-        self.records = records
         self.resolve = resolve
 
     def save(self, name: str, *, busy: bool = False) -> Save:
         """Save nodes and cloud as they are; `busy`: even while another run has the lab."""
-        with self._changing(f"save {name}", busy=busy):
-            nodes = self.records()["nodes"]
-            ssh, names = Ssh(readiness.ssh_config(nodes)), list(nodes.made["nodes"])
+        with self._changing(f"save {name}", busy=busy) as nodes:
+            ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
             if self.provider.keeps_memory:
                 readiness.give_back_memory(ssh, names)
             save = self.saves.save(name)
@@ -105,7 +102,7 @@ class Rewind:
         return {save: save.label in there for save in saves}
 
     @contextmanager
-    def _changing(self, what: str, *, busy: bool = False) -> Iterator[None]:
+    def _changing(self, what: str, *, busy: bool = False) -> Iterator[NodesMade]:
         """Hold the lock for something during which nobody may use the nodes."""
         with self.engine.locked(what):
             if self._lease.others() and not busy:
@@ -115,15 +112,15 @@ class Rewind:
                     hint="end that one first",
                 )
             self.recover()
-            nodes = self.records().get("nodes")
-            if nodes is None or nodes.status != READY:
+            nodes = self.engine.made(NodesMade)
+            if nodes is None:
                 raise StageError(
                     f"lab {self.engine.lab} has no nodes",
                     hint=f"kollalab up --name {self.engine.lab}",
                 )
             # What is connected while a machine stands still may not be afterwards.
-            close(readiness.ssh_config(nodes))
-            yield
+            close(nodes.ssh_config)
+            yield nodes
 
     def settle(self, since: datetime.datetime | None) -> None:
         """Return when all is usable; `since`: when what runs there was started anew, if it was."""
@@ -131,5 +128,7 @@ class Rewind:
         log = self.engine.log_path("nodes")
         # A lab that comes back from its golden state has nothing of the kind yet.
         log.parent.mkdir(parents=True, exist_ok=True)
-        lab, records = self.engine.lab, self.records()
-        readiness.settle(lab, records, self.provider, self.resolve, log, since)
+        nodes, cloud = self.engine.made(NodesMade), self.engine.made(CloudMade)
+        if nodes is not None:
+            lab = self.engine.lab
+            readiness.settle(lab, nodes, cloud, self.provider, self.resolve, log, since)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
-from pytest_kollalab.engine import records
 from pytest_kollalab.features import passwords
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.providers.base import NETWORKS, Origin
+from pytest_kollalab.providers.base import NodesMade, Origin
 from pytest_kollalab.stages.cloud import readdress
 from pytest_kollalab.stages.states.saves import CLOUD
 
@@ -29,7 +27,7 @@ class CloneSource:
 
     lab: str
     label: str
-    made: Mapping[str, Any]
+    made: NodesMade
     folder: Path
     features: Sequence[Feature]
     held: Callable[[], AbstractContextManager[None]]
@@ -37,8 +35,8 @@ class CloneSource:
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes, in the order of their addresses."""
-        nodes = self.made["nodes"]
-        return tuple(sorted(nodes, key=lambda name: IPv4Address(nodes[name][NETWORKS[0]])))
+        nodes = self.made.nodes
+        return tuple(sorted(nodes, key=lambda name: IPv4Address(nodes[name].provisioning)))
 
     def origin(self) -> Origin:
         """The same for a provider."""
@@ -46,10 +44,9 @@ class CloneSource:
         files = partial(readdress.files, self.features, str(secrets["database_password"]))
         return Origin(self.lab, self.label, self.made, files)
 
-    def keep(self, folder: Path) -> dict[str, str]:
-        """Copy what the stage `cloud` will need; returns what that finds it by."""
+    def keep(self, folder: Path) -> None:
+        """Copy what the stage `cloud` will need into a folder, which is made anew."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         shutil.copy2(self.folder / f"{CLOUD}.json", folder)
         shutil.copytree(self.folder / CLOUD / "etc", folder / "etc")
-        return {"lab": self.lab, "folder": str(folder), "since": records.now()}

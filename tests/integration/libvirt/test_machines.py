@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import libvirt
 import pytest
 import testinfra
 
-from pytest_kollalab.engine.engine import Work
 from pytest_kollalab.engine.records import READY, Record, Tag, save
-from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.engine.stage import Work
+from pytest_kollalab.providers.base import NODES, NodesMade
 from pytest_kollalab.providers.libvirt.console import Console
 from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
@@ -34,6 +33,7 @@ from pytest_kollalab.stages.states.saves import Saves
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths, default_paths
 from pytest_kollalab.system.ssh import Ssh
+from tests import made
 
 pytestmark = pytest.mark.xdist_group("machines")
 # Two runs on one host, each with a state of its own, must not meet.
@@ -46,6 +46,8 @@ SMALL = {"cpus": 1, "memory": 768}
 class Life:
     """A lab of two small machines, without a cloud."""
 
+    made: NodesMade
+
     def __init__(self, folder: Path, uri: str) -> None:
         options = Options(name=LAB)
         paths = Paths(cache=default_paths().cache, state=folder)
@@ -56,7 +58,6 @@ class Life:
         config = Config(nodes=nodes)
         self.stage = NodesStage(config, options, paths, provider=self.provider)
         self.saves = Saves(LAB, self.root, lambda: self.provider)
-        self.made: Mapping[str, Any] = {}
 
     def work(self, undo: ExitStack | None = None) -> Work:
         folder = self.root / "nodes"
@@ -64,7 +65,7 @@ class Life:
         return Work(
             key="key",
             tag=Tag(LAB, "nodes", "key", RUN, str(self.root.parents[1])),
-            made={"images": {}},
+            needs=(made.images(),),
             folder=folder,
             log=self.root / "nodes.log",
             undo=undo or ExitStack(),
@@ -78,11 +79,11 @@ class Life:
 
     @property
     def record(self) -> Record:
-        return Record("nodes", "key", RUN, READY, {}, made=self.made)
+        return Record("nodes", "key", RUN, READY, {}, made=self.made.to_json())
 
     @property
     def ssh(self) -> Ssh:
-        return Ssh(Path(self.made["ssh_config"]))
+        return Ssh(self.made.ssh_config)
 
     def run(self, node: str, script: str) -> str:
         return self.ssh.run(node, ["sh", "-c", script], timeout=120).stdout.strip()
@@ -91,9 +92,8 @@ class Life:
         return [self.run(node, script) for node in NODES]
 
     def settle(self) -> None:
-        readiness.settle(
-            LAB, {"nodes": self.record}, self.provider, lambda _: (), self.root / "log"
-        )
+        log = self.root / "log"
+        readiness.settle(LAB, self.made, None, self.provider, lambda _: (), log)
 
 
 def left(lab: str) -> list[str]:
@@ -122,20 +122,18 @@ def life(tmp_path_factory: pytest.TempPathFactory, over_ssh: str) -> Iterator[Li
 def test_both_machines_run(life: Life, over_ssh: str) -> None:
     assert life.both("systemctl is-system-running; hostname") == [f"running\n{n}" for n in NODES]
     assert life.provider.gone(LAB, life.made) is None
-    assert life.made["uri"] == over_ssh
-    assert life.provider.accelerator == life.made["accelerator"]
+    assert life.made.uri == over_ssh
+    assert life.provider.accelerator == life.made.extra["accelerator"]
 
 
 @pytest.mark.parametrize("node", NODES)
 def test_testinfra_finds_what_kolla_needs(life: Life, node: str) -> None:
-    host = testinfra.get_host(f"ssh://{node}?ssh_config={life.made['ssh_config']}")
-    addresses = life.made["nodes"][node]
-    assert addresses["provisioning"] in host.interface("prov0").addresses
-    assert addresses["management"] in host.interface("mgmt0").addresses
+    host = testinfra.get_host(f"ssh://{node}?ssh_config={life.made.ssh_config}")
+    addresses = life.made.nodes[node]
+    assert addresses.provisioning in host.interface("prov0").addresses
+    assert addresses.management in host.interface("mgmt0").addresses
     assert host.interface("ext0").exists
-    assert host.addr("controller-1").ipv4_addresses == [
-        life.made["nodes"]["controller-1"]["management"]
-    ]
+    assert host.addr("controller-1").ipv4_addresses == [life.made.controller.management]
     assert host.service("docker").is_running
     host.check_output("python3 -c 'import dbus, docker'")
     # Open vSwitch forwards in the kernel of such a node.

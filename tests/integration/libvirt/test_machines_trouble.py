@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.engine.engine import Work
 from pytest_kollalab.engine.records import Record, Tag, save
+from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.lab.gc import machines
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt import image as libvirt_image
@@ -31,6 +31,7 @@ from pytest_kollalab.settings.config import (
 from pytest_kollalab.stages.nodes import NodesStage
 from pytest_kollalab.system.errors import HostError, StageError
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 pytestmark = pytest.mark.xdist_group("machines")
 LAB = f"itest-vx-{secrets.token_hex(2)}"
@@ -73,7 +74,7 @@ class Attempt:
         with ExitStack() as undo:
             tag = Tag(LAB, "nodes", "key", RUN, str(self.folder))
             log = self.folder / "log"
-            self.stage.create(Work("key", tag, {"images": {}}, folder, log, undo))
+            self.stage.create(Work("key", tag, (made.images(),), folder, log, undo))
 
 
 def remove_image(nodes: NodesConfig) -> None:
