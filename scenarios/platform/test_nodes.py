@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.plugin.fixtures import Node
+    from pytest_kollalab.providers.base import NodesMade
 
 NODES = ("controller-1", "compute-1")
 # What a look at a clock may take, over SSH and on an emulated processor.
@@ -24,9 +25,9 @@ def node(request: pytest.FixtureRequest, lab_nodes: Mapping[str, Node]) -> Node:
 
 
 @pytest.fixture
-def made(kollalab: Lab, lab_nodes: Mapping[str, Node]) -> Mapping[str, Any]:
-    """What the provider says of the nodes."""
-    return kollalab.records()["nodes"].made
+def made(kollalab: Lab, lab_nodes: Mapping[str, Node]) -> NodesMade:
+    """What the stage says of the nodes."""
+    return kollalab.ensure("nodes")
 
 
 every_node = pytest.mark.parametrize("node", NODES, indirect=True)
@@ -44,18 +45,18 @@ def test_each_name_has_one_address(node: Node, lab_nodes: Mapping[str, Node]) ->
 
 
 @every_node
-def test_its_interfaces_are_named_after_their_networks(node: Node, made: Mapping[str, Any]) -> None:
+def test_its_interfaces_are_named_after_their_networks(node: Node, made: NodesMade) -> None:
     for network in ("provisioning", "management"):
-        found = node.host.interface(made["interfaces"][network])
+        found = node.host.interface(made.interfaces[network])
         assert node.addresses[network] in found.addresses
-    for network, name in made["interfaces"].items():
+    for network, name in made.interfaces.items():
         mtu = node.host.check_output("cat /sys/class/net/%s/mtu", name)
-        assert int(mtu) == made["networks"][network]["mtu"]
+        assert int(mtu) == made.networks[network].mtu
 
 
 @every_node
-def test_the_external_interface_is_open_vswitchs(node: Node, made: Mapping[str, Any]) -> None:
-    found = node.host.interface(made["interfaces"]["external"])
+def test_the_external_interface_is_open_vswitchs(node: Node, made: NodesMade) -> None:
+    found = node.host.interface(made.interfaces["external"])
     assert found.exists
     assert node.addresses["external"] not in found.addresses
 
@@ -76,13 +77,11 @@ def test_its_clock_is_right(node: Node, kollalab: Lab) -> None:
 
 @pytest.mark.smoke
 @every_node
-def test_docker_runs_and_may_pull_from_the_labs_registry(
-    node: Node, made: Mapping[str, Any]
-) -> None:
+def test_docker_runs_and_may_pull_from_the_labs_registry(node: Node, made: NodesMade) -> None:
     assert node.host.service("docker").is_running
     settings = json.loads(node.host.file("/etc/docker/daemon.json").content_string)
-    assert settings["insecure-registries"] == [made["registry"]]
-    assert node.host.addr(made["registry"].split(":")[0]).port(4000).is_reachable
+    assert settings["insecure-registries"] == [made.registry]
+    assert node.host.addr(made.registry.split(":")[0]).port(4000).is_reachable
 
 
 @every_node
