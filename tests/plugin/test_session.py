@@ -143,7 +143,8 @@ def test_a_stage_that_fails_is_explained_once_and_the_rest_in_one_line(
         @pytest.fixture
         def mine(kollalab):
             from pytest_kollalab.plugin.fixtures import ensure
-            return ensure(kollalab, "nodes")
+            from pytest_kollalab.providers.base import NodesMade
+            return ensure(kollalab, NodesMade)
 
         def test_a(mine): pass
         def test_b(mine): pass
