@@ -185,6 +185,59 @@ ENTRIES = (
         "The driver raises SfcDriverError; that such chains are not supported is in the server's "
         "log alone.",
     ),
+    _sfc(
+        "number-that-does-not-fit-a-label",
+        SFC_AGENT,
+        "_build_push_mpls",
+        "A chain_id of 4096 or more (the API accepts up to 65535) makes a chain that loses the "
+        "packets it leads. Its label, chain_id << 8 plus the step, has more than 20 bits: "
+        "ovs-ofctl refuses to put it on ('not a valid MPLS label'), and takes the lower 20 bits "
+        "where the flow of delivery matches it: the label of the chain 4096 below.",
+        since="2026-11-30",
+    ),
+    _sfc(
+        "weights-are-ignored",
+        SFC_DRIVER,
+        "_get_portgroup_members",
+        "The weight of a port pair changes nothing: the flows of a group are shared as if all "
+        "weights were 1, which is what the driver gives to every member.",
+        since="2026-11-30",
+    ),
+    _sfc(
+        "fields-of-load-balancing-are-ignored",
+        SFC_AGENT,
+        "_add_group_table",
+        "The lb_fields of a group change nothing: with ip_src and ip_dst alone, flows between two "
+        "hosts are still shared by their ports. Neither driver nor agent reads them; the select "
+        "group has no selection method, so Open vSwitch takes its own hash.",
+        since="2026-11-30",
+    ),
+    _sfc(
+        "lowest-port-alone-has-no-end",
+        SFC_AGENT,
+        "_parse_flow_classifier",
+        "A classifier with the lowest port of a range and no highest one leads that port and all "
+        "above, up to 65535; it should be that port, or be refused.",
+        since="2026-11-30",
+    ),
+    _sfc(
+        "port-zero-is-every-port",
+        SFC_AGENT,
+        "_parse_flow_classifier",
+        "A classifier with the ports 0 to 0 leads every port: the agent takes 0 for a bound that "
+        "is not given.",
+        since="2026-11-30",
+    ),
+    _sfc(
+        "answers-need-both-prefixes",
+        SFC_AGENT,
+        "_get_flow_infos_from_flow_classifier",
+        "A symmetric chain with the prefix of the source alone has no flow for the answers when "
+        "the destination's port has two addresses. For answers the agent looks at the one prefix "
+        "and uses the other: it asks for nw_src=None, which ovs-ofctl refuses. The address of a "
+        "port that has only one is filled in by the driver.",
+        since="2026-11-30",
+    ),
     _bgpvpn(
         "network-in-both-types-leaves-an-instance",
         *BAGPIPE_BGP,

@@ -74,6 +74,7 @@ class Chain:
         *,
         symmetric: bool = False,
         header: str = "mpls",
+        number: int = 0,
     ) -> None:
         self.tenant = tenant
         self.traffic = tuple(traffic)
@@ -81,7 +82,7 @@ class Chain:
         self.symmetric = symmetric
         self.header = header
         self.id = ""
-        self.number = 0
+        self.number = number
         self._watch = watch
         self._live = live
         self._classifiers: dict[Traffic, str] = {}
@@ -359,6 +360,7 @@ class Chain:
             port_pair_groups=[group.id for group in self.groups],
             flow_classifiers=[self._classifiers[each] for each in self.traffic],
             chain_parameters={"correlation": self.header, "symmetric": self.symmetric},
+            **({"chain_id": self.number} if self.number else {}),
         )
 
     @contextmanager

@@ -18,12 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Packets from one probe to another; `protocol` (tcp, udp, icmp) and port narrow them down."""
+    """Packets from one probe to another.
+
+    Args:
+        src: Where they come from.
+        dst: Where they go.
+        protocol: Only those of tcp, udp or icmp.
+        port: Only those to this port.
+        ports: Only those to ports from the first to the second; None is a bound that the API is
+            not told. The oracle does not check how flows match such a range.
+        anywhere: Those to all addresses: the classifier has the prefix of the source alone.
+    """
 
     src: Probe
     dst: Probe
     protocol: str | None = None
     port: int | None = None
+    ports: tuple[int | None, int | None] | None = None
+    anywhere: bool = False
 
     @property
     def has_pings(self) -> bool:
@@ -36,15 +48,18 @@ class Traffic:
             "ethertype": "IPv4",
             "logical_source_port": self.src.ports[0].id,
             "source_ip_prefix": f"{self.src.ip}/32",
-            "destination_ip_prefix": f"{self.dst.ip}/32",
         }
+        if not self.anywhere:
+            fields["destination_ip_prefix"] = f"{self.dst.ip}/32"
         if symmetric:
             fields["logical_destination_port"] = self.dst.ports[0].id
         if self.protocol is not None:
             fields["protocol"] = self.protocol
-        if self.port is not None:
-            fields["destination_port_range_min"] = self.port
-            fields["destination_port_range_max"] = self.port
+        lowest, highest = self.ports or (self.port, self.port)
+        if lowest is not None:
+            fields["destination_port_range_min"] = lowest
+        if highest is not None:
+            fields["destination_port_range_max"] = highest
         return fields
 
 
@@ -67,11 +82,18 @@ class Group(Temporary):
     """
 
     def __init__(
-        self, tenant: Tenant, functions: Iterable[Function], *, tap: bool = False, implicit: bool
+        self,
+        tenant: Tenant,
+        functions: Iterable[Function],
+        *,
+        tap: bool = False,
+        balance_by: Iterable[str] = (),
+        implicit: bool,
     ) -> None:
         self.tenant = tenant
         self.functions = list(functions)
         self.tap = tap
+        self.balance_by = list(balance_by)
         self.implicit = implicit
         self.chains: list[Led] = []
         self.id = ""
@@ -90,6 +112,11 @@ class Group(Temporary):
             name=f"{self.tenant.name}-{secrets.token_hex(2)}",
             port_pairs=[function.pair for function in self.functions],
             tap_enabled=self.tap,
+            **(
+                {"port_pair_group_parameters": {"lb_fields": self.balance_by}}
+                if self.balance_by
+                else {}
+            ),
         )
         self.id, self.number = made["id"], int(made["group_id"])
 

@@ -294,6 +294,8 @@ def addresses(traffic: Traffic, *, back: bool) -> dict[str, str]:
     """What a flow matches of the traffic."""
     src, dst = (traffic.dst, traffic.src) if back else (traffic.src, traffic.dst)
     match = {"nw_src": src.ip, "nw_dst": dst.ip}
+    if traffic.anywhere:
+        del match["nw_src" if back else "nw_dst"]
     if traffic.protocol is not None:
         match[traffic.protocol] = ""
     if traffic.port is not None:
@@ -316,8 +318,8 @@ def belongs(flow: Flow, layout: ChainLayout, others: Iterable[ChainLayout]) -> b
         return False
     if flow.table == TAP:
         return True
-    pairs = {(t.src.ip, t.dst.ip) for t in layout.traffic}
-    pairs |= {(dst, src) for src, dst in pairs}
+    matches = [addresses(t, back=back) for t in layout.traffic for back in (False, True)]
+    pairs = {(match.get("nw_src", ""), match.get("nw_dst", "")) for match in matches}
     here = (flow.match.get("nw_src", ""), flow.match.get("nw_dst", ""))
     if (flow.table, flow.priority) != (CLASSIFY, CLASSIFY_PRIORITY) or here not in pairs:
         return False

@@ -79,6 +79,7 @@ class Sfc:
         keeps: str | None = None,
         turns: tuple[str, str] | None = None,
         guest: str | None = None,
+        weight: int | None = None,
     ) -> Function:
         """A service function on a node that passes on what it gets.
 
@@ -87,7 +88,8 @@ class Sfc:
         a one can turn what goes to one address to another: `turns`.
 
         `guest` says what it is, a probe or a server; by default what the run was asked for, where
-        Nova runs servers and the kernel can do what is wanted.
+        Nova runs servers and the kernel can do what is wanted. `weight` asks for that many times
+        the flows of a function with the weight 1 in the same group.
         """
         name = name or f"function-{secrets.token_hex(2)}"
         wanted = guest or (self.guests if node == COMPUTE and not keeps else "probe")
@@ -103,7 +105,10 @@ class Sfc:
             name=f"{self.tenant.name}-{name}",
             ingress=function.ingress.id,
             egress=function.egress.id,
-            service_function_parameters={"correlation": keeps},
+            service_function_parameters={
+                "correlation": keeps,
+                **({"weight": weight} if weight is not None else {}),
+            },
         )
         function.pair = pair["id"]
         self.functions.append(function)
@@ -128,9 +133,14 @@ class Sfc:
             self.tenant.undo.enter_context(function.handing_on_headers(turns or ()))
         return function
 
-    def group(self, *functions: Function, tap: bool = False) -> Group:
-        """A group of functions that share the load, for several chains or to be changed."""
-        group = Group(self.tenant, functions, tap=tap, implicit=False)
+    def group(
+        self, *functions: Function, tap: bool = False, balance_by: Iterable[str] = ()
+    ) -> Group:
+        """A group of functions that share the load, for several chains or to be changed.
+
+        `balance_by` names the fields of a packet that choose its function, such as `ip_src`.
+        """
+        group = Group(self.tenant, functions, tap=tap, balance_by=balance_by, implicit=False)
         group.create()
         self.tenant.undo.callback(group.delete)
         return group
@@ -140,10 +150,21 @@ class Sfc:
         return Group(self.tenant, [function], tap=True, implicit=True)
 
     def traffic(
-        self, src: Probe, dst: Probe, *, protocol: str | None = None, port: int | None = None
+        self,
+        src: Probe,
+        dst: Probe,
+        *,
+        protocol: str | None = None,
+        port: int | None = None,
+        ports: tuple[int | None, int | None] | None = None,
+        anywhere: bool = False,
     ) -> Traffic:
-        """What src sends to dst; `protocol` (tcp, udp, icmp) and destination port narrow it."""
-        return Traffic(src, dst, protocol, port)
+        """What src sends to dst; `protocol` (tcp, udp, icmp) and destination port narrow it.
+
+        `ports` are the lowest and the highest port instead; None is a bound that is not given.
+        `anywhere` is what src sends to any address.
+        """
+        return Traffic(src, dst, protocol, port, ports, anywhere)
 
     def chain(
         self,
@@ -153,26 +174,31 @@ class Sfc:
         *,
         protocol: str | None = None,
         port: int | None = None,
+        ports: tuple[int | None, int | None] | None = None,
+        anywhere: bool = False,
         symmetric: bool = False,
         header: str = "mpls",
+        number: int = 0,
         also: Iterable[Traffic] = (),
         within: float = 60,
     ) -> Chain:
         """Lead what src sends to dst through functions, in order; wait until packets take the way.
 
-        `protocol` (tcp, udp, icmp) and the destination `port` narrow down what is led, `also` is
-        other traffic that is. `symmetric` leads the answers through the same functions, backwards.
-        `header` is what packets carry between functions: mpls or nsh. Raises WaitError when the
-        dataplane does not have it `within` that many seconds.
+        `protocol` (tcp, udp, icmp) and the destination `port` or `ports` narrow down what is led,
+        `anywhere` widens it (see `traffic`); `also` is other traffic that is. `symmetric` leads the
+        answers through the same functions, backwards. `header` is what packets carry between
+        functions: mpls or nsh. `number` is the chain's number in that header; 0 is one that is
+        free. Raises WaitError when the dataplane does not have it `within` that many seconds.
         """
         chain = Chain(
             self.tenant,
             self._watch,
-            [Traffic(src, dst, protocol, port), *also],
+            [Traffic(src, dst, protocol, port, ports, anywhere), *also],
             self.steps(through),
             self.chains,
             symmetric=symmetric,
             header=header,
+            number=number,
         )
         # The agent needs the ports to remove a chain's flows: so it goes before they do.
         self.tenant.undo.callback(chain.remove)
