@@ -120,7 +120,7 @@ class Lab:
 
         Both have to be here: what is on another host builds its lab by itself.
         """
-        if not self.options.clone_of or not self.provider.can_keep:
+        if not self.options.clone_of or self.provider.cloning is None:
             return None
         first = first_lab(self.options)
         base = Lab(
@@ -133,7 +133,7 @@ class Lab:
             extensions=self.extensions,
             watcher=self._watcher,
         )
-        return base if base.provider.can_keep else None
+        return base if base.provider.cloning is not None else None
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:

@@ -1,12 +1,13 @@
-"""The provider: where the nodes of a lab come from, as one interface."""
+"""The provider: where the nodes of a lab come from, as a base class."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Tag
@@ -160,90 +161,157 @@ class Origin:
     files: Callable[[Mapping[str, str]], Mapping[str, tuple[str, int]]]
 
 
-class Provider(Protocol):
-    """What every provider can do.
+class Saving(ABC):
+    """How a provider saves nodes and brings them back.
 
-    `slowness` scales the deadlines of whoever waits for nodes. `own_clock` says that each node has
-    a clock of its own, which a restored node has to be told anew, `can_save` that nodes can be
-    saved and restored at all, memory included with `keeps_memory`. With `can_keep` a saved state
-    can outlive its nodes, when `destroy` leaves alone what kept.py names, and be cloned.
+    Attributes:
+        memory: Whether the memory of the nodes is saved. Otherwise nodes that are brought back
+            start from their files.
+        own_clock: Whether each node has a clock of its own, which stands still while the node is
+            saved and shows that time when it is brought back.
     """
 
-    name: str
-    own_clock: bool
-    can_save: bool
-    keeps_memory: bool
-    can_keep: bool
+    memory: bool = False
+    own_clock: bool = False
 
-    @property
-    def slowness(self) -> float:
-        """How much longer everything takes than on containers."""
-
-    def problems(self) -> list[Problem]:
-        """What the host lacks."""
-
-    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
-        """What enters the key of the nodes; pure."""
-
-    def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
-        """Make what all labs share, such as the image of a node; idempotent and locked.
-
-        It needs no other stage, so that it may run beside one.
-        """
-
-    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
-        """Make networks and nodes and start them."""
-
-    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
-        """Make the nodes of a lab from what was saved of another, at addresses of its own.
-
-        Called only with `can_keep`, and while nobody changes that other lab. Returns what create()
-        does. Raises StageError when a part of the saved state is not there.
-        """
-
-    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
-        """Why what create() returned is not there any more; None when it is. Cheap."""
-
-    def destroy(self, lab: str) -> None:
-        """Remove everything that carries the lab's tag; idempotent."""
-
-    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
-        """Told that a node has pulled its images; create() may start the next one with them."""
-
-    def stopped(self, lab: str, thing: str) -> str | None:
-        """Why a node or the registry does not run; None while it does. Cheap."""
-
-    def last_words(self, lab: str, thing: str) -> str:
-        """The end of what a node or the registry said, for an error message."""
-
-    def globals(self) -> dict[str, Any]:
-        """What Kolla-Ansible must know about such nodes: variables of the whole cloud."""
-
-    def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
-        """What Kolla-Ansible must know about each node: node -> variables."""
-
+    @abstractmethod
     def save(self, lab: str, name: str) -> int:
         """Save all nodes as they are at one moment, all of them or none; they go on.
 
-        Returns how many bytes that takes on the disk, 0 where nobody knows.
-        Their memory is part of it if the provider `keeps_memory`; else nodes that are restored
-        start from their files. The name is not in use. Raises HostError where that cannot be done.
+        Args:
+            lab: The name of the lab.
+            name: A name under which nothing is saved.
+
+        Returns:
+            How many bytes it takes on the disk; 0 if that is not known.
+
+        Raises:
+            StageError: The nodes could not be saved; nothing is left of it.
         """
 
+    @abstractmethod
     def restore(self, lab: str, name: str) -> None:
         """Bring all nodes back to what they were when they were saved; idempotent.
 
-        Raises StageError, and changes nothing, when not all of them have been saved.
+        Raises:
+            StageError: Not all of them have been saved; nothing is changed.
         """
 
+    @abstractmethod
     def saved(self, lab: str) -> list[str]:
         """The names under which all nodes are saved."""
 
+    @abstractmethod
     def clear(self, lab: str, name: str) -> None:
-        """Forget a saved state, whole or half made; the nodes run afterwards. Idempotent."""
+        """Remove a saved state, whole or half made; the nodes run afterwards. Idempotent."""
 
+
+class Cloning(ABC):
+    """How a provider makes nodes from saved ones: those of another lab, or of one that is gone.
+
+    A provider that has it leaves the saved state that `retained.read` names alone in `destroy`.
+    """
+
+    @abstractmethod
     def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
-        """Make the networks that create() had made, and the registry, for nodes to be restored to.
+        """Make the networks and the registry of a lab that is gone, for its nodes to be restored.
 
-        Called only with `can_keep`. Raises StageError when the addresses are not free any more.
+        Args:
+            tag: What everything made is tagged with.
+            made: What `create` returned for the lab.
+            registry: Where its nodes pull images from.
+
+        Raises:
+            StageError: The addresses are not free any more.
         """
+
+    @abstractmethod
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
+        """Make the nodes of a lab from saved ones of another, at addresses of its own.
+
+        It is called while nobody changes the other lab.
+
+        Args:
+            spec: The nodes to make, as for `create`.
+            origin: The saved state of the other lab.
+            undo: What removes them again; the callbacks run if a later step fails.
+
+        Raises:
+            StageError: A part of the saved state is missing.
+        """
+
+
+class Provider(ABC):
+    """Where the nodes of a lab come from.
+
+    A provider has a `name` and four methods: `inputs`, `create`, `gone` and `destroy`. The rest
+    has defaults that suit nodes that need nothing special.
+
+    Attributes:
+        name: What `--kollalab-provider` and the records call it.
+        saving: How its nodes are saved; None if they cannot be.
+        cloning: How nodes are made from saved ones; None if they cannot be.
+    """
+
+    name: str
+    saving: Saving | None = None
+    cloning: Cloning | None = None
+
+    @property
+    def slowness(self) -> float:
+        """How much longer everything takes than on containers; it scales deadlines."""
+        return 1.0
+
+    @abstractmethod
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        """What nodes are made from, as JSON; it enters the key of the nodes. Does no I/O."""
+
+    @abstractmethod
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
+        """Make networks and nodes, and start them.
+
+        Args:
+            spec: What to make.
+            undo: What removes it again; the callbacks run if this or a later step fails.
+        """
+
+    @abstractmethod
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
+        """Why what `create` returned is not there any more; None if it is. Quick."""
+
+    @abstractmethod
+    def destroy(self, lab: str) -> None:
+        """Remove everything that carries the lab's tag; idempotent."""
+
+    def problems(self) -> list[Problem]:
+        """What this host lacks for such nodes."""
+        return []
+
+    def prepare(  # noqa: B027 (a default, not forgotten)
+        self, nodes: NodesConfig, log: Path, say: Callable[[str], None]
+    ) -> None:
+        """Make what all labs share, such as the image of a node; idempotent and locked.
+
+        It needs no other stage, and may run at the same time as one.
+        """
+
+    def pulled(  # noqa: B027 (a default, not forgotten)
+        self, tag: Tag, node: str, images: Images, registry: str
+    ) -> None:
+        """Take note that a node has pulled its images: `create` may start the next with them."""
+
+    def stopped(self, lab: str, thing: str) -> str | None:
+        """Why a node or the registry does not run; None while it does. Quick."""
+        return None
+
+    def last_words(self, lab: str, thing: str) -> str:
+        """The end of what a node or the registry printed, for an error message."""
+        return ""
+
+    def globals(self) -> dict[str, Any]:
+        """Kolla-Ansible variables of a cloud on such nodes."""
+        return {}
+
+    def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
+        """Kolla-Ansible variables of each node, by the node's name."""
+        return {}

@@ -25,7 +25,14 @@ def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None =
     others = added or {}
     check(options.provider, others)
     if options.provider in others:
-        return others[options.provider](options, paths)
+        made = others[options.provider](options, paths)
+        if not isinstance(made, Provider):
+            raise ConfigError(
+                f"the provider {options.provider} is not one",
+                details=f"its factory returned {made!r}",
+                hint="return an object of a class derived from Provider (providers/base.py)",
+            )
+        return made
     if options.provider in ("auto", "docker"):
         from pytest_kollalab.providers.docker.host import uri_of
         from pytest_kollalab.providers.docker.provider import DockerProvider

@@ -149,11 +149,13 @@ class NodesStage(Stage[NodesMade]):
         self, spec: Spec, source: CloneSource, work: Work
     ) -> tuple[ProvidedNodes, CloneMade]:
         """Make the nodes from another lab's; the cloud on them is on the way when they are up."""
+        cloning = self.provider.cloning
+        assert cloning is not None, "a lab has a source only if its provider clones"
         with source.held():
             folder, since = work.folder / "clone", records.now()
             source.keep(folder)
             point("clone:kept")
-            made = self.provider.clone(spec, source.origin(), work.undo)
+            made = cloning.clone(spec, source.origin(), work.undo)
         moves = addresses.between(source.made, made)
         return made, CloneMade(source.lab, folder, since, moves)
 

@@ -100,17 +100,17 @@ def test_nodes_are_there_and_the_registry_here(nodes: Built, other: docker.Docke
 def test_what_is_saved_there_comes_back(nodes: Built) -> None:
     for node in NODES:
         nodes.run(node, "echo saved > /root/file")
-    nodes.provider.save(LAB, "first")
+    nodes.provider.saving.save(LAB, "first")
     for node in NODES:
         nodes.run(node, "echo later > /root/file")
-    nodes.provider.restore(LAB, "first")
+    nodes.provider.saving.restore(LAB, "first")
     ssh = Ssh(nodes.made.ssh_config)
     close(ssh.config)
     await_nodes(nodes.provider, LAB, NODES, ssh, nodes.made.registry, nodes.folder / "log")
     for node in NODES:
         assert nodes.run(node, "cat /root/file") == "saved"
-    nodes.provider.clear(LAB, "first")
-    assert nodes.provider.saved(LAB) == []
+    nodes.provider.saving.clear(LAB, "first")
+    assert nodes.provider.saving.saved(LAB) == []
 
 
 def test_a_registry_that_is_gone_is_missed(nodes: Built) -> None:

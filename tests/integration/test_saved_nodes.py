@@ -68,7 +68,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     built.create()
     for node in NODES:
         built.run(node, PLANT)
-    built.provider.save(LAB, "first")
+    built.provider.saving.save(LAB, "first")
     yield built
     built.destroy()
     assert left(LAB) == []
@@ -88,21 +88,21 @@ def started() -> dict[str, str]:
 
 def test_a_save_lets_what_runs_go_on(nodes: Built) -> None:
     before = {node: nodes.run(node, "docker inspect -f '{{.State.Pid}}' keeper") for node in NODES}
-    size = nodes.provider.save(LAB, "second")
+    size = nodes.provider.saving.save(LAB, "second")
     # What changes, and not the image of the keeper or of the node.
     assert 0 < size < 20 * 2**20
-    assert nodes.provider.saved(LAB) == ["first", "second"]
+    assert nodes.provider.saving.saved(LAB) == ["first", "second"]
     for node in NODES:
         assert nodes.run(node, "docker inspect -f '{{.State.Pid}}' keeper") == before[node]
-    nodes.provider.clear(LAB, "second")
-    assert nodes.provider.saved(LAB) == ["first"]
+    nodes.provider.saving.clear(LAB, "second")
+    assert nodes.provider.saving.saved(LAB) == ["first"]
 
 
 def test_both_nodes_come_back_as_they_were_saved_as_often_as_one_likes(nodes: Built) -> None:
     for wreck in (WRECK, "docker rm -f keeper; docker rmi local/tiny; docker volume rm data"):
         for node in NODES:
             nodes.run(node, wreck)
-        nodes.provider.restore(LAB, "first")
+        nodes.provider.saving.restore(LAB, "first")
         back(nodes)
         assert nodes.provider.gone(LAB, nodes.made) is None
         for node in NODES:
@@ -136,30 +136,30 @@ def test_layers_of_images_are_linked_and_what_changes_is_not(nodes: Built) -> No
 
 def test_a_state_may_be_saved_from_nodes_that_were_brought_back(nodes: Built) -> None:
     nodes.run("compute-1", "echo third > /root/third")
-    nodes.provider.save(LAB, "third")
-    nodes.provider.restore(LAB, "first")
+    nodes.provider.saving.save(LAB, "third")
+    nodes.provider.saving.restore(LAB, "first")
     back(nodes)
     assert nodes.run("compute-1", "ls /root") == "file\ngone"
-    nodes.provider.restore(LAB, "third")
+    nodes.provider.saving.restore(LAB, "third")
     back(nodes)
     assert nodes.run("compute-1", "cat /root/third") == "third"
     # Nodes run on what is forgotten.
-    nodes.provider.clear(LAB, "third")
+    nodes.provider.saving.clear(LAB, "third")
     assert nodes.run("compute-1", "cat /root/third") == "third"
-    assert nodes.provider.saved(LAB) == ["first"]
+    assert nodes.provider.saving.saved(LAB) == ["first"]
 
 
 def test_a_state_of_which_a_part_is_gone_changes_nothing(nodes: Built) -> None:
-    nodes.provider.save(LAB, "half")
+    nodes.provider.saving.save(LAB, "half")
     image = f"kollalab/saved:{LAB}-compute-1-half"
     docker.from_env().images.remove(image)
     before = started()
-    assert nodes.provider.saved(LAB) == ["first"]
+    assert nodes.provider.saving.saved(LAB) == ["first"]
     with pytest.raises(StageError, match="no saved state half") as caught:
-        nodes.provider.restore(LAB, "half")
+        nodes.provider.saving.restore(LAB, "half")
     assert "nothing has been changed" in caught.value.details
     assert started() == before != {}
-    nodes.provider.clear(LAB, "half")
+    nodes.provider.saving.clear(LAB, "half")
 
 
 def test_nodes_that_do_not_run_are_not_saved(nodes: Built) -> None:
@@ -167,9 +167,9 @@ def test_nodes_that_do_not_run_are_not_saved(nodes: Built) -> None:
     container = client.containers.get(spec.resource_name(LAB, "compute-1"))
     container.kill()
     with pytest.raises(StageError, match=r"compute-1 of lab .* cannot be saved"):
-        nodes.provider.save(LAB, "never")
-    assert nodes.provider.saved(LAB) == ["first"]
-    nodes.provider.restore(LAB, "first")
+        nodes.provider.saving.save(LAB, "never")
+    assert nodes.provider.saving.saved(LAB) == ["first"]
+    nodes.provider.saving.restore(LAB, "first")
     back(nodes)
 
 
@@ -184,7 +184,7 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
             f"mkdir -p /etc/kolla/service && echo listen={listen} > {config} && "
             f"chmod 640 {config} && chown 42400 {config}",
         )
-    nodes.provider.save(LAB, "golden.1")
+    nodes.provider.saving.save(LAB, "golden.1")
     (tmp_path / "golden" / "cloud" / "etc").mkdir(parents=True)
     (tmp_path / "golden" / "cloud" / "etc" / "passwords.yml").write_text("database_password: x\n")
     records.save(tmp_path / "golden" / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
@@ -196,7 +196,7 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
     try:
         other.create()
         # What it was made from may go.
-        nodes.provider.clear(LAB, "golden.1")
+        nodes.provider.saving.clear(LAB, "golden.1")
         assert other.made.clone is not None
         assert set(other.made.clone.moves) >= {
             each.cidr.removesuffix("0/24") for each in nodes.made.networks.values()

@@ -104,7 +104,10 @@ def test_nodes_elsewhere_are_other_nodes(paths: Paths) -> None:
     nodes = NodesConfig()
     assert here.inputs(nodes) == named.inputs(nodes)
     assert there.inputs(nodes) == {**here.inputs(nodes), "uri": "tcp://192.0.2.7:2376"}
-    assert (here.can_keep, named.can_keep, there.can_keep) == (True, True, False)
+    assert here.cloning is not None
+    assert named.cloning is not None
+    assert there.cloning is None
+    assert there.saving is not None
 
 
 def test_a_lab_is_looked_for_where_it_was_made(paths: Paths) -> None:

@@ -187,5 +187,5 @@ def test_auto_is_docker(tmp_path: Path) -> None:
 
 def test_containers_are_saved_without_their_memory(tmp_path: Path) -> None:
     provider = choose(Options(), Paths(cache=tmp_path, state=tmp_path))
-    assert provider.can_save
-    assert not provider.keeps_memory
+    assert provider.saving is not None
+    assert not provider.saving.memory

@@ -68,7 +68,7 @@ def a_saved_state(needs: str, *stores: str) -> list[str]:
             return {"Volumes": [{"Name": "saved", "Labels": labels}]}
 
     client: Any = SimpleNamespace(api=Api())
-    return DockerSaves(Owned(client, Path("/state"))).saved("lab")
+    return DockerSaves(lambda: Owned(client, Path("/state"))).saved("lab")
 
 
 def test_a_saved_state_is_whole_with_the_layers_that_it_needs() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,9 +19,11 @@ from pytest_kollalab.extensions import extensions
 from pytest_kollalab.extensions.extensions import Extension, Extensions
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.base import ProvidedNodes, Provider, Spec
 from pytest_kollalab.providers.choice import check
-from pytest_kollalab.settings.config import Config, Options
-from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.settings.config import Config, NodesConfig, Options
+from pytest_kollalab.stages.states.saves import Save
+from pytest_kollalab.system.errors import ConfigError, HostError
 from pytest_kollalab.system.paths import Paths
 
 RELEASE = "2026.1"
@@ -250,13 +255,64 @@ def test_installed_packages_bring_extensions_without_pytest(
 
 
 def test_an_added_provider_is_known(tmp_path: Path) -> None:
-    def make(options: Options, paths: Paths) -> Any:
-        return SimpleNamespace(name="mine")
+    made = lab_of(tmp_path, lambda options, paths: Racks())
+    assert made.provider.name == "racks"
+    assert [step.stage for step in made.plan()] == ["tools", "images", "nodes", "cloud"]
+    assert made.engine.stages["nodes"].inputs() == {"provider": "racks", "rack": "r7"}
 
-    given = Extensions((Extension("one", providers={"mine": make}),))
+
+class Racks(Provider):
+    """As little as a provider can be."""
+
+    name = "racks"
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        return {"rack": "r7"}
+
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
+        raise NotImplementedError
+
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
+        return None
+
+    def destroy(self, lab: str) -> None:
+        pass
+
+
+def lab_of(tmp_path: Path, factory: Any) -> Lab:
+    given = Extensions((Extension("one", providers={"racks": factory}),))
     paths = Paths(cache=tmp_path, state=tmp_path)
-    made = Lab(None, Options(provider="mine"), paths=paths, extensions=given)
-    assert made.provider.name == "mine"
+    return Lab(None, Options(provider="racks"), paths=paths, extensions=given)
+
+
+def test_a_provider_has_defaults_for_what_it_need_not_say(tmp_path: Path) -> None:
+    racks = Racks()
+    assert (racks.slowness, racks.problems(), racks.globals()) == (1.0, [], {})
+    assert racks.stopped("lab", "controller-1") is None
+    assert racks.last_words("lab", "controller-1") == ""
+    racks.prepare(NodesConfig(), tmp_path / "log", print)
+    with pytest.raises(TypeError, match="abstract method"):
+        type("Half", (Racks,), {"create": Provider.create})()
+
+
+def test_nodes_that_cannot_be_saved_say_so(tmp_path: Path) -> None:
+    made = lab_of(tmp_path, lambda options, paths: Racks())
+    save = Save("golden", "golden.1", "2026-01-01T00:00:00Z", "", "")
+    (made.folder / "saves").mkdir(parents=True)
+    (made.folder / "saves" / "golden.1.json").write_text(json.dumps(asdict(save)))
+    for act in (made.rewind.saves.save, made.rewind.saves.restore, made.rewind.saves.clear):
+        with pytest.raises(HostError, match="nodes of the provider racks cannot be saved"):
+            act("golden")
+    assert made.rewind.saves.unfinished() is None
+    # A lab is deployed all the same, with no golden state.
+    made.rewind.keep_golden()
+    assert made.goldens.found() is None
+
+
+def test_a_factory_that_makes_something_else_is_told(tmp_path: Path) -> None:
+    made = lab_of(tmp_path, lambda options, paths: SimpleNamespace(name="racks"))
+    with pytest.raises(ConfigError, match="the provider racks is not one"):
+        _ = made.provider
 
 
 @pytest.mark.parametrize(

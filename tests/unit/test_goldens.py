@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,16 @@ from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.providers import retained
-from pytest_kollalab.providers.base import NodesMade
+from pytest_kollalab.providers.base import (
+    Cloning,
+    NodesMade,
+    Origin,
+    ProvidedNodes,
+    Provider,
+    Saving,
+    Spec,
+)
+from pytest_kollalab.settings.config import NodesConfig
 from pytest_kollalab.stages.cloud import readiness
 from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
@@ -50,7 +60,7 @@ class Nodes(Images):
     needs = ("images",)
     shared = False
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Memory) -> None:
         self.provider = provider
 
     def gone(self, made: Made) -> str | None:
@@ -86,15 +96,14 @@ class Cloud(Images):
         return made.cloud(*self.features)
 
 
-class Provider:
+class Memory(Provider, Saving, Cloning):
     """Nodes that run or not, and states that are there until they are cleared."""
 
     name = "memory"
-    can_save = can_keep = True
-    keeps_memory = own_clock = False
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.saving = self.cloning = self
         self.runs = False
         self.states: set[str] = set()
         self.connected = False
@@ -119,6 +128,18 @@ class Provider:
             raise StageError("the addresses are in use")
         self.connected = True
 
+    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
+        raise NotImplementedError
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        return {}
+
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
+        raise NotImplementedError
+
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
+        return None if self.runs else "no node runs"
+
     def destroy(self, lab: str) -> None:
         there = retained.read(self.home, lab)
         self.runs = self.connected = False
@@ -130,7 +151,7 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(folder / "cache", folder / "state")
-        self.provider = Provider(self.paths.state)
+        self.provider = Memory(self.paths.state)
         self.said: list[str] = []
         self.settled = 0
         self.sick = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
-from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.providers.base import Provider, Saving
 from pytest_kollalab.stages.states.saves import RESTORING, SAVING, Doing, Saves
 from pytest_kollalab.system.errors import ConfigError, StageError
 
@@ -18,10 +19,8 @@ class Killed(BaseException):
     """Stands for a SIGKILL: nothing below catches it."""
 
 
-class Memory:
-    """A provider that keeps what it is told, and may die in the middle."""
-
-    can_save = True
+class Memory(Saving):
+    """What keeps the states that it is told, and may die in the middle."""
 
     def __init__(self) -> None:
         self.states: set[str] = set()
@@ -62,7 +61,8 @@ class Lab:
 
     @property
     def saves(self) -> Saves:
-        return Saves("lab", self.folder, lambda: cast("Provider", self.memory))
+        provider = SimpleNamespace(name="memory", saving=self.memory)
+        return Saves("lab", self.folder, lambda: cast("Provider", provider))
 
     def record(self, stage: str, run: str) -> None:
         made: dict[str, Any] = {"clouds_yaml": "x"} if stage == "cloud" else {}

@@ -124,7 +124,8 @@ class _Forget:
     def __call__(self) -> None:
         retained.forget(self.paths.state, self.lab)
         provider = choose(Options(name=self.lab, provider=self.there.provider), self.paths)
-        provider.clear(self.lab, self.there.label)
+        if provider.saving is not None:
+            provider.saving.clear(self.lab, self.there.label)
 
 
 class _Destroy:

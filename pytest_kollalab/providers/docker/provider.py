@@ -18,12 +18,14 @@ from pytest_kollalab.providers.base import (
     CONTROLLER,
     NETWORKS,
     REGISTRY,
+    Cloning,
     Images,
     NetworkMade,
     NodeMade,
     Origin,
     Problem,
     ProvidedNodes,
+    Provider,
     RegistrySource,
     Spec,
 )
@@ -53,21 +55,19 @@ Task = Callable[[], None]
 REMOVE_TIMEOUT = 30.0
 
 
-class DockerProvider:
+class DockerProvider(Provider, Cloning):
     """Nodes as containers of a docker daemon: by its context or endpoint, or the environment's."""
 
     name = "docker"
-    slowness = 1.0
-    own_clock = False
-    can_save = True
-    keeps_memory = False
+    saving: DockerSaves
 
     def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
         self.host = DockerHost(uri)
-        # What outlives a lab is looked for on this host only.
-        self.can_keep = not self.host.uri
         self.mirror = mirror
         self.paths = paths
+        self.saving = DockerSaves(lambda: self._owned)
+        # What outlives a lab is looked for on this host only.
+        self.cloning = None if self.host.uri else self
 
     @property
     def client(self) -> DockerClient:
@@ -110,7 +110,7 @@ class DockerProvider:
             moves = addresses.between(origin.made, self._describe(spec, subnets, registry))
             contents = {node: self._files(spec, node, subnets, registry) for node in spec.names}
             contents[CONTROLLER] |= origin.files(moves)
-            return [partial(docker_clone.clone, self._saves, origin, spec.tag, contents, moves)]
+            return [partial(docker_clone.clone, self.saving, origin, spec.tag, contents, moves)]
 
         return self._make(spec, undo, nodes)
 
@@ -191,7 +191,7 @@ class DockerProvider:
                 pool.submit(self._remove_network, network["Id"])
                 for network in self._owned.networks(lab)
             ]
-            jobs.append(pool.submit(self._saves.remove_images, lab, keep))
+            jobs.append(pool.submit(self.saving.remove_images, lab, keep))
         try:
             for job in jobs:
                 job.result()
@@ -240,22 +240,6 @@ class DockerProvider:
         """Kolla variables of each node."""
         return docker_globals.host_vars(made)
 
-    def save(self, lab: str, name: str) -> int:
-        """Save the files of all nodes at one moment; they stand still for it, and go on."""
-        return self._saves.save(lab, name)
-
-    def restore(self, lab: str, name: str) -> None:
-        """Make the nodes anew from these files: what ran on them starts as after a power cut."""
-        self._saves.restore(lab, name)
-
-    def saved(self, lab: str) -> list[str]:
-        """The names under which all nodes are saved."""
-        return self._saves.saved(lab)
-
-    def clear(self, lab: str, name: str) -> None:
-        """Forget what was saved, whole or half, and have the nodes go on."""
-        self._saves.clear(lab, name)
-
     def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
         """Make the networks at the addresses that nodes which were saved have."""
         self._check_names(tag.lab, tuple(made.nodes))
@@ -287,10 +271,6 @@ class DockerProvider:
     @property
     def _owned(self) -> Owned:
         return Owned(self.client, self.paths.state)
-
-    @property
-    def _saves(self) -> DockerSaves:
-        return DockerSaves(self._owned)
 
     def _remove_container(self, container: str) -> None:
         from docker.errors import APIError, NotFound

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.providers.base import Saving
 from pytest_kollalab.providers.docker import layers
 from pytest_kollalab.providers.docker.copy import Volumes
 from pytest_kollalab.providers.docker.kolla_variables import INTERFACES
@@ -23,6 +24,9 @@ from pytest_kollalab.providers.docker.owned import Owned, Thing
 from pytest_kollalab.providers.docker.spec import NEEDS, NODE, archive, own_volume, resource_name
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 REPOSITORY = "kollalab/saved"
 # Labels: of which saved state a thing is, all nodes of a saved state, and what a node's container
@@ -42,16 +46,25 @@ UNPLUG = "\n".join(f"ip link delete {name}" for name in INTERFACES.values())
 WRITTEN = 1.2
 
 
-class DockerSaves:
-    """The saved states of the labs of a daemon.
+class DockerSaves(Saving):
+    """The saved states of the labs of a daemon; `owned` connects to it.
 
     A state is a volume with what the nodes' own docker keeps, and an image of each node's root.
     The images get their names when all the rest is there.
     """
 
-    def __init__(self, owned: Owned) -> None:
-        self.owned = owned
-        self.client = owned.client
+    def __init__(self, owned: Callable[[], Owned]) -> None:
+        self._owned = owned
+
+    @property
+    def owned(self) -> Owned:
+        """What the daemon has of ours."""
+        return self._owned()
+
+    @property
+    def client(self) -> DockerClient:
+        """The daemon."""
+        return self.owned.client
 
     def save(self, lab: str, name: str) -> int:
         """Save all nodes under a name that is not used yet, and return the bytes that it takes.

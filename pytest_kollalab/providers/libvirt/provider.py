@@ -11,27 +11,25 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import host_registry
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.base import (
     NODES,
     REGISTRY,
-    Images,
     NetworkMade,
     NodeMade,
-    Origin,
     Problem,
     ProvidedNodes,
-    RegistrySource,
+    Provider,
     Spec,
 )
 from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import kolla_variables as libvirt_globals
-from pytest_kollalab.providers.libvirt import machines, networks, probe, saves
+from pytest_kollalab.providers.libvirt import machines, networks, probe
 from pytest_kollalab.providers.libvirt import seed as libvirt_seed
 from pytest_kollalab.providers.libvirt.console import Console
 from pytest_kollalab.providers.libvirt.host import DEFAULT, LibvirtHost, remote
+from pytest_kollalab.providers.libvirt.saves import LibvirtSaves
 from pytest_kollalab.providers.libvirt.storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Machine
 from pytest_kollalab.settings.config import NodesConfig
@@ -45,20 +43,18 @@ PREPARE = Path(str(files("pytest_kollalab.providers.libvirt"))) / "prepare" / "p
 PROGRAMS = {"qemu-img": "qemu-utils", "xorriso": "xorriso"}
 
 
-class LibvirtProvider:
+class LibvirtProvider(Provider):
     """Nodes as virtual machines of the libvirt daemon at a URI, this host's if it is empty."""
 
     name = "libvirt"
-    own_clock = True
-    can_save = True
-    keeps_memory = True
-    can_keep = False
+    saving: LibvirtSaves
 
     def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
         self.host = LibvirtHost(uri, paths.state)
         self.storage = Storage(self.host)
         self.mirror = mirror
         self.paths = paths
+        self.saving = LibvirtSaves(self.host)
 
     @cached_property
     def accelerator(self) -> str:
@@ -157,9 +153,6 @@ class LibvirtProvider:
         host_registry.destroy(lab)
         networks.destroy(self.host, lab)
 
-    def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
-        """Nothing: what a machine has is in its disk."""
-
     def stopped(self, lab: str, thing: str) -> str | None:
         """Ask for the state of the machine, and whether its kernel has given up."""
         if thing == REGISTRY:
@@ -175,35 +168,6 @@ class LibvirtProvider:
     def globals(self) -> dict[str, Any]:
         """Kolla variables of a cloud on such nodes."""
         return libvirt_globals.kolla_globals(emulated=self.accelerator != "kvm")
-
-    def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
-        """Nothing: Ansible's facts tell all there is to know."""
-        return {}
-
-    def save(self, lab: str, name: str) -> int:
-        """Save disks and memory of both machines at one moment; nobody tells what it takes."""
-        saves.save(self.host, lab, name)
-        return 0
-
-    def restore(self, lab: str, name: str) -> None:
-        """Bring both machines back to that moment; their clocks show it."""
-        saves.restore(self.host, lab, name)
-
-    def saved(self, lab: str) -> list[str]:
-        """The names under which both machines are saved."""
-        return saves.saved(self.host, lab)
-
-    def clear(self, lab: str, name: str) -> None:
-        """Forget what was saved, whole or half, and have the machines go on."""
-        saves.clear(self.host, lab, name)
-
-    def clone(self, spec: Spec, origin: Origin, undo: ExitStack) -> ProvidedNodes:
-        """Refuse, for the same reason."""
-        raise NotImplementedError
-
-    def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
-        """Refuse: what is saved is in the machines' disks, and goes with them."""
-        raise NotImplementedError
 
     def _make(
         self,

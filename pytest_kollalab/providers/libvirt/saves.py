@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.base import NODES, Saving
 from pytest_kollalab.providers.libvirt import machines as libvirt_machines
 from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.machines import patiently
@@ -20,62 +20,95 @@ if TYPE_CHECKING:
 Machines = Mapping[str, "libvirt.virDomain"]
 
 
-def save(host: LibvirtHost, lab: str, name: str) -> None:
-    """Save both machines under a name that is not used yet.
+class LibvirtSaves(Saving):
+    """The saved states of the labs of a libvirt daemon: disks and memory."""
 
-    They stand still from before the first is saved until after the last: neither has a clock or a
-    packet that the other does not know of. Raises StageError; then neither is saved.
-    """
-    machines = _machines(host, lab)
-    try:
-        with host.doing("pause the machines"):
-            _both(machines, _pause)
-        point("saves:paused")
-        with host.doing("save the machines", "look whether libvirt's host has room on its disk"):
-            _both(machines, lambda domain: _snapshot(domain, name))
-        point("saves:saved")
-    except BaseException:
-        clear(host, lab, name)
-        raise
-    _resume(host, machines)
+    memory = True
+    own_clock = True
 
+    def __init__(self, host: LibvirtHost) -> None:
+        self.host = host
 
-def restore(host: LibvirtHost, lab: str, name: str) -> None:
-    """Bring both machines back to what they were. Raises StageError when one has no such state."""
-    import libvirt
+    def save(self, lab: str, name: str) -> int:
+        """Save both machines under a name that is not used yet; what it takes is not known.
 
-    machines = _machines(host, lab)
-    states = {node: _find(domain, name) for node, domain in machines.items()}
-    lacking = [node for node, state in states.items() if state is None]
-    if lacking:
-        raise StageError(
-            f"there is no saved state {name} of {' and '.join(lacking)}",
-            details=f"nothing has been changed; of {len(NODES)} machines all must have it",
-            hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
-        )
+        They stand still from before the first is saved until after the last: neither has a clock
+        or a packet that the other does not know of. Raises StageError; then neither is saved.
+        """
+        machines = _machines(self.host, lab)
+        try:
+            with self.host.doing("pause the machines"):
+                _both(machines, _pause)
+            point("saves:paused")
+            with self.host.doing(
+                "save the machines", "look whether libvirt's host has room on its disk"
+            ):
+                _both(machines, lambda domain: _snapshot(domain, name))
+            point("saves:saved")
+        except BaseException:
+            self.clear(lab, name)
+            raise
+        _resume(self.host, machines)
+        return 0
 
-    def revert(domain: libvirt.virDomain) -> None:
-        def act() -> None:
-            state = domain.snapshotLookupByName(name)
-            # Forced: a machine that crashed since is not asked whether it would like to.
-            flags = (
-                libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE
+    def restore(self, lab: str, name: str) -> None:
+        """Bring both machines back to what they were.
+
+        Raises StageError when one has no such state.
+        """
+        import libvirt
+
+        machines = _machines(self.host, lab)
+        states = {node: _find(domain, name) for node, domain in machines.items()}
+        lacking = [node for node, state in states.items() if state is None]
+        if lacking:
+            raise StageError(
+                f"there is no saved state {name} of {' and '.join(lacking)}",
+                details=f"nothing has been changed; of {len(NODES)} machines all must have it",
+                hint="clear it and save anew: kollalab clear NAME; kollalab save NAME",
             )
-            domain.revertToSnapshot(state, flags)
 
-        patiently(act, f"{domain.name()} is what it was")
-        point("saves:restored-one")
+        def revert(domain: libvirt.virDomain) -> None:
+            def act() -> None:
+                state = domain.snapshotLookupByName(name)
+                # Forced: a machine that crashed since is not asked whether it would like to.
+                flags = (
+                    libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED
+                    | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE
+                )
+                domain.revertToSnapshot(state, flags)
 
-    with host.doing("bring the machines back", "run the same again: the state is still saved"):
-        _both(machines, revert)
-    point("saves:restored")
-    _resume(host, machines)
+            patiently(act, f"{domain.name()} is what it was")
+            point("saves:restored-one")
 
+        with self.host.doing(
+            "bring the machines back", "run the same again: the state is still saved"
+        ):
+            _both(machines, revert)
+        point("saves:restored")
+        _resume(self.host, machines)
 
-def saved(host: LibvirtHost, lab: str) -> list[str]:
-    """The names under which both machines are saved."""
-    names = [_names(domain) for domain in libvirt_machines.of_lab(host, lab).values()]
-    return complete(names)
+    def saved(self, lab: str) -> list[str]:
+        """The names under which both machines are saved."""
+        names = [_names(domain) for domain in libvirt_machines.of_lab(self.host, lab).values()]
+        return complete(names)
+
+    def clear(self, lab: str, name: str) -> None:
+        """Forget what was saved under a name, on whichever machine it is; they run afterwards."""
+        machines = libvirt_machines.of_lab(self.host, lab)
+
+        def forget(domain: libvirt.virDomain) -> None:
+            def act() -> None:
+                state = _find(domain, name)
+                if state is not None:
+                    state.delete()
+
+            patiently(act, f"{name} of {domain.name()} is forgotten")
+            point("saves:cleared-one")
+
+        with self.host.doing(f"forget the saved state {name}"):
+            _both(machines, forget)
+        _resume(self.host, machines)
 
 
 def incomplete(host: LibvirtHost, lab: str) -> dict[str, list[str]]:
@@ -85,24 +118,6 @@ def incomplete(host: LibvirtHost, lab: str) -> dict[str, list[str]]:
         for name in _names(domain):
             found.setdefault(name, []).append(node)
     return {name: nodes for name, nodes in found.items() if len(nodes) < len(NODES)}
-
-
-def clear(host: LibvirtHost, lab: str, name: str) -> None:
-    """Forget what was saved under a name, on whichever machine it is; they run afterwards."""
-    machines = libvirt_machines.of_lab(host, lab)
-
-    def forget(domain: libvirt.virDomain) -> None:
-        def act() -> None:
-            state = _find(domain, name)
-            if state is not None:
-                state.delete()
-
-        patiently(act, f"{name} of {domain.name()} is forgotten")
-        point("saves:cleared-one")
-
-    with host.doing(f"forget the saved state {name}"):
-        _both(machines, forget)
-    _resume(host, machines)
 
 
 def complete(names: Iterable[Iterable[str]]) -> list[str]:

@@ -57,12 +57,13 @@ def settle(
     # What was connected is not any more, and neither end knows.
     close(ssh.config)
     await_nodes(provider, lab, names, ssh, nodes.registry, log)
-    if provider.own_clock:
+    saving = provider.saving
+    if saving is not None and saving.own_clock:
         step_clocks(ssh, names)
     if cloud is not None:
         features = resolve(cloud.features)
         slowness = provider.slowness
-        awake = provider.keeps_memory
+        awake = saving is not None and saving.memory
         await_cloud(cloud, features, names, ssh, awake=awake, slowness=slowness, log=log)
         if since is not None and not awake:
             wanted = health.expected_agents(features, names)

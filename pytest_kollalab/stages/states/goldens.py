@@ -66,14 +66,15 @@ class Goldens:
 
     def found(self) -> Retained | None:
         """What is kept, if the lab is to come, and all of that would be reused as it is."""
-        if not self.wanted or not self.provider.can_keep:
+        saving, cloning = self.provider.saving, self.provider.cloning
+        if not self.wanted or saving is None or cloning is None:
             return None
         there = retained.read(self._home, self.engine.lab)
         if there is None or there.provider != self.provider.name or self._has_records():
             return None
         if any(step.action == BUILD for step in self._asked().plan()):
             return None
-        return there if there.label in self.provider.saved(self.engine.lab) else None
+        return there if there.label in saving.saved(self.engine.lab) else None
 
     def plan(self, steps: list[Step]) -> list[Step]:
         """The same steps, with going back where that is what will happen."""
@@ -121,9 +122,10 @@ class Goldens:
 
     def keep(self) -> None:
         """Keep the golden state of the lab that is about to be destroyed, if it is whole."""
-        if not self.wanted or not self.provider.can_keep:
+        saving, cloning = self.provider.saving, self.provider.cloning
+        if not self.wanted or saving is None or cloning is None:
             return
-        there = self.provider.saved(self.engine.lab)
+        there = saving.saved(self.engine.lab)
         golden = [s for s in self.saves.list() if s.name == GOLDEN and s.cloud and s.label in there]
         if golden:
             self._keep(golden[-1])
@@ -133,7 +135,7 @@ class Goldens:
         there = retained.read(self._home, self.engine.lab)
         retained.forget(self._home, self.engine.lab)
         if there is not None and there.provider == self.provider.name:
-            self.provider.clear(self.engine.lab, there.label)
+            self.saves.saving().clear(self.engine.lab, there.label)
 
     def _keep(self, golden: Save) -> None:
         old = retained.read(self._home, self.engine.lab)
@@ -159,7 +161,9 @@ class Goldens:
         tag = Tag(lab, "nodes", nodes.key, nodes.run, str(self._home))
         # Whatever a run that was killed in the middle of this has left.
         self.provider.destroy(lab)
-        self.provider.connect(tag, nodes.read(NodesMade), registry)
+        cloning = self.provider.cloning
+        assert cloning is not None, "only what `found` has found is revived"
+        cloning.connect(tag, nodes.read(NodesMade), registry)
         point("golden:connected")
         for name in ("nodes", "saves"):
             shutil.rmtree(self._lab / name, ignore_errors=True)

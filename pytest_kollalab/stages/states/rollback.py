@@ -42,11 +42,12 @@ class Rewind:
     def save(self, name: str, *, busy: bool = False) -> Save:
         """Save nodes and cloud as they are; `busy`: even while another run has the lab."""
         with self._changing(f"save {name}", busy=busy) as nodes:
+            saving = self.saves.saving()
             ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
-            if self.provider.keeps_memory:
+            if saving.memory:
                 readiness.give_back_memory(ssh, names)
             save = self.saves.save(name)
-            if self.provider.own_clock:
+            if saving.own_clock:
                 # They stood still for as long as it took.
                 readiness.step_clocks(ssh, names)
         self.engine.say(f"saved {name} in {save.seconds:.0f} s")
@@ -88,7 +89,7 @@ class Rewind:
         Others may wait for it, who hold the lab but not its lock. A cloud is worth having without
         a golden state: what hinders one is told, and is no failure.
         """
-        if not self.provider.can_save:
+        if self.provider.saving is None:
             return
         try:
             self.save(GOLDEN, busy=True)
@@ -98,7 +99,7 @@ class Rewind:
     def whole(self) -> dict[Save, bool]:
         """The saved states, oldest first, and whether the provider still has all of each."""
         saves = self.saves.list()
-        there = self.provider.saved(self.engine.lab) if saves else []
+        there = self.saves.saving().saved(self.engine.lab) if saves else []
         return {save: save.label in there for save in saves}
 
     @contextmanager

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pytest_kollalab.engine import records
-from pytest_kollalab.providers.base import Provider
+from pytest_kollalab.providers.base import Provider, Saving
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
-from pytest_kollalab.system.errors import ConfigError, StageError, StateError
+from pytest_kollalab.system.errors import ConfigError, HostError, StageError, StateError
 from pytest_kollalab.system.nearest import nearest
 
 GOLDEN = "golden"
@@ -66,6 +66,16 @@ class Saves:
         self.folder = folder / "saves"
         self._provider = provider
 
+    def saving(self) -> Saving:
+        """What saves the nodes. Raises HostError when the provider cannot."""
+        provider = self._provider()
+        if provider.saving is None:
+            raise HostError(
+                f"nodes of the provider {provider.name} cannot be saved",
+                hint="make the lab with the provider docker or libvirt",
+            )
+        return provider.saving
+
     def list(self) -> list[Save]:
         """Those that were made of the nodes that are there now, oldest first; asks nobody."""
         nodes = self._run("nodes")
@@ -101,6 +111,7 @@ class Saves:
     def save(self, name: str) -> Save:
         """Save the nodes as they are; an older state of that name goes when this one is whole."""
         check(name)
+        saving = self.saving()
         self.finish()
         older = [save for save in self._read() if save.name == name]
         label = f"{name}.{uuid.uuid4().hex[:6]}"
@@ -110,7 +121,7 @@ class Saves:
         started = time.monotonic()
         try:
             self._keep_cloud(save)
-            size = self._provider().save(self.lab, label)
+            size = saving.save(self.lab, label)
         except Exception:
             self._forget_files(save)
             self._done()
@@ -126,12 +137,10 @@ class Saves:
 
     def restore(self, name: str) -> Save:
         """Bring the nodes, and the records of the cloud on them, back to a saved state."""
+        saving = self.saving()
         self.finish()
-        provider = self._provider()
-        if not provider.can_save:
-            provider.restore(self.lab, name)  # which says why
         save = self.find(name)
-        if save.label not in provider.saved(self.lab):
+        if save.label not in saving.saved(self.lab):
             raise StageError(
                 f"the saved state {name} of lab {self.lab} is not whole any more",
                 details="it is not there on every node; nothing has been changed",
@@ -144,6 +153,7 @@ class Saves:
 
     def clear(self, name: str) -> None:
         """Forget a saved state, whole or not."""
+        self.saving()
         self.finish()
         self.find(name)
         for save in self._read():
@@ -162,7 +172,7 @@ class Saves:
     def _restore(self, save: Save) -> None:
         # First the record: nobody must take the cloud for there while the nodes change.
         self._put_cloud_aside(save)
-        self._provider().restore(self.lab, save.label)
+        self.saving().restore(self.lab, save.label)
         self._put_cloud_back(save)
         point("saves:restored-records")
 
@@ -194,7 +204,7 @@ class Saves:
         self._done()
 
     def _forget(self, save: Save) -> None:
-        self._provider().clear(self.lab, save.label)
+        self.saving().clear(self.lab, save.label)
         self._forget_files(save)
 
     def _forget_files(self, save: Save) -> None:

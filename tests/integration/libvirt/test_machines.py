@@ -152,7 +152,7 @@ def test_a_rollback_undoes_a_change_on_both_and_reboots_none(life: Life) -> None
     life.both("sleep 1000 > /dev/null 2>&1 & echo $! > /run/sleeper")
     life.ssh.close()
     made = life.saves.save("before")
-    assert life.provider.saved(LAB) == [made.label]
+    assert life.provider.saving.saved(LAB) == [made.label]
     life.both("echo changed > /root/change; sync; kill $(cat /run/sleeper)")
     life.ssh.close()
     life.saves.restore("before")
@@ -176,8 +176,8 @@ def test_a_save_that_was_killed_is_mended_by_the_next_run(life: Life) -> None:
     # What a kill between the two machines leaves: paused, and one of them saved.
     domain.suspend()
     domain.snapshotCreateXML("<domainsnapshot><name>half.1</name></domainsnapshot>", 0)
-    assert life.provider.saved(LAB) == [save.label]
-    life.provider.clear(LAB, "half.1")
+    assert life.provider.saving.saved(LAB) == [save.label]
+    life.provider.saving.clear(LAB, "half.1")
     assert [each.getName() for each in domain.listAllSnapshots()] == [save.label]
     assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
 

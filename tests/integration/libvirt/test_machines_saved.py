@@ -114,13 +114,13 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 def test_both_go_on_from_the_very_letter(machines: Machines) -> None:
     machines.have_said(3)
-    machines.provider.save(LAB, "one.1")
-    assert machines.provider.saved(LAB) == ["one.1"]
+    machines.provider.saving.save(LAB, "one.1")
+    assert machines.provider.saving.saved(LAB) == ["one.1"]
     assert machines.run()
     # Both stood still meanwhile, so what they had said then is what they say next when they go on.
     before = {node: len(text) for node, text in machines.have_said(3).items()}
     after = machines.have_said(max(before.values()) + 8)
-    machines.provider.restore(LAB, "one.1")
+    machines.provider.saving.restore(LAB, "one.1")
     assert machines.run()
     went_back = machines.have_said(max(map(len, after.values())) + 8)
     for node in NODES:
@@ -136,7 +136,7 @@ def follower(letter: str) -> str:
 
 def test_a_restore_can_be_done_again(machines: Machines) -> None:
     for _ in range(2):
-        machines.provider.restore(LAB, "one.1")
+        machines.provider.saving.restore(LAB, "one.1")
     assert machines.run()
 
 
@@ -145,11 +145,11 @@ def test_what_is_on_one_machine_only_is_none(machines: Machines) -> None:
     for node in NODES:
         machines.domain(node).suspend()
     machines.domain("compute-1").snapshotCreateXML(saves.snapshot_xml("half.1"), 0)
-    assert machines.provider.saved(LAB) == ["one.1"]
+    assert machines.provider.saving.saved(LAB) == ["one.1"]
     assert saves.incomplete(machines.provider.host, LAB) == {"half.1": ["compute-1"]}
     with pytest.raises(StageError, match=r"no saved state half\.1 of controller-1"):
-        machines.provider.restore(LAB, "half.1")
-    machines.provider.clear(LAB, "half.1")
+        machines.provider.saving.restore(LAB, "half.1")
+    machines.provider.saving.clear(LAB, "half.1")
     assert machines.states() == [["one.1"], ["one.1"]]
     assert machines.run()
 
@@ -158,14 +158,14 @@ def test_a_save_that_fails_on_one_leaves_none(machines: Machines) -> None:
     # The name is taken on one of them, so libvirt refuses there.
     machines.domain("compute-1").snapshotCreateXML(saves.snapshot_xml("two.1"), 0)
     with pytest.raises(StageError, match="could not save the machines"):
-        machines.provider.save(LAB, "two.1")
+        machines.provider.saving.save(LAB, "two.1")
     assert machines.states() == [["one.1"], ["one.1"]]
     assert machines.run()
 
 
 def test_cleared_is_gone_and_clearing_again_is_no_error(machines: Machines) -> None:
     for _ in range(2):
-        machines.provider.clear(LAB, "one.1")
+        machines.provider.saving.clear(LAB, "one.1")
     assert machines.states() == [[], []]
     assert machines.run()
 
@@ -174,6 +174,6 @@ def test_machines_that_are_off_are_not_saved(machines: Machines) -> None:
     machines.domain("compute-1").destroy()
     started = time.monotonic()
     with pytest.raises(StageError, match=r"compute-1 of lab .* cannot be saved"):
-        machines.provider.save(LAB, "late.1")
+        machines.provider.saving.save(LAB, "late.1")
     assert time.monotonic() - started < 30
     assert machines.states() == [[], []]
