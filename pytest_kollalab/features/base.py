@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,39 @@ if TYPE_CHECKING:
     from pytest_kollalab.features.image_folders import Given
 
 Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """What must succeed on each node of a group before a test may use the cloud.
+
+    It is either a command or an address. It is asked again until it succeeds or the time is over;
+    the error then has what was seen last.
+
+    Attributes:
+        what: What it shows, for messages, such as "the greeter answers".
+        group: The node group.
+        command: A shell command that the node runs as root; its exit code must be 0.
+        url: An address that this host asks, and that must answer with a status below 400.
+            `{management}` in it, or the name of another network, is the node's address there.
+    """
+
+    what: str
+    group: str = "control"
+    command: str = ""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise ConfigError(
+                f"the health check {self.what!r} needs a command or a URL",
+                details="it has both" if self.url else "it has neither",
+                hint="make two health checks of it" if self.url else "give it one of them",
+            )
+
+    def url_of(self, addresses: Mapping[str, str]) -> str:
+        """The address to ask for a node with these addresses, by network."""
+        return re.sub(r"\{(\w+)\}", lambda found: addresses.get(found[1], found[0]), self.url)
 
 
 @dataclass(frozen=True)
@@ -37,6 +71,7 @@ class FeatureParts:
         addresses: More columns that hold addresses of nodes.
         images_from: The folders of image templates, in place of the feature's; None for those.
         playbooks: The playbooks, in place of the feature's; None for those.
+        health: The health checks, in place of the feature's; None for those.
     """
 
     renamed_images: Mapping[str, str | None] = field(default_factory=dict)
@@ -51,6 +86,7 @@ class FeatureParts:
     addresses: Names = ()
     images_from: tuple[Path, ...] | None = None
     playbooks: tuple[Path, ...] | None = None
+    health: tuple[HealthCheck, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +121,7 @@ class Feature:
         extensions: Extensions that the network API must have.
         containers: Containers that must run, by node group.
         agents: Types of Neutron's agents that must be alive, by node group.
+        health: What else must succeed before a test may use the cloud; it is in no key.
         artifacts: Shell commands by file name that every node runs when a test has failed (see
             `where`); they are in no key.
         fixtures: A test that uses one of these fixtures asks for the feature.
@@ -112,6 +149,7 @@ class Feature:
     extensions: Names = ()
     containers: Mapping[str, Names] = field(default_factory=dict)
     agents: Mapping[str, Names] = field(default_factory=dict)
+    health: tuple[HealthCheck, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
     fixtures: Names = ()
 
@@ -152,6 +190,7 @@ class Feature:
             addresses=_joined(self.addresses, parts.addresses),
             images_from=self.images_from if parts.images_from is None else parts.images_from,
             playbooks=self.playbooks if parts.playbooks is None else parts.playbooks,
+            health=self.health if parts.health is None else parts.health,
         )
 
     def _check_names(self, kind: str, renamed: Iterable[str], known: Iterable[str]) -> None:

@@ -235,7 +235,7 @@ def test_an_agent_that_does_not_come_up_is_named(sessions: Sessions, tmp_path: P
 
     def wait(slowness: float) -> None:
         health.wait_until_healthy(
-            features, list(nodes.nodes), ssh, connection, slowness=slowness, log=tmp_path / "log"
+            features, nodes.nodes, ssh, connection, slowness=slowness, log=tmp_path / "log"
         )
 
     ssh.run("controller-1", ["docker", "stop", "neutron_dhcp_agent"])

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.base import Feature, HealthCheck
+from pytest_kollalab.providers.base import NodeMade
 from pytest_kollalab.stages.cloud import inventory
 from pytest_kollalab.system import wait
-from pytest_kollalab.system.errors import StageError, WaitError
+from pytest_kollalab.system.errors import CommandError, ConfigError, StageError, WaitError
+from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ INTERVAL = 2.0
 # Kolla's health checks: the first 30 s after the start of a container, a verdict after three.
 FIRST_CHECKS = 180.0
 REQUEST_TIMEOUT = 20
+CHECK_TIMEOUT = 60
 SHOWN = 6
 
 COMPUTE_SERVICES = {
@@ -166,7 +169,7 @@ def alive_troubles(
 
 def wait_until_healthy(
     features: Sequence[Feature],
-    nodes: Sequence[str],
+    nodes: Mapping[str, NodeMade],
     ssh: Ssh,
     connection: Connection,
     *,
@@ -175,17 +178,29 @@ def wait_until_healthy(
 ) -> None:
     """Return when all is healthy; what it waits for goes into the log.
 
-    Raises StageError with what was still wrong at the end.
+    Args:
+        features: What the cloud has.
+        nodes: The nodes, by name.
+        ssh: Reaches the nodes.
+        connection: The connection of the cloud's administrator.
+        slowness: Scales the deadline.
+        log: Where to write what is not healthy yet.
+
+    Raises:
+        StageError: Something was still wrong at the end; the details say what.
     """
+    names = tuple(nodes)
     started, told = time.monotonic(), ""
 
     def probe() -> bool | NotYet:
         nonlocal told
         # What takes the nodes' processors is left until what all of them work for is there.
-        troubles = _api(features, nodes, connection)
-        troubles += _containers(features, nodes, ssh, ask=not troubles)
+        troubles = _api(features, names, connection)
+        troubles += _containers(features, names, ssh, ask=not troubles)
         if not troubles:
-            troubles += _queues(features, nodes, ssh)
+            troubles += _queues(features, names, ssh)
+        if not troubles:
+            troubles += check_troubles(features, nodes, ssh, connection)
         if not troubles:
             return True
         more = f"\nand {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
@@ -218,6 +233,69 @@ def queue_troubles(text: str, wanted: Iterable[str]) -> Iterator[str]:
     rows = (line.split("\t") for line in text.splitlines())
     read = {row[0] for row in rows if len(row) == 2 and row[1] not in ("0", "consumers")}
     yield from (f"nobody takes requests for {name}" for name in sorted(set(wanted) - read))
+
+
+def check_troubles(
+    features: Iterable[Feature],
+    nodes: Mapping[str, NodeMade],
+    ssh: Ssh,
+    connection: Connection,
+) -> list[str]:
+    """Which of the features' own health checks do not succeed, and what was seen instead.
+
+    Raises ConfigError for a node group that the lab does not have.
+    """
+    members = inventory.groups(tuple(nodes))
+
+    def look(check: HealthCheck, node: str) -> str | None:
+        if check.command:
+            return _run_check(check.command, node, ssh)
+        return _ask_check(check.url_of(nodes[node].addresses), connection)
+
+    checks = [check for feature in features for check in feature.health]
+    for check in checks:
+        if check.group not in members:
+            raise ConfigError(
+                f"the health check {check.what!r} is for the node group {check.group!r}",
+                details="the lab has no such group",
+                hint=nearest(check.group, members),
+            )
+    asked = [(check, node) for check in checks for node in members[check.group]]
+    with ThreadPoolExecutor() as pool:
+        seen = list(pool.map(lambda each: look(*each), asked))
+    return [
+        f"{node}: not yet: {check.what} ({trouble})"
+        for (check, node), trouble in zip(asked, seen, strict=True)
+        if trouble is not None
+    ]
+
+
+def _run_check(command: str, node: str, ssh: Ssh) -> str | None:
+    try:
+        result = ssh.run(node, ["sh", "-c", command], check=False, timeout=CHECK_TIMEOUT)
+    except CommandError as error:
+        return error.brief
+    if result.returncode == 0:
+        return None
+    said = (result.stderr.strip() or result.stdout.strip()).splitlines()
+    return f"exit code {result.returncode}" + (f": {said[-1]}" if said else "")
+
+
+def _ask_check(url: str, connection: Connection) -> str | None:
+    from keystoneauth1.exceptions import ClientException
+
+    try:
+        answer = connection.session.get(
+            url,
+            # It is not OpenStack's: the administrator's token is not for it.
+            authenticated=False,
+            raise_exc=False,
+            timeout=REQUEST_TIMEOUT,
+            redirect=False,
+        )
+    except ClientException as error:
+        return f"{url}: {str(error).splitlines()[0]}"
+    return f"{url} answers {answer.status_code}" if answer.status_code >= 400 else None
 
 
 def _queues(features: Sequence[Feature], nodes: Sequence[str], ssh: Ssh) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.providers.base import NodesMade, Provider
+from pytest_kollalab.providers.base import NodeMade, NodesMade, Provider
 from pytest_kollalab.stages.cloud import health
 from pytest_kollalab.stages.cloud.connect import connect
 from pytest_kollalab.stages.cloud.made import CloudMade
@@ -64,7 +64,7 @@ def settle(
         features = resolve(cloud.features)
         slowness = provider.slowness
         awake = saving is not None and saving.memory
-        await_cloud(cloud, features, names, ssh, awake=awake, slowness=slowness, log=log)
+        await_cloud(cloud, features, nodes.nodes, ssh, awake=awake, slowness=slowness, log=log)
         if since is not None and not awake:
             wanted = health.expected_agents(features, names)
             await_reports(cloud, wanted, since, timeout=REPORT_TIMEOUT * slowness)
@@ -106,7 +106,7 @@ def give_back_memory(ssh: Ssh, nodes: Iterable[str]) -> None:
 def await_cloud(
     made: CloudMade,
     features: Sequence[Feature],
-    nodes: Sequence[str],
+    nodes: Mapping[str, NodeMade],
     ssh: Ssh,
     *,
     awake: bool = False,

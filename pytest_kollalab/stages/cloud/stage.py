@@ -160,7 +160,7 @@ class CloudStage(Stage[CloudMade]):
                 self._deploy(work, site)
                 self._play_own(work, site)
             made = self._describe(work, site)
-            self._wait(work, made, ssh, names)
+            self._wait(work, made, ssh, nodes)
         work.say(f"healthy after {time.monotonic() - started:.0f} s")
         return made
 
@@ -187,7 +187,7 @@ class CloudStage(Stage[CloudMade]):
         slowness = self.provider.slowness
         with self._nodes_watched(work, names):
             ssh = Ssh(nodes.ssh_config)
-            readiness.await_cloud(made, features, names, ssh, slowness=slowness, log=work.log)
+            readiness.await_cloud(made, features, nodes.nodes, ssh, slowness=slowness, log=work.log)
             since = datetime.datetime.fromisoformat(clone.since)
             agents = health.expected_agents(features, names)
             readiness.await_reports(
@@ -348,13 +348,13 @@ class CloudStage(Stage[CloudMade]):
             etc=site.etc,
         )
 
-    def _wait(self, work: Work, made: CloudMade, ssh: Any, names: list[str]) -> None:
+    def _wait(self, work: Work, made: CloudMade, ssh: Any, nodes: NodesMade) -> None:
         work.say("waiting until all is healthy")
         connection = connect(made)
         try:
             health.wait_until_healthy(
                 self.features,
-                names,
+                nodes.nodes,
                 ssh,
                 connection,
                 slowness=self.provider.slowness,
