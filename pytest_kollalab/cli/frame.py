@@ -15,7 +15,10 @@ from pytest_kollalab import __version__
 from pytest_kollalab.engine.progress import Watcher
 from pytest_kollalab.extensions.extensions import installed
 from pytest_kollalab.lab.lab import Lab
-from pytest_kollalab.settings import config as configuration
+from pytest_kollalab.settings.config import FILE, Config, Invocation, Options
+from pytest_kollalab.settings.convert import Place
+from pytest_kollalab.settings.declare import plain_settings
+from pytest_kollalab.settings.read import Layer, Settings, check_tables, environment, read
 from pytest_kollalab.system.errors import (
     BusyError,
     ConfigError,
@@ -30,6 +33,10 @@ EXIT_USAGE = 2  # click's own for a wrong command line
 EXIT_HOST = 3
 EXIT_BUSY = 4
 EXIT_INTERRUPTED = 130
+# The settings that every verb takes as options, and those of verbs that build.
+WHICH_LAB = ("config", "name", "provider", "release")
+BUILD = ("until", "fresh", "clone_of", "stock")
+SETTINGS = plain_settings(Config, Options, Invocation)
 EXIT_CODES = """\b
 Exit codes:
   0    done
@@ -66,9 +73,6 @@ def verb(
 ) -> Callable[..., None]:
     """A command with the options that every verb takes, and errors shown as messages."""
 
-    @click.option("--name", help="Name of the lab.  [default: lab]")
-    @click.option("--config", "path", type=click.Path(path_type=Path), help="Configuration file.")
-    @click.option("--provider", help=f"Source of nodes: {', '.join(configuration.PROVIDERS)}, ...")
     @functools.wraps(function)
     def wrapped(**arguments: Any) -> None:
         try:
@@ -84,7 +88,7 @@ def verb(
             click.echo("stopped; `kollalab down` removes what is there", err=True)
             sys.exit(EXIT_INTERRUPTED)
 
-    return main.command(context_settings=settings)(wrapped)
+    return main.command(context_settings=settings)(setting_options(*WHICH_LAB)(wrapped))
 
 
 def feature_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -97,57 +101,70 @@ def feature_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-def fresh_option(function: Callable[..., None]) -> Callable[..., None]:
-    """The option that says which stages are built even if they could be reused."""
-    return click.option("--fresh", multiple=True, help="Build this stage anyway.")(function)
+def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that give settings, by the names of those."""
+
+    def added(function: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(names):
+            each = SETTINGS[name]
+            shown: dict[str, Any] = {"metavar": each.metavar}
+            if each.many:
+                shown["multiple"] = True
+            elif each.kind is bool:
+                shown = {"is_flag": True, "default": None}
+            text = f"{each.help[0].upper()}{each.help[1:]}."
+            function = click.option(_flag(name), name, help=text, **shown)(function)
+        return function
+
+    return added
 
 
-until_option = click.option(
-    "--until", type=click.Choice(configuration.STAGES), help="Stop after this stage."
-)
-clone_option = click.option(
-    "--clone-of", metavar="LAB", help="Make the lab from the golden state of this one."
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for a program.")
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings that the options of a verb, the environment and the file make."""
+    here = Path.cwd()
+    options: Layer = {
+        name: (value, Place(_flag(name), folder=here))
+        for name, value in given.items()
+        if value not in (None, ())
+    }
+    said = environment() | dict(options)
+    file = Path(here, said["config"][0]) if "config" in said else config_file()
+    return read(file, environment(), options)
+
+
+def lab_of(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
+    """The lab of these settings with these features, `more` as for `Lab`; touches nothing."""
+    extensions = installed(settings.config.release)
+    if settings.config.tables:
+        check_tables(settings.config, extensions.tables)
+    more = {"say": click.echo, **more}
+    return Lab(settings.config, settings.options, features=features, extensions=extensions, **more)
 
 
 def make_lab(
     features: tuple[str, ...],
     *,
-    name: str | None,
-    path: Path | None,
-    provider: str | None,
-    until: str | None = None,
-    fresh: tuple[str, ...] = (),
-    clone_of: str | None = None,
     say: Callable[[str], None] = click.echo,
     watcher: Watcher | None = None,
+    **given: Any,
 ) -> Lab:
-    """The lab that the options and the configuration file describe; touches nothing."""
-    settings, run = configuration.read(path or config_file())
-    given = {
-        "name": name,
-        "provider": provider,
-        "until": until,
-        "fresh": fresh or None,
-        "clone_of": clone_of,
-    }
-    return Lab(
-        settings,
-        configuration.options(run, given),
-        features=features,
-        say=say,
-        watcher=watcher,
-        extensions=installed(settings.release),
-    )
+    """The lab that the options of a verb and the configuration file describe; touches nothing."""
+    return lab_of(read_settings(**given), features, say=say, watcher=watcher)
 
 
 def config_file() -> Path | None:
     """The configuration file of the current folder, its scenarios/, or a folder above."""
     for folder in (Path.cwd(), *Path.cwd().parents):
-        for path in (folder / configuration.FILE, folder / "scenarios" / configuration.FILE):
+        for path in (folder / FILE, folder / "scenarios" / FILE):
             if path.is_file():
                 return path
         if (folder / ".git").exists():
             break
     return None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

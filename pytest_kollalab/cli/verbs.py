@@ -5,25 +5,25 @@ from __future__ import annotations
 import functools
 import json
 import sys
-import tomllib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pytest_kollalab.cli.frame import (
+    BUILD,
     DEFAULT_FEATURES,
-    clone_option,
-    config_file,
     feature_option,
-    fresh_option,
     json_option,
+    lab_of,
     main,
     make_lab,
-    until_option,
+    read_settings,
+    setting_options,
     verb,
 )
 from pytest_kollalab.cli.orderly import orderly
+from pytest_kollalab.extensions.extensions import installed
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud.made import CloudMade
@@ -31,15 +31,10 @@ from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.run import become
 
-if TYPE_CHECKING:
-    from pytest_kollalab.lab.explain import Setting
-
 
 @verb
-@until_option
-@fresh_option
+@setting_options(*BUILD)
 @feature_option
-@clone_option
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, up to a healthy cloud."""
     from pytest_kollalab.report.live import watcher
@@ -77,16 +72,17 @@ def destroy(**given: Any) -> None:
 
 
 @verb
-@until_option
-@fresh_option
+@setting_options(*BUILD)
 @feature_option
-@clone_option
 @click.option("--explain", "explained", is_flag=True, help="Show every setting and its origin.")
 @json_option
 def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any) -> None:
     """Say what each stage would do and why; change nothing."""
-    lab = make_lab(features or DEFAULT_FEATURES, **given)
-    settings = explain_lab(lab, given) if explained else []
+    from pytest_kollalab.lab.explain import explain
+
+    said = read_settings(**given)
+    lab = lab_of(said, features or DEFAULT_FEATURES)
+    settings = explain(lab, said) if explained else []
     if as_json:
         told = {"stages": [asdict(step) for step in lab.plan()]}
         if explained:
@@ -126,20 +122,11 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
 
 @main.command()
 def schema() -> None:
-    """Print the JSON schema of kollalab.toml."""
-    from pytest_kollalab.settings.schema import shipped
+    """Print the JSON schema of kollalab.toml, with the tables that installed packages add."""
+    from pytest_kollalab.settings.config import Config
+    from pytest_kollalab.settings.schema import text
 
-    click.echo(shipped(), nl=False)
-
-
-def explain_lab(lab: Lab, given: dict[str, Any]) -> list[Setting]:
-    """Every effective setting of a lab that the options of a verb made."""
-    from pytest_kollalab.lab.explain import explain
-
-    path = given["path"] or config_file()
-    table = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-    options = {name: f"--{name}" for name in ("name", "provider", "until", "fresh") if given[name]}
-    return explain(lab, table, path, options)
+    click.echo(text(installed(Config.release).tables), nl=False)
 
 
 def _remove(lab: Lab) -> None:

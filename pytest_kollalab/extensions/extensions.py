@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, is_dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,14 @@ from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature, stock_images
 from pytest_kollalab.features.registry import FeatureRegistry, built_in
+from pytest_kollalab.settings.config import Config
+from pytest_kollalab.settings.declare import settings as core_settings
+from pytest_kollalab.settings.read import RUN, keyed
 from pytest_kollalab.system.errors import ConfigError
 
 if TYPE_CHECKING:
     from pytest_kollalab.features.image_folders import Folder, Given
     from pytest_kollalab.providers.choice import Factory
-    from pytest_kollalab.settings.config import Config
 
 # The project's name in pluggy: implementations may be marked with pytest.hookimpl.
 PROJECT = "pytest"
@@ -43,6 +45,7 @@ class Extension:
     globals: Mapping[str, Any] = field(default_factory=dict)
     images: tuple[Path, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, type[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,46 @@ class Extensions:
                     )
                 found[name] = factory
         return found
+
+    @cached_property
+    def tables(self) -> Mapping[str, type[Any]]:
+        """The classes of settings of features and providers, by the names of their tables.
+
+        Raises ConfigError when a name is taken, or a class is no dataclass.
+        """
+        features = map(self.registry.get, self.registry.names())
+        found = [(each.name, each.settings) for each in features if each.settings is not None]
+        found += [item for extension in self.given for item in extension.settings.items()]
+        taken = {RUN, *core_settings(Config)}
+        for name, kind in found:
+            if name in taken:
+                raise ConfigError(
+                    f"there are two tables named [{name}]",
+                    hint="give the feature or the provider that a plugin adds another name",
+                )
+            if not is_dataclass(kind):
+                raise ConfigError(
+                    f"the settings of {name} are no dataclass", hint=f"it is {kind!r}"
+                )
+            taken.add(name)
+        return dict(found)
+
+    def providers_for(self, config: Config) -> Mapping[str, Factory]:
+        """The added providers, each with what the configuration says of it."""
+        declared = {name: each for given in self.given for name, each in given.settings.items()}
+        return {
+            name: partial(factory, settings=config.table(name, declared[name]))
+            if name in declared
+            else factory
+            for name, factory in self.providers.items()
+        }
+
+    def keyed(self, config: Config, provider: str) -> dict[str, Any]:
+        """What of the settings of an added provider enters the key of the nodes."""
+        for given in self.given:
+            if provider in given.settings:
+                return keyed(config.table(provider, given.settings[provider]))
+        return {}
 
     @property
     def layers(self) -> tuple[Feature, ...]:
@@ -212,6 +255,7 @@ def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Exte
         globals=mapping("globals", release=release),
         images=listed("images", Path, release=release),
         artifacts=mapping("artifacts"),
+        settings=mapping("settings"),
     )
 
 

@@ -26,6 +26,14 @@ def pytest_kollalab_features() -> Feature | Iterable[Feature] | None:
     """Give features that tests may ask for; what those bring enters the key of the cloud."""
 
 
+def pytest_kollalab_settings() -> Mapping[str, type[Any]] | None:
+    """Give the settings of providers: a dataclass for each, by the name of the provider.
+
+    `kollalab.toml` may have a table of that name, and the provider's factory is given the object
+    as its argument `settings`. What it declares with `key` enters the key of the nodes.
+    """
+
+
 def pytest_kollalab_globals(release: str) -> Mapping[str, Any] | None:
     """Give Kolla-Ansible variables for every lab; they enter the key of the cloud."""
 

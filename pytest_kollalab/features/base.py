@@ -125,6 +125,9 @@ class Feature:
         artifacts: Shell commands by file name that every node runs when a test has failed (see
             `where`); they are in no key.
         fixtures: A test that uses one of these fixtures asks for the feature.
+        settings: A dataclass that declares what the configuration may say in the table of the
+            feature's name (`Config.table` reads it). It enters the key of the cloud, and playbooks
+            have it in `kollalab_settings`.
     """
 
     name: str
@@ -152,6 +155,7 @@ class Feature:
     health: tuple[HealthCheck, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
     fixtures: Names = ()
+    settings: type[Any] | None = None
 
     @property
     def images(self) -> Names:

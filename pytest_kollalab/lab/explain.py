@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.lab.lab import Lab
-from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.settings.declare import settings
+from pytest_kollalab.settings.read import RUN, Settings
 from pytest_kollalab.stages.cloud import kolla_variables as kolla
 
 DEFAULT = "default"
@@ -17,31 +16,32 @@ MISSING = object()
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One setting: its name as in kollalab.toml, its value, and who said so."""
+class Effective:
+    """The effective value of a setting, and who said so.
+
+    Attributes:
+        name: The name as in kollalab.toml, with that of its table.
+        value: The value that counts.
+        source: The file, option or environment variable that it comes from, or `default`.
+    """
 
     name: str
     value: Any
     source: str
 
 
-def explain(
-    lab: Lab, table: Mapping[str, Any], file: Path | None, given: Mapping[str, str]
-) -> list[Setting]:
-    """All settings of a lab: those of the file, of a run, and the Kolla-Ansible variables.
+def explain(lab: Lab, said: Settings) -> list[Effective]:
+    """All settings of a lab: what it is, its features and provider, the run, Kolla's variables.
 
-    `table` is the text of `file` as it was read; `given` says who gave an option of the run.
+    Args:
+        lab: The lab that was made from the settings.
+        said: The settings as they were read.
     """
-    where = str(file) if file is not None else ""
-    found = list(_fields(lab.config, table, where, ""))
-    for field in dataclasses.fields(Options):
-        value = getattr(lab.options, field.name)
-        if field.name in given:
-            source = given[field.name]
-        else:
-            source = where if field.name in table.get("run", {}) else DEFAULT
-        found.append(Setting(f"run.{field.name}", value, source))
-    return [*found, *_variables(lab, where)]
+    tables = {name: lab.config.table(name, kind) for name, kind in lab.tables.items()}
+    found = [*_fields(lab.config, said.origins, "")]
+    for name, table in {**tables, RUN: lab.options}.items():
+        found += _fields(table, said.origins, f"{name}.")
+    return [*found, *_variables(lab, str(said.file or ""))]
 
 
 def layered(layers: list[tuple[str, Mapping[str, Any]]], name: str, value: Any) -> str:
@@ -53,21 +53,16 @@ def layered(layers: list[tuple[str, Mapping[str, Any]]], name: str, value: Any) 
     return " and ".join(who) or DEFAULT
 
 
-def _fields(config: Any, table: Mapping[str, Any], where: str, prefix: str) -> Iterator[Setting]:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        said = table.get(field.name, MISSING)
-        if dataclasses.is_dataclass(value):
-            inner = said if isinstance(said, Mapping) else {}
-            yield from _fields(value, inner, where, f"{prefix}{field.name}.")
-        elif config.__class__ is Config and field.name == "globals":
-            continue  # among the variables
-        else:
-            source = DEFAULT if said is MISSING else where
-            yield Setting(f"{prefix}{field.name}", value, source)
+def _fields(table: Any, origins: Mapping[str, str], prefix: str) -> Iterator[Effective]:
+    for name, each in settings(type(table)).items():
+        value, full = getattr(table, name), f"{prefix}{name}"
+        if each.table is not None:
+            yield from _fields(value, origins, f"{full}.")
+        elif full != "globals":  # those are among the variables
+            yield Effective(full, value, origins.get(full, DEFAULT))
 
 
-def _variables(lab: Lab, where: str) -> Iterator[Setting]:
+def _variables(lab: Lab, where: str) -> Iterator[Effective]:
     provider = lab.provider.globals()
     layers: list[tuple[str, Mapping[str, Any]]] = [(DEFAULT, kolla.DEFAULTS)]
     layers += [(f"hook of {each.name}", each.globals) for each in lab.extensions.layers]
@@ -76,4 +71,4 @@ def _variables(lab: Lab, where: str) -> Iterator[Setting]:
     sources = [*lab.extensions.layers, *lab.features]
     merged = kolla.merge_globals(sources, provider, lab.config.globals)
     for name, value in sorted(merged.items()):
-        yield Setting(f"globals.{name}", value, layered(layers, name, value))
+        yield Effective(f"globals.{name}", value, layered(layers, name, value))

@@ -90,7 +90,14 @@ class Lab:
         """Where the nodes come from."""
         from pytest_kollalab.providers.choice import of_lab
 
-        return of_lab(self.folder, self.options, self.paths, self.extensions.providers)
+        added = self.extensions.providers_for(self.config)
+        return of_lab(self.folder, self.options, self.paths, added)
+
+    @property
+    def tables(self) -> dict[str, type[Any]]:
+        """The classes of settings of its features and its provider, and of tables in the file."""
+        names = {*self.config.tables, *(each.name for each in self.features), self.provider.name}
+        return {name: kind for name, kind in self.extensions.tables.items() if name in names}
 
     @cached_property
     def rewind(self) -> Rewind:
@@ -397,7 +404,8 @@ class Lab:
     def _made_by(self, inputs: Mapping[str, Any]) -> Provider:
         from pytest_kollalab.providers.choice import made_by
 
-        return made_by(inputs, self.options, self.paths, self.extensions.providers)
+        added = self.extensions.providers_for(self.config)
+        return made_by(inputs, self.options, self.paths, added)
 
     def _check_variables(self) -> None:
         from pytest_kollalab.stages.cloud import variables

@@ -31,7 +31,6 @@ M = TypeVar("M", bound="Made")
 
 lab_key = pytest.StashKey["Lab"]()
 
-GUESTS = ("probe", "server")
 # Using one of these fixtures asks for the feature; a marker does the same for any test.
 FIXTURE_FEATURES: dict[str, tuple[str, ...]] = {
     "bgpvpn": ("bgpvpn",),
@@ -184,20 +183,11 @@ def tenant(
         yield tenant
 
 
-def add_guests_option(parser: pytest.Parser) -> None:
-    """The option that says what service functions are."""
-    text = "what service functions are: probe or server (default: probe)"
-    group = parser.getgroup("kollalab", "OpenStack lab")
-    group.addoption("--kollalab-guests", dest="kollalab_guests", help=text, choices=GUESTS)
-    parser.addini("kollalab_guests", text, default=None)
-
-
 def wanted_guests(config: pytest.Config) -> str:
-    """What service functions are in this session. Raises ConfigError for an unknown kind."""
-    wanted = str(config.getoption("kollalab_guests") or config.getini("kollalab_guests") or "probe")
-    if wanted not in GUESTS:
-        raise ConfigError(f"guests: {wanted!r} is not known", hint=f"known: {', '.join(GUESTS)}")
-    return wanted
+    """What service functions are in this session."""
+    from pytest_kollalab.plugin.hooks import settings_key
+
+    return config.stash[settings_key][1].guests
 
 
 def fixture_features(config: pytest.Config) -> dict[str, tuple[str, ...]]:

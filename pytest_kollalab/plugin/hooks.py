@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import warnings
 from collections.abc import Generator, Iterable
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.plugin import options as plugin_options
 from pytest_kollalab.plugin.fixtures import (
     BrokenLab,
-    add_guests_option,
     bgpvpn,
     compute,
     fixture_features,
@@ -41,7 +40,8 @@ from pytest_kollalab.plugin.xdist import (
 from pytest_kollalab.releases import releases
 from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.settings import config as configuration
-from pytest_kollalab.settings.config import of_lab, whole_number
+from pytest_kollalab.settings.config import of_lab
+from pytest_kollalab.settings.read import check_tables
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.paths import check_writable, default_paths
 
@@ -85,45 +85,7 @@ DOCKER_WARNING = r"unclosed <socket\.socket fd=\d+, family=1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("kollalab", "OpenStack lab")
-
-    def add(name: str, help: str, **kwargs: Any) -> None:
-        group.addoption(f"--kollalab-{name}", dest=f"kollalab_{name}", help=help, **kwargs)
-        kind = {"store_true": "bool", "append": "args"}.get(kwargs.get("action", ""), "string")
-        parser.addini(f"kollalab_{name}", help, type=kind, default=None)  # type: ignore[arg-type]
-
-    add("config", "configuration file (default: kollalab.toml beside the tests)", metavar="FILE")
-    add("name", "name of the lab (default: lab)", metavar="NAME")
-    add("provider", "where nodes come from: auto, docker, libvirt, or one that a plugin brings")
-    add("cloud", "use this cloud of clouds.yaml, with no lab at all", metavar="NAME")
-    add("keep", "keep the lab after the session (default: never)", choices=configuration.KEEP)
-    add(
-        "golden",
-        "the lab's state right after its deploy: none is saved, it goes with the lab, or the next "
-        "lab starts from it (keep; default: drop)",
-        choices=configuration.GOLDEN,
-    )
-    add(
-        "fresh",
-        "build this stage even if it could be reused (may be given more than once)",
-        action="append",
-        metavar="STAGE",
-    )
-    add(
-        "labs", "spread the workers of pytest-xdist over this many labs", metavar="NUMBER", type=int
-    )
-    add("until", "stop after this stage; tests that need more are skipped", metavar="STAGE")
-    add("artifacts", "collect here what the lab can tell of a failed test", metavar="DIR")
-    add("release", "the OpenStack release of the lab", metavar="RELEASE")
-    add(
-        "workarounds",
-        "workarounds for defects of upstream: used, used and reported, or a test fails that needs "
-        "one (default: report)",
-        choices=configuration.WORKAROUNDS,
-    )
-    add("plan", "say what each stage would do and why, then stop", action="store_true")
-    add("destroy", "remove the lab, then stop", action="store_true")
-    add_guests_option(parser)
+    plugin_options.add(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -170,7 +132,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    if not _is_asked(config, "destroy"):
+    if not plugin_options.is_asked(config, "destroy"):
         return None
     # pytest has not been configured yet: neither is there a terminal reporter to speak through.
     try:
@@ -196,7 +158,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             releases.get(settings.release)
             wanted = (*wanted, *settings.features)
             check_writable(default_paths().state, "KOLLALAB_STATE")
-        if wanted:
+        if wanted or settings.tables:
             registry = brought(config).registry
             registry.resolve(wanted, settings.release)
             if uses_lab and not options.cloud:
@@ -217,7 +179,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    if not _is_asked(session.config, "plan"):
+    if not plugin_options.is_asked(session.config, "plan"):
         return None
     try:
         for line in make_lab(session.config).plan_lines():
@@ -294,8 +256,11 @@ def brought(config: pytest.Config) -> Extensions:
 
     if extensions_key not in config.stash:
         root = config.rootpath
-        release = config.stash[settings_key][0].release
-        config.stash[extensions_key] = gather(config.pluginmanager, release, name)
+        settings = config.stash[settings_key][0]
+        found = gather(config.pluginmanager, settings.release, name)
+        if settings.tables:
+            check_tables(settings, found.tables)
+        config.stash[extensions_key] = found
     return config.stash[extensions_key]
 
 
@@ -366,38 +331,8 @@ def tell(config: pytest.Config, text: str) -> None:
         say(config, text)
 
 
-def _is_asked(config: pytest.Config, name: str) -> bool:
-    return bool(config.getoption(f"kollalab_{name}") or config.getini(f"kollalab_{name}"))
-
-
 def _settings(config: pytest.Config) -> tuple[configuration.Config, configuration.Options]:
-    def value(name: str) -> Any:
-        given = getattr(config.option, f"kollalab_{name}")
-        return given if given is not None else (config.getini(f"kollalab_{name}") or None)
-
-    config.stash[file_key] = file = _config_file(config, value("config"))
-    settings, run = configuration.read(file)
-    if release := value("release"):
-        settings = dataclasses.replace(settings, release=release)
-    names = (
-        *("name", "provider", "keep", "golden", "fresh", "until", "artifacts", "cloud"),
-        "workarounds",
-    )
-    labs = value("labs")
-    given = {"labs": None if labs is None else whole_number("labs", labs)}
-    options = configuration.options(run, {name: value(name) for name in names} | given)
-    return settings, of_worker(options, getattr(config, "workerinput", {}).get("workerid", ""))
-
-
-def _config_file(config: pytest.Config, given: str | None) -> Path | None:
-    if given is not None:
-        return Path(config.invocation_params.dir, given)
-    root = config.rootpath.resolve()
-    for argument in config.args:
-        folder = Path(config.invocation_params.dir, str(argument).split("::")[0]).resolve()
-        for each in (folder, *folder.parents):
-            if (each / configuration.FILE).is_file():
-                return each / configuration.FILE
-            if each == root:
-                break
-    return None
+    found = plugin_options.settings_of(config)
+    config.stash[file_key] = found.file
+    worker = getattr(config, "workerinput", {}).get("workerid", "")
+    return found.config, of_worker(found.options, worker)

@@ -14,7 +14,8 @@ from pytest_kollalab.system.errors import ConfigError, HostError
 from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import Paths
 
-Factory = Callable[[Options, Paths], Provider]
+# Called with options and paths; with `settings` too, where the provider has declared some.
+Factory = Callable[..., Provider]
 
 
 def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None = None) -> Provider:

@@ -43,6 +43,7 @@ def stages(
             *given,
             provider=provider,
             made_by=made_by,
+            settings=extensions.keyed(config, provider.name),
             extra=nodes(features),
             source=source,
             images=cloud.wanted,

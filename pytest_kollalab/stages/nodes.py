@@ -55,8 +55,10 @@ class NodesStage(Stage[NodesMade]):
         extra: Sequence[str] = (),
         source: Callable[[], CloneSource | None] = lambda: None,
         images: Callable[[ImagesMade, Sequence[str]], Images] | None = None,
+        settings: Inputs | None = None,
     ) -> None:
         self.images = images
+        self.settings = settings
         self.source = source
         self.extra = tuple(extra)
         self.names = (*NODES, *self.extra)
@@ -70,7 +72,8 @@ class NodesStage(Stage[NodesMade]):
         """What the provider makes nodes from."""
         found = {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
         # Left out where there is none: a lab without them is what it was.
-        return found | ({"extra": list(self.extra)} if self.extra else {})
+        found |= {"extra": list(self.extra)} if self.extra else {}
+        return found | ({"settings": self.settings} if self.settings else {})
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """Nodes that are there beside those that are wanted do no harm."""

@@ -133,9 +133,9 @@ def tiny(tmp_path: Path) -> Iterator[Lab]:
 
 def _digest(lab: Lab) -> str:
     from pytest_kollalab.providers.libvirt import image as libvirt_image
-    from pytest_kollalab.settings.config import read
+    from pytest_kollalab.settings.read import read
 
-    config, _ = read(lab.folder / "kollalab.toml")
+    config = read(lab.folder / "kollalab.toml").config
     return libvirt_image.name(config.nodes).removeprefix("base-").removesuffix(".qcow2")
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.settings.config import Config, Options, options, read
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.settings.read import Settings, options, read
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 
@@ -18,7 +19,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_no_file_means_the_packaged_defaults() -> None:
-    assert read(None) == (Config(), {})
+    assert read(None) == Settings(Config(), Options())
 
 
 def test_a_file_fills_config_and_options(tmp_path: Path) -> None:
@@ -32,11 +33,15 @@ def test_a_file_fills_config_and_options(tmp_path: Path) -> None:
         [run]
         keep = "failed"
     """
-    config, run = read(written(tmp_path, text))
+    path = written(tmp_path, text)
+    found = read(path)
+    config = found.config
     assert config.features == ("sfc",)
     assert config.nodes.suite == "forky"
     assert config.globals == {"neutron_dns_domain": "lab."}
-    assert run == {"keep": "failed"}
+    assert found.options == Options(keep="failed")
+    assert found.origins["nodes.suite"] == found.origins["run.keep"] == str(path)
+    assert "run.name" not in found.origins
 
 
 @pytest.mark.parametrize(
@@ -108,9 +113,8 @@ def test_nearest_lists_all_when_nothing_is_near() -> None:
 
 def test_workarounds_are_reported_unless_said_otherwise(tmp_path: Path) -> None:
     assert options().workarounds == "report"
-    assert options(read(written(tmp_path, "[run]\nworkarounds = 'forbid'"))[1]).workarounds == (
-        "forbid"
-    )
+    path = written(tmp_path, "[run]\nworkarounds = 'forbid'")
+    assert read(path).options.workarounds == "forbid"
     with pytest.raises(ConfigError) as caught:
         options({"workarounds": "forbit"})
     assert "'forbid'" in caught.value.hint
@@ -118,7 +122,7 @@ def test_workarounds_are_reported_unless_said_otherwise(tmp_path: Path) -> None:
 
 def test_a_lab_has_our_patches_unless_stock_is_asked_for(tmp_path: Path) -> None:
     assert not Config().stock
-    assert read(written(tmp_path, "stock = true"))[0].stock
+    assert read(written(tmp_path, "stock = true")).config.stock
     with pytest.raises(ConfigError) as caught:
         read(written(tmp_path, "stock = 'yes'"))
     assert caught.value.hint == "write a boolean"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.features.skydive import feature
+from pytest_kollalab.features.skydive.settings import SkydiveConfig
 from pytest_kollalab.releases import golang
-from pytest_kollalab.settings.config import Config, SkydiveConfig
+from pytest_kollalab.settings.config import Config
 
 MODULE, VERSION = "example.org/Some/module", "v1.2.3"
 
@@ -122,7 +123,7 @@ def test_a_binary_is_no_obstacle_if_it_is_there(
 ) -> None:
     monkeypatch.setenv("GOPROXY", "off")
     binary = tmp_path / "skydive"
-    config = Config(skydive=SkydiveConfig(str(binary), "0" * 64))
+    config = Config(tables={"skydive": SkydiveConfig(str(binary), "0" * 64)})
     assert feature.unsupported_reason(config) == f"there is no file {binary}"
     binary.write_bytes(b"")
     assert feature.unsupported_reason(config) is None

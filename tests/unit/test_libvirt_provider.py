@@ -30,7 +30,8 @@ from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import machines as libvirt_machines
 from pytest_kollalab.providers.libvirt import seed as libvirt_seed
 from pytest_kollalab.providers.libvirt.xml import NETWORKS, Machine
-from pytest_kollalab.settings.config import ControllerConfig, MachineConfig, NodesConfig, read
+from pytest_kollalab.settings.config import ControllerConfig, MachineConfig, NodesConfig
+from pytest_kollalab.settings.read import read
 from pytest_kollalab.stages.cloud.kolla_variables import is_userspace, merge_config, merge_globals
 from pytest_kollalab.system import ssh
 from pytest_kollalab.system.errors import ConfigError, StageError
@@ -185,7 +186,7 @@ def test_sizes_have_defaults_of_their_own(tmp_path: Path) -> None:
     assert (sizes["controller-1"].memory, sizes["compute-1"].memory) == (8192, 4096)
     path = tmp_path / "kollalab.toml"
     path.write_text("[nodes.controller]\ncpus = 1\n[nodes.compute]\nmemory = 768\n")
-    config, _ = read(path)
+    config = read(path).config
     assert config.nodes.controller == ControllerConfig(1, 8192)
     assert config.nodes.compute == MachineConfig(2, 768)
 
@@ -193,13 +194,13 @@ def test_sizes_have_defaults_of_their_own(tmp_path: Path) -> None:
 def test_an_image_counts_from_the_configuration_and_needs_its_checksum(tmp_path: Path) -> None:
     path = tmp_path / "kollalab.toml"
     path.write_text(f"[nodes]\nimage = '{IMAGE}'\n")
-    config, _ = read(path)
+    config = read(path).config
     assert config.nodes.image == str(tmp_path / IMAGE)
     with pytest.raises(ConfigError, match=r"nodes\.checksum") as caught:
         libvirt_image.spec(config.nodes)
     assert f"sha256sum {IMAGE}" in caught.value.hint
     path.write_text(f"[nodes]\nimage = 'https://host/{IMAGE}'\nchecksum = 'sha256:{SHA}'\n")
-    config, _ = read(path)
+    config = read(path).config
     assert config.nodes.image == f"https://host/{IMAGE}"
     assert libvirt_image.spec(config.nodes)["sha256"] == SHA
 

@@ -19,8 +19,8 @@ from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.plugin.xdist import of_worker
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.docker.clone import rewritten
-from pytest_kollalab.settings import config as configuration
 from pytest_kollalab.settings.config import Options
+from pytest_kollalab.settings.read import options as layered
 from pytest_kollalab.stages.cloud import readdress
 from pytest_kollalab.stages.states import clones
 from pytest_kollalab.stages.states.saves import Save
@@ -143,7 +143,7 @@ def test_the_plan_says_what_is_cloned() -> None:
 
 
 def test_workers_have_labs_in_turn() -> None:
-    options = configuration.options({"labs": 2, "name": "mine"})
+    options = layered({"labs": 2, "name": "mine"})
     names = [of_worker(options, f"gw{number}").name for number in range(4)]
     assert names == ["mine", "mine-2", "mine", "mine-2"]
     assert of_worker(options, "").name == "mine"
@@ -162,19 +162,19 @@ def test_workers_have_labs_in_turn() -> None:
 )
 def test_options_that_make_no_sense(given: dict[str, object], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
-        configuration.options(given)
+        layered(given)
 
 
 def test_a_number_may_come_as_text() -> None:
-    assert configuration.whole_number("labs", "3") == 3
+    assert layered({"labs": "3"}).labs == 3
     with pytest.raises(ConfigError, match="labs: 'many' is no whole number"):
-        configuration.whole_number("labs", "many")
+        layered({"labs": "many"})
 
 
 def test_labs_are_spread_over_hosts_in_turn() -> None:
     here, there = "qemu:///system", "qemu+ssh://other/system"
     given = {"labs": 3, "provider": "libvirt", "hosts": [here, there]}
-    options = configuration.options(given)
+    options = layered(given)
     found = [of_worker(options, f"gw{number}").provider_uri for number in range(3)]
     assert found == [here, there, here]
 

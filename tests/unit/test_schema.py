@@ -1,9 +1,10 @@
-"""The JSON schema: what is shipped is what the dataclasses say, and it fits what we ship."""
+"""The JSON schema: what is shipped is what the settings declare, and it fits what we ship."""
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,51 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_kollalab.cli import main
-from pytest_kollalab.settings import config, schema
+from pytest_kollalab.extensions.extensions import NOTHING
+from pytest_kollalab.settings import schema
 from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.settings.declare import setting, settings
 
 ROOT = Path(__file__).parents[2]
+MADE = schema.schema(NOTHING.tables)
 
 
-def test_the_shipped_file_is_what_the_dataclasses_say() -> None:
-    assert schema.shipped() == schema.text(), (
-        "write it anew: python -m pytest_kollalab.settings.schema"
-    )
+@dataclass(frozen=True)
+class GreeterConfig:
+    """The greeter."""
+
+    greeting: str = setting("hello", "what it says")
 
 
 def test_every_key_is_in_it_and_no_other() -> None:
-    made = schema.schema()
-    assert set(made["properties"]) == {f.name for f in dataclasses.fields(Config)} | {"run"}
-    run = made["properties"]["run"]
-    assert set(run["properties"]) == {f.name for f in dataclasses.fields(Options)}
-    assert made["additionalProperties"] is False
+    assert set(MADE["properties"]) == {*settings(Config), "skydive", "run"}
+    run = MADE["properties"]["run"]
+    assert set(run["properties"]) == set(settings(Options))
+    assert MADE["additionalProperties"] is False
     assert run["additionalProperties"] is False
-    assert run["properties"]["keep"] == {
-        "type": "string", "enum": list(config.KEEP), "default": "never",
-    }  # fmt: skip
-    assert made["properties"]["globals"]["additionalProperties"] is True
+    keep = run["properties"]["keep"]
+    assert keep.pop("description")
+    assert keep == {"type": "string", "enum": ["never", "failed", "always"], "default": "never"}
+    assert MADE["properties"]["globals"]["additionalProperties"] is True
+    assert MADE["properties"]["nodes"]["properties"]["disk"]["minimum"] == 1
 
 
-def test_the_defaults_are_those_of_the_dataclasses() -> None:
-    for field in dataclasses.fields(Options):
-        found = schema.schema()["properties"]["run"]["properties"][field.name]["default"]
-        assert found == (list(field.default) if isinstance(field.default, tuple) else field.default)
+def test_the_defaults_are_those_of_the_declarations() -> None:
+    for name, value in vars(Options()).items():
+        found = MADE["properties"]["run"]["properties"][name]["default"]
+        assert found == value
+
+
+def test_the_table_of_a_plugin_is_in_it() -> None:
+    made = json.loads(schema.text({**NOTHING.tables, "greeter": GreeterConfig}))
+    assert made["properties"]["greeter"] == {
+        "type": "object",
+        "description": "The greeter.",
+        "properties": {
+            "greeting": {"type": "string", "description": "what it says", "default": "hello"}
+        },
+        "additionalProperties": False,
+    }
 
 
 def fits(value: Any, kind: dict[str, Any]) -> bool:
@@ -63,7 +80,7 @@ def fits(value: Any, kind: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("**/kollalab.toml")), ids=str)
 def test_our_own_files_fit(path: Path) -> None:
-    assert fits(tomllib.loads(path.read_text()), schema.schema())
+    assert fits(tomllib.loads(path.read_text()), MADE)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +88,8 @@ def test_our_own_files_fit(path: Path) -> None:
     ["relase = '2026.1'", "release = '1999.1'", "[run]\nkeep = 'forever'", "[config]\na = 1"],
 )
 def test_what_we_refuse_does_not_fit(text: str) -> None:
-    assert not fits(tomllib.loads(text), schema.schema())
+    assert not fits(tomllib.loads(text), MADE)
 
 
 def test_the_command_prints_it() -> None:
-    assert CliRunner().invoke(main, ["schema"]).output == schema.shipped()
+    assert CliRunner().invoke(main, ["schema"]).output == schema.shipped().read_text()

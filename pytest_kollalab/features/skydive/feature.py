@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pytest_kollalab.features.base import Feature, where
 from pytest_kollalab.features.image_folders import Given
+from pytest_kollalab.features.skydive.settings import SkydiveConfig, settings_of
 from pytest_kollalab.releases import golang
 from pytest_kollalab.settings.config import Config
 
@@ -36,7 +37,7 @@ def version() -> str:
 
 def given(config: Config) -> tuple[Given, ...]:
     """The binary, when the configuration names one."""
-    found = config.skydive
+    found = settings_of(config)
     if not found.binary:
         return ()
     return (Given(str(SOURCE / "skydive"), found.binary, found.sha256),)
@@ -44,9 +45,10 @@ def given(config: Config) -> tuple[Given, ...]:
 
 def unsupported_reason(config: Config) -> str | None:
     """Why the binary can neither be had nor be built: what the Go module proxy says."""
-    if config.skydive.binary:
-        missing = "://" not in config.skydive.binary and not Path(config.skydive.binary).is_file()
-        return f"there is no file {config.skydive.binary}" if missing else None
+    binary = settings_of(config).binary
+    if binary:
+        missing = "://" not in binary and not Path(binary).is_file()
+        return f"there is no file {binary}" if missing else None
     why = golang.unsupported_reason(MODULE, version())
     return f"{why}; {ALTERNATIVE}" if why else None
 
@@ -72,4 +74,5 @@ FEATURE = Feature(
     },
     artifacts={"skydive-graph.json": where("skydive_analyzer", GRAPH)},
     fixtures=("skydive",),
+    settings=SkydiveConfig,
 )

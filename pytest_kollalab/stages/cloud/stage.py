@@ -23,6 +23,7 @@ from pytest_kollalab.features.base import nodes as own_nodes
 from pytest_kollalab.providers.base import NODES, CloneMade, Images, NodesMade
 from pytest_kollalab.releases import patches, releases
 from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.settings.read import keyed
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.cloud import (
     clouds_yaml,
@@ -101,7 +102,9 @@ class CloudStage(Stage[CloudMade]):
             for feature in self.features
             for path in feature.playbooks
         }
-        return found | ({"playbooks": own} if own else {})
+        found |= {"playbooks": own} if own else {}
+        settings = self._settings()
+        return found | ({"settings": settings} if settings else {})
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """A cloud with more features serves; all else must be the same.
@@ -234,6 +237,15 @@ class CloudStage(Stage[CloudMade]):
         layers = [*self.features, *self.extensions.layers]
         return kolla.merge_globals(layers, self.provider.globals(), self.config.globals)
 
+    def _settings(self) -> dict[str, Any]:
+        """What the settings of features say that enters the key, by feature."""
+        found = {
+            feature.name: keyed(self.config.table(feature.name, feature.settings))
+            for feature in self.features
+            if feature.settings is not None
+        }
+        return {name: values for name, values in found.items() if values}
+
     def _config(self, merged: kolla.Globals) -> dict[str, str]:
         return kolla.merge_config(
             self.features, {}, self.config.config, userspace=kolla.is_userspace(merged)
@@ -266,6 +278,7 @@ class CloudStage(Stage[CloudMade]):
         # The user's word is the last one, even on addresses.
         tags = image_folders.tags(self.folders, images.tag)
         own = {**kolla.added_images(images, nodes, tags), **kolla.networks(nodes)}
+        own["kollalab_settings"] = self._settings()
         site_globals = kolla.site_globals(images, nodes)
         values = {**merged, **site_globals, **own, **self.config.globals}
         files.write(site.etc / "globals.yml", yaml.safe_dump(values))

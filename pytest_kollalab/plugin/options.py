@@ -1,0 +1,95 @@
+"""The options of pytest, their twins in its ini file, and the settings that all of them make."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_kollalab.settings.config import FILE, Config, Invocation, Options
+from pytest_kollalab.settings.convert import Place, parse
+from pytest_kollalab.settings.declare import Setting, plain_settings, settings
+from pytest_kollalab.settings.read import Layer, Settings, environment, read
+
+KINDS = (Invocation, Config, Options)
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add an option and an ini value for each setting that text can say."""
+    group = parser.getgroup("kollalab", "OpenStack lab")
+    for each in plain_settings(*KINDS).values():
+        kwargs: dict[str, Any] = {"metavar": each.metavar, "action": "store"}
+        if each.many:
+            kwargs["action"] = "append"
+        elif each.kind is bool:
+            kwargs = {"action": "store_const", "const": True}
+        group.addoption(each.flag, dest=each.ini, default=None, help=each.help, **kwargs)
+        parser.addini(each.ini, each.help, type="args" if each.many else "string", default=None)
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Read the settings of a session. Raises ConfigError."""
+    layers = (ini(config), environment(), given(config))
+    said = {name: each for layer in layers for name, each in layer.items()}
+    return read(_file(config, said), *layers)
+
+
+def is_asked(config: pytest.Config, name: str) -> bool:
+    """Whether pytest is told to plan or to destroy. Raises ConfigError."""
+    said = {**ini(config), **given(config)}.get(name)
+    return said is not None and bool(parse(settings(Invocation)[name], *said))
+
+
+def given(config: pytest.Config) -> Layer:
+    """What the command line says."""
+    folder = config.invocation_params.dir
+    found = {name: getattr(config.option, each.ini) for name, each in _all().items()}
+    return {
+        name: (value, Place(_all()[name].flag, folder=folder))
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+def ini(config: pytest.Config) -> Layer:
+    """What the ini file says; an empty value says nothing."""
+    file = config.inipath
+    folder = file.parent if file is not None else config.invocation_params.dir
+    found = {each.ini: (name, _ini(config, each.ini)) for name, each in _all().items()}
+    return {
+        name: (value, Place(str(file or "--override-ini"), key, folder))
+        for key, (name, value) in found.items()
+        if value not in (None, "", [])
+    }
+
+
+def _all() -> dict[str, Setting]:
+    return plain_settings(*KINDS)
+
+
+def _ini(config: pytest.Config, name: str) -> Any:
+    try:
+        return config.getini(name)
+    except TypeError:
+        # pytest 9 has values with types, and refuses those of another type than was registered: a
+        # number, but also the text of one where a number was. It does not hand them out.
+        assert config.inipath is not None
+        table = tomllib.loads(config.inipath.read_text(encoding="utf-8"))
+        own = config.inipath.name in {"pytest.toml", ".pytest.toml"}
+        return (table if own else table["tool"])["pytest"][name]
+
+
+def _file(config: pytest.Config, said: Layer) -> Path | None:
+    if "config" in said:
+        return Path(parse(settings(Invocation)["config"], *said["config"]))
+    root = config.rootpath.resolve()
+    for argument in config.args:
+        folder = Path(config.invocation_params.dir, str(argument).split("::")[0]).resolve()
+        for each in (folder, *folder.parents):
+            if (each / FILE).is_file():
+                return each / FILE
+            if each == root:
+                break
+    return None
