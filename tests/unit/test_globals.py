@@ -129,3 +129,18 @@ def test_site_globals_come_from_what_was_made() -> None:
         "neutron_external_interface": "ext0",
         "kolla_internal_vip_address": "10.9.1.11",
     }
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/x", "../globals.yml", "nova/../../x", ""])
+def test_a_file_outside_the_configuration_folder_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match="not a path below") as caught:
+        config(user={path: "text"})
+    assert repr(path) in caught.value.brief
+
+
+def test_text_that_would_silently_replace_an_ini_file_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"neutron\.conf is an INI file"):
+        config(
+            Feature("f", config={"neutron.conf": "[quotas]\nport = 10\n"}),
+            user={"neutron.conf": "    [DEFAULT]\nx = 1\n"},
+        )

@@ -1,9 +1,17 @@
-"""OpenStack's INI files: parsed, merged and compared; an option may stand there several times."""
+"""OpenStack's INI files: parsed, merged and compared, as oslo.config and Kolla-Ansible read them.
+
+An option may stand there several times. A line that begins with white space continues the value
+before it, whatever it looks like, until a blank line or the next option (oslo.config 10,
+iniparser.py, BaseParser.parse).
+"""
 
 from __future__ import annotations
 
 import re
 
+from pytest_kollalab.system.errors import ConfigError
+
+# Section -> option -> its values; a value of several lines has line breaks.
 Sections = dict[str, dict[str, list[str]]]
 
 _SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
@@ -12,39 +20,73 @@ _OPTION = re.compile(r"(?P<name>[^\s=:#;\[][^=:]*?)\s*[=:]\s*(?P<value>.*)")
 
 def parse(text: str) -> Sections | None:
     """The sections, options and values of a text; None when it is not an INI file."""
+    sections, stray = _read(text)
+    return None if stray else sections
+
+
+def _read(text: str) -> tuple[Sections, str]:
+    """The sections, and the first line that does not belong into an INI file ("" for none)."""
     sections: Sections = {}
     options: dict[str, list[str]] | None = None
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith(("#", ";")):
-            continue
-        section = _SECTION.fullmatch(line)
-        if section is not None:
-            options = sections.setdefault(section["name"], {})
-            continue
-        option = _OPTION.fullmatch(line)
-        if option is None or options is None:
-            return None
-        options.setdefault(option["name"], []).append(option["value"])
-    return sections
+    values: list[str] | None = None
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.rstrip()
+        stray = f"line {number}: {line}"
+        if not line:
+            values = None
+        elif line[0] in " \t":
+            if values is None:
+                return sections, stray
+            values[-1] = f"{values[-1]}\n{line.strip()}"
+        elif line[0] in "#;":
+            values = None
+        elif (section := _SECTION.fullmatch(line)) is not None:
+            options, values = sections.setdefault(section["name"], {}), None
+        else:
+            option = _OPTION.fullmatch(line)
+            if option is None or options is None:
+                return sections, stray
+            values = options.setdefault(option["name"], [])
+            values.append(option["value"])
+    return sections, ""
 
 
 def render(sections: Sections) -> str:
     """The text of an INI file."""
     blocks = []
     for name, options in sections.items():
-        lines = [f"{option} = {value}" for option, values in options.items() for value in values]
+        lines = [_line(option, value) for option, values in options.items() for value in values]
         blocks.append("\n".join([f"[{name}]", *lines]) + "\n")
     return "\n".join(blocks)
 
 
-def merge(base: str, over: str) -> str:
-    """Lay one text over another: option by option when both are INI, else the later one."""
+def _line(option: str, value: str) -> str:
+    first, *more = value.split("\n")
+    return "\n".join([f"{option} = {first}", *(f"    {line}" for line in more)])
+
+
+def merge(base: str, over: str, name: str = "a file") -> str:
+    """Lay one text over another: option by option when both are INI, else the later one.
+
+    Args:
+        base: the text below, "" for none.
+        over: the text whose options win.
+        name: the file that both are for, as an error names it.
+
+    Raises:
+        ConfigError: the text below is INI and the one above is not, which would lose the first.
+    """
     below, above = parse(base), parse(over)
-    if not base or below is None or above is None:
+    if not base or below is None:
         return over
-    for name, options in above.items():
-        below.setdefault(name, {}).update(options)
+    if above is None:
+        raise ConfigError(
+            f"{name} is an INI file, and what is laid over it is none",
+            details=_read(over)[1],
+            hint="write sections and options; only a continued value begins with white space",
+        )
+    for section, options in above.items():
+        below.setdefault(section, {}).update(options)
     return render(below)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_kollalab.features.base import Feature
@@ -80,7 +81,8 @@ def merge_config(
 
     Layers as in `merge_globals`. Two layers with one INI file are merged option by option; any
     other file is taken whole from the later layer. `userspace` says that Open vSwitch forwards
-    in user space. Raises ConfigError when two features disagree.
+    in user space. Raises ConfigError when two features disagree, for a
+    path that is not below that folder, and for text that would replace an INI file.
     """
     features = list(features)
     wanted: dict[str, str] = {}
@@ -95,13 +97,25 @@ def merge_config(
                 owner[path] = f"{owner[path]} and {feature.name}"
             else:
                 owner[path] = feature.name
-            wanted[path] = ini.merge(wanted.get(path, ""), text)
+            wanted[path] = ini.merge(wanted.get(path, ""), text, path)
     merged: dict[str, str] = {}
     own = [feature.userspace_config for feature in features if userspace]
     for layer in (CONFIG, *own, wanted, provider, user):
         for path, text in layer.items():
-            merged[path] = ini.merge(merged[path], text) if path in merged else text
+            _check_below(path)
+            merged[path] = ini.merge(merged.get(path, ""), text, path)
     return merged
+
+
+def _check_below(path: str) -> None:
+    """Raise ConfigError for a path that would be written outside Kolla's configuration folder."""
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise ConfigError(
+            f"config: {path!r} is not a path below Kolla's configuration folder",
+            details="its file would be written somewhere else on this host",
+            hint='name the file as Kolla does, for example "neutron.conf" or "nova/nova-api.conf"',
+        )
 
 
 def site_globals(images: ImagesMade, nodes: NodesMade) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from pytest_kollalab.system.run import run
 LINE = re.compile(r"^[A-Z]+:kolla\.common\.utils\.(?P<image>[\w-]+):(?P<text>.*)$")
 TOOK = re.compile(r"^Built at .* \(took (?P<h>\d+):(?P<m>\d+):(?P<s>[\d.]+)\)$")
 TAIL = 20
+# The states of images that were not built for want of others (kolla 22, kolla/image/utils.py, Status).
+UNTRIED = frozenset({"matched", "parent_error", "unprocessed"})
 
 
 @dataclass
@@ -81,7 +83,8 @@ def check(summary: dict[str, list[dict[str, str]]], logs: Path) -> None:
     failed = summary.get("failed", [])
     if not failed:
         return
-    causes = [entry["name"] for entry in failed if entry.get("status") != "parent_error"]
+    # kolla-build lists among the failed what it never tried, because something before it failed.
+    causes = [entry["name"] for entry in failed if entry.get("status") not in UNTRIED]
     first = (causes or [failed[0]["name"]])[0]
     others = [entry["name"] for entry in failed if entry["name"] != first]
     path = logs / f"{first}.log"
