@@ -148,3 +148,26 @@ def test_ansible_cfg_reaches_the_nodes_by_the_labs_own_ssh_config() -> None:
     assert f"strategy = {deploy.STRATEGY.stem}" in text
     assert f"strategy_plugins = {deploy.STRATEGY.parent}" in text
     assert deploy.STRATEGY.is_file()
+
+
+def test_a_rescued_task_does_not_hide_the_one_that_ended_the_play() -> None:
+    progress, _ = read(
+        event("runner_on_failed", 1, host="one", task="try", task_uuid="a", res={"msg": "no"}),
+        event("runner_on_failed", 2, host="two", task="try", task_uuid="a", res={"msg": "no"}),
+        event("runner_on_failed", 3, host="two", task="end", task_uuid="b", res={"msg": "over"}),
+        event("playbook_on_stats", 4, failures={"two": 1}, rescued={"one": 1, "two": 1}),
+    )
+    assert progress.failures == [TaskFailure("two", "end", "", "over")]
+
+
+def test_the_failure_of_a_run_that_stopped_before_its_statistics_is_kept() -> None:
+    progress, _ = read(event("runner_on_failed", 1, host="one", task="try", res={"msg": "no"}))
+    assert [failure.message for failure in progress.failures] == ["no"]
+
+
+def test_a_result_that_ansible_runner_has_emptied_is_read_from_the_output() -> None:
+    shown = '\x1b[0;31mfatal: [one]: FAILED! => {"changed": false, "msg": "no space left"}\x1b[0m'
+    emptied = event("runner_on_failed", 1, host="one", task="copy", res={}) | {"stdout": shown}
+    plain = event("runner_on_unreachable", 2, host="two", task="copy", res={}) | {"stdout": "gone"}
+    progress, _ = read(emptied, plain)
+    assert [failure.message for failure in progress.failures] == ["no space left", "gone"]

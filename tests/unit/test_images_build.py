@@ -40,6 +40,7 @@ def test_a_failed_image_is_named_with_its_last_lines_and_its_log(tmp_path: Path)
     summary = {
         "failed": [
             {"name": "cron-child", "status": "parent_error"},
+            {"name": "cron-child-of-it", "status": "matched"},
             {"name": "cron", "status": "error"},
         ]
     }
@@ -50,7 +51,7 @@ def test_a_failed_image_is_named_with_its_last_lines_and_its_log(tmp_path: Path)
     assert error.log == tmp_path / "cron.log"
     shown = error.details.splitlines()
     assert shown[0] == "line 11"
-    assert shown[-2:] == ["Traceback", "not built either: cron-child"]
+    assert shown[-2:] == ["Traceback", "not built either: cron-child, cron-child-of-it"]
     assert "goes on with this one" in error.hint
 
 

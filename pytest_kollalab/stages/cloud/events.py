@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ MESSAGE_WIDTH = 300
 SILENCE = 60.0
 
 _STARTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FAILS = ("runner_on_failed", "runner_on_unreachable")
 
 
@@ -97,11 +100,12 @@ class PlayProgress:
                 return self._line(what, at)
         elif kind == "playbook_on_stats":
             self._finish(at)
+            self._forget_rescued(data)
         elif kind == "runner_item_on_failed":
             place = (data.get("host", ""), data.get("task_uuid", ""))
-            self._items.setdefault(place, []).append(message(data.get("res") or {}))
+            self._items.setdefault(place, []).append(message(_result(event)))
         elif kind in _FAILS and not data.get("ignore_errors"):
-            self._fail(data)
+            self._fail(event)
         return None
 
     def _line(self, what: str, at: float) -> str:
@@ -109,9 +113,10 @@ class PlayProgress:
         elapsed = clock(at - (self.tally.began or at))
         return f"{what} ({self.tally.tasks} tasks so far, {elapsed})"
 
-    def _fail(self, data: Mapping[str, Any]) -> None:
+    def _fail(self, event: Mapping[str, Any]) -> None:
+        data = event["event_data"]
         place = (data.get("host", ""), data.get("task_uuid", ""))
-        said = message(data.get("res") or {})
+        said = message(_result(event))
         items = list(dict.fromkeys(self._items.get(place, [])))
         if items:
             said = "\n".join(items)
@@ -121,12 +126,37 @@ class PlayProgress:
             )
         )
 
+    def _forget_rescued(self, stats: Mapping[str, Any]) -> None:
+        """Keep of each host the failures that Ansible counts: a rescued task ended nothing."""
+        kept: list[TaskFailure] = []
+        for kind in ("failures", "dark"):
+            for host, count in (stats.get(kind) or {}).items():
+                kept += [each for each in self.failures if each.host == host][-int(count) :]
+        self.failures = [each for each in self.failures if each in kept]
+
     def _finish(self, at: float) -> None:
         if self._task is not None:
             play, role, task, began = self._task
             start = began - (self.tally.began or began)
             self.timings.append(Timing(play, role, task, round(at - began, 2), round(start, 2)))
             self._task = None
+
+
+def _result(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a failed task returned.
+
+    ansible-runner empties a result that is longer than MAX_EVENT_RES (ansible-runner 2.4.3,
+    awx_display.py, event_context). Ansible has shown it on its output all the same.
+    """
+    if found := event["event_data"].get("res"):
+        return dict(found)
+    shown = _COLOUR.sub("", event.get("stdout") or "")
+    _, arrow, text = shown.partition("=> ")
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {"msg": text if arrow else shown}
+    return parsed if isinstance(parsed, dict) else {"msg": text}
 
 
 def message(result: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from pytest_kollalab.system.run import run
 LINE = re.compile(r"^[A-Z]+:kolla\.common\.utils\.(?P<image>[\w-]+):(?P<text>.*)$")
 TOOK = re.compile(r"^Built at .* \(took (?P<h>\d+):(?P<m>\d+):(?P<s>[\d.]+)\)$")
 TAIL = 20
-# The states of images that were not built for want of others (kolla 22, kolla/image/utils.py, Status).
+# States of images that were not tried (kolla 22, kolla/image/utils.py, Status).
 UNTRIED = frozenset({"matched", "parent_error", "unprocessed"})
 
 
