@@ -75,17 +75,21 @@ class Spec:
 
 @dataclass(frozen=True)
 class NodeMade:
-    """A node that a provider made: its address in each network."""
+    """A node that a provider made: its address in each network.
+
+    `tunnel` is empty where tunnels travel the management network, as on virtual machines.
+    """
 
     provisioning: str
     management: str
     external: str
-    tunnel: str
+    tunnel: str = ""
 
     @property
     def addresses(self) -> dict[str, str]:
         """The addresses by the name of the network."""
-        return {name: getattr(self, name) for name in NETWORKS}
+        found = {name: getattr(self, name) for name in NETWORKS}
+        return {name: address for name, address in found.items() if address}
 
 
 @dataclass(frozen=True)
