@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_kollalab.sdn.tenant.tenant import Tenant
+    from greeter.words import Greeter
 
 
 @pytest.mark.smoke
-def test_a_tenant_is_greeted(tenant: Tenant, greeter: str) -> None:
-    answer = tenant.cloud.session.get(greeter)
-    assert answer.text.strip() == "hello from controller-1"
+def test_a_tenant_is_greeted(greeter: Greeter) -> None:
+    greeter.greets("controller-1")

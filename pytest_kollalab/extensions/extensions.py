@@ -276,6 +276,7 @@ def _described(extension: Extension, there: set[str]) -> Iterator[str]:
             parts += [f"playbook {path.name}" for path in feature.playbooks]
             parts += [f"variable {name}" for name in sorted(feature.globals)]
             parts += [f"file {name}" for name in sorted(feature.config)]
+            parts += [f"health check: {check.what}" for check in feature.health]
             yield f"feature {feature.name}" + (f" ({', '.join(parts)})" if parts else "")
     for name, value in sorted(extension.globals.items()):
         yield f"variable {name} = {value!r}"

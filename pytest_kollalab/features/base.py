@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ class HealthCheck:
         command: A shell command that the node runs as root; its exit code must be 0.
         url: An address that this host asks, and that must answer with a status below 400.
             `{management}` in it, or the name of another network, is the node's address there.
+
+    In both, `{settings.NAME}` is a setting of the feature.
     """
 
     what: str
@@ -45,6 +48,21 @@ class HealthCheck:
                 details="it has both" if self.url else "it has neither",
                 hint="make two health checks of it" if self.url else "give it one of them",
             )
+
+    def with_settings(self, feature: str, values: object) -> HealthCheck:
+        """The check with the settings of a feature put in. Raises ConfigError for others."""
+
+        def value(found: re.Match[str]) -> str:
+            if not hasattr(values, found[1]):
+                raise ConfigError(
+                    f"the health check {self.what!r} needs a setting {found[1]!r}",
+                    details=f"the feature {feature} declares no such setting",
+                    hint="declare it, or correct its name",
+                )
+            return str(getattr(values, found[1]))
+
+        put = partial(re.sub, r"\{settings\.(\w+)\}", value)
+        return replace(self, command=put(self.command), url=put(self.url))
 
     def url_of(self, addresses: Mapping[str, str]) -> str:
         """The address to ask for a node with these addresses, by network."""
@@ -167,6 +185,12 @@ class Feature:
         """The feature as it is with an OpenStack release; asked again, it stays the same."""
         parts = self.by_release.get(release, FeatureParts())
         return replace(self.with_parts(parts), by_release={})
+
+    def configured(self, config: Config) -> Feature:
+        """The feature with what the configuration says of it put into its health checks."""
+        values = None if self.settings is None else config.table(self.name, self.settings)
+        health = tuple(check.with_settings(self.name, values) for check in self.health)
+        return replace(self, health=health)
 
     def with_parts(self, parts: FeatureParts) -> Feature:
         """The feature with some parts put over its own.

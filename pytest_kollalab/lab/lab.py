@@ -364,7 +364,8 @@ class Lab:
         return connect(self.ensure("cloud"))
 
     def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
-        return self.extensions.registry.resolve(names, self.config.release, self.backend)
+        found = self.extensions.registry.resolve(names, self.config.release, self.backend)
+        return tuple(feature.configured(self.config) for feature in found)
 
     def _check_features(self) -> None:
         """Raise ConfigError when the features cannot be in one lab."""

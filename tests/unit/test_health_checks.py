@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from keystoneauth1.session import Session
 
 from pytest_kollalab.features.base import Feature, FeatureParts, HealthCheck
 from pytest_kollalab.providers.base import NETWORKS, NodeMade
+from pytest_kollalab.settings.config import Config
+from pytest_kollalab.settings.declare import setting
 from pytest_kollalab.stages.cloud.health import check_troubles
 from pytest_kollalab.system.errors import ConfigError
 
@@ -118,6 +121,33 @@ def test_a_group_that_the_lab_does_not_have_is_an_error() -> None:
 def test_a_check_is_one_thing(given: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="'it is there' needs a command or a URL"):
         HealthCheck("it is there", **given)
+
+
+@dataclass(frozen=True)
+class GreeterSettings:
+    """What the greeter says."""
+
+    port: int = setting(8099, "port that it listens at")
+
+
+def test_settings_of_the_feature_are_put_in() -> None:
+    checks = (
+        HealthCheck("it greets", url="http://{management}:{settings.port}/"),
+        HealthCheck("it listens", command="ss -ltn sport = {settings.port} | awk '{print $1}'"),
+    )
+    feature = Feature("greeter", settings=GreeterSettings, health=checks)
+    url, command = feature.configured(Config(tables={"greeter": {"port": 81}})).health
+    assert url.url_of({"management": "192.0.2.1"}) == "http://192.0.2.1:81/"
+    assert command.command == "ss -ltn sport = 81 | awk '{print $1}'"
+    assert feature.configured(Config()).health[0].url == "http://{management}:8099/"
+
+
+def test_a_setting_that_is_not_declared_is_an_error() -> None:
+    check = HealthCheck("it greets", url="http://{management}:{settings.prt}/")
+    for kind in (GreeterSettings, None):
+        feature = Feature("greeter", settings=kind, health=(check,))
+        with pytest.raises(ConfigError, match="'it greets' needs a setting 'prt'"):
+            feature.configured(Config())
 
 
 def test_checks_may_differ_by_release() -> None:

@@ -221,7 +221,8 @@ class CloudStage(Stage[CloudMade]):
             raise
 
     def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
-        return self.extensions.registry.resolve(names, self.config.release)
+        found = self.extensions.registry.resolve(names, self.config.release)
+        return tuple(feature.configured(self.config) for feature in found)
 
     def _with_features(self, names: set[str]) -> CloudStage:
         return CloudStage(

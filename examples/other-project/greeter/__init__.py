@@ -1,0 +1,1 @@
+"""The greeter: everything of one feature in one folder."""
