@@ -297,6 +297,34 @@ ENTRIES = (
         "A port keeps the route targets that its VPN had before: the agents are not told of the "
         "ports of a VPN that changes.",
     ),
+    _bgpvpn(
+        "targets-of-two-kinds-are-malformed",
+        *BAGPIPE_BGP,
+        f"{BGP}/common/utils.py",
+        "convert_route_targets",
+        "A VPN with a route target whose AS number takes four bytes (65536:1), or that has an "
+        "address (192.0.2.1:5), announces nothing. The API accepts both, as RFC 4364 does; the "
+        "daemon calls them malformed, because it packs every target with an AS of two bytes.",
+        since="2026-11-30",
+    ),
+    _bgpvpn(
+        "preference-zero-is-the-default",
+        *BAGPIPE_BGP,
+        f"{BGP}/vpn/vpn_instance.py",
+        "synthesize_vif_bgp_route",
+        "A VPN with local_pref 0 is announced with 100: the daemon takes 0 for a preference that "
+        "is not given.",
+        since="2026-11-30",
+    ),
+    _bgpvpn(
+        "one-preference-for-all-vpns-of-a-network",
+        *BAGPIPE_AGENT,
+        BGPVPN_AGENT,
+        "_build_attachments",
+        "A network in two VPNs with different local_pref has one route, with the route targets of "
+        "both and the higher preference. The agent attaches a port once for all VPNs.",
+        since="2026-11-30",
+    ),
 )
 
 DEFECTS: Mapping[str, Defect] = MappingProxyType({each.id: each for each in ENTRIES})
