@@ -11,14 +11,17 @@ import shutil
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from pytest_kollalab.report.window import Moment, Window, timeline, troubles
+from pytest_kollalab.sdn.capture.packets import Frame
+from pytest_kollalab.sdn.capture.recordings import pcapng
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.ssh import Ssh
 
@@ -38,10 +41,14 @@ Source = Callable[[], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected: text by file, and a line for everything that could not be had."""
+    """What was collected: text by file, and a line for everything that could not be had.
+
+    `captures` are the frames of captures by the name of each.
+    """
 
     files: Mapping[str, str]
     problems: tuple[str, ...] = ()
+    captures: Mapping[str, Sequence[Frame]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,20 +189,45 @@ def parse_window(line: str) -> Window | None:
     return Window(float(since), float(until), -offset if sign == "-" else offset)
 
 
-def write(folder: Path, files: Mapping[str, str], mask: Mask) -> list[str]:
-    """Write texts, masked, into a folder in place of what it had; returns the files' names."""
+def write(
+    folder: Path,
+    files: Mapping[str, str],
+    mask: Mask,
+    captures: Mapping[str, Sequence[Frame]] | None = None,
+) -> list[str]:
+    """Write texts and captures, masked, into a folder in place of what it had.
+
+    Returns the names of the files.
+    """
     shutil.rmtree(folder, ignore_errors=True)
+    contents = {
+        # Anything else than a log or JSON is text, which a browser shows instead of saving it.
+        name if name.endswith((".log", ".json")) else f"{name}.txt": mask(text).encode(
+            "utf-8", errors="replace"
+        )
+        for name, text in files.items()
+    }
+    for name, frames in (captures or {}).items():
+        contents[f"captures/{name}.pcapng"] = pcapng(masked(frame, mask) for frame in frames)
     names = []
-    for name, text in sorted(files.items()):
+    for name, content in sorted(contents.items()):
         # Nothing that came from a node says where on this host something is written.
         parts = [_plain(part) for part in name.split("/") if part not in ("", ".", "..")]
-        if not parts[-1].endswith((".log", ".json")):
-            parts[-1] += ".txt"  # what a browser of artifacts shows instead of saving it
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(mask(text), encoding="utf-8", errors="replace")
+        path.write_bytes(content)
         names.append(path.relative_to(folder).as_posix())
     return names
+
+
+def masked(frame: Frame, mask: Mask) -> Frame:
+    """The frame, cut before the first secret in it, as if no more had been captured."""
+    text = frame.data.decode("latin-1")
+    shown = mask(text)
+    if shown == text:
+        return frame
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(text, shown, strict=False))
+    return replace(frame, data=frame.data[: sum(1 for _ in alike)])
 
 
 def merged(files: Mapping[str, str]) -> str:

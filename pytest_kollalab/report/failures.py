@@ -15,6 +15,7 @@ from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor, lab_secrets, secret_files
 from pytest_kollalab.sdn import workarounds
+from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
@@ -82,8 +83,11 @@ class LabScene:
 
         span = artifacts.Span(began, ended)
         asked = artifacts.sources(ssh, nodes, span, last_words=last_words, commands=self.commands)
+        asked["the captures that run"] = _pulled
         told = artifacts.collect(asked)
-        return artifacts.Collected({**told.files, **logs}, told.problems)
+        # What captures see of the collecting itself is cut off by the span.
+        captures = RECORDINGS.during(began, ended)
+        return artifacts.Collected({**told.files, **logs}, told.problems, captures)
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ class Failures:
         if failure.workarounds:
             files["workarounds"] = failure.workarounds
         # Asked for again: the failure may be of the deploy that made the passwords.
-        names = artifacts.write(folder, files, mask := self.site.redactor())
+        names = artifacts.write(folder, files, mask := self.site.redactor(), told.captures)
         seconds = round(time.monotonic() - started, 1)
         about = {
             "test": failure.test,
@@ -199,6 +203,12 @@ class Failures:
         (folder / "about.json").write_text(mask(text), encoding="utf-8")
         problems = "".join(f"\nnot had: {mask(problem)}" for problem in told.problems)
         return f"{folder}: {len(names)} files in {seconds} s{problems}"
+
+
+def _pulled() -> Mapping[str, str]:
+    for each in list(RECORDINGS.running):
+        each.pull()
+    return {}
 
 
 def stage_logs(folder: Path, began: float) -> dict[str, str]:

@@ -11,10 +11,14 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.providers.base import NodeMade, NodesMade
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.failures import (
     ExternalCloudScene,
@@ -25,6 +29,9 @@ from pytest_kollalab.report.failures import (
 )
 from pytest_kollalab.report.masking import Redactor
 from pytest_kollalab.report.window import Window
+from pytest_kollalab.sdn.capture import decode
+from pytest_kollalab.sdn.capture.packets import Frame
+from pytest_kollalab.sdn.capture.recordings import Recordings
 from pytest_kollalab.stages.cloud import external
 from pytest_kollalab.system.errors import CommandError, KollalabError, StageError
 from pytest_kollalab.system.ssh import Ssh
@@ -129,6 +136,50 @@ def test_names_from_a_node_stay_within_the_folder(tmp_path: Path) -> None:
     names = artifacts.write(folder, {"../../etc/a b": "x", "/n/kolla/c:d.log": "y"}, str)
     assert sorted(names) == ["etc/a_b.txt", "n/kolla/c_d.log"]
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a_b.txt", "c_d.log"}
+
+
+def test_captures_are_files_without_secrets(tmp_path: Path) -> None:
+    head = bytes(54)
+    sent = head + b"GET / HTTP/1.1\r\nX-Auth-Token: the-token\r\nHost: h\r\n"
+    frames = [Frame(1.0, sent, len(sent), "tap1"), Frame(2.0, head, 54, "tap1", "in")]
+    names = artifacts.write(
+        tmp_path / "x", {"a": "text"}, Redactor(["the-secret"]), {"controller-1/../b c": frames}
+    )
+    assert names == ["a.txt", "captures/controller-1/b_c.pcapng"]
+    data = (tmp_path / "x" / names[1]).read_bytes()
+    assert b"the-token" not in data
+    cut, whole = decode.read(data)
+    assert (cut.data, cut.length) == (sent[: sent.index(b"the-token")], len(sent))
+    assert whole == frames[1]
+
+
+def test_a_lab_tells_the_captures_of_the_span(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Running:
+        """A capture whose last frame is still to be had when the test has failed."""
+
+        def pull(self) -> None:
+            kept.add("compute-1-observer", [Frame(NOON + 5, bytes(14), 14)])
+
+    kept, running = Recordings(), Running()
+    kept.running.add(running)
+    kept.add("compute-1-observer", [Frame(NOON - 50, bytes(14), 14)])
+    monkeypatch.setattr("pytest_kollalab.report.failures.RECORDINGS", kept)
+    made = NodesMade(
+        provider="docker",
+        nodes={"compute-1": NodeMade("", "", "", "")},
+        interfaces={},
+        networks={},
+        ssh_config=tmp_path / "none",
+        ssh_key=tmp_path / "none",
+    )
+    record = Record("nodes", "key", "run", records.READY, {}, made=made.to_json())
+    records.save(lab / "nodes.json", record)
+    ssh, provider = Ssh(tmp_path / "none"), SimpleNamespace(last_words=lambda *_: "")
+    scene = LabScene(lab, lambda: ssh, lambda: provider)
+    told = scene.collect(NOON, NOON + 10)
+    assert [frame.time for frame in told.captures["compute-1-observer"]] == [NOON + 5]
 
 
 def test_a_failures_folder_replaces_the_one_before(tmp_path: Path) -> None:

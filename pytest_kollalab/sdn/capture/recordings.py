@@ -74,13 +74,13 @@ class Recordings:
 
 
 def pcapng(frames: Iterable[Frame]) -> bytes:
-    """A capture file of the format pcapng, which tcpdump and Wireshark read.
+    """A capture file of the format pcapng, which tcpdump and Wireshark read, in order of time.
 
     Of a large one its last frames are kept.
     """
     kept: deque[Frame] = deque()
     size = 0
-    for frame in frames:
+    for frame in sorted(frames, key=lambda each: each.time):
         kept.append(frame)
         size += len(frame.data)
         while size > FILE_LIMIT:
