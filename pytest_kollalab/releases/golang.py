@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
+from pytest_kollalab.system import http
 from pytest_kollalab.system.run import run
 
 TIMEOUT = 10.0
@@ -75,24 +74,19 @@ def address(proxy: str, module: str, version: str) -> str:
 
 
 def _refusal(proxy: str, module: str, version: str) -> str | None:
-    parts = urllib.parse.urlsplit(proxy)
+    parts = urlsplit(proxy)
     shown = f"the Go module proxy {parts.hostname or parts.path}"
     if parts.scheme not in ("http", "https"):
         return f"{shown} is a folder of this host, which the build of an image does not see"
-    request = urllib.request.Request(address(proxy, module, version))
-    if parts.username:
-        import base64
+    import requests
 
-        login = base64.b64encode(f"{parts.username}:{parts.password or ''}".encode()).decode()
-        bare = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        request = urllib.request.Request(
-            address(bare, module, version), headers={"Authorization": f"Basic {login}"}
-        )
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
-            return None
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"{shown} does not have {module} {version} ({error.code})"
-    except (OSError, ValueError) as error:
-        return f"{shown} does not answer: {getattr(error, 'reason', error)}"
+        with http.session(login) as session:
+            answer = session.get(address(bare, module, version), timeout=TIMEOUT)
+    except requests.RequestException as error:
+        return f"{shown} does not answer: {http.root(error)}"
+    if not answer.ok:
+        return f"{shown} does not have {module} {version} ({answer.status_code})"
+    return None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,7 +17,7 @@ from pytest_kollalab.sdn.capture.decode import decode
 from pytest_kollalab.sdn.capture.packets import Packet
 from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.sdn.topology.topology import BridgePort, ObservedFlow, Topology
-from pytest_kollalab.system import wait
+from pytest_kollalab.system import http, wait
 from pytest_kollalab.system.errors import KollalabError, StageError
 from pytest_kollalab.system.wait import NotYet
 
@@ -41,32 +38,29 @@ class Skydive:
     def __init__(self, url: str, user: str, password: str, *, within: float = 30) -> None:
         self.url = url.rstrip("/")
         self.within = within
-        login = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+        self._session = http.session((user, password))
 
     def __repr__(self) -> str:
         return f"Skydive({self.url})"
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """One request to the API; the answer's JSON. Raises KollalabError when it is refused."""
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(
-            f"{self.url}/api/{path}", data, dict(self._headers), method=method
-        )
+        import requests
+
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                text = answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                said = error.read().decode(errors="replace").strip()
+            answer = self._session.request(
+                method, f"{self.url}/api/{path}", json=body, timeout=TIMEOUT
+            )
+        except requests.RequestException as error:
             raise KollalabError(
-                f"Skydive answers {error.code} to {method} {path}", details=said
+                f"Skydive's analyzer does not answer at {self.url}", details=str(http.root(error))
             ) from error
-        except OSError as error:
+        if not answer.ok:
             raise KollalabError(
-                f"Skydive's analyzer does not answer at {self.url}", details=str(error)
-            ) from error
-        return json.loads(text) if text else None
+                f"Skydive answers {answer.status_code} to {method} {path}",
+                details=answer.text.strip(),
+            )
+        return answer.json() if answer.content else None
 
     def gremlin(self, query: str) -> list[Any]:
         """What a Gremlin query finds."""

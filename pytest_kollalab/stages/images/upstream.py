@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import json
 import os
 import re
 import ssl
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
+from pytest_kollalab.system import http
 from pytest_kollalab.system.errors import ConfigError, StageError
+
+if TYPE_CHECKING:
+    from requests import Response, Session
 
 TIMEOUT = 30.0
 AT_ONCE = 8
@@ -89,7 +91,7 @@ def reach(source: str, ca: str = "") -> Upstream:
 
 def is_loopback(host: str) -> bool:
     """Whether a registry is on this very host."""
-    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    name = urlsplit(f"//{host}").hostname or ""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
@@ -122,8 +124,9 @@ def resolve(upstream: Upstream, images: Iterable[str], tag: str) -> dict[str, st
     Raises StageError when the registry cannot be asked, or has none of them for this user.
     """
     names = list(images)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(lambda name: _digest(upstream, name, tag), names))
+    # One session, which nobody changes: its connections are used again.
+    with _session(upstream) as session, ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda name: _digest(session, upstream, name, tag), names))
     digests = {name: digest for name, (digest, _) in zip(names, found, strict=True) if digest}
     refused = next((status for digest, status in found if status in REFUSALS), None)
     if not digests and names:
@@ -138,47 +141,47 @@ def resolve(upstream: Upstream, images: Iterable[str], tag: str) -> dict[str, st
     return digests
 
 
-def _digest(upstream: Upstream, image: str, tag: str) -> tuple[str, int]:
-    path = f"/v2/{upstream.repository(image)}/manifests/{urllib.parse.quote(tag)}"
-    headers = {"Accept": ", ".join(MANIFESTS)}
-    status, answer = _ask(upstream, path, headers)
-    if status == HTTPStatus.UNAUTHORIZED:
-        allowed = _authorize(upstream, answer.get("www-authenticate", ""), image)
-        if allowed:
-            status, answer = _ask(upstream, path, {**headers, "Authorization": allowed})
-    if status == HTTPStatus.OK:
-        return answer.get("docker-content-digest", ""), status
-    if status in (*REFUSALS, HTTPStatus.NOT_FOUND):
-        return "", status
+def _digest(session: Session, upstream: Upstream, image: str, tag: str) -> tuple[str, int]:
+    scheme = "https" if upstream.tls else "http"
+    repository = upstream.repository(image)
+    url = f"{scheme}://{upstream.host}/v2/{repository}/manifests/{quote(tag)}"
+    answer = _head(session, upstream, url)
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        challenge = answer.headers.get("WWW-Authenticate", "")
+        if allowed := _authorize(session, upstream, challenge, image):
+            answer = _head(session, upstream, url, {"Authorization": allowed})
+    if answer.status_code == HTTPStatus.OK:
+        return answer.headers.get("Docker-Content-Digest", ""), answer.status_code
+    if answer.status_code in (*REFUSALS, HTTPStatus.NOT_FOUND):
+        return "", answer.status_code
     raise StageError(
-        f"{upstream.host} answers {status}",
-        details=f"asked for {upstream.repository(image)}:{tag}",
+        f"{upstream.host} answers {answer.status_code}",
+        details=f"asked for {repository}:{tag}",
         hint="try again later, or name another images.source in kollalab.toml",
     )
 
 
-def _ask(upstream: Upstream, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str]]:
-    scheme = "https" if upstream.tls else "http"
-    url = f"{scheme}://{upstream.host}{path}"
-    request = urllib.request.Request(url, headers=dict(headers), method="HEAD")
+def _head(
+    session: Session, upstream: Upstream, url: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    import requests
+
     try:
-        with _opener(upstream).open(request, timeout=TIMEOUT) as answer:
-            return answer.status, {name.lower(): value for name, value in answer.headers.items()}
-    except urllib.error.HTTPError as error:
-        return error.code, {name.lower(): value for name, value in error.headers.items()}
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "reason", error)
-        untrusted = isinstance(reason, ssl.SSLCertVerificationError)
+        return session.head(url, headers=headers, timeout=TIMEOUT, allow_redirects=True)
+    except requests.RequestException as error:
+        reason = http.root(error)
         raise StageError(
             f"the registry {upstream.host} cannot be asked",
             details=str(reason),
             hint="name its certificate authority as registry_ca under [run] in kollalab.toml"
-            if untrusted
+            if isinstance(reason, ssl.SSLCertVerificationError)
             else "check the network, proxies, and images.source in kollalab.toml",
         ) from error
 
 
-def _authorize(upstream: Upstream, challenge: str, image: str) -> str:
+def _authorize(session: Session, upstream: Upstream, challenge: str, image: str) -> str:
+    import requests
+
     kind = challenge.partition(" ")[0].lower()
     said = dict(CHALLENGE.findall(challenge))
     basic = f"Basic {upstream.login.basic}" if upstream.login is not None else ""
@@ -186,29 +189,25 @@ def _authorize(upstream: Upstream, challenge: str, image: str) -> str:
         return basic
     if kind != "bearer" or "realm" not in said:
         return ""
+    # A login goes nowhere in the clear, whatever the registry says.
+    if basic and not said["realm"].startswith("https://") and upstream.tls:
+        return ""
     scope = f"repository:{upstream.repository(image)}:pull"
     wanted = {"service": said.get("service", ""), "scope": said.get("scope", scope)}
-    url = f"{said['realm']}?{urllib.parse.urlencode(wanted)}"
-    # A login goes nowhere in the clear, whatever the registry says.
-    if basic and not url.startswith("https://") and upstream.tls:
-        return ""
-    request = urllib.request.Request(url, headers={"Authorization": basic} if basic else {})
+    headers = {"Authorization": basic} if basic else None
     try:
-        with _opener(upstream).open(request, timeout=TIMEOUT) as answer:
-            told = json.loads(answer.read())
-    except (OSError, ValueError):
+        answer = session.get(said["realm"], params=wanted, headers=headers, timeout=TIMEOUT)
+        answer.raise_for_status()
+        told = answer.json()
+    except requests.RequestException:
         return ""
     token = told.get("token") or told.get("access_token") or ""
     return f"Bearer {token}" if token else ""
 
 
-def _opener(upstream: Upstream) -> urllib.request.OpenerDirector:
-    handlers: list[urllib.request.BaseHandler] = []
-    if is_loopback(upstream.host):
-        handlers.append(urllib.request.ProxyHandler({}))
-    if upstream.tls:
-        context = ssl.create_default_context()
-        if upstream.ca is not None:
-            context.load_verify_locations(upstream.ca)
-        handlers.append(urllib.request.HTTPSHandler(context=context))
-    return urllib.request.build_opener(*handlers)
+def _session(upstream: Upstream) -> Session:
+    return http.session(
+        headers={"Accept": ", ".join(MANIFESTS)},
+        ca=str(upstream.ca or ""),
+        proxies=not is_loopback(upstream.host),
+    )
