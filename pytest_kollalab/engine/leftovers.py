@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from pytest_kollalab.engine import runs
 from pytest_kollalab.system import locks, process, temporary
-from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.paths import Paths
-from pytest_kollalab.system.wait import until
 
 # What ends politely takes away what it mounted and made.
 END_TIMEOUT = 10.0
@@ -38,7 +34,9 @@ def remove(paths: Paths, say: Callable[[str], None]) -> None:
 
 def orphans() -> list[int]:
     """Processes of runs that are gone; shared SSH connections may outlive theirs for a while."""
-    return [pid for pid in process.orphans() if not command(pid).endswith(SHARED_CONNECTION)]
+    return [
+        pid for pid in process.orphans() if not process.command(pid).endswith(SHARED_CONNECTION)
+    ]
 
 
 def end(pids: list[int], say: Callable[[str], None]) -> None:
@@ -46,18 +44,7 @@ def end(pids: list[int], say: Callable[[str], None]) -> None:
     if not pids:
         return
     say(f"ending {len(pids)} process{'es' if len(pids) > 1 else ''} that a killed run left behind")
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, kind)
-        with suppress(WaitError):
-            until(
-                "the processes have ended",
-                lambda: not any(process.runs(pid) for pid in pids) or None,
-                timeout=END_TIMEOUT,
-                interval=0.05,
-            )
-            return
+    process.end(pids, END_TIMEOUT)
 
 
 def files(paths: Paths) -> Iterator[Path]:
@@ -69,14 +56,6 @@ def files(paths: Paths) -> Iterator[Path]:
                     yield path
     yield from runs.abandoned(paths)
     yield from _sockets()
-
-
-def command(pid: int) -> str:
-    """The beginning of a process's command line."""
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return b" ".join(words).decode(errors="replace").strip()[:120]
-    return "?"
 
 
 def _sockets() -> Iterator[Path]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import functools
 import os
 import re
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.wait import until
 
 # In the environment of every process that we start, and of all that those start.
 VARIABLE = "KOLLALAB_OWNER"
 # Unlike anything in the name of a version or an image: what carries a dead one is removed.
 MARK = re.compile(r"pid(\d+)\.(\d+)")
 STATE, START = 0, 19
+COMMAND_CHARACTERS = 120
 DEAD = ("Z", "X")
 
 
@@ -61,27 +68,57 @@ def runs(pid: int) -> bool:
 
 def age(pid: int) -> float:
     """How long ago a process was started, in seconds."""
-    started = _start(pid)
-    if started is None:
+    import psutil
+
+    try:
+        return time.time() - psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
         return 0.0
-    up = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-    return up - int(started) / os.sysconf("SC_CLK_TCK")
+
+
+def command(pid: int) -> str:
+    """The beginning of a process's command line; `?` when there is none to be seen."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return " ".join(psutil.Process(pid).cmdline()).strip()[:COMMAND_CHARACTERS]
+    return "?"
+
+
+def end(pids: Iterable[int], timeout: float) -> None:
+    """End processes: ask them first, and kill those that are there after `timeout` seconds."""
+    import psutil
+
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
+    # psutil signals no other process that got the number of one meanwhile. It does wait for the
+    # zombies of others, though, which nobody may ever take away: they are ended for us.
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        for each in found:
+            with suppress(psutil.Error):
+                send(each)
+        with suppress(WaitError):
+            until(
+                "the processes have ended",
+                lambda: not any(runs(each.pid) for each in found) or None,
+                timeout=timeout,
+                interval=0.05,
+            )
+            return
 
 
 def _owned() -> list[tuple[int, str]]:
-    key = f"{VARIABLE}=".encode()
+    import psutil
+
     found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        pid = int(path.parent.name)
-        if pid == os.getpid():
-            continue
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has ended meanwhile, or is not ours to look into
-        owners = [word[len(key) :].decode() for word in words if word.startswith(key)]
-        if owners and runs(pid):
-            found.append((pid, owners[-1]))
+    for each in psutil.process_iter():
+        # It may have ended meanwhile, or be not ours to look into.
+        with suppress(psutil.Error, OSError):
+            owner = each.environ().get(VARIABLE)
+            if owner and each.pid != os.getpid():
+                found.append((each.pid, owner))
     return found
 
 
@@ -91,6 +128,8 @@ def _mark(pid: int) -> str:
 
 
 def _start(pid: int) -> str | None:
+    # In ticks since the host was started. Not psutil's create_time(), which is a time of day and
+    # differs after the clock was set; and every command of ours needs it: psutil is slow to import.
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -73,12 +74,13 @@ class Signals:
                 raise KeyboardInterrupt
             return
         self._say(f"{name} again: stopped. {self.second}")
-        for pid in process.children():
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except OSError:
-                continue
-        os._exit(128 + number)
+        try:
+            for pid in process.children():
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGTERM)
+        finally:
+            # Whatever was interrupted, such as an import: this is the end.
+            os._exit(128 + number)
 
     def _say(self, text: str) -> None:
         # No file object: a handler may come in the middle of another write.

@@ -177,7 +177,7 @@ def test_a_lab_tells_the_captures_of_the_span(
     record = Record("nodes", "key", "run", records.READY, {}, made=made.to_json())
     records.save(lab / "nodes.json", record)
     ssh, provider = Ssh(tmp_path / "none"), SimpleNamespace(last_words=lambda *_: "")
-    scene = LabScene(lab, lambda: ssh, lambda: provider)
+    scene = LabScene(lab, lambda: ssh, lambda: provider)  # type: ignore[arg-type, return-value]
     told = scene.collect(NOON, NOON + 10)
     assert [frame.time for frame in told.captures["compute-1-observer"]] == [NOON + 5]
 

@@ -92,7 +92,7 @@ def test_orphans_are_found_and_ended(family: tuple[subprocess.Popen[str], int]) 
     parent.kill()
     parent.wait()
     assert child in owner.orphans()
-    assert "sleep" in leftovers.command(child)
+    assert "sleep" in owner.command(child)
     assert 0 <= owner.age(child) < 60
     said: list[str] = []
     leftovers.end([child], said.append)

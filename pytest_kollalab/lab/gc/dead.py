@@ -18,7 +18,7 @@ def runs(paths: Paths) -> Iterator[Item]:
     """Orphaned processes, and files that only a run that lives has a use for."""
     for pid in leftovers.orphans():
         remove = functools.partial(leftovers.end, [pid], _quiet)
-        what = f"process {pid}: {leftovers.command(pid)}"
+        what = f"process {pid}: {process.command(pid)}"
         yield Item("run", what, WHY, process.age(pid), None, remove)
     for path in leftovers.files(paths):
         age = time.time() - path.lstat().st_mtime
