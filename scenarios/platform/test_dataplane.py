@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kollalab.sdn.capture import tunnel_capture
+from pytest_kollalab.sdn.capture.packets import Tunnel
+from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.sdn.ovs.flows import bridge_flows
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.probe.probe import Probe
     from pytest_kollalab.sdn.tenant.network import Network
     from pytest_kollalab.sdn.tenant.tenant import Tenant
+
+VXLAN, WHOLE_FRAMES = "udp port 4789", 0x6558
+SYN, ACK = 0x02, 0x10
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +52,41 @@ def test_they_talk_through_the_tunnel(tenant: Tenant, here: Probe, there: Probe)
     assert here.ping(there, 5)
     grown = bridge_flows(tenant.ssh, here.node, "br-tun", settled=True).since(before)
     assert grown.where(dl_dst=there.mac).packets >= 5
+
+
+def test_the_tunnel_carries_their_frames(
+    tenant: Tenant, network: Network, here: Probe, there: Probe
+) -> None:
+    found: Any = tenant.admin.network.get_network(network.id)
+    with tunnel_capture.watched(tenant.ssh, there.node, VXLAN) as seen:
+        assert here.ping(there, 3)
+    for src, dst in ((here, there), (there, here)):
+        outside = seen.packets.between(src.ip, dst.ip)
+        assert len(outside) == 3
+        assert {packet.tunnel for packet in outside} == {
+            Tunnel("vxlan", WHOLE_FRAMES, found.provider_segmentation_id)
+        }
+        assert {packet.innermost.src_mac for packet in outside} == {src.mac}
+
+
+def test_a_capture_has_both_ways_of_a_connection(here: Probe, there: Probe) -> None:
+    with there.capture("tcp port 7777") as seen:
+        assert here.tcp_echo(there)
+    asked = seen.packets.between(here.ip, there.ip)
+    told = seen.packets.between(there.ip, here.ip)
+    assert (asked[0].dport, asked[0].flags) == (7777, SYN)
+    assert (told[0].sport, told[0].flags) == (7777, SYN | ACK)
+    assert len(asked) + len(told) == len(seen.packets)
+
+
+def test_a_capture_keeps_what_it_saw_when_its_block_fails(here: Probe, there: Probe) -> None:
+    began = time.time()
+    with suppress(ZeroDivisionError), there.capture(f"icmp and src {here.ip}") as seen:
+        assert here.ping(there, 3)
+        raise ZeroDivisionError
+    assert len(seen.packets.requests) == 3
+    (frames,) = RECORDINGS.during(began, time.time()).values()
+    assert [frame.device for frame in frames] == [there.device] * 3
 
 
 def test_the_whole_mtu_fits(network: Network, here: Probe, there: Probe) -> None:
