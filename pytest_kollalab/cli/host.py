@@ -13,7 +13,7 @@ from pytest_kollalab.cli.frame import EXIT_FAILED, EXIT_HOST, json_option, make_
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
-    from pytest_kollalab.lab.gc.item import Item
+    from pytest_kollalab.engine.garbage import Item
     from pytest_kollalab.lab.lab import Lab
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}

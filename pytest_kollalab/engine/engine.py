@@ -393,7 +393,7 @@ class Engine:
 
     def _folder(self, stage: Stage[Any]) -> Path:
         if stage.shared:
-            return self.paths.cache / "stages" / stage.name
+            return self.paths.shared(stage.name)
         return self.paths.lab(self.lab) / stage.name
 
     def _record_path(self, stage: Stage[Any], key: str | None = None) -> Path:
@@ -412,7 +412,7 @@ class Engine:
         if not stage.shared:
             yield
             return
-        path = self.paths.cache / "stages" / f"{stage.name}.lock"
+        path = self.paths.shared_lock(stage.name)
         what, log = f"build {stage.name} for {self.lab}", self.log_path(stage.name)
         with locks.exclusive(path, what, log=log, waiting=self._waiting(stage.name)):
             yield

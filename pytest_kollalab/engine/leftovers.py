@@ -16,12 +16,6 @@ END_TIMEOUT = 10.0
 # What ssh calls itself when it keeps a connection for later commands; it ends by itself, or with
 # the nodes.
 SHARED_CONNECTION = "[mux]"
-# Where temporary files are made, relative to cache and state; looked at, never descended into.
-CACHED = (
-    *("*", "images/*", "images/*/*", "images/*/*/*"),
-    *("guest/*", "libvirt/*", "stages/*/records/*"),
-)
-STATED = ("*", "labs/*/*", "labs/*/*/*")
 
 
 def remove(paths: Paths, say: Callable[[str], None]) -> None:
@@ -49,11 +43,8 @@ def end(pids: list[int], say: Callable[[str], None]) -> None:
 
 def files(paths: Paths) -> Iterator[Path]:
     """Temporary files and folders whose process is gone, and sockets without a listener."""
-    for root, patterns in ((paths.cache, CACHED), (paths.state, STATED)):
-        for pattern in patterns:
-            for path in root.glob(pattern):
-                if process.left_by_the_dead(path.name):
-                    yield path
+    for root in (paths.cache, paths.state):
+        yield from temporary.abandoned(root)
     yield from runs.abandoned(paths)
     yield from _sockets()
 

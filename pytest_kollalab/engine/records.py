@@ -16,6 +16,9 @@ from pytest_kollalab.system.errors import NewerStateError, StateError
 FORMAT = 1
 HINT = "run `kollalab down`, or delete {} if you know that nothing of it is left"
 
+# The labels of a tag that others look for.
+LAB_LABEL, HOME_LABEL = "kollalab.lab", "kollalab.home"
+
 M = TypeVar("M", bound=Made)
 
 CREATING = "creating"

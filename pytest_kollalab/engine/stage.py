@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.system import digest
@@ -82,6 +83,19 @@ class Stage(Generic[M]):
 
     def room(self) -> Mapping[str, int]:
         """The bytes that building it takes, by place (docker, cache); what is there is left out."""
+        return {}
+
+    def uses(self, made: Sequence[M]) -> InUse:
+        """What is in use of what labs share as long as these results of the stage are."""
+        return InUse()
+
+    def garbage(self, used: InUse, older_than: float) -> Searches:
+        """The searches for what the stage leaves in caches, and nothing uses any more.
+
+        Args:
+            used: What is in use.
+            older_than: How long, in seconds, what is found must have been untouched.
+        """
         return {}
 
     def gone(self, made: M) -> str | None:

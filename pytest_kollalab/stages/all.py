@@ -8,6 +8,7 @@ from typing import Any
 from pytest_kollalab.engine.stage import Inputs, Stage
 from pytest_kollalab.extensions.extensions import Extensions
 from pytest_kollalab.features.base import Feature, images, nodes
+from pytest_kollalab.features.image_folders import Folder
 from pytest_kollalab.providers.base import Provider
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.cloud.stage import CloudStage
@@ -37,8 +38,7 @@ def stages(
     given = (config, options, paths)
     cloud = CloudStage(*given, features=features, provider=provider, extensions=extensions)
     return (
-        ToolsStage(*given),
-        images_stage(*given, names=images(features), folders=cloud.folders),
+        *shared_stages(*given, names=images(features), folders=cloud.folders),
         NodesStage(
             *given,
             provider=provider,
@@ -50,3 +50,16 @@ def stages(
         ),
         cloud,
     )
+
+
+def shared_stages(
+    config: Config,
+    options: Options,
+    paths: Paths,
+    *,
+    names: Sequence[str],
+    folders: Sequence[Folder] = (),
+) -> tuple[Stage[Any], ...]:
+    """The stages that all labs share; `names` are the images that must be there."""
+    given = (config, options, paths)
+    return ToolsStage(*given), images_stage(*given, names=names, folders=folders)

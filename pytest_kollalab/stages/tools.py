@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from pytest_kollalab.engine.garbage import Delete, InUse, Item, Searches, is_held, size_of
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.releases import pypi, releases
@@ -43,6 +46,7 @@ class ToolsStage(Stage[ToolsMade]):
     def __init__(self, config: Config, _options: Options, paths: Paths) -> None:
         self.release = releases.get(config.release)
         self.root = paths.cache / "tools"
+        self.paths = paths
 
     def inputs(self) -> Inputs:
         """The release, its pins and the Python that runs them."""
@@ -57,6 +61,10 @@ class ToolsStage(Stage[ToolsMade]):
     def room(self) -> dict[str, int]:
         """A virtual environment."""
         return {room.CACHE: room.GIB // 2}
+
+    def garbage(self, used: InUse, older_than: float) -> Searches:
+        """Virtual environments."""
+        return {"tools": lambda: self._unused(used, older_than)}
 
     def gone(self, made: ToolsMade) -> str | None:
         """Look for the programs; a Python that was removed leaves a dangling link."""
@@ -94,3 +102,15 @@ class ToolsStage(Stage[ToolsMade]):
         """Remove the virtual environment."""
         if work.key:
             shutil.rmtree(self.root / work.key, ignore_errors=True)
+
+    def _unused(self, used: InUse, older_than: float) -> Iterator[Item]:
+        lock = self.paths.shared_lock(self.name)
+        if is_held(lock):
+            return
+        for folder in sorted(self.root.glob("*")):
+            age = time.time() - folder.stat().st_mtime
+            if folder.name not in used.of(self.name) and age >= older_than:
+                why = "tools that no release of this version and no lab uses"
+                record = self.paths.shared(self.name) / "records" / f"{folder.name}.json"
+                remove = Delete([folder, record], lock)
+                yield Item("tools", folder.name, why, age, size_of(folder), remove)

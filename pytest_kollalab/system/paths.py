@@ -18,6 +18,14 @@ class Paths:
     cache: Path
     state: Path
 
+    def shared(self, stage: str) -> Path:
+        """The folder of a stage that all labs share; its records are in `records` below it."""
+        return self.cache / "stages" / stage
+
+    def shared_lock(self, stage: str) -> Path:
+        """The lock of a stage that all labs share."""
+        return self.cache / "stages" / f"{stage}.lock"
+
     def lab(self, name: str) -> Path:
         """The folder of one lab: records, keys, passwords, logs (0700)."""
         return self.state / "labs" / name

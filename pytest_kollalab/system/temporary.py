@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_kollalab.system import process
 from pytest_kollalab.system.run import run
 
 
+# How many folders below cache or state temporary files may lie; deeper down nobody looks for them.
+DEPTH = 4
+
+
 def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder whose name tells who made it, so that it can be known for a leftover."""
+    """A temporary folder whose name tells who made it, so that it can be known for a leftover.
+
+    It is found by `abandoned` when it lies at most `DEPTH` names below the cache or the state.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=folder, prefix=f"{what}-{process.mark()}-")
+
+
+def abandoned(root: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """The temporary files and folders below a folder whose process is gone."""
+    with suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            if process.left_by_the_dead(entry.name):
+                yield Path(entry.path)
+            elif depth > 1 and entry.is_dir(follow_symlinks=False):
+                yield from abandoned(Path(entry.path), depth - 1)
 
 
 def remove_file(path: Path) -> None:

@@ -13,8 +13,8 @@ import docker
 import pytest
 
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
-from pytest_kollalab.lab.gc import caches
-from pytest_kollalab.lab.gc.caches import InUse
+from pytest_kollalab.engine.garbage import InUse
+from pytest_kollalab.stages.images import garbage
 from pytest_kollalab.providers import base
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
 from pytest_kollalab.stages.images import registry, upstream
@@ -187,8 +187,8 @@ def test_a_tag_that_moved_is_another_key(
     assert content(image, root, after.tag, "tiny") == "after"
 
     # Garbage goes from the store with its blobs, and takes nothing along.
-    kept = InUse(frozenset(), frozenset(), frozenset({after.tag}), frozenset())
-    (item,) = caches.stored(client, site.paths, kept, 0)
+    kept = InUse(tags=frozenset({after.tag}))
+    (item,) = garbage.stored(client, site.paths, kept, 0)
     assert item.what == before.tag
     assert item.size
     blobs = len(list(root.glob("docker/registry/v2/blobs/**/data")))
@@ -196,7 +196,7 @@ def test_a_tag_that_moved_is_another_key(
     assert len(list(root.glob("docker/registry/v2/blobs/**/data"))) < blobs
     assert registry.stored(root, before.tag, ["tiny"]) == []
     assert content(image, root, after.tag, "tiny") == "after"
-    assert list(caches.stored(client, site.paths, kept, 0)) == []
+    assert list(garbage.stored(client, site.paths, kept, 0)) == []
 
 
 def test_an_override_is_built_on_top(

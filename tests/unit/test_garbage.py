@@ -15,13 +15,21 @@ from click.testing import CliRunner
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST, EXIT_USAGE
 from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.engine.records import CREATING, FAILED, READY, Record
-from pytest_kollalab.lab.gc import caches, labs, store
+from pytest_kollalab.engine.garbage import InUse, Item
+from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.lab.gc import item as garbage
-from pytest_kollalab.lab.gc.caches import InUse
-from pytest_kollalab.lab.gc.item import DAY, Item, above, bytes_of, spare
+from pytest_kollalab.lab.gc.in_use import in_use
+from tests import made
+from pytest_kollalab.lab.gc.item import DAY, above, bytes_of, spare
 from pytest_kollalab.providers import retained
+from pytest_kollalab.providers.docker import garbage as docker_garbage
 from pytest_kollalab.providers.docker.spec import LAYERS, NEEDS
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.images import garbage as images_garbage
+from pytest_kollalab.stages.images import store
+from pytest_kollalab.stages.tools import ToolsStage
 from pytest_kollalab.system import files, locks
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.locks import Lease
@@ -112,22 +120,20 @@ def test_what_an_image_has_of_its_own() -> None:
         {"Id": "child", "Size": 130, "RootFS": {"Layers": ["a", "b", "c"]}},
         {"Id": "other", "Size": 50, "RootFS": {"Layers": ["x"]}},
     ]
-    assert caches.own_sizes(images) == {"base": 100, "child": 30, "other": 50}
+    assert images_garbage.own_sizes(images) == {"base": 100, "child": 30, "other": 50}
 
 
 def test_old_tools_and_files_are_found_those_in_use_are_not(paths: Paths) -> None:
     for name in ("used", "old"):
         files.write(paths.cache / "tools" / name / "bin" / "python", "x")
         files.write(paths.cache / "images" / "build" / name / "kolla-build.conf", "x")
-    retained = InUse(
-        tools=frozenset({"used"}), images=frozenset(), tags=frozenset({"used"}), names=frozenset()
-    )
-    (tools,) = caches.tools(paths, retained, 0)
+    used = InUse({"tools": frozenset({"used"})}, tags=frozenset({"used"}))
+    (tools,) = ToolsStage(Config(), Options(), paths).garbage(used, 0)["tools"]()
     assert tools.what == "old"
-    assert [item.what for item in caches.files(paths, retained, 0)] == ["images/build/old"]
-    assert list(caches.files(paths, retained, DAY)) == []
+    assert [item.what for item in images_garbage.files(paths, used, 0)] == ["images/build/old"]
+    assert list(images_garbage.files(paths, used, DAY)) == []
     with locks.exclusive(paths.cache / "stages" / "images.lock", "build"):
-        assert list(caches.files(paths, retained, 0)) == []
+        assert list(images_garbage.files(paths, used, 0)) == []
     tools.remove()
     assert [path.name for path in (paths.cache / "tools").iterdir()] == ["used"]
 
@@ -232,8 +238,30 @@ def test_layers_of_images_that_nothing_uses_or_needs() -> None:
         remove_volume = staticmethod(removed.append)
 
     client: Any = SimpleNamespace(api=Api())
-    used = InUse(frozenset(), frozenset(), frozenset({"used"}), frozenset())
-    (item,) = caches.layers(client, used, older_than=DAY)
+    used = InUse(tags=frozenset({"used"}))
+    (item,) = docker_garbage.layers(client, used, older_than=DAY)
     assert (item.kind, item.what) == ("layers", "old")
     item.remove()
     assert removed == ["kollalab-layers-old"]
+
+
+def test_what_labs_and_releases_stand_on_is_in_use(paths: Paths) -> None:
+    tools = ToolsStage(Config(), Options(), paths)
+    current = Engine("lab", (tools,), paths).key("tools")
+    for key, tag in (("older", "held"), ("oldest", "free")):
+        record = Record("images", key, "r", READY, inputs={}, made=made.images(tag=tag).to_json())
+        records.save(paths.shared("images") / "records" / f"{key}.json", record)
+    held = Record("nodes", "k", "r", READY, inputs={}, needs={"images": "older"})
+    records.save(paths.lab("lab") / "nodes.json", held)
+    found = in_use(paths, Config())
+    assert current in found.of("tools")
+    assert "older" in found.of("images")
+    assert {"held", "held-upstream"} <= found.tags
+    assert "free" not in found.tags
+
+
+def test_uses_are_joined() -> None:
+    said = InUse({"own": frozenset({"a"})}) | InUse({"own": frozenset({"b"})}, frozenset({"t"}))
+    assert said.of("own") == {"a", "b"}
+    assert said.of("other") == frozenset()
+    assert said.tags == {"t"}

@@ -124,6 +124,20 @@ def test_temporary_files_of_the_dead_are_removed_and_no_others(paths: Paths, dea
     assert all(path.exists() for path in stays)
 
 
+@pytest.mark.parametrize("root", ["cache", "state"])
+def test_temporary_files_are_found_wherever_a_stage_may_make_them(
+    paths: Paths, dead: str, root: str
+) -> None:
+    folder = getattr(paths, root)
+    deep = folder.joinpath(*"abcd"[: temporary.DEPTH - 1])
+    gone = [folder / f"x-{dead}-a", deep / f"x-{dead}-b"]
+    below, link = deep / "d" / f"x-{dead}-c", folder / "link"
+    for path in (*gone, below):
+        path.mkdir(parents=True)
+    link.symlink_to(deep, target_is_directory=True)
+    assert sorted(temporary.abandoned(folder)) == sorted(gone)
+
+
 def test_a_scratch_folder_tells_its_owner(tmp_path: Path) -> None:
     with temporary.scratch(tmp_path / "new", "push") as folder:
         assert Path(folder).name.startswith(f"push-{owner.mark()}-")

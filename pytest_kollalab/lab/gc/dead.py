@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from pytest_kollalab.engine import leftovers
-from pytest_kollalab.lab.gc.item import Item, size_of
+from pytest_kollalab.engine.garbage import Item, size_of
 from pytest_kollalab.system import process, temporary
 from pytest_kollalab.system.paths import Paths
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
-from pytest_kollalab.lab.gc import caches, dead, labs, machines
-from pytest_kollalab.lab.gc.item import DAY, Item
+from pytest_kollalab.engine.garbage import Item, Searches
+from pytest_kollalab.lab.gc import dead, in_use, labs, machines
+from pytest_kollalab.lab.gc.item import DAY
 from pytest_kollalab.providers.docker import host as docker_host
 from pytest_kollalab.providers.libvirt import host as libvirt_host
 from pytest_kollalab.settings.config import Config, Options
@@ -38,27 +39,32 @@ def find(
             raise ConfigError(f"there is no garbage of kind {kind!r}", hint=nearest(kind, KINDS))
     wanted = kinds or KINDS
     old = days * DAY
-    client = daemon.connect()
     asked = options or Options()
+    client = daemon.connect()
     host = libvirt_host.LibvirtHost(libvirt_host.uri_of(asked))
     elsewhere = docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
-    used = caches.kept(paths, config)
-    searches: dict[str, Callable[[], Iterator[Item]]] = {
-        "run": lambda: dead.runs(paths),
-        "lab": lambda: labs.stale(paths, old),
-        "golden": lambda: labs.goldens(paths, old),
-        "leftover": lambda: chain(
-            *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, host)
-        ),
-        "tools": lambda: caches.tools(paths, used, old),
-        "images": lambda: caches.images(client, paths, used, old),
-        "store": lambda: caches.stored(client, paths, used, old),
-        "layers": lambda: caches.layers(client, used, old),
-        "files": lambda: chain(
-            caches.files(paths, used, old),
-            machines.bases(paths, config, host, old),
-            machines.probes(host),
-        ),
-    }
-    return [item for kind in KINDS if kind in wanted for item in searches[kind]()]
+    providers = [each(asked, paths) for each in PROVIDERS]
+    used = in_use.in_use(paths, config)
+    for provider in providers:
+        used |= provider.uses(config.nodes)
+    searches: list[Searches] = [
+        {
+            "run": lambda: dead.runs(paths),
+            "lab": lambda: labs.stale(paths, old),
+            "golden": lambda: labs.goldens(paths, old),
+            "leftover": lambda: chain(
+                *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, host)
+            ),
+        },
+        *(stage.garbage(used, old) for stage in in_use.stages_of(config, paths)),
+        *(provider.garbage(config.nodes, used, old) for provider in providers),
+    ]
+    return [
+        item
+        for kind in KINDS
+        if kind in wanted
+        for each in searches
+        if kind in each
+        for item in each[kind]()
+    ]

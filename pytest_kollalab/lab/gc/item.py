@@ -1,51 +1,16 @@
-"""Garbage: what labs and runs left behind and nothing uses any more, and its removal."""
+"""The choice among garbage: the oldest, all but the newest, what is above a size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from pathlib import Path
 
-from pytest_kollalab.system import locks
-from pytest_kollalab.system.errors import BusyError, ConfigError
+from pytest_kollalab.engine.garbage import Item
+from pytest_kollalab.system.errors import ConfigError
 
 DAY = 86400.0
 AGE = attrgetter("age")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-@dataclass(frozen=True)
-class Item:
-    """Something that could go: what, why, how old (seconds), how big (bytes), and how.
-
-    A size of None is one that cannot be told without reading all of it.
-    """
-
-    kind: str
-    what: str
-    why: str
-    age: float
-    size: int | None
-    remove: Callable[[], None] = field(repr=False, compare=False)
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process holds the lock; a file alone says nothing."""
-    if not path.exists():
-        return False
-    try:
-        with locks.exclusive(path, "look for garbage", timeout=0):
-            return False
-    except BusyError:
-        return True
-
-
-def size_of(path: Path) -> int:
-    """The bytes of a file, or of all files below a folder, as they lie on the disk."""
-    if path.is_symlink() or path.is_file():
-        return path.lstat().st_blocks * 512
-    return sum(each.lstat().st_blocks * 512 for each in path.rglob("*") if not each.is_dir())
 
 
 def total(items: Iterable[Item]) -> int:

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.engine import records as state
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.garbage import Item, is_held, size_of
+from pytest_kollalab.engine.records import HOME_LABEL, LAB_LABEL
 from pytest_kollalab.engine.runs import new_run_id
-from pytest_kollalab.lab.gc.item import Item, human_age, is_held, size_of
+from pytest_kollalab.lab.gc.item import human_age
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers import retained
 from pytest_kollalab.providers.choice import choose
@@ -26,9 +28,7 @@ from pytest_kollalab.system.paths import Paths
 if TYPE_CHECKING:
     from docker import DockerClient
 
-LABEL = "kollalab.lab"
-HOME = "kollalab.home"
-STOPPED = (state.CREATING, state.DESTROYING)
+STOPPED = (records.CREATING, records.DESTROYING)
 
 
 def stale(paths: Paths, older_than: float) -> Iterator[Item]:
@@ -37,10 +37,10 @@ def stale(paths: Paths, older_than: float) -> Iterator[Item]:
     for lab in sorted(each for each in folder.glob("*") if each.is_dir()):
         if in_use(paths, lab.name):
             continue
-        records = sorted(lab.glob("*.json"))
-        newest = max((path.stat().st_mtime for path in [lab, *records]), default=0.0)
+        recorded = sorted(lab.glob("*.json"))
+        newest = max((path.stat().st_mtime for path in [lab, *recorded]), default=0.0)
         age = time.time() - newest
-        why = why_stale(_statuses(records), age, older_than)
+        why = why_stale(_statuses(recorded), age, older_than)
         if why is not None:
             yield Item("lab", lab.name, why, age, size_of(lab), _Destroy(paths, lab.name))
 
@@ -69,7 +69,7 @@ def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
     for kind, thing, name, made in _tagged(client):
         labels = thing.get("Labels") or {}
         if owner(labels, paths) is None and not is_kept(labels, paths):
-            found.setdefault(labels[LABEL], []).append((kind, name, made))
+            found.setdefault(labels[LAB_LABEL], []).append((kind, name, made))
     for lab, things in sorted(found.items()):
         counts = [
             f"{number} {kind}{'s' if number > 1 else ''}"
@@ -86,17 +86,17 @@ def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
 
     A lab whose folder cannot be looked into belongs to somebody else.
     """
-    lab = labels[LABEL]
-    homes = {Path(labels.get(HOME) or paths.state), paths.state}
+    lab = labels[LAB_LABEL]
+    homes = {Path(labels.get(HOME_LABEL) or paths.state), paths.state}
     for home in homes:
-        if state.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
+        if records.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
             return home / "labs" / lab
     return None
 
 
 def is_kept(labels: Mapping[str, str], paths: Paths) -> bool:
     """Whether something is of the golden state that is kept of a lab that is gone."""
-    there = retained.read(Path(labels.get(HOME) or paths.state), labels[LABEL])
+    there = retained.read(Path(labels.get(HOME_LABEL) or paths.state), labels[LAB_LABEL])
     return there is not None and labels.get(saves.SAVE) == there.label
 
 
@@ -136,7 +136,7 @@ class _Destroy:
         self.name = name
 
     def __call__(self) -> None:
-        nodes = state.load_if_whole(self.paths.lab(self.name) / "nodes.json")
+        nodes = records.load_if_whole(self.paths.lab(self.name) / "nodes.json")
         # The inputs are there before anything is made.
         inputs = nodes.inputs if nodes is not None else {}
         provider, uri = str(inputs.get("provider", "auto")), str(inputs.get("uri", ""))
@@ -195,7 +195,7 @@ def _statuses(records: list[Path]) -> dict[str, str]:
 
 def _tagged(client: DockerClient) -> Iterator[tuple[str, dict[str, Any], str, float]]:
     api = client.api
-    only = {"label": [LABEL]}
+    only = {"label": [LAB_LABEL]}
     for each in api.containers(all=True, filters=only):
         yield "container", each, each["Id"], float(each["Created"])
     for each in api.networks(filters=only):

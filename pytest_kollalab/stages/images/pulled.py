@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
@@ -16,7 +17,8 @@ from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.images import NAMESPACE, mirror, registry, upstream
+from pytest_kollalab.stages.images import NAMESPACE, garbage, mirror, registry, upstream
+from pytest_kollalab.stages.images.garbage import BELOW
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.mirror import Copy
 from pytest_kollalab.stages.images.stage import ImagesStage
@@ -27,8 +29,6 @@ from pytest_kollalab.system.paths import Paths
 
 # Tags move. Workers and the runs of a working hour are to see the same, though, and to be quick.
 FRESH = 3600.0
-# What the tag of an image that something is built on ends in.
-BELOW = "-upstream"
 
 
 def images_stage(
@@ -75,6 +75,7 @@ class PulledImagesStage(Stage[ImagesMade]):
         self.anew = "images" in options.fresh
         self.cache = paths.cache / "images"
         self.store = paths.cache / "registry"
+        self.paths = paths
         upstream.parse(self.config.source, self.ca)
         self.overrides = {n: _override(n, Path(f)) for n, f in self.config.overrides.items()}
         unknown = sorted(set(self.overrides) - set(self._universe()))
@@ -143,6 +144,14 @@ class PulledImagesStage(Stage[ImagesMade]):
         present = registry.stored(self.store, self.here(), self.names)
         missing = len(self.names) - len(present)
         return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
+
+    def uses(self, made: Sequence[ImagesMade]) -> InUse:
+        """Their tags, and the images that they are built on and served by."""
+        return garbage.uses(self.release.suite, made)
+
+    def garbage(self, used: InUse, older_than: float) -> Searches:
+        """Images in docker and in the store, build folders, logs, sources."""
+        return garbage.searches(self.paths, used, older_than)
 
     def gone(self, made: ImagesMade) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
@@ -16,7 +17,7 @@ from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import golang, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.images import NAMESPACE, build, registry, render, sources
+from pytest_kollalab.stages.images import NAMESPACE, build, garbage, registry, render, sources
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import daemon, debian, temporary
@@ -63,6 +64,7 @@ class ImagesStage(Stage[ImagesMade]):
         self.threads = options.threads
         self.cache = paths.cache / "images"
         self.store = paths.cache / "registry"
+        self.paths = paths
 
     def inputs(self) -> Inputs:
         """The recipe; which images are needed is no part of it."""
@@ -85,6 +87,14 @@ class ImagesStage(Stage[ImagesMade]):
             room.DOCKER: room.BUILT * len(unbuilt) + (room.BASE if unbuilt else 0),
             room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
         }
+
+    def uses(self, made: Sequence[ImagesMade]) -> InUse:
+        """Their tags, and the images that they are built on and served by."""
+        return garbage.uses(self.release.suite, made)
+
+    def garbage(self, used: InUse, older_than: float) -> Searches:
+        """Images in docker and in the store, build folders, logs, sources."""
+        return garbage.searches(self.paths, used, older_than)
 
     def gone(self, made: ImagesMade) -> str | None:
         """Look into the store for the images, and ask docker for the registry's image."""

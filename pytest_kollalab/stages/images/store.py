@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.lab.gc.item import size_of
+from pytest_kollalab.engine.garbage import size_of
 from pytest_kollalab.providers import base
 from pytest_kollalab.stages.images import registry
 from pytest_kollalab.system import locks

@@ -1,0 +1,70 @@
+"""What is in use of what labs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.engine.garbage import InUse
+from pytest_kollalab.engine.records import Record
+from pytest_kollalab.engine.stage import Stage
+from pytest_kollalab.features.base import stock_images
+from pytest_kollalab.features.registry import built_in
+from pytest_kollalab.releases import releases
+from pytest_kollalab.settings.config import Config, ImagesConfig, Options
+from pytest_kollalab.stages.all import shared_stages
+from pytest_kollalab.system.errors import StateError
+from pytest_kollalab.system.paths import Paths
+
+
+def in_use(paths: Paths, config: Config) -> InUse:
+    """What the releases of this version, this configuration and all labs use."""
+    wanted = _needed(paths)
+    known: list[tuple[Stage[Any], str]] = []
+    for each in (config, *(Config(release=name) for name in releases.RELEASES)):
+        # Whatever this configuration's own mode is: the images of both are worth keeping.
+        for configured in (each, Config(release=each.release, images=ImagesConfig())):
+            stages = stages_of(configured, paths)
+            engine = Engine("gc", stages, paths)
+            # No registry is asked here: what was not resolved yet is not there either.
+            engine.offline()
+            known += [(stage, engine.key(stage.name)) for stage in stages]
+    keys = [InUse({stage.name: frozenset({key})}) for stage, key in known]
+    found = reduce(or_, keys, wanted)
+    return reduce(or_, (_used_by(stage, found, paths) for stage, _ in known), found)
+
+
+def stages_of(config: Config, paths: Paths) -> tuple[Stage[Any], ...]:
+    """The stages that all labs of a configuration share."""
+    return shared_stages(config, Options(), paths, names=stock_images(built_in()))
+
+
+def _needed(paths: Paths) -> InUse:
+    """The keys of shared stages that the labs which are there stand on."""
+    labs = (paths.state / "labs").glob("*/*.json")
+    needs = (record.needs for path in labs if (record := _read(path)) is not None)
+    return reduce(or_, (InUse({n: frozenset({k}) for n, k in each.items()}) for each in needs), InUse())
+
+
+def _used_by(stage: Stage[Any], found: InUse, paths: Paths) -> InUse:
+    folder = paths.shared(stage.name) / "records"
+    recorded = [_read(folder / f"{key}.json") for key in found.of(stage.name)]
+    return stage.uses([*_made(stage, recorded)])
+
+
+def _made(stage: Stage[Any], recorded: Iterable[Record | None]) -> Iterator[Any]:
+    for record in recorded:
+        if record is not None and record.made:
+            yield record.read(stage.makes)
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        return records.load(path)
+    except StateError:
+        return None
