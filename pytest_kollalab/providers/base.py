@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.settings.config import NodesConfig
@@ -318,4 +319,18 @@ class Provider(ABC):
 
     def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
         """Kolla-Ansible variables of each node, by the node's name."""
+        return {}
+
+    def uses(self, nodes: NodesConfig) -> InUse:
+        """What such nodes use of what labs share, such as the image that they are made from."""
+        return InUse()
+
+    def garbage(self, nodes: NodesConfig, used: InUse, older_than: float) -> Searches:
+        """The searches for what nodes left for later ones, and nothing uses any more.
+
+        Args:
+            nodes: The nodes of this configuration: what they would use stays.
+            used: What is in use.
+            older_than: How long, in seconds, what is found must have been untouched.
+        """
         return {}

@@ -44,6 +44,19 @@ def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None =
     return LibvirtProvider(options.provider_uri, options.mirror, paths)
 
 
+def every(options: Options, paths: Paths, added: Mapping[str, Factory]) -> list[Provider]:
+    """One provider of each kind: ours, docker's on this host, and those of other packages."""
+    from pytest_kollalab.providers.docker.provider import DockerProvider
+    from pytest_kollalab.providers.libvirt.host import uri_of
+    from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
+
+    ours = [
+        DockerProvider("", options.mirror, paths),
+        LibvirtProvider(uri_of(options), options.mirror, paths),
+    ]
+    return [*ours, *(make(options, paths) for make in added.values())]
+
+
 def of_lab(
     folder: Path, options: Options, paths: Paths, added: Mapping[str, Factory] | None = None
 ) -> Provider:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 from pytest_kollalab.system import process
 from pytest_kollalab.system.run import run
 
-
 # How many folders below cache or state temporary files may lie; deeper down nobody looks for them.
 DEPTH = 4
+# What ends in the mark of a process is its own: only temporary files have more of a name behind it.
+NAMED = re.compile(rf"{process.MARK.pattern}[-.]")
 
 
 def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
@@ -30,7 +32,7 @@ def abandoned(root: Path, depth: int = DEPTH) -> Iterator[Path]:
     """The temporary files and folders below a folder whose process is gone."""
     with suppress(OSError), os.scandir(root) as entries:
         for entry in entries:
-            if process.left_by_the_dead(entry.name):
+            if NAMED.search(entry.name) and process.left_by_the_dead(entry.name):
                 yield Path(entry.path)
             elif depth > 1 and entry.is_dir(follow_symlinks=False):
                 yield from abandoned(Path(entry.path), depth - 1)

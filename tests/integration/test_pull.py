@@ -14,10 +14,9 @@ import pytest
 
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
 from pytest_kollalab.engine.garbage import InUse
-from pytest_kollalab.stages.images import garbage
 from pytest_kollalab.providers import base
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
-from pytest_kollalab.stages.images import registry, upstream
+from pytest_kollalab.stages.images import garbage, registry, upstream
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.pulled import PulledImagesStage
 from pytest_kollalab.system import files

@@ -16,24 +16,27 @@ from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST, EXIT_USAGE
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.engine import Engine
+from pytest_kollalab.engine.garbage import InUse, Item, Searches
 from pytest_kollalab.engine.records import CREATING, FAILED, READY, Record
-from pytest_kollalab.engine.garbage import InUse, Item
-from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.lab.gc import item as garbage
+from pytest_kollalab.lab.gc import labs
+from pytest_kollalab.lab.gc.find import find
 from pytest_kollalab.lab.gc.in_use import in_use
-from tests import made
 from pytest_kollalab.lab.gc.item import DAY, above, bytes_of, spare
 from pytest_kollalab.providers import retained
 from pytest_kollalab.providers.docker import garbage as docker_garbage
+from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.providers.docker.spec import LAYERS, NEEDS
-from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.providers.libvirt.host import LibvirtHost
+from pytest_kollalab.settings.config import Config, NodesConfig, Options
 from pytest_kollalab.stages.images import garbage as images_garbage
 from pytest_kollalab.stages.images import store
 from pytest_kollalab.stages.tools import ToolsStage
-from pytest_kollalab.system import files, locks
+from pytest_kollalab.system import daemon, files, locks
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 
 def make_lab(paths: Paths, name: str, status: str, age: float = 0.0) -> Path:
@@ -265,3 +268,20 @@ def test_uses_are_joined() -> None:
     assert said.of("own") == {"a", "b"}
     assert said.of("other") == frozenset()
     assert said.tags == {"t"}
+
+
+def test_a_provider_of_another_package_says_what_it_leaves(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hired(DockerProvider):
+        def uses(self, nodes: NodesConfig) -> InUse:
+            return InUse(tags=frozenset({"hired"}))
+
+        def garbage(self, nodes: NodesConfig, used: InUse, older_than: float) -> Searches:
+            return {"files": lambda: iter([item(", ".join(used.tags), older_than, 1, "files")])}
+
+    monkeypatch.setattr(daemon, "connect", lambda **_: SimpleNamespace())
+    monkeypatch.setattr(LibvirtHost, "problems", lambda _: ["there is none"])
+    added = {"hired": lambda options, paths: Hired("", "", paths)}
+    found = find(paths, Config(), 2, ["files"], added=added)
+    assert [(each.what, each.age) for each in found] == [("hired", 2 * DAY)]

@@ -132,7 +132,8 @@ def test_temporary_files_are_found_wherever_a_stage_may_make_them(
     deep = folder.joinpath(*"abcd"[: temporary.DEPTH - 1])
     gone = [folder / f"x-{dead}-a", deep / f"x-{dead}-b"]
     below, link = deep / "d" / f"x-{dead}-c", folder / "link"
-    for path in (*gone, below):
+    marked = folder / "runs" / "run" / f"used-{dead}"
+    for path in (*gone, below, marked):
         path.mkdir(parents=True)
     link.symlink_to(deep, target_is_directory=True)
     assert sorted(temporary.abandoned(folder)) == sorted(gone)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from pytest_kollalab.engine.garbage import Item, Searches
 from pytest_kollalab.lab.gc import dead, in_use, labs, machines
 from pytest_kollalab.lab.gc.item import DAY
+from pytest_kollalab.providers.choice import Factory, every
 from pytest_kollalab.providers.docker import host as docker_host
 from pytest_kollalab.providers.libvirt import host as libvirt_host
 from pytest_kollalab.settings.config import Config, Options
@@ -27,10 +28,12 @@ def find(
     days: float,
     kinds: Sequence[str] = (),
     options: Options | None = None,
+    added: Mapping[str, Factory] | None = None,
 ) -> list[Item]:
     """Everything that could go, of the kinds named or of all; changes nothing.
 
-    `options` say which libvirt or docker is asked for leftovers besides those of this host.
+    `options` say which libvirt or docker is asked for leftovers besides those of this host,
+    `added` are the providers of other packages, by name.
 
     Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
     """
@@ -44,7 +47,7 @@ def find(
     host = libvirt_host.LibvirtHost(libvirt_host.uri_of(asked))
     elsewhere = docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
-    providers = [each(asked, paths) for each in PROVIDERS]
+    providers = every(asked, paths, added or {})
     used = in_use.in_use(paths, config)
     for provider in providers:
         used |= provider.uses(config.nodes)

@@ -41,14 +41,16 @@ def in_use(paths: Paths, config: Config) -> InUse:
 
 def stages_of(config: Config, paths: Paths) -> tuple[Stage[Any], ...]:
     """The stages that all labs of a configuration share."""
-    return shared_stages(config, Options(), paths, names=stock_images(built_in()))
+    return shared_stages(config, Options(), paths, names=stock_images(built_in(config.release)))
 
 
 def _needed(paths: Paths) -> InUse:
     """The keys of shared stages that the labs which are there stand on."""
     labs = (paths.state / "labs").glob("*/*.json")
     needs = (record.needs for path in labs if (record := _read(path)) is not None)
-    return reduce(or_, (InUse({n: frozenset({k}) for n, k in each.items()}) for each in needs), InUse())
+    return reduce(
+        or_, (InUse({n: frozenset({k}) for n, k in each.items()}) for each in needs), InUse()
+    )
 
 
 def _used_by(stage: Stage[Any], found: InUse, paths: Paths) -> InUse:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from pytest_kollalab.engine.garbage import Item, is_held, size_of
+from pytest_kollalab.engine.garbage import Item
 from pytest_kollalab.lab.gc.labs import owner
-from pytest_kollalab.providers.libvirt import image, machines, networks, probe
+from pytest_kollalab.providers.libvirt import machines, networks
 from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
-from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.paths import Paths
 
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import addresses, host_registry, retained
 from pytest_kollalab.providers.addresses import Subnet
@@ -30,10 +31,10 @@ from pytest_kollalab.providers.base import (
     Spec,
 )
 from pytest_kollalab.providers.docker import clone as docker_clone
+from pytest_kollalab.providers.docker import garbage, node_image, saves
 from pytest_kollalab.providers.docker import kolla_variables as docker_globals
 from pytest_kollalab.providers.docker import layers as docker_layers
 from pytest_kollalab.providers.docker import networks as docker_networks
-from pytest_kollalab.providers.docker import node_image, saves
 from pytest_kollalab.providers.docker import spec as docker_spec
 from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.networks import cannot_make
@@ -235,6 +236,14 @@ class DockerProvider(Provider, Cloning):
     def globals(self) -> dict[str, Any]:
         """Kolla variables of a cloud on such nodes."""
         return docker_globals.kolla_globals(self.host.missing_capabilities())
+
+    def uses(self, nodes: NodesConfig) -> InUse:
+        """The image of the nodes."""
+        return InUse(images=frozenset({node_image.reference(nodes.suite)}))
+
+    def garbage(self, nodes: NodesConfig, used: InUse, older_than: float) -> Searches:
+        """Layers that nodes shared."""
+        return {"layers": lambda: garbage.layers(self.client, used, older_than)}
 
     def host_vars(self, made: ProvidedNodes) -> dict[str, dict[str, Any]]:
         """Kolla variables of each node."""

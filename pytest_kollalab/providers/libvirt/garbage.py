@@ -18,6 +18,12 @@ BASE = "base-"
 PROBE_AGE = 600.0
 
 
+def files(cache: Path, nodes: NodesConfig, host: LibvirtHost, older_than: float) -> Iterator[Item]:
+    """Base images and disks that nothing uses."""
+    yield from bases(cache, nodes, host, older_than)
+    yield from probes(host)
+
+
 def bases(cache: Path, nodes: NodesConfig, host: LibvirtHost, older_than: float) -> Iterator[Item]:
     """Base images in the cache and in libvirt's storage that this configuration would not use."""
     folder = cache / "libvirt"

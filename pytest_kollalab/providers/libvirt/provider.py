@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.providers import host_registry
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.base import (
@@ -23,9 +24,9 @@ from pytest_kollalab.providers.base import (
     Provider,
     Spec,
 )
+from pytest_kollalab.providers.libvirt import garbage, machines, networks, probe
 from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import kolla_variables as libvirt_globals
-from pytest_kollalab.providers.libvirt import machines, networks, probe
 from pytest_kollalab.providers.libvirt import seed as libvirt_seed
 from pytest_kollalab.providers.libvirt.console import Console
 from pytest_kollalab.providers.libvirt.host import DEFAULT, LibvirtHost, remote
@@ -168,6 +169,10 @@ class LibvirtProvider(Provider):
     def globals(self) -> dict[str, Any]:
         """Kolla variables of a cloud on such nodes."""
         return libvirt_globals.kolla_globals(emulated=self.accelerator != "kvm")
+
+    def garbage(self, nodes: NodesConfig, used: InUse, older_than: float) -> Searches:
+        """Base images of machines, and disks of probes that were killed."""
+        return {"files": lambda: garbage.files(self.paths.cache, nodes, self.host, older_than)}
 
     def _make(
         self,

@@ -15,8 +15,8 @@ from pytest_kollalab.engine.records import Record, Tag, save
 from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.lab.gc import machines
 from pytest_kollalab.providers.addresses import Subnet
+from pytest_kollalab.providers.libvirt import garbage, probe, xml
 from pytest_kollalab.providers.libvirt import image as libvirt_image
-from pytest_kollalab.providers.libvirt import probe, xml
 from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
@@ -190,9 +190,9 @@ def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
     storage.upload(name, tmp_path / "disk", "raw")
     try:
         assert 0.0 <= storage.age_of(name) < 60.0
-        assert not [item for item in machines.probes(LibvirtHost("")) if item.what == name]
-        monkeypatch.setattr(machines, "PROBE_AGE", 0.0)
-        [item] = [item for item in machines.probes(LibvirtHost("")) if item.what == name]
+        assert not [item for item in garbage.probes(LibvirtHost("")) if item.what == name]
+        monkeypatch.setattr(garbage, "PROBE_AGE", 0.0)
+        [item] = [item for item in garbage.probes(LibvirtHost("")) if item.what == name]
         assert "was killed" in item.why
         item.remove()
         assert name not in storage.names()
