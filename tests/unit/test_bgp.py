@@ -57,6 +57,8 @@ def test_routes_of_a_segment() -> None:
 def test_nothing_is_no_route() -> None:
     assert parse_routes("") == []
     assert parse_evpn('{"numPrefix": 0}') == []
+    # What FRR 10.3 prints before anybody has announced anything.
+    assert parse_evpn('{\n,"numPrefix":0,"numPaths":0}\n') == []
 
 
 def test_sessions() -> None:

@@ -26,6 +26,8 @@ UNSIGNED = "TcpExtTCPMD5NotFound"
 # EVPN routes by their type: a MAC address, and a way for what goes to all.
 MACIP, MULTICAST = 2, 3
 
+_LEADING_COMMA = re.compile(r"\A\s*\{\s*,")
+
 
 @dataclass(frozen=True)
 class Route:
@@ -216,7 +218,8 @@ def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 
 def parse_evpn(text: str) -> list[Route]:
     """Parse what `show bgp l2vpn evpn route detail json` printed."""
-    return list(_evpn(json.loads(text or "{}")))
+    # Without any route its object begins with a comma (FRR 10.3, bgp_evpn_vty.c).
+    return list(_evpn(json.loads(_LEADING_COMMA.sub("{", text) or "{}")))
 
 
 def _evpn(document: Mapping[str, Any]) -> Iterator[Route]:
