@@ -124,6 +124,7 @@ class NodesStage(Stage[NodesMade]):
             addresses={name: node.provisioning for name, node in provided.nodes.items()},
             key=key,
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
+            sockets=ssh.control_folder(self.paths.state),
             # All labs of a session are of one run, and their nodes have the same names.
             connection=digest.digest(work.tag.lab, work.tag.run),
             jump=provided.jump,

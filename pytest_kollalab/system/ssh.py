@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from pytest_kollalab.system.errors import CommandError, HostError
 from pytest_kollalab.system.run import Result, run
 
 CONNECT_TIMEOUT = 5
+# The name of a socket has 107 characters at most. ssh adds 17 while it makes one, after the digest
+# that names the connection and the name of the node.
+LONGEST_FOLDER = 107 - 17 - len("/0123456789ab-") - len("controller-1234")
 
 
 class Ssh:
@@ -22,8 +26,24 @@ class Ssh:
     def __init__(self, config: Path) -> None:
         self.config = config
 
+    @cached_property
+    def _sockets(self) -> Path | None:
+        """Where the shared connections have their sockets; None if there is no such file."""
+        with suppress(FileNotFoundError):
+            for line in self.config.read_text(encoding="utf-8").splitlines():
+                if line.strip().startswith("ControlPath "):
+                    return Path(line.split(maxsplit=1)[1]).parent
+        return None
+
     def argv(self, node: str, command: Sequence[str] = (), *, tty: bool = False) -> list[str]:
-        """The command line; without a command it is an interactive shell."""
+        """The command line; without a command it is an interactive shell.
+
+        Raises:
+            HostError: the folder of the shared connections is not this user's any more.
+        """
+        # At each use: a cleaner may have removed it since, and somebody else made it.
+        if self._sockets is not None:
+            private(self._sockets)
         words = ["ssh", "-F", str(self.config)]
         if tty:
             words.append("-t")
@@ -52,20 +72,27 @@ def write_config(
     addresses: Mapping[str, str],
     key: Path,
     host_keys: Mapping[str, str],
+    sockets: Path,
     connection: str,
     jump: str = "",
     patience: float = 1.0,
 ) -> None:
     """Write the ssh_config and, beside it, a known_hosts of the nodes' host keys.
 
-    `addresses` and `host_keys` map a node to its address and to its public host key.
-    `connection` names the shared connections: a lab that is built anew at the same addresses
-    must not meet the sockets of the one before. `jump` is the ProxyCommand through which the nodes
-    are reached, where they are not next to us. `patience` multiplies what a connection may take.
+    Args:
+        path: where the ssh_config goes.
+        addresses: the address of each node.
+        key: the private key that the nodes accept.
+        host_keys: the public host key of each node.
+        sockets: the folder of the shared connections.
+        connection: names the shared connections of this lab. A lab that is built again at the same
+            addresses must not meet the sockets of the one before.
+        jump: the ProxyCommand through which the nodes are reached, if they are not next to us.
+        patience: multiplies the seconds that a connection may take.
     """
     known_hosts = path.parent / "known_hosts"
     files.write(known_hosts, known_hosts_text(addresses, host_keys))
-    text = config_text(addresses, key, known_hosts, control_folder(), connection, patience)
+    text = config_text(addresses, key, known_hosts, sockets, connection, patience)
     files.write(path, text + (f"    ProxyCommand {jump}\n" if jump else ""))
 
 
@@ -107,13 +134,26 @@ def config_text(
     return "\n".join(blocks)
 
 
-def control_folder() -> Path:
-    """A folder for the sockets of shared connections, short enough for a socket's name.
+def control_folders(state: Path) -> tuple[Path, ...]:
+    """The folders in which the sockets of shared connections may be, the preferred one first."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    found = [state / "ssh", *([Path(runtime, "kollalab")] if runtime else [])]
+    return (*found, Path("/tmp") / f"kollalab-{os.getuid()}")
 
-    Raises HostError when somebody else owns it.
+
+def control_folder(state: Path) -> Path:
+    """The first of them that is short enough for the name of a socket, made private.
+
+    Raises:
+        HostError: somebody else owns it.
     """
-    folder = Path("/tmp") / f"kollalab-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    fitting = (each for each in control_folders(state) if len(str(each)) <= LONGEST_FOLDER)
+    return private(next(fitting))
+
+
+def private(folder: Path) -> Path:
+    """The folder, made if it is not there. Raises HostError unless it is this user's alone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise HostError(

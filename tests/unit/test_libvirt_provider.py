@@ -298,16 +298,14 @@ def test_a_remote_host_is_the_way_to_its_nodes_and_this_one_is_not() -> None:
     assert there.proxy == "ssh -p 2222 -i /key -o BatchMode=yes me@192.0.2.1 -W %h:%p"
 
 
-def test_an_ssh_config_leads_through_a_remote_host(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssh, "control_folder", lambda: tmp_path)
+def test_an_ssh_config_leads_through_a_remote_host(tmp_path: Path) -> None:
     config = tmp_path / "config"
     ssh.write_config(
         config,
         addresses={"compute-1": "10.0.0.12"},
         key=tmp_path / "key",
         host_keys={"compute-1": "ssh-ed25519 AAAA"},
+        sockets=tmp_path,
         connection="run",
         jump="ssh there -W %h:%p",
     )

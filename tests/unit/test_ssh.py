@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from pytest_kollalab.system import ssh
+from pytest_kollalab.system.errors import HostError
 
 ADDRESSES = {"controller-1": "10.64.0.11", "compute-1": "10.64.0.12"}
 
@@ -32,7 +37,54 @@ def test_known_hosts_has_names_and_addresses_and_no_comment() -> None:
     )
 
 
-def test_sockets_have_short_names_in_a_private_folder() -> None:
-    folder = ssh.control_folder()
-    assert len(str(folder)) < 40
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short name, as a user's folder of state has."""
+    with tempfile.TemporaryDirectory(prefix="kl") as folder:
+        yield Path(folder)
+
+
+def test_sockets_are_in_the_folder_of_state(short: Path) -> None:
+    folder = ssh.control_folder(short)
+    assert folder == short / "ssh"
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_long_folder_of_state_is_no_place_for_sockets(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = short / ("x" * 100)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short))
+    assert ssh.control_folder(long) == short / "kollalab"
+    assert ssh.control_folder(long) in ssh.control_folders(long)
+
+
+def test_a_folder_that_a_cleaner_took_is_there_again_at_the_next_use(tmp_path: Path) -> None:
+    access = ssh.Ssh(config(tmp_path))
+    (tmp_path / "sockets").rmdir()
+    access.argv("controller-1")
+    assert (tmp_path / "sockets").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_may_write_is_refused_at_each_use(tmp_path: Path) -> None:
+    access = ssh.Ssh(config(tmp_path))
+    access.argv("controller-1")
+    (tmp_path / "sockets").chmod(0o777)
+    with pytest.raises(HostError, match="not a private folder"):
+        access.argv("controller-1")
+
+
+def test_a_folder_that_became_a_link_is_refused(tmp_path: Path) -> None:
+    access = ssh.Ssh(config(tmp_path))
+    (tmp_path / "sockets").rmdir()
+    (tmp_path / "sockets").symlink_to(tmp_path)
+    with pytest.raises(HostError, match="not a private folder"):
+        access.argv("controller-1")
+
+
+def config(folder: Path) -> Path:
+    """An ssh_config whose sockets are in a private folder beside it."""
+    sockets = ssh.private(folder / "sockets")
+    text = ssh.config_text(ADDRESSES, Path("/k"), Path("/kh"), sockets, "run1")
+    (folder / "ssh_config").write_text(text)
+    return folder / "ssh_config"
