@@ -49,6 +49,8 @@ HERE = Path(__file__).parent
 
 
 class NoProvider:
+    saving = cloning = None
+
     def last_words(self, lab, thing):
         return f"{thing} says pass-word-of-the-database"
 
