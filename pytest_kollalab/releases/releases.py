@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from pytest_kollalab.releases.patches import Patch, series
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
+
+# What has patches beside images.
+KOLLA = "kolla"
+KOLLA_ANSIBLE = "kolla-ansible"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Release:
     `suite` is the Debian suite of the images and `python` its Python. `as_of` is the day of the
     release: constraints are resolved as the package index was then, except for the projects that
     are pinned here. `sources` become images, `disabled` are sources that Kolla would fetch from
-    elsewhere.
+    elsewhere. With `stock` nothing is patched, but for what no image could be built without.
     """
 
     name: str
@@ -52,16 +57,26 @@ class Release:
     as_of: str
     sources: tuple[SourceArchive, ...]
     disabled: tuple[str, ...] = ()
+    stock: bool = False
 
     @property
     def data(self) -> Path:
         """The folder with the release's recipe: overlay, overrides, constraints."""
         return Path(str(resources.files("pytest_kollalab.releases"))) / self.name
 
+    def patches(self, of: str) -> list[Patch]:
+        """The patches of Kolla's templates, of Kolla-Ansible, or of what is in an image."""
+        if self.stock and of != KOLLA:
+            return []
+        return series(self.data / "patches" / of)
+
     @property
-    def patches(self) -> Path:
-        """The folder with the patches: a folder for each image, and for Kolla-Ansible."""
-        return self.data / "patches"
+    def patched_images(self) -> tuple[str, ...]:
+        """The images that have patches."""
+        if self.stock:
+            return ()
+        found = (path.parent.name for path in (self.data / "patches").glob("*/series"))
+        return tuple(sorted(name for name in found if name not in (KOLLA, KOLLA_ANSIBLE)))
 
 
 RELEASES = {
@@ -152,10 +167,10 @@ RELEASES = {
 }
 
 
-def get(name: str) -> Release:
-    """The release of that name. Raises ConfigError with the nearest one."""
+def get(name: str, *, stock: bool = False) -> Release:
+    """The release of that name, `stock` or patched. Raises ConfigError with the nearest one."""
     try:
-        return RELEASES[name]
+        return replace(RELEASES[name], stock=stock)
     except KeyError:
         raise ConfigError(
             f"release {name!r} is not supported", hint=nearest(name, RELEASES)

@@ -1,50 +1,80 @@
-"""The patches: all of them fit the pinned versions; downloads those with pip."""
+"""The patches: all of them fit the pinned versions, which are downloaded."""
 
 from __future__ import annotations
 
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.releases import patches, releases
+from pytest_kollalab.releases import golang, patches, patches_page
+from pytest_kollalab.releases.patches import Patch
 from pytest_kollalab.system.run import run
 
-RELEASES = list(releases.RELEASES.values())
+ALL = {
+    str(folder.relative_to(patches_page.PACKAGE)): patches.series(folder)
+    for folder in patches_page.folders()
+}
+# Where images have Python packages.
+SITE = "var/lib/kolla/venv/lib/python3/site-packages"
+GO = "github.com/skydive-project"
 
 Fetch = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
 def fetch(tmp_path_factory: pytest.TempPathFactory) -> Fetch:
-    """Downloads the wheel of a project (`name version`) and unpacks it; returns the folder."""
+    """Downloads a project (`name version`) and unpacks it; returns the folder."""
 
     def fetched(project: str) -> Path:
-        folder = tmp_path_factory.getbasetemp() / project.replace(" ", "-")
-        if not folder.exists():
-            requirement = project.replace(" ", "==")
+        name, version = project.split()
+        folder = tmp_path_factory.getbasetemp() / f"{name}-{version}"
+        if folder.exists():
+            return folder
+        if version.startswith("v"):
+            archive = go_module(f"{GO}/{name}", version, folder)
+        else:
             pip: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet"]
-            run([*pip, "--no-deps", "--only-binary", ":all:", "--dest", folder, requirement])
-            (wheel,) = folder.glob("*.whl")
-            with zipfile.ZipFile(wheel) as file:
-                file.extractall(folder)
+            pip += ["--no-deps", "--only-binary", ":all:", "--dest", folder]
+            run([*pip, f"{name}=={version}"])
+            (archive,) = folder.glob("*.whl")
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(folder)
         return folder
 
     return fetched
 
 
-def check_python(folder: Path) -> None:
-    for path in folder.rglob("*.py"):
-        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+def go_module(module: str, version: str, folder: Path) -> Path:
+    """Download a module from the host's first proxy for them."""
+    proxy = next(each for each in golang.proxies(golang.settings()) if "://" in each)
+    url = golang.address(proxy, module, version).removesuffix("info") + "zip"
+    folder.mkdir()
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        (folder / "module.zip").write_bytes(answer.read())
+    return folder / "module.zip"
 
 
-@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
-def test_kolla_ansible(release: releases.Release, fetch: Fetch, tmp_path: Path) -> None:
-    found = patches.series(release.patches / "kolla-ansible")
+def root(unpacked: Path, patch: Patch, scratch: Path) -> Path:
+    """The folder from which the paths in a patch count, in what was unpacked."""
+    if patch.files[0].startswith(SITE):
+        there = scratch / SITE
+        there.parent.mkdir(parents=True)
+        there.symlink_to(unpacked)
+        return scratch
+    tops = (unpacked, *unpacked.glob("*.data/data/share/*/*"), *unpacked.glob(f"{GO}/*"))
+    return next(top for top in tops if (top / patch.files[0]).is_file())
+
+
+@pytest.mark.parametrize("found", ALL.values(), ids=ALL)
+def test_every_series_fits_what_is_pinned(found: list[Patch], fetch: Fetch, tmp_path: Path) -> None:
     (project,) = {patch.header["Project"] for patch in found}
-    assert project.replace(" ", "==") in (release.data / "tools.txt").read_text().split()
-    (stock,) = fetch(project).glob("*.data/data/share/kolla-ansible/ansible")
+    stock = root(fetch(project), found[0], tmp_path / "stock")
     patches.lay(found, stock, tmp_path / "made")
-    check_python(tmp_path / "made")
+    for path in (tmp_path / "made").rglob("*.py"):
+        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+    for file in {file for patch in found for file in patch.files}:
+        assert (tmp_path / "made" / file).read_text() != (stock / file).read_text()

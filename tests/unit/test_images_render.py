@@ -9,6 +9,7 @@ import pytest
 
 from pytest_kollalab.releases import releases
 from pytest_kollalab.stages.images import render
+from pytest_kollalab.system.errors import StageError
 
 RELEASE = releases.get("2026.1")
 
@@ -91,13 +92,13 @@ def test_patterns_match_the_name_and_no_other() -> None:
 def test_the_recipe_knows_every_file_that_it_uses() -> None:
     names = set(render.recipe(RELEASE)["files"])
     assert {
-        "macros.j2",
         "requirements/overrides.txt",
         "requirements/upper-constraints.txt",
         "template-overrides.j2",
         "tools.txt",
     } <= names
-    assert any(name.startswith("overlay/") for name in names)
+    assert "patches/openstack-base/series" in names
+    assert not any("kolla-ansible" in name for name in names)
 
 
 def test_the_recipe_is_the_same_each_time_and_names_no_path() -> None:
@@ -111,11 +112,101 @@ def test_nothing_is_known_before_it_was_rendered(tmp_path: Path) -> None:
     assert render.recall(RELEASE, ["cron"], tmp_path) is None
 
 
-def test_macros_of_ours_come_after_those_of_kolla(tmp_path: Path) -> None:
-    stock = tmp_path / "venv" / "share" / "kolla" / "docker" / "macros.j2"
-    stock.parent.mkdir(parents=True)
-    stock.write_text("{% macro enable_extra_repos(repos) %}stock{% endmacro %}\n")
-    folder = render.lay_macros(RELEASE, tmp_path / "venv", tmp_path / "macros")
-    text = (folder / "macros.j2").read_text()
-    assert text.startswith("{% macro enable_extra_repos(repos) %}stock")
-    assert text.count("{% macro enable_extra_repos(repos) %}") == 2
+@pytest.fixture
+def kolla(tmp_path: Path) -> Path:
+    """A virtual environment with templates of Kolla's."""
+    docker = tmp_path / "venv" / "share" / "kolla" / "docker"
+    (docker / "nova" / "nova-api").mkdir(parents=True)
+    (docker / "macros.j2").write_text("{% macro one() %}stock{% endmacro %}\n")
+    (docker / "nova" / "nova-api" / "Dockerfile.j2").write_text(
+        "{% block nova_api_footer %}{% endblock %}{{ things | customizable('packages') }}"
+    )
+    return tmp_path / "venv"
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data of a release with one patch of Kolla's templates and one of an image."""
+    data = tmp_path / "2026.1"
+    for name in ("kolla", "nova-api"):
+        (data / "patches" / name).mkdir(parents=True)
+        (data / "patches" / name / "series").write_text("one.patch\n")
+        (data / "patches" / name / "one.patch").write_text(
+            "Description: One\n Because.\nProject: kolla 1\n\n"
+            "--- macros.j2\n+++ macros.j2\n@@ -1 +1 @@\n"
+            "-{% macro one() %}stock{% endmacro %}\n+{% macro one() %}ours{% endmacro %}\n"
+        )
+    (data / "template-overrides.j2").write_text("{% block nova_api_footer %}x{% endblock %}")
+    monkeypatch.setattr(releases.Release, "data", data)
+    return data
+
+
+def test_patched_templates_are_laid_over_those_of_kolla(kolla: Path, own: Path) -> None:
+    (folder,) = render.lay_over(RELEASE, kolla, own / "laid")
+    assert [path.name for path in folder.iterdir()] == ["macros.j2"]
+    assert "ours" in (folder / "macros.j2").read_text()
+    (own / "overlay").mkdir()
+    assert render.lay_over(RELEASE, kolla, own / "laid") == [folder, own / "overlay"]
+
+
+def test_templates_that_a_patch_does_not_fit_are_an_error(kolla: Path, own: Path) -> None:
+    (kolla / "share" / "kolla" / "docker" / "macros.j2").write_text("{% macro two() %}\n")
+    with pytest.raises(StageError, match=r"kolla/one\.patch does not fit"):
+        render.lay_over(RELEASE, kolla, own / "laid")
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("{% block nova_api_footer %}", ""),
+        ("{% set nova_api_packages_override = [] %}", ""),
+        ("{% set nova_api_packages_remove = [] %}", ""),
+        ("{%- block nova_api_feet %}", "nova_api_feet"),
+        ("{% set nova_api_pip_packages_append = [] %}", "nova_api_pip_packages"),
+    ],
+)
+def test_an_override_of_what_kolla_does_not_have_is_an_error(
+    kolla: Path, own: Path, text: str, lost: str
+) -> None:
+    (own / "template-overrides.j2").write_text(text)
+    if not lost:
+        render.lay_over(RELEASE, kolla, own / "laid")
+        return
+    with pytest.raises(StageError, match=f"have no {lost}\n"):
+        render.lay_over(RELEASE, kolla, own / "laid")
+
+
+def test_an_image_that_leaves_its_patches_out_is_an_error(own: Path, tree: Path) -> None:
+    with pytest.raises(StageError, match="image nova-api would not be applied"):
+        render.check_patched(tree, RELEASE)
+    (tree / "nova" / "nova-api" / "Dockerfile").write_text("FROM x\nRUN mkdir y && kolla_patch\n")
+    render.check_patched(tree, RELEASE)
+
+
+def test_stock_has_only_the_patches_without_which_nothing_is_built(own: Path) -> None:
+    stock = releases.get("2026.1", stock=True)
+    assert stock.patched_images == ()
+    assert stock.patches("nova-api") == []
+    assert [patch.name for patch in stock.patches(releases.KOLLA)] == ["kolla/one.patch"]
+    assert RELEASE.patched_images == ("nova-api",)
+
+
+def test_stock_is_another_recipe() -> None:
+    stock = render.recipe(releases.get("2026.1", stock=True))
+    assert stock["stock"] is True
+    assert "stock" not in render.recipe(RELEASE)
+    assert not any("openstack-base" in name for name in stock["files"])
+    assert "patches/kolla/series" in stock["files"]
+
+
+def test_kolla_build_is_told_of_patches_unless_stock() -> None:
+    assert "patches_path = " in configuration()
+    stock = render.configuration(
+        releases.get("2026.1", stock=True),
+        tag="t",
+        base_tag="b",
+        docker_dirs=[],
+        sources=Path("/src"),
+        collections=Path("/collections"),
+    )
+    assert "patches_path" not in stock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,12 @@ def test_a_file_that_is_gone_is_an_error(folder: Path, tmp_path: Path) -> None:
 
 
 FOLDERS = patches_page.folders()
+# Everything that pins versions.
+PINS = "\n".join(
+    path.read_text()
+    for pattern in ("tools.txt", "upper-constraints.txt", "requirements.txt", "go.mod")
+    for path in patches_page.PACKAGE.rglob(pattern)
+)
 
 
 @pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
@@ -88,7 +95,9 @@ def test_each_patch_of_ours_says_all_of_itself(path: Path) -> None:
         assert patch.title
         assert patch.reason
         assert patch.files
-        assert len(patch.header["Project"].split()) == 2
+        name, version = patch.header["Project"].split()
+        pinned = rf"{name.replace('.', '-')}( |==){re.escape(version)}"
+        assert re.search(pinned, PINS), f"{patch.name} is for another version than is pinned"
         assert patch.header["Function"]
         assert {"Forwarded", "Applied-Upstream"} & set(patch.header)
 

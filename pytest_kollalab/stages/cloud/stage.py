@@ -21,7 +21,7 @@ from pytest_kollalab.features import image_folders, passwords
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.base import nodes as own_nodes
 from pytest_kollalab.providers.base import NODES, CloneMade, Images, NodesMade
-from pytest_kollalab.releases import patches, releases
+from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.settings.read import keyed
 from pytest_kollalab.stages import room
@@ -257,7 +257,7 @@ class CloudStage(Stage[CloudMade]):
         etc = work.folder / "etc"
         venv = work.made(ToolsMade).venv
         stock = venv / "share" / "kolla-ansible" / "ansible"
-        changes = patches.series(releases.get(self.config.release).patches / "kolla-ansible")
+        changes = releases.get(self.config.release).patches(releases.KOLLA_ANSIBLE)
         mirrored = playbooks.mirror(stock, changes, work.folder / "playbooks")
         site = deploy.Deployment(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
         secrets = etc / "passwords.yml"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab.releases.releases import Release
+from pytest_kollalab.releases import patches
+from pytest_kollalab.releases.releases import KOLLA, Release
 from pytest_kollalab.stages.images import NAMESPACE
 from pytest_kollalab.system import debian, digest
 from pytest_kollalab.system import temporary as leftovers
@@ -22,6 +23,11 @@ from pytest_kollalab.system.run import run
 
 PLACEHOLDER = "tag"
 FROM = re.compile(r"^FROM\s+(\S+)", re.MULTILINE)
+# Kolla's own script for patches in images.
+RUNS_PATCHES = re.compile(r"^RUN\b.*\bkolla_patch\b", re.MULTILINE)
+BLOCK = re.compile(r"\{%-?\s*block\s+(\w+)")
+LIST = re.compile(r"\{%-?\s*set\s+(\w+)_(?:override|append|remove)\b")
+CUSTOMIZABLE = re.compile(r"""customizable\(["'](\w+)["']\)""")
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Rendered:
 
 def recipe(release: Release) -> dict[str, Any]:
     """Everything that decides what the images will be, as JSON; reads only the package's files."""
-    return {
+    found: dict[str, Any] = {
         "release": release.name,
         "files": {
             str(path.relative_to(release.data)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -44,18 +50,20 @@ def recipe(release: Release) -> dict[str, Any]:
         "disabled": list(release.disabled),
         "base": debian.describe(release.suite),
     }
+    return found | ({"stock": True} if release.stock else {})
 
 
 def files(release: Release) -> list[Path]:
     """The files of the package that make the recipe."""
-    found = [release.data / "macros.j2", release.data / "template-overrides.j2"]
-    for name in ("overlay", "requirements"):
+    found = [release.data / "template-overrides.j2"]
+    patched = [f"patches/{name}" for name in (KOLLA, *release.patched_images)]
+    for name in ("overlay", "requirements", *patched):
         found += [path for path in (release.data / name).rglob("*") if path.is_file()]
     return sorted([*found, release.data / "tools.txt"])
 
 
 def own_images(release: Release) -> list[str]:
-    """The images that the overlay adds to Kolla's or replaces."""
+    """The images that a release's overlay, if it has one, adds to Kolla's or replaces."""
     return sorted(path.parent.name for path in (release.data / "overlay").rglob("Dockerfile.j2"))
 
 
@@ -86,6 +94,7 @@ def configuration(
         "pull": "false",
         "retries": "1",
         "template_override": str(release.data / "template-overrides.j2"),
+        **({"patches_path": str(release.data / "patches")} if release.patched_images else {}),
         **(extra or {}),
     }
     lines = ["[DEFAULT]", *(f"{key} = {value}" for key, value in default.items())]
@@ -102,14 +111,40 @@ def configuration(
     return "\n".join(lines) + "\n"
 
 
-def lay_macros(release: Release, venv: Path, folder: Path) -> Path:
-    """Make a docker_dir whose macros are Kolla's own with ours after them; returns it."""
-    stock = _stock(venv) / "macros.j2"
-    ours = (release.data / "macros.j2").read_text(encoding="utf-8")
-    folder.mkdir(parents=True, exist_ok=True)
-    text = stock.read_text(encoding="utf-8") + "\n" + ours
-    (folder / "macros.j2").write_text(text, encoding="utf-8")
-    return folder
+def lay_over(release: Release, venv: Path, folder: Path) -> list[Path]:
+    """The folders that are laid over Kolla's templates: those patched, made anew, and our own.
+
+    Raises StageError when a patch does not fit, or an override names what Kolla does not have.
+    """
+    stock = _stock(venv)
+    overrides = (release.data / "template-overrides.j2").read_text(encoding="utf-8")
+    if lost := sorted(overridden(overrides) - replaceable(stock)):
+        raise StageError(
+            f"Kolla's templates have no {', '.join(lost)}",
+            details=f"{release.data / 'template-overrides.j2'} overrides that",
+            hint="adapt the overrides to the templates of the Kolla that is installed",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    patches.lay(release.patches(KOLLA), stock, folder)
+    overlay = release.data / "overlay"
+    return [folder, overlay] if overlay.is_dir() else [folder]
+
+
+def overridden(overrides: str) -> set[str]:
+    """The blocks and lists that a template of overrides replaces, as `replaceable` names them."""
+    return set(BLOCK.findall(overrides)) | set(LIST.findall(overrides))
+
+
+def replaceable(docker: Path) -> set[str]:
+    """The blocks of Kolla's templates, and the lists of each with its image before it."""
+    found: set[str] = set()
+    for path in docker.rglob("*.j2"):
+        text = path.read_text(encoding="utf-8")
+        found.update(BLOCK.findall(text))
+        image = path.parent.name.replace("-", "_")
+        found.update(f"{image}_{name}" for name in CUSTOMIZABLE.findall(text))
+    return found
 
 
 def _stock(venv: Path) -> Path:
@@ -144,7 +179,7 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
             release,
             tag=PLACEHOLDER,
             base_tag=PLACEHOLDER,
-            docker_dirs=[lay_macros(release, venv, folder / "macros"), release.data / "overlay"],
+            docker_dirs=lay_over(release, venv, folder / "patched"),
             sources=folder,
             collections=folder,
         )
@@ -159,6 +194,7 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
             ) from error
         point("images:rendered")
         tree = folder / "work" / "docker"
+        check_patched(tree, release)
         found = Rendered(
             tag=digest.digest(digest_tree(tree), recipe(release)), parents=read_parents(tree)
         )
@@ -193,6 +229,18 @@ def digest_tree(folder: Path) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         whole.update(f"{path.relative_to(folder)}\0{content}\n".encode())
     return whole.hexdigest()
+
+
+def check_patched(tree: Path, release: Release) -> None:
+    """Raise StageError when a rendered image that has patches does not apply them."""
+    for name in release.patched_images:
+        for path in tree.rglob(f"{name}/Dockerfile"):
+            if not RUNS_PATCHES.search(path.read_text(encoding="utf-8")):
+                raise StageError(
+                    f"the patches of image {name} would not be applied",
+                    details="its template does not call kolla_patch",
+                    hint=f"call it in {release.data / 'template-overrides.j2'}",
+                )
 
 
 def read_parents(folder: Path) -> dict[str, str]:

@@ -56,7 +56,7 @@ class ImagesStage(Stage[ImagesMade]):
         names: Sequence[str],
         folders: Sequence[Folder] = (),
     ) -> None:
-        self.release = releases.get(config.release)
+        self.release = releases.get(config.release, stock=config.stock)
         self.folders = tuple(folders)
         brought = {name for folder in folders for name in folder.names}
         self.names = sorted(set(names) - brought)
@@ -233,11 +233,7 @@ class ImagesStage(Stage[ImagesMade]):
             self.release,
             tag=rendered.tag,
             base_tag=debian.tag(self.release.suite),
-            docker_dirs=[
-                render.lay_macros(self.release, venv, place / "macros"),
-                self.release.data / "overlay",
-                *overlays,
-            ],
+            docker_dirs=[*render.lay_over(self.release, venv, place / "patched"), *overlays],
             sources=folder,
             collections=sources.unpack_collections(needed, folder),
             extra={
