@@ -27,15 +27,6 @@ STANDING = (
 )
 
 
-def ansible_cfg(ssh_config: Path) -> str:
-    """What the quick start of Kolla-Ansible has one write, and the way to the nodes."""
-    return (
-        "[defaults]\nhost_key_checking = False\npipelining = True\nforks = 100\n"
-        "interpreter_python = /usr/bin/python3\n"
-        f"[ssh_connection]\nssh_args = -F {ssh_config}\n"
-    )
-
-
 class Stock:
     """Kolla-Ansible as it is on the nodes of a lab, with the same inventory and variables."""
 
@@ -71,7 +62,7 @@ class Stock:
     def play(self, action: str, site: Deployment, *more: str) -> float:
         """Run an action of the command `kolla-ansible` to its end; the seconds that takes."""
         cfg = self.work.folder / "stock.cfg"
-        files.write(cfg, ansible_cfg(self.ssh.config))
+        files.write(cfg, deploy.stock_ansible_cfg(self.ssh.config))
         argv: list[str | Path] = [site.venv / "bin" / "kolla-ansible", action, "-i", site.inventory]
         argv += ["--configdir", site.etc, "--passwords", site.etc / "passwords.yml", *more]
         env = {

@@ -15,14 +15,17 @@ from typing import Any
 
 from pytest_kollalab.providers import addresses, capabilities
 from pytest_kollalab.providers.docker import host as docker_host
+from pytest_kollalab.providers.docker import layers
 from pytest_kollalab.providers.docker.host import MEMORY
 from pytest_kollalab.providers.libvirt import host as libvirt_host
 from pytest_kollalab.providers.libvirt import probe
 from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.provider import EMULATED
 from pytest_kollalab.providers.libvirt.storage import Storage
+from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options, uris
 from pytest_kollalab.stages import room
+from pytest_kollalab.stages.cloud import known
 from pytest_kollalab.system import daemon
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.paths import Paths
@@ -89,6 +92,8 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         lambda: _folders(paths),
         lambda: _mirror(options.mirror, config.nodes.suite),
         lambda: _machines(options, paths),
+        lambda: _shortcuts(config),
+        lambda: _layers(config),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: list(check()), checks)
@@ -281,6 +286,32 @@ def _mirror(mirror: str, suite: str) -> Iterator[Finding]:
     except (OSError, ValueError, urllib.error.URLError) as error:
         # Whoever has all images needs no mirror.
         yield Finding("Debian mirror", "note", f"{url}: {error}", fix)
+
+
+def _shortcuts(config: Config) -> Iterator[Finding]:
+    """What reaches into private parts of Ansible, with the versions that a lab would have."""
+    release = releases.get(config.release)
+    found = [(known.MITOGEN, known.in_tools(release))]
+    if config.images.mode == "build":
+        found.append((known.TOOLBOX, known.in_images(release)))
+    for shortcut, versions in [] if config.stock else found:
+        why = shortcut.unfit(versions)
+        fits = ", ".join(f"{name} {versions.get(name)}" for name in shortcut.versions)
+        yield Finding(shortcut.name, "note" if why else "ok", why or fits)
+
+
+def _layers(config: Config) -> Iterator[Finding]:
+    """Whether nodes that are containers can start with images that others pulled."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        why = layers.unfit(docker.from_env(timeout=DOCKER_TIMEOUT), config.nodes.suite)
+    except DockerException:
+        # Without a daemon there are no nodes; that is told already.
+        return
+    if why is not None:
+        yield Finding("layers of images", "note", f"{why}; each node pulls its own images")
 
 
 def _machines(options: Options, paths: Paths) -> Iterator[Finding]:

@@ -141,6 +141,17 @@ def test_two_runs_share_a_tally() -> None:
     assert one.read(event("playbook_on_task_start", 63, task="t")) == "t (4 tasks so far, 1:02)"
 
 
+def test_a_warning_of_ours_is_shown_once() -> None:
+    ours, theirs = "kollalab: the server is not used", "Platform linux is using the discovered"
+    tally = Tally()
+    lines = [
+        PlayProgress(tally).read(event("runner_on_ok", 1, res={"warnings": [theirs, ours]}))
+        for _ in range(2)
+    ]
+    assert lines == ["the server is not used", None]
+    assert PlayProgress(tally).read(event("runner_on_ok", 2, res={"changed": True})) is None
+
+
 def test_ansible_cfg_reaches_the_nodes_by_the_labs_own_ssh_config() -> None:
     text = deploy.ansible_cfg(Path("/lab/ssh_config"))
     assert "ssh_args = -F /lab/ssh_config" in text

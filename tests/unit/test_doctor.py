@@ -92,6 +92,16 @@ def test_every_host_that_labs_are_made_on_is_looked_at(
     assert what.count("libvirt") == 1
 
 
+def test_what_reaches_into_private_parts_is_looked_at(paths: Paths) -> None:
+    options = Options(mirror="http://127.0.0.1:1")
+    found = {each.what: each for each in doctor.examine(Config(), options, paths)}
+    assert found["Mitogen"].status == "ok"
+    assert found["Mitogen"].found.startswith("mitogen 0.3.")
+    assert found["the toolbox server"].status == "ok"
+    stock = {each.what for each in doctor.examine(Config(stock=True), options, paths)}
+    assert not {"Mitogen", "the toolbox server"} & stock
+
+
 def test_every_libvirt_that_labs_are_made_on_is_looked_at(paths: Paths) -> None:
     hosts = ("qemu:///system?socket=/nowhere", "qemu+unix:///system?socket=/nothing")
     options = Options(provider="libvirt", hosts=hosts, mirror="http://127.0.0.1:1")

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pytest_kollalab.providers.docker import layers_copy
 from pytest_kollalab.providers.docker.layers_copy import HALF, LayerStore, chains, give
 
 STORE = "kolla/cron:t"
 NODE = "10.0.0.2:4000/kolla/cron:t"
+DOCKERD = "Docker version 26.1.5+dfsg1, build 411e817"
 
 
 def digest(text: str) -> str:
@@ -188,16 +191,55 @@ def test_what_a_kill_left_half_made_goes(tmp_path: Path) -> None:
     half = store / "overlay2" / f"abc{HALF}" / "diff"
     half.mkdir(parents=True)
     argv = [sys.executable, layers_copy.__file__]
-    more: list[str | Path] = ["keep", node.root, store, json.dumps({NODE: STORE}), "/seen"]
+    names = json.dumps({NODE: STORE})
+    more: list[str | Path] = ["keep", node.root, store, names, "/seen", DOCKERD]
     done = subprocess.run([*argv, *more], check=True, capture_output=True, text=True)
     assert done.stdout == "1\n"
     assert not half.exists()
     target = tmp_path / "target"
     target.mkdir()
-    more = ["fill", store, target, json.dumps({STORE: NODE}), store]
+    more = ["fill", store, target, json.dumps({STORE: NODE}), store, DOCKERD]
     done = subprocess.run([*argv, *more], check=True, capture_output=True, text=True)
     assert done.stdout == "1\n"
     assert Fake(target, "").seen(NODE) == ["base"]
+
+
+@pytest.mark.parametrize(
+    ("dockerd", "why"),
+    [
+        (DOCKERD, None),
+        ("Docker version 26.1.5, build a72d7cd", None),
+        ("Docker version 20.10.24+dfsg1, build 297e128", "docker 26 is known"),
+        ("Docker version 29.0.1, build eedd969", "docker 26 is known"),
+        ("sh: 1: dockerd: not found", "docker 26 is known"),
+        ("", "this is: none"),
+    ],
+)
+def test_another_docker_is_left_alone(dockerd: str, why: str | None) -> None:
+    said = layers_copy.unfit(dockerd, {"overlay2"})
+    assert said is None if why is None else why in (said or "")
+
+
+@pytest.mark.parametrize("driver", ["btrfs", "fuse-overlayfs", "overlayfs", "vfs"])
+def test_another_storage_driver_is_left_alone(tmp_path: Path, driver: str) -> None:
+    node, store = Fake(tmp_path / "node", "n"), tmp_path / "store"
+    node.image(NODE, "base")
+    store.mkdir()
+    (node.root / "image" / "overlay2").rename(node.root / "image" / driver)
+    argv: list[str | Path] = [sys.executable, layers_copy.__file__, "keep", node.root, store]
+    more = [json.dumps({NODE: STORE}), "/seen", DOCKERD]
+    done = subprocess.run([*argv, *more], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"the storage driver overlay2 is known, and this is {driver}\n"
+
+
+def test_an_image_store_of_containerd_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "node").mkdir()
+    argv: list[str | Path] = [sys.executable, layers_copy.__file__]
+    argv += ["keep", tmp_path / "node", tmp_path]
+    more = [json.dumps({NODE: STORE}), "/seen", DOCKERD]
+    done = subprocess.run([*argv, *more], check=False, capture_output=True, text=True)
+    assert "image store of containerd" in done.stderr
 
 
 def test_a_layer_of_which_docker_was_not_told_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def tree() -> Iterator[Path]:
 def lay(folder: Path) -> None:
     files = {
         "ansible/__init__.py": "",
-        "ansible/release.py": "__version__ = '2'\n",
+        "ansible/release.py": "__version__ = '2.20.1'\n",
         "ansible/module_utils/__init__.py": "",
         "ansible/module_utils/basic.py": BASIC,
         "ansible/modules/__init__.py": "",
@@ -91,6 +92,12 @@ def test_only_what_is_a_module_alone_is_found(
 
 @pytest.fixture
 def listening(tree: Path) -> Iterator[Path]:
+    with serving(tree) as path:
+        yield path
+
+
+@contextmanager
+def serving(tree: Path) -> Iterator[Path]:
     """The socket of a server for that folder, which runs."""
     text = Path(server.__file__).read_text(encoding="utf-8")
     file, path = tree / "server.py", tree / "s"
@@ -105,12 +112,14 @@ def listening(tree: Path) -> Iterator[Path]:
         process.wait()
 
 
-def ask(path: Path, name: str, **more: Any) -> dict[str, Any] | None:
+def ask(
+    path: Path, name: str, warn: Callable[[str], None] = pytest.fail, **more: Any
+) -> dict[str, Any] | None:
     asked = {"name": name, "args": {}, "user": ME.pw_name, "check_mode": False, "diff": False}
     with socket.socket(socket.AF_UNIX) as made:
         made.connect(str(path))
         made.sendall(json.dumps(asked | more).encode() + b"\n")
-        return client.answer_in(b"".join(iter(lambda: made.recv(65536), b"")).decode())
+        return client.answer_in(b"".join(iter(lambda: made.recv(65536), b"")).decode(), warn)
 
 
 def test_a_module_runs_as_ansible_runs_it(listening: Path) -> None:
@@ -145,6 +154,24 @@ def test_a_module_that_breaks_is_a_failure_and_the_next_one_runs(listening: Path
 
 def test_what_is_not_there_goes_the_stock_way(listening: Path) -> None:
     assert ask(listening, "nowhere") is None
+
+
+@pytest.mark.parametrize("version", ["2.19.4", "2.21.0", "3.0.0", ""])
+def test_with_an_ansible_that_is_not_known_all_goes_the_stock_way(tree: Path, version: str) -> None:
+    (tree / "ansible" / "release.py").write_text(f"__version__ = {version!r}\n")
+    said: list[str] = []
+    with serving(tree) as path:
+        assert ask(path, "tell", warn=said.append) is None
+    assert [line.startswith("kollalab: the toolbox server is not used") for line in said] == [True]
+    assert f"ansible-core {version or 'no version'} of" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [("2.20.0", True), ("2.20.10", True), ("2.20.0rc1", True), ("2.2", False), ("2.200.1", False)],
+)
+def test_which_ansible_is_known(version: str, fits: bool) -> None:
+    assert server.fits(version) is fits
 
 
 def test_somebody_else_has_libraries_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.providers.base import Images, Spec
-from pytest_kollalab.providers.docker import node_image
+from pytest_kollalab.providers.docker import layers_copy, node_image
 from pytest_kollalab.providers.docker import spec as docker_spec
 from pytest_kollalab.providers.docker.copy import Volumes
 from pytest_kollalab.providers.docker.spec import NEEDS, NODE, own_volume, resource_name
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LABEL = "kollalab.layers"
 PREFIX = "kollalab-layers-"
+# The version of the node's docker is the last argument of the script.
+COPY = ("sh", "-c", 'exec python3 -c "$0" "$@" "$(dockerd --version)"')
 
 
 def store(client: DockerClient, tag: str) -> str:
@@ -51,6 +53,19 @@ def fill(client: DockerClient, spec: Spec, images: Images, node: str, registry: 
     except StageError as error:
         spec.say(f"{node} will pull all its images: {error.brief}: {error.details}")
     point("nodes:volume-filled")
+
+
+def unfit(client: DockerClient, suite: str) -> str | None:
+    """Why nodes with the node image of a suite use no store; None if they do, or without image.
+
+    Starts a container for a moment: only the image knows which docker is in it.
+    """
+    if not node_image.exists(client, suite):
+        return None
+    said = client.containers.run(
+        node_image.reference(suite), ["dockerd", "--version"], remove=True, network_mode="none"
+    )
+    return layers_copy.unfit(said.decode().strip(), set())
 
 
 def keep(client: DockerClient, tag: Tag, node: str, images: Images, registry: str) -> None:
@@ -101,7 +116,7 @@ def _link(
         volumes.run(
             resource_name(tag.lab, f"{verb}-{node}"),
             image,
-            ["python3", "-c", script, verb, *paths, json.dumps(dict(names)), docker_spec.LAYERS],
+            [*COPY, script, verb, *paths, json.dumps(dict(names)), docker_spec.LAYERS],
             tag.labels(),
             otherwise=otherwise,
         )

@@ -1,11 +1,12 @@
 """Gives one docker's images to another by linking their layers; runs in a container, by itself.
 
-    layers_copy.py keep FROM TO NAMES SEEN    what a node has is in the store as well
-    layers_copy.py fill FROM TO NAMES SEEN    what the store has is in a node as well
+    layers_copy.py keep FROM TO NAMES SEEN DOCKERD    what a node has is in the store as well
+    layers_copy.py fill FROM TO NAMES SEEN DOCKERD    what the store has is in a node as well
 
 FROM and TO are folders as dockerd keeps them below its `data-root`, NAMES is JSON: the name of an
 image in FROM -> its name in TO. An image that is not in FROM is left out. The daemon of TO must not
-run; that of FROM may. SEEN is where the node sees the store.
+run; that of FROM may. SEEN is where the node sees the store. DOCKERD is what `dockerd --version`
+says in the node; where that or the storage driver is not known, nothing is done and it says so.
 
 Layers never change once they are there, so a link is as good as a copy and costs no room. The store
 outlives the node whose layers it keeps: it has a hard link to each file. No node outlives the store
@@ -20,12 +21,16 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# The versions of docker, and the storage driver, whose folder is known to look like this.
+KNOWN = ("26",)
+DRIVER = "overlay2"
 FILES = "diff"
 HALF = ".half"
 LOCK = ".lock"
@@ -35,8 +40,8 @@ class LayerStore:
     """What a docker daemon with the driver overlay2 keeps below its folder."""
 
     def __init__(self, root: Path) -> None:
-        self.layers = root / "overlay2"
-        self.known = root / "image" / "overlay2"
+        self.layers = root / DRIVER
+        self.known = root / "image" / DRIVER
         self._repositories = self.known / "repositories.json"
         self._read: dict[str, dict[str, str]] | None = None
 
@@ -74,6 +79,21 @@ class LayerStore:
         for folder in (self.layers, self.known / "layerdb" / "sha256"):
             for half in folder.glob(f"*{HALF}"):
                 shutil.rmtree(half)
+
+
+def drivers(root: Path) -> set[str]:
+    """The storage drivers that a docker has had images with."""
+    return {path.name for path in root.glob("image/*")}
+
+
+def unfit(dockerd: str, used: set[str]) -> str | None:
+    """Why layers cannot be linked with such a docker and such drivers; None when they can."""
+    found = re.search(r"\bversion (\d+)\.", dockerd)
+    if found is None or found[1] not in KNOWN:
+        return f"docker {' or '.join(KNOWN)} is known, and this is: {dockerd or 'none'}"
+    if others := used - {DRIVER}:
+        return f"the storage driver {DRIVER} is known, and this is {' and '.join(sorted(others))}"
+    return None
 
 
 def give(source: LayerStore, target: LayerStore, names: Mapping[str, str], seen: str = "") -> int:
@@ -199,7 +219,13 @@ def repository(name: str) -> str:
 
 def main(argv: list[str]) -> None:
     """Do what the command line says."""
-    verb, source, target, names, seen = argv
+    verb, source, target, names, seen, dockerd = argv
+    used = drivers(Path(source)) | drivers(Path(target))
+    if verb == "keep" and not drivers(Path(source)):
+        used.add("an image store of containerd's")
+    why = unfit(dockerd, used)
+    if why is not None:
+        sys.exit(why)
     wanted: dict[str, Any] = json.loads(names)
     shared = Path(source if verb == "fill" else target)
     with (shared / LOCK).open("w") as lock:

@@ -18,6 +18,8 @@ from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.run import MASK, mask
 
+# The strategy of Ansible itself, which runs every module by a Python of its own.
+LINEAR = "linear"
 STRATEGY = Path(__file__).parent / "strategy" / "kollalab_linear.py"
 # Seconds until Mitogen's Python is up on a node; on a busy emulated one that takes more than
 # Ansible's ten.
@@ -32,12 +34,16 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where a lab's deploy lives: tools, playbooks, inputs and the folder for its own files."""
+    """Where a lab's deploy lives: tools, playbooks, inputs and the folder for its own files.
+
+    `strategy` is Ansible's strategy for runs that name none.
+    """
 
     venv: Path
     playbooks: Path
     etc: Path
     folder: Path
+    strategy: str = STRATEGY.stem
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -72,11 +78,21 @@ retries = 2
 """
 
 
+def stock_ansible_cfg(ssh_config: Path) -> str:
+    """What the quick start of Kolla-Ansible has one write, and the way to the nodes."""
+    return (
+        "[defaults]\nhost_key_checking = False\npipelining = True\nforks = 100\n"
+        "interpreter_python = /usr/bin/python3\n"
+        f"[ssh_connection]\nssh_args = -F {ssh_config}\n"
+    )
+
+
 @dataclass(frozen=True)
 class Run:
     """One call of ansible-playbook: which playbooks, which action of Kolla-Ansible, which tags.
 
-    `name` is for files; the text of a run is for people. `strategy` is Ansible's.
+    `name` is for files; the text of a run is for people. `strategy` is Ansible's, where it is
+    not the deployment's.
     """
 
     name: str
@@ -84,7 +100,7 @@ class Run:
     playbooks: tuple[str, ...] = ("site.yml",)
     tags: tuple[str, ...] = ()
     skip_tags: tuple[str, ...] = ()
-    strategy: str = STRATEGY.stem
+    strategy: str = ""
 
     def __str__(self) -> str:
         return f"the deploy of {', '.join(self.tags)}" if self.tags else self.name
@@ -126,7 +142,8 @@ def play(
         with log.open("w", encoding="utf-8") as sink:
             sink.write(f"$ ansible-playbook {shlex.join(words)}\n")
             reader = _Reader(run.name, progress, _Redacted(sink, site.secrets), say)
-            status = _go(site, private, words, reader, stop or threading.Event(), run.strategy)
+            strategy = run.strategy or site.strategy
+            status = _go(site, private, words, reader, stop or threading.Event(), strategy)
     finally:
         shutil.rmtree(private, ignore_errors=True)
     if status != "successful":

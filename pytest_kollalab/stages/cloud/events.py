@@ -16,6 +16,8 @@ MESSAGE_WIDTH = 300
 # Seconds without a line after which a task is worth one: CI ends a job that says nothing for long.
 SILENCE = 60.0
 
+# What warnings of modules begin with that are for the user to see.
+OURS = "kollalab: "
 _STARTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FAILS = ("runner_on_failed", "runner_on_unreachable")
@@ -58,6 +60,7 @@ class Tally:
         self.tasks = 0
         self.began: float | None = None
         self.shown = 0.0
+        self.warned: set[str] = set()
 
 
 class PlayProgress:
@@ -77,7 +80,10 @@ class PlayProgress:
         self._items: dict[tuple[str, str], list[str]] = {}
 
     def read(self, event: Mapping[str, Any]) -> str | None:
-        """Take one event in; returns a line when a play begins its work, or after SILENCE."""
+        """Take one event in; returns a line when a play begins its work, or after SILENCE.
+
+        A warning of what we run on nodes is a line too, once.
+        """
         kind = event.get("event", "")
         data = event.get("event_data") or {}
         at = _seconds(event.get("created", ""))
@@ -104,8 +110,17 @@ class PlayProgress:
         elif kind == "runner_item_on_failed":
             place = (data.get("host", ""), data.get("task_uuid", ""))
             self._items.setdefault(place, []).append(message(_result(event)))
+        elif kind == "runner_on_ok":
+            return self._warning(_result(event))
         elif kind in _FAILS and not data.get("ignore_errors"):
             self._fail(event)
+        return None
+
+    def _warning(self, result: Mapping[str, Any]) -> str | None:
+        for text in result.get("warnings") or ():
+            if text.startswith(OURS) and text not in self.tally.warned:
+                self.tally.warned.add(text)
+                return str(text.removeprefix(OURS))
         return None
 
     def _line(self, what: str, at: float) -> str:

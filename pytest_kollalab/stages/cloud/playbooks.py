@@ -11,6 +11,8 @@ from pytest_kollalab.releases.patches import Patch
 from pytest_kollalab.stages.cloud import toolbox
 
 CLIENT = Path("module_utils", "kollalab_toolbox.py")
+# The patch that has the toolbox server asked.
+ASKS_SERVER = "toolbox-server.patch"
 READY = Path("module_utils", "kollalab_ready.py")
 
 

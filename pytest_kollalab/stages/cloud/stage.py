@@ -30,6 +30,7 @@ from pytest_kollalab.stages.cloud import (
     deploy,
     health,
     inventory,
+    known,
     phases,
     playbooks,
     preflight,
@@ -79,6 +80,7 @@ class CloudStage(Stage[CloudMade]):
         extensions: Extensions = NOTHING,
     ) -> None:
         self.config = config
+        self.release = releases.get(config.release, stock=config.stock)
         self.options = options
         self.paths = paths
         self.features = tuple(features)
@@ -103,6 +105,7 @@ class CloudStage(Stage[CloudMade]):
             for path in feature.playbooks
         }
         found |= {"playbooks": own} if own else {}
+        found |= {"stock": True} if self.config.stock else {}
         settings = self._settings()
         return found | ({"settings": settings} if settings else {})
 
@@ -183,7 +186,7 @@ class CloudStage(Stage[CloudMade]):
         former, names, etc = record.read(CloudMade), list(nodes.nodes), work.folder / "etc"
         moves = {**clone.moves, str(former.etc): str(etc)}
         readdress.configuration(clone.folder / "etc", etc, moves)
-        files.write(etc / "ansible.cfg", deploy.ansible_cfg(nodes.ssh_config))
+        files.write(etc / "ansible.cfg", self._ansible_cfg(nodes.ssh_config))
         site = deploy.Deployment(work.made(ToolsMade).venv, etc, etc, work.folder)
         made = dataclasses.replace(self._describe(work, site), features=former.features)
         features = self._resolve(former.features)
@@ -256,10 +259,13 @@ class CloudStage(Stage[CloudMade]):
         """Write all that Kolla-Ansible is given, passwords too, and return where it is."""
         etc = work.folder / "etc"
         venv = work.made(ToolsMade).venv
-        stock = venv / "share" / "kolla-ansible" / "ansible"
-        changes = releases.get(self.config.release).patches(releases.KOLLA_ANSIBLE)
-        mirrored = playbooks.mirror(stock, changes, work.folder / "playbooks")
-        site = deploy.Deployment(venv=venv, playbooks=mirrored, etc=etc, folder=work.folder)
+        site = deploy.Deployment(
+            venv=venv,
+            playbooks=self._playbooks(work, venv / "share" / "kolla-ansible" / "ansible"),
+            etc=etc,
+            folder=work.folder,
+            strategy=self._strategy(work, venv),
+        )
         secrets = etc / "passwords.yml"
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as aside:
@@ -290,7 +296,32 @@ class CloudStage(Stage[CloudMade]):
         files.write(site.inventory / "hosts", inventory.render(stock, list(nodes.nodes)))
         for node, variables in self.provider.host_vars(nodes).items():
             files.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
-        files.write(site.etc / "ansible.cfg", deploy.ansible_cfg(nodes.ssh_config))
+        files.write(site.etc / "ansible.cfg", self._ansible_cfg(nodes.ssh_config))
+
+    def _playbooks(self, work: Work, stock: Path) -> Path:
+        """Where Kolla-Ansible's playbooks are: the stock ones, or a folder with those patched."""
+        changes = self.release.patches(releases.KOLLA_ANSIBLE)
+        if self.config.images.mode == "build" and not self.config.stock:
+            # Of images that are pulled only the server itself knows what is in them.
+            why = known.TOOLBOX.unfit(known.in_images(self.release))
+            if why is not None:
+                work.say(why)
+                changes = [patch for patch in changes if patch.path.name != playbooks.ASKS_SERVER]
+        return playbooks.mirror(stock, changes, work.folder / "playbooks") if changes else stock
+
+    def _strategy(self, work: Work, venv: Path) -> str:
+        """Ansible's strategy: Mitogen's where it is known to work, unless all is to be stock."""
+        if self.config.stock:
+            return deploy.LINEAR
+        why = known.MITOGEN.unfit(known.installed(deploy.collections(venv)))
+        if why is None:
+            return deploy.STRATEGY.stem
+        work.say(why)
+        return deploy.LINEAR
+
+    def _ansible_cfg(self, ssh_config: Path) -> str:
+        make = deploy.stock_ansible_cfg if self.config.stock else deploy.ansible_cfg
+        return make(ssh_config)
 
     def _make_ready(self, work: Work) -> deploy.Deployment | None:
         """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
@@ -302,7 +333,7 @@ class CloudStage(Stage[CloudMade]):
             with self._timed(work, site, f"nodes-{path.stem}") as play:
                 # Nothing is known of such nodes: Ansible's own way suits all of them.
                 laid = _laid(work, site, path, f"nodes-{path.stem}")
-                play(dataclasses.replace(laid, strategy="linear"))
+                play(dataclasses.replace(laid, strategy=deploy.LINEAR))
         return site
 
     def _precheck(self, work: Work, site: deploy.Deployment) -> None:
@@ -310,7 +341,8 @@ class CloudStage(Stage[CloudMade]):
             play(Run("prechecks", "precheck"))
 
     def _deploy(self, work: Work, site: deploy.Deployment) -> None:
-        parts = phases.plan(self._globals())
+        # Stock is one run after the other.
+        parts = () if self.config.stock else phases.plan(self._globals())
         with self._timed(work, site, "deploy") as play:
             phases.run_phases(
                 parts,

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ DOCKER = "/var/run/docker.sock"
 PYTHON = "/opt/ansible/bin/python3"
 FOLDER = "/var/lib/ansible"
 LOCK = "/run/kollalab-toolbox.lock"
+# Shown to the user once: what is marked so in the results of modules is.
+UNKNOWN = (
+    "kollalab: the toolbox server is not used: it is not known to work with ansible-core {} "
+    "of kolla_toolbox; modules there are run by ansible-runner, which takes longer"
+)
 # Seconds until a server that was started listens; an emulated processor is thirty times slower.
 START = 120.0
 
@@ -51,8 +57,16 @@ class DockerApi(http.client.HTTPConnection):
             return {}
 
 
-def ask(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any] | None:
-    """The result of the module that is asked for; None when the stock way has to be gone."""
+def ask(
+    params: dict[str, Any],
+    check_mode: bool,
+    diff: bool,
+    warn: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any] | None:
+    """The result of the module that is asked for; None when it has to be run the stock way.
+
+    `warn` is told when the server does not know the Ansible that is there.
+    """
     question = json.dumps(
         {
             "name": params["module_name"],
@@ -78,10 +92,10 @@ def ask(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any] 
             said = b"".join(iter(lambda: connection.recv(1 << 16), b""))
         except OSError as error:
             return {"failed": True, "msg": f"{CONTAINER} does not answer: {error}"}
-    return answer_in(said.decode(errors="replace"))
+    return answer_in(said.decode(errors="replace"), warn)
 
 
-def answer_in(said: str) -> dict[str, Any] | None:
+def answer_in(said: str, warn: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:
     """The answer in what server and module wrote; None when the server has no such module."""
     for line in reversed(said.splitlines()):
         if line.startswith("{"):
@@ -90,6 +104,8 @@ def answer_in(said: str) -> dict[str, Any] | None:
             except ValueError:
                 continue
             if answer.get("kollalab") == "not here":
+                if "ansible" in answer:
+                    warn(UNKNOWN.format(answer["ansible"] or "no version"))
                 return None
             # Written for ansible-playbook, which prints them; a module is given them otherwise.
             for name in ("deprecations", "warnings", "exception"):

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+# The releases of ansible-core whose modules are known to be run as here (see `perform`).
+KNOWN = ("2.20",)
 COLLECTIONS = Path("/usr/share/ansible/collections")
 # What most modules spend their time on.
 LIBRARIES = (
@@ -77,6 +79,11 @@ def answer(connection: socket.socket) -> None:
     """Read the question, and have the module write its answer."""
     with connection.makefile("rb") as stream:
         asked = json.loads(stream.readline())
+    version = ansible()
+    if not fits(version):
+        said = {"kollalab": "not here", "ansible": version}
+        connection.sendall(json.dumps(said).encode() + b"\n")
+        return
     module = find(asked["name"])
     if module is None:
         connection.sendall(b'{"kollalab": "not here"}\n')
@@ -91,6 +98,18 @@ def answer(connection: socket.socket) -> None:
     perform(module, asked)
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def ansible() -> str:
+    """The version of ansible-core; empty where there is none."""
+    with contextlib.suppress(ImportError):
+        return str(importlib.import_module("ansible.release").__version__)
+    return ""
+
+
+def fits(version: str) -> bool:
+    """Whether modules of this ansible-core are known to be run as here."""
+    return any(f"{version}.".startswith(f"{known}.") for known in KNOWN)
 
 
 def forget() -> None:
@@ -146,7 +165,7 @@ def perform(module: str, asked: dict[str, Any]) -> None:
         "_ansible_diff": asked["diff"],
         "_ansible_module_name": asked["name"],
         "_ansible_remote_tmp": "/tmp",
-        "_ansible_version": importlib.import_module("ansible.release").__version__,
+        "_ansible_version": ansible(),
     }
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": given}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
