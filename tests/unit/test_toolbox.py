@@ -105,11 +105,20 @@ def serving(tree: Path) -> Iterator[Path]:
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     process = subprocess.Popen([sys.executable, file, path], env=environment)
     try:
-        until("the server listens", path.exists, timeout=30, interval=0.05)
+        until("the server listens", lambda: answers(path), timeout=30, interval=0.05)
         yield path
     finally:
         process.terminate()
         process.wait()
+
+
+def answers(path: Path) -> bool:
+    # The socket is there a moment before it can be connected to.
+    try:
+        client.connected(str(path)).close()
+    except OSError:
+        return False
+    return True
 
 
 def ask(
