@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -90,7 +90,7 @@ def test_mitogen_is_used_where_it_is_known_to_work(
 )
 def test_the_toolbox_server_is_asked_where_it_is_known_to_work(
     tmp_path: Path, work: Work, said: list[str], monkeypatch: pytest.MonkeyPatch,
-    mode: str, version: str, asks: bool,
+    mode: Literal["build", "pull"], version: str, asks: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(known, "in_images", lambda _: {known.ANSIBLE: version})
     seen: list[str] = []

@@ -105,9 +105,9 @@ class CloudStage(Stage[CloudMade]):
             for path in feature.playbooks
         }
         found |= {"playbooks": own} if own else {}
-        found |= {"stock": True} if self.config.stock else {}
         settings = self._settings()
-        return found | ({"settings": settings} if settings else {})
+        stock = {"stock": True} if self.config.stock else {}
+        return found | ({"settings": settings} if settings else {}) | stock
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """A cloud with more features serves; all else must be the same.
