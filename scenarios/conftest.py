@@ -69,7 +69,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whoever disrupts the cloud leaves it with all its agents alive."""
     yield
-    if request.node.get_closest_marker("disruptive") is None:
+    if request.node.get_closest_marker("kollalab_disruptive") is None:
         return
     if "openstack_cloud" in request.fixturenames:
         cloud: Connection = request.getfixturevalue("openstack_cloud")

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from greeter.words import Greeter
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_a_tenant_is_greeted(greeter: Greeter) -> None:
     greeter.greets("controller-1")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -37,9 +39,14 @@ def _nobody(lab: str, stage: str, action: str, made: Made) -> None:
 
 @dataclass(frozen=True)
 class Extension:
-    """What one plugin brings; `source` is its name for people."""
+    """What one plugin brings.
+
+    `source` is its name for people; `place` is the folder of the module that brings it, or the
+    module's file if that is in no package.
+    """
 
     source: str
+    place: Path | None = None
     providers: Mapping[str, Factory] = field(default_factory=dict)
     features: tuple[Feature, ...] = ()
     globals: Mapping[str, Any] = field(default_factory=dict)
@@ -132,12 +139,19 @@ class Extensions:
             found.update(extension.artifacts)
         return found
 
-    def fixtures(self) -> dict[str, tuple[str, ...]]:
-        """The features that a fixture asks for, by the fixture's name."""
-        found: dict[str, tuple[str, ...]] = {}
-        for feature in (feature for each in self.given for feature in each.features):
-            for name in feature.fixtures:
-                found[name] = (*found.get(name, ()), feature.name)
+    def fixtures(self) -> dict[str, list[tuple[str, Path]]]:
+        """The features that a fixture asks for, by the fixture's name.
+
+        Each is with the place, a folder or a file, where the fixture has to be defined: another
+        project's fixture of the same name asks for nothing.
+        """
+        found: dict[str, list[tuple[str, Path]]] = {}
+        for each in self.given:
+            if each.place is None:
+                continue
+            for feature in each.features:
+                for name in feature.fixtures:
+                    found.setdefault(name, []).append((feature.name, each.place))
         return found
 
     def folders(self, features: Iterable[Feature], config: Config) -> tuple[Folder, ...]:
@@ -205,14 +219,15 @@ def gather(
     asked = [getattr(manager.hook, hook) for hook in hookspecs.NAMES]
     plugins = {impl.plugin_name: impl.plugin for hook in asked for impl in hook.get_hookimpls()}
     given = []
-    for plugin_name in plugins:
+    for plugin_name, plugin in plugins.items():
         others = [other for other_name, other in plugins.items() if other_name != plugin_name]
 
         def ask(what: str, others: Sequence[Any] = others, **arguments: Any) -> list[Any]:
             caller = manager.subset_hook_caller(f"{PREFIX}{what}", others)
             return list(caller(**arguments))
 
-        given.append(_extension(name(plugin_name), ask, release))
+        place = _place(plugin)
+        given.append(replace(_extension(name(plugin_name), ask, release), place=place))
 
     def watch(lab: str, stage: str, action: str, made: Made) -> None:
         manager.hook.pytest_kollalab_stage_done(lab=lab, stage=stage, action=action, made=made)
@@ -225,6 +240,16 @@ def installed(release: str) -> Extensions:
     hooks = Hooks()
     hooks.load_setuptools_entrypoints(hookspecs.GROUP)
     return gather(hooks, release)
+
+
+def _place(plugin: object) -> Path | None:
+    module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return None
+    path = Path(file)
+    # A conftest speaks for its folder, whether or not that is a package.
+    return path.parent if module.__package__ or path.name == "conftest.py" else path
 
 
 def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Extension:

@@ -142,7 +142,9 @@ class Feature:
         health: What else must succeed before a test may use the cloud; it is in no key.
         artifacts: Shell commands by file name that every node runs when a test has failed (see
             `where`); they are in no key.
-        fixtures: A test that uses one of these fixtures asks for the feature.
+        fixtures: A test that uses one of these fixtures asks for the feature, if the fixture is
+            defined below the folder of the module that brings the feature. (Of the features of
+            this package, all fixtures in their `fixtures.py` ask for them.)
         settings: A dataclass that declares what the configuration may say in the table of the
             feature's name (`Config.table` reads it). It enters the key of the cloud, and playbooks
             have it in `kollalab_settings`.

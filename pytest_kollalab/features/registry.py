@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 
+from pytest_kollalab.features import BUILT_IN, CORE
 from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 
-CORE = "core"
-BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive")
 SHOWN = 3
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 PROPERTY = "kollalab_figure"
@@ -37,6 +36,9 @@ def taken() -> list[tuple[str, tuple[str, float]]]:
 
 def rows(measured: Iterable[tuple[str, float]]) -> tuple[FigureRow, ...]:
     """Summed up by name, in the order in which the names came first."""
+    # Slow to import, and sessions without figures are many.
+    from statistics import median
+
     by_name: dict[str, list[float]] = {}
     for name, seconds in measured:
         by_name.setdefault(name, []).append(seconds)

@@ -42,7 +42,7 @@ def pair(tenant: Tenant) -> Pair:
     return Pair(tenant)
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_networks_probes_and_then_the_vpn(bgpvpn: Bgpvpn, pair: Pair) -> None:
     here, there = pair.probes("controller-1")
     assert bgpvpn.apart(here, there)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.kollalab_disruptive
 
 
 @pytest.fixture(scope="module")

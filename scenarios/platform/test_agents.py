@@ -21,7 +21,7 @@ SERVICES = {
 }
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_every_network_agent_is_alive(openstack_cloud: Connection, kollalab: Lab) -> None:
     agents = list(openstack_cloud.network.agents())
     assert {(agent.agent_type, agent.host) for agent in agents} == expected_agents(

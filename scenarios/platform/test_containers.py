@@ -49,7 +49,7 @@ def node(
 every_node = pytest.mark.parametrize("node", NODES, indirect=True)
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 @every_node
 def test_every_container_is_running_and_healthy(
     node: Node, kollalab: Lab, lab_nodes: Mapping[str, Node]

@@ -39,7 +39,7 @@ def there(tenant: Tenant, network: Network, here: Probe) -> Probe:
     return probe
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_probes_on_two_nodes_reach_each_other(here: Probe, there: Probe) -> None:
     assert here.ping(there)
     assert there.ping(here)

@@ -75,7 +75,7 @@ def test_its_clock_is_right(node: Node, kollalab: Lab) -> None:
     assert before - patience < told < time.time() + patience
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 @every_node
 def test_docker_runs_and_may_pull_from_the_labs_registry(node: Node, made: NodesMade) -> None:
     assert node.host.service("docker").is_running

@@ -29,7 +29,7 @@ def server(tenant: Tenant, compute: Compute, network: Network) -> Server:
     return server
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_it_is_reached_over_ssh_from_outside(server: Server) -> None:
     assert server.ip in server.ssh(["ip", "-4", "address", "show", "eth0"]).stdout
 

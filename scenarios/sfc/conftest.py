@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.features.sfc.words import Sfc
-from pytest_kollalab.plugin.fixtures import make_tenant, ready_guests
+from pytest_kollalab.plugin.fixtures import make_tenant
 from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from pytest_kollalab.features.sfc.words import Function
+    from pytest_kollalab.features.sfc.words import Function, Sfc
     from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.sdn.probe.probe import Probe
     from pytest_kollalab.sdn.tenant.network import Network
@@ -44,8 +43,8 @@ def tenant(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Tenant]:
 
 
 @pytest.fixture(scope="session")
-def sfc(tenant: Tenant, request: pytest.FixtureRequest) -> Iterator[Sfc]:
-    with Sfc(tenant, guests=ready_guests(request)) as sfc:
+def sfc(tenant: Tenant, make_sfc: Callable[[Tenant], Sfc]) -> Iterator[Sfc]:
+    with make_sfc(tenant) as sfc:
         yield sfc
 
 

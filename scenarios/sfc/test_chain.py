@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PINGS = 5
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_one_function(sfc: Sfc, source: Probe, target: Probe, firewall: Function) -> None:
     assert sfc.path(source, target) == []
     with (

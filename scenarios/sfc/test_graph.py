@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.probe.probe import Probe
 
 # Agents of nodes that have no part in a graph may be killed for it: a workaround.
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.kollalab_disruptive
 
 NAMES, TIMES = 53, 123
 PACKETS = 5

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PINGS = 5
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_a_function_on_the_other_node(
     sfc: Sfc, source: Probe, target: Probe, remote: Function
 ) -> None:

@@ -73,7 +73,7 @@ def test_a_failure_keeps_the_graph(
     assert graph["Edges"]
 
 
-@pytest.mark.disruptive
+@pytest.mark.kollalab_disruptive
 def test_the_agent_of_a_node_comes_back(
     skydive: Skydive, local_view: Local, lab_nodes: Mapping[str, Node]
 ) -> None:
@@ -82,7 +82,7 @@ def test_the_agent_of_a_node_comes_back(
     await_whole(skydive, local_view)
 
 
-@pytest.mark.disruptive
+@pytest.mark.kollalab_disruptive
 def test_a_new_analyzer_learns_everything_again(
     skydive: Skydive, local_view: Local, lab_nodes: Mapping[str, Node]
 ) -> None:

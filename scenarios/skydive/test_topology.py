@@ -33,7 +33,7 @@ def probes(tenant: Tenant) -> tuple[Probe, Probe]:
     return here, there
 
 
-@pytest.mark.smoke
+@pytest.mark.kollalab_smoke
 def test_every_node_is_there_and_has_an_agent(skydive: Skydive) -> None:
     assert skydive.agents() == set(NODES)
     assert set(skydive.topology().nodes) == set(NODES)

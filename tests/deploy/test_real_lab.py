@@ -37,7 +37,7 @@ from tests.deploy.outside import EXAMPLE, Session, Sessions, await_it, passed
 
 LAB = "deploy"
 # The smoke scenarios and the example project, which has a feature of its own.
-ALL = ("-m", "smoke", "scenarios", "examples/other-project")
+ALL = ("-m", "kollalab_smoke", "scenarios", "examples/other-project")
 # In the middle: both nodes are at it, and half of the services are not there yet.
 TASKS = 60
 

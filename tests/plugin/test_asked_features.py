@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 SHOW = """
-from pytest_kollalab.plugin.hooks import features_key
+from pytest_kollalab.plugin.session import session_key
 
 def pytest_collection_finish(session):
-    print("\\nfeatures:", session.config.stash[features_key])
+    print("\\nfeatures:", session.config.stash[session_key].features)
 """
 
 TESTS = """
@@ -76,4 +76,4 @@ def test_an_unknown_feature_is_a_usage_error(pytester: pytest.Pytester) -> None:
 
 def test_the_markers_are_registered(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--markers")
-    result.stdout.fnmatch_lines(["*kollalab_feature(name*", "*smoke:*"])
+    result.stdout.fnmatch_lines(["*kollalab_feature(name*", "*kollalab_smoke:*"])

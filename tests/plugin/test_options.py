@@ -11,11 +11,11 @@ from pytest_kollalab.settings.declare import plain_settings
 
 SHOW = """
 import pytest
-from pytest_kollalab.plugin.hooks import settings_key
+from pytest_kollalab.plugin.session import session_key
 
 def pytest_report_header(config):
-    settings, options = config.stash[settings_key]
-    return [f"options: {options}", f"config: {settings}"]
+    session = config.stash[session_key]
+    return [f"options: {session.options}", f"config: {session.settings}"]
 """
 
 

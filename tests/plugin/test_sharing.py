@@ -190,7 +190,7 @@ def test_a_disruptive_test_runs_alone(project: pytest.Pytester) -> None:
             time.sleep(0.3)
             note("out")
 
-        @pytest.mark.disruptive
+        @pytest.mark.kollalab_disruptive
         def test_disruptive(kollalab, lab_nodes):
             note("begin")
             time.sleep(0.5)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kollalab.features import BUILT_IN
 from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.features.base import Feature, FeatureParts, images, nodes, stock_images
 from pytest_kollalab.features.bgpvpn.feature import FEATURE as BGPVPN
 from pytest_kollalab.features.core.feature import FEATURE as CORE
-from pytest_kollalab.features.registry import BUILT_IN, FeatureRegistry, resolve
+from pytest_kollalab.features.registry import FeatureRegistry, resolve
 from pytest_kollalab.system.errors import ConfigError
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pytest_kollalab.features import base, registry
+from pytest_kollalab.features import BUILT_IN, base, registry
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
 from pytest_kollalab.stages.images import mirror, upstream
@@ -25,7 +25,7 @@ from pytest_kollalab.stages.images.upstream import Login, Upstream
 from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.paths import Paths
 
-NAMES = base.images(registry.REGISTRY.get(name) for name in registry.BUILT_IN)
+NAMES = base.images(registry.REGISTRY.get(name) for name in BUILT_IN)
 
 
 class Registry(BaseHTTPRequestHandler):

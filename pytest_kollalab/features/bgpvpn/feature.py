@@ -72,5 +72,4 @@ FEATURE = Feature(
             " docker exec bagpipe_bgp bagpipe-looking-glass --recurse $part; done",
         ),
     },
-    fixtures=("bgpvpn",),
 )

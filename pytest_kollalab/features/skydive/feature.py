@@ -73,6 +73,5 @@ FEATURE = Feature(
         "compute": ("skydive_agent",),
     },
     artifacts={"skydive-graph.json": where("skydive_analyzer", GRAPH)},
-    fixtures=("skydive",),
     settings=SkydiveConfig,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.features import CORE
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.features.registry import CORE
 from pytest_kollalab.stages.cloud.clouds_yaml import auth_secrets
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest

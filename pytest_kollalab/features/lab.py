@@ -1,0 +1,39 @@
+"""The lab and its nodes as the fixtures of features see them; they know nothing of the plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pytest_kollalab.settings.config import Options
+from pytest_kollalab.system.paths import Paths
+
+
+class ProviderOfFixtures(Protocol):
+    """Where the nodes come from."""
+
+    @property
+    def slowness(self) -> float:
+        """What deadlines are multiplied with."""
+
+
+class LabOfFixtures(Protocol):
+    """The fixture `kollalab`."""
+
+    options: Options
+    paths: Paths
+
+    @property
+    def provider(self) -> ProviderOfFixtures:
+        """Where the nodes come from."""
+
+    def ensure(self, stage: str) -> Any:
+        """Have a stage, and return what it made."""
+
+
+class NodeOfFixtures(Protocol):
+    """A value of the fixture `lab_nodes`."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """The node's addresses by network."""

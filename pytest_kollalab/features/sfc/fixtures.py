@@ -1,0 +1,32 @@
+"""The fixtures of `sfc`: service function chains of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_kollalab.features.lab import LabOfFixtures
+    from pytest_kollalab.features.sfc.words import Sfc
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
+
+
+@pytest.fixture(scope="session")
+def make_sfc(kollalab: LabOfFixtures, request: pytest.FixtureRequest) -> Callable[[Tenant], Sfc]:
+    """What makes the chains of a project, for a fixture of your own; asks for the feature `sfc`."""
+    from pytest_kollalab.features.sfc.words import Sfc
+
+    guests = kollalab.options.guests
+    if guests == "server":
+        # Servers are made of an image and a flavor that must be in the cloud.
+        request.getfixturevalue("compute")
+    return lambda tenant: Sfc(tenant, guests=guests)
+
+
+@pytest.fixture(scope="module")
+def sfc(tenant: Tenant, make_sfc: Callable[[Tenant], Sfc]) -> Iterator[Sfc]:
+    """Service function chaining in the module's project; asks for the feature `sfc`."""
+    with make_sfc(tenant) as sfc:
+        yield sfc

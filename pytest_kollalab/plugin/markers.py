@@ -1,0 +1,55 @@
+"""The markers: what they are called, and the old names that stay valid for one more release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pytest
+
+FEATURE = "kollalab_feature"
+SMOKE = "kollalab_smoke"
+DISRUPTIVE = "kollalab_disruptive"
+LINES = (
+    f"{FEATURE}(name, ...): features that the lab must have for this test",
+    f"{SMOKE}: one or two tests for each feature, quick on a lab that is up",
+    f"{DISRUPTIVE}: runs alone, no other test uses the lab meanwhile",
+)
+# The old names, until the next release.
+OLD = {"smoke": SMOKE, "disruptive": DISRUPTIVE}
+
+
+def register(config: pytest.Config, *, old: bool) -> frozenset[str]:
+    """Register our markers, with `old` those by their old names too.
+
+    Returns the old names that somebody else has registered: those mean something else.
+    """
+    foreign = frozenset(OLD) & frozenset(map(_name, config.getini("markers")))
+    for line in LINES:
+        config.addinivalue_line("markers", line)
+    for name, new in OLD.items():
+        if old and name not in foreign:
+            config.addinivalue_line("markers", f"{name}: the old name of {new}")
+    return foreign
+
+
+def is_disruptive(item: pytest.Item) -> bool:
+    """Whether a test that uses a lab has to have it for itself."""
+    return any(item.get_closest_marker(name) is not None for name in (DISRUPTIVE, "disruptive"))
+
+
+def warn_of_old(item: pytest.Item, foreign: Iterable[str]) -> None:
+    """Warn of old names on a test that uses a lab; `foreign` are those that are not ours.
+
+    `disruptive` is warned of in any case, because such a test runs alone by it.
+    """
+    for name, new in OLD.items():
+        if item.get_closest_marker(name) is None or item.get_closest_marker(new) is not None:
+            continue
+        if name == "disruptive" or name not in foreign:
+            text = f"the marker {name} is now {new}; the old name is gone in the next release"
+            item.warn(pytest.PytestDeprecationWarning(text))
+
+
+def _name(line: str) -> str:
+    return re.split("[:(]", line, maxsplit=1)[0].strip()

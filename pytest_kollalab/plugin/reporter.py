@@ -1,0 +1,57 @@
+"""The reporter: shows lines on the terminal of this process, whatever pytest captures."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_kollalab.engine.progress import Watcher
+
+
+def uncaptured(config: pytest.Config) -> AbstractContextManager[Any]:
+    """A block in which pytest captures nothing."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    return nullcontext() if capture is None else capture.global_and_fixture_disabled()
+
+
+class Reporter:
+    """The terminal of a process. A worker of pytest-xdist has none."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._watcher: Watcher | None = None
+
+    def show(self, text: str) -> None:
+        """Show a line now."""
+        reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None:
+            return
+        if self._watcher is not None and self._watcher.line(text):
+            return
+        with uncaptured(self._config):
+            reporter.ensure_newline()
+            if self._config.get_terminal_writer().width_of_current_line:
+                # xdist writes the results of workers in a line that the reporter does not count.
+                reporter.write_line("")
+            reporter.write_line(text)
+            # In a pipe the line would be seen only once the stage is over.
+            reporter.flush()
+
+    def watcher(self) -> Watcher | None:
+        """What shows the progress of stages; made once, and None in a worker."""
+        from pytest_kollalab.report import live
+
+        if hasattr(self._config, "workerinput"):
+            return None
+        if self._watcher is None:
+            with uncaptured(self._config):
+                # A handle of its own: pytest captures what goes to standard output later.
+                handle = os.dup(1)
+            terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
+            self._config.add_cleanup(terminal.close)
+            self._watcher = live.watcher(terminal, self._config.get_verbosity())
+        return self._watcher

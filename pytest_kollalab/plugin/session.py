@@ -1,0 +1,426 @@
+"""The session of pytest: owns settings, labs, terminal, processes and what reports say more."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.plugin import asked, markers
+from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab, skipping
+from pytest_kollalab.plugin.reporter import Reporter
+from pytest_kollalab.plugin.stages import BrokenLab
+from pytest_kollalab.plugin.xdist import Processes, of_use, of_worker
+from pytest_kollalab.sdn import figures, workarounds
+from pytest_kollalab.settings import config as configuration
+from pytest_kollalab.settings.read import Settings, check_tables
+from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.paths import check_writable, default_paths
+
+if TYPE_CHECKING:
+    from pytest_kollalab.extensions.extensions import Extensions
+    from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.report.failures import Failures
+    from pytest_kollalab.report.summary import Summary
+
+# The stage that a fixture wants, the later one first.
+STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes"}
+
+# openstacksdk 4.22 warns of what its own modules do on every call: a project that turns warnings
+# into errors could not use it. By module and not by category, which would have to be imported.
+SDK = r"openstack\..*"
+# docker's SDK forgets the Unix socket that it could not connect: with its daemon stopped, a session
+# that turns warnings into errors would end in a traceback instead of our message.
+DOCKER_WARNING = r"unclosed <socket\.socket fd=\d+, family=1"
+FILTERS = (f"ignore::Warning:{SDK}", f"ignore:{DOCKER_WARNING}:ResourceWarning")
+
+
+class LabSession:
+    """What a process of pytest has to do with labs; registered as a plugin.
+
+    It is made when pytest is configured, touches nothing before a test asks for a lab, and does
+    nothing in a session in which none does.
+
+    Args:
+        config: pytest's configuration.
+        settings: What the files, the environment and the command line say.
+        plan: Whether the plan is said and no test is run.
+
+    Attributes:
+        settings: What the labs are.
+        options: How this run behaves. This is the only copy; in a worker of pytest-xdist they are
+            those of its own lab.
+        file: The configuration file that counts, if there is one.
+        features: The features that the selected tests ask for.
+        used: Whether this process, or a worker of it, used a lab.
+        kept_logs: The log of a failure, and where it is once its lab is removed.
+        foreign_markers: The old names of our markers that the project uses for its own.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        *,
+        plan: bool = False,
+    ) -> None:
+        self.config = config
+        self.reporter = Reporter(config)
+        self.processes = Processes(config, self.reporter.show)
+        self.settings = settings.config
+        self.options = of_worker(settings.options, self.processes.worker)
+        self.file = settings.file
+        self.features: tuple[str, ...] = ()
+        self.used = False
+        self.figures = figures.Figures()
+        self.workarounds = workarounds.UsedWorkarounds()
+        workarounds.set_mode(self.options.workarounds)
+        self.offer: Offer = ExternalCloud() if self.options.cloud else OwnLab()
+        self.kept_logs: dict[str, Path] = {}
+        self.foreign_markers: frozenset[str] = frozenset()
+        self._plan = plan
+        self._tests_use_lab = False
+        self._has_lab = False
+        self._lab: Lab | None = None
+        self._failures: Failures | None = None
+
+    # The labs
+
+    @property
+    def lab(self) -> Lab:
+        """The lab of this process; making the object touches nothing."""
+        if self._lab is None:
+            self._lab = self._make(self.options)
+        return self._lab
+
+    def use(self) -> Lab:
+        """The lab of this process, for a test: the session then has a lab to remove or keep."""
+        self.used = True
+        self._ignore_warnings()
+        self.processes.use(self.options)
+        return self.lab
+
+    def labs(self) -> list[Lab]:
+        """The labs of the session, last one first: a clone goes before what it is made from."""
+        numbers = range(1, self.options.labs)
+        more = [self._make(configuration.of_lab(self.options, number)) for number in numbers]
+        return [*reversed(more), self.lab]
+
+    def destroy(self) -> Iterator[str]:
+        """Remove the labs, and tell the name of each that is gone. Raises KollalabError."""
+        for lab in self.labs():
+            lab.destroy()
+            yield lab.name
+
+    @cached_property
+    def extensions(self) -> Extensions:
+        """What plugins and conftest files bring; they are asked once. Raises ConfigError."""
+        from pytest_kollalab.extensions.extensions import gather
+
+        root = self.config.rootpath
+
+        def name(plugin: str) -> str:
+            path = Path(plugin)
+            return str(path.relative_to(root)) if path.is_relative_to(root) else plugin
+
+        found = gather(self.config.pluginmanager, self.settings.release, name)
+        if self.settings.tables:
+            check_tables(self.settings, found.tables)
+        return found
+
+    @property
+    def failures(self) -> Failures:
+        """What masks the reports of this session, and collects artifacts for its failed tests."""
+        if self._failures is None:
+            self._failures = self._make_failures()
+        return self._failures
+
+    def wanted_features(self, items: Iterable[pytest.Item]) -> dict[str, list[str]]:
+        """The features that tests ask for, by their markers and by the fixtures they use.
+
+        Returns:
+            The names of the features, each with the node ids of the tests that ask for it.
+        """
+        hook = self.config.hook
+        others = any(getattr(hook, name).get_hookimpls() for name in hookspecs.NAMES)
+        wanted = asked.features(items, self.extensions.fixtures() if others else {})
+        if self.options.guests == "server" and "sfc" in wanted:
+            # Service functions that are servers need what servers need.
+            wanted["compute"] = [*wanted.get("compute", ()), *wanted["sfc"]]
+        return wanted
+
+    # What the user sees
+
+    def say(self, text: str) -> None:
+        """Show a line to the user now, whatever pytest captures and whichever process this is."""
+        self.processes.say(text)
+
+    def tell(self, text: str) -> None:
+        """Show a line, unless the user asked for quiet."""
+        if self.config.get_verbosity() >= 0:
+            self.say(text)
+
+    def properties(self) -> list[tuple[str, Any]]:
+        """What was noted for the test that runs since the last call, as properties of its report.
+
+        A property reaches JUnit and, through the report of a test's teardown, the controller:
+        `pytest_runtest_logreport` takes it up there, `pytest_terminal_summary` shows it, and
+        `complete` puts it into the JSON summary. Whatever else is noted during tests goes this way.
+        """
+        return [*figures.taken(), *workarounds.taken()]
+
+    def complete(self, summary: Summary) -> Summary:
+        """The summary of a lab with what tests noted."""
+        return replace(summary, figures=self.figures.rows, workarounds=self.workarounds.rows)
+
+    # pytest's hooks, in the order in which they are called
+
+    def pytest_report_header(self) -> str | None:
+        """Which file counts: it may be in a folder above, where nobody thinks of it."""
+        return f"kollalab: {self.file}" if self.file is not None else None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """In the controller: a worker is about to start."""
+        self.processes.add_worker(node, self.options)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Find out what the selected tests ask for, and whether it makes sense."""
+        try:
+            self._settle(session.items)
+        except KollalabError as error:
+            self.processes.refuse(session, error)
+
+    def pytest_runtestloop(self) -> bool | None:
+        """Say the plan and stop, if that was asked for."""
+        if self._tests_use_lab:
+            # What was filtered during the collection ended with it.
+            self._ignore_warnings()
+        if not self._plan:
+            return None
+        try:
+            for line in self.lab.plan_lines():
+                self.say(line)
+        except KollalabError as error:
+            raise pytest.UsageError(str(error)) from None
+        return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Run a test when it is its turn to use the lab."""
+        self._have_lab(item)
+        with self.processes.turn(item, self.options.name):
+            return (yield)
+
+    # Within what pytest's own plugins set up, which they take down for a test that is skipped too.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Skip a test whose feature cannot be had, and one whose fixture needs a lab."""
+        if asked.uses_lab(item):
+            markers.warn_of_old(item, self.foreign_markers)
+        if wanted := self.wanted_features([item]):
+            self.offer.check(self.lab, wanted)
+        return (yield from self._skipping())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Skip a test that turns out to need a lab."""
+        return (yield from self._skipping())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Let go of a test whose cleaning up would look at nodes."""
+        return (yield from self._skipping())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
+        """Add the test's properties, mask secrets, collect artifacts for a failure."""
+        # Before the report is made, which copies the properties.
+        item.user_properties += self.properties()
+        report = yield
+        failure = call.excinfo.value if call.excinfo is not None else None
+        explained = isinstance(failure, BrokenLab) and failure.explained
+        if isinstance(failure, BrokenLab) and not explained:
+            # A report for machines has no summary at its end.
+            item.user_properties.append(("kollalab_failure", failure.text))
+            # pytest raises the one failure of a session fixture again for every test that uses it.
+            failure.explained = True
+        if self.used:
+            span = {"began": call.start, "ended": call.stop}
+            self.failures.see(report, item, **span, explained=explained)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take up what a test noted, in whichever process it ran."""
+        self.figures.pytest_runtest_logreport(report)
+        self.workarounds.pytest_runtest_logreport(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """In the controller: a worker has ended."""
+        if self.processes.end_worker(node):
+            self.used = True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Set the exit code; then, when the workers are gone, remove the labs or keep them."""
+        if self.processes.refused:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif (
+            session.exitstatus == pytest.ExitCode.OK
+            and not self.processes.worker
+            and self.processes.failures
+        ):
+            # No test has failed: those of a lab that could not be had went on in another.
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        try:
+            yield
+        finally:
+            self._finish(failed=bool(session.testsfailed))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what tests noted, and explain the first failure of each lab."""
+        self.figures.pytest_terminal_summary(terminalreporter)
+        self.workarounds.pytest_terminal_summary(terminalreporter)
+        for failure in self.processes.failures:
+            terminalreporter.section("the lab is broken", red=True)
+            kept = self.kept_logs.get(failure.log)
+            terminalreporter.write_line(
+                failure.text.replace(failure.log, str(kept)) if kept else failure.text
+            )
+
+    # How it is done
+
+    def _settle(self, items: list[pytest.Item]) -> None:
+        wanted = self.wanted_features(items)
+        self.features = tuple(sorted(wanted))
+        self.options = of_use(self.options, items)
+        self._tests_use_lab = any(map(asked.uses_lab, items))
+        release = self.settings.release
+        if self._tests_use_lab:
+            from pytest_kollalab.releases import releases
+
+            self._ignore_warnings()
+            releases.get(release)
+            check_writable(default_paths().state, "KOLLALAB_STATE")
+            configured = {name: ["the configuration"] for name in self.settings.features}
+            wanted = configured | wanted
+        if wanted or self.settings.tables:
+            registry = self.extensions.registry
+            registry.resolve(wanted, release)
+            if self._tests_use_lab and not self.options.cloud:
+                registry.check_conflicts(wanted)
+        if (provider := self.options.provider) not in configuration.PROVIDERS:
+            from pytest_kollalab.providers.choice import check
+
+            check(provider, self.extensions.providers)
+
+    def _have_lab(self, item: pytest.Item) -> None:
+        """Have what tests want of the worker's own lab, or go on with the first lab.
+
+        Tests of a broken lab take no time: its worker would be given most of those that the other
+        labs could run.
+        """
+        if self._has_lab or not asked.uses_lab(item):
+            return
+        # Once, before any fixture knows the lab: all that any test of the session wants.
+        self._has_lab = True
+        names = {name for each in item.session.items for name in asked.fixture_names(each)}
+        wanted = next((stage for name, stage in STAGE_OF.items() if name in names), "")
+        options = self.options
+        if self.processes.refused or options.labs == 1 or not options.clone_of or not wanted:
+            return
+        lab = self.use()
+        try:
+            lab.ensure(min(wanted, options.until, key=configuration.STAGES.index))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other lab may be whole
+            failure = lab.session.fail(error)
+            for each in filter(None, (lab, lab.base)):
+                each.lease.release()
+            first = configuration.first_lab(options)
+            self.say(f"lab {lab.name}: {failure.line}; its tests go on in lab {first.name}")
+            # No test has a fixture of the lab so far.
+            self.options = first
+            self._lab = self._failures = None
+
+    def _make(self, options: configuration.Options) -> Lab:
+        from pytest_kollalab.lab.lab import Lab
+
+        return Lab(
+            self.settings,
+            options,
+            features=self.features,
+            run_id=self.processes.run.name,
+            say=self.tell,
+            extensions=self.extensions,
+            watcher=self.reporter.watcher(),
+        )
+
+    def _make_failures(self) -> Failures:
+        from pytest_kollalab.report.failures import ExternalCloudScene, Failures, LabScene, Scene
+        from pytest_kollalab.stages.cloud import external
+
+        lab = self.lab
+        given = lab.options.artifacts
+        folder = Path(self.config.invocation_params.dir, given).resolve() if given else None
+        features = lab.extensions.registry.resolve(lab.feature_names, lab.config.release)
+        commands = lab.extensions.artifacts(features)
+        scene: Scene = LabScene(lab.folder, lab.ssh, lambda: lab.provider, commands)
+        if lab.options.cloud:
+            scene = ExternalCloudScene(lambda: external.secrets(lab.options.cloud))
+        return Failures(scene, folder)
+
+    def _finish(self, *, failed: bool) -> None:
+        if self.processes.worker:
+            self.processes.tell_controller(used=self.used)
+            if self._lab is not None:
+                self._lab.lease.release()
+            return
+        if self.used or self.processes.is_used:
+            self._leave_labs(failed=failed)
+        self.processes.close()
+
+    def _leave_labs(self, *, failed: bool) -> None:
+        from pytest_kollalab.plugin.finish import Finish
+
+        self._ignore_warnings()
+        self.processes.begin_removal()
+        failures = self.processes.failures
+        finish = Finish(
+            failed=failed or bool(failures),
+            failures=failures,
+            complete=self.complete,
+            folder=self.config.invocation_params.dir,
+            say=self.say,
+            quiet=self.config.get_verbosity() < 0,
+            kept_logs=self.kept_logs,
+        )
+        for lab in self.labs():
+            if not lab.options.cloud and (lab.name == self.options.name or lab.exists()):
+                finish.leave(lab)
+
+    def _skipping(self) -> Generator[None, object, object]:
+        if self.options.cloud:
+            return (yield from skipping())
+        return (yield)
+
+    def _ignore_warnings(self) -> None:
+        """Ignore warnings of libraries that a lab uses: in tests, and in what runs outside them."""
+        known = self.config.getini("filterwarnings")
+        for line in FILTERS:
+            if line not in known:
+                self.config.addinivalue_line("filterwarnings", line)
+        warnings.filterwarnings("ignore", module=SDK)
+        warnings.filterwarnings("ignore", DOCKER_WARNING, ResourceWarning)
+
+
+session_key = pytest.StashKey[LabSession]()
