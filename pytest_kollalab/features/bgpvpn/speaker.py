@@ -1,4 +1,4 @@
-"""A BGP speaker of a node: the bagpipe-bgp daemon, asked and told things over its own API."""
+"""The BGP speaker of a node: the bagpipe-bgp daemon and its API."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Speaker:
         wait.until(f"{what} of {self.node} with the reflector", look, timeout=timeout)
 
     def restart(self) -> None:
-        """Start the daemon anew, as an operator would; it knows nothing then."""
+        """Restart the daemon, which forgets everything."""
         self._restart(CONTAINER)
 
     def restart_refused(self) -> None:
@@ -89,7 +89,7 @@ class Speaker:
         self.ssh.run(self.node, argv)
 
     def restart_switch(self) -> None:
-        """Start Open vSwitch anew: all flows, groups and devices of the node are made again."""
+        """Restart Open vSwitch: the node loses all flows and groups, and devices are made again."""
         self._restart("openvswitch_vswitchd")
 
     def await_agent(self, timeout: float = 30) -> None:

@@ -105,7 +105,7 @@ class Chain:
 
     @property
     def layout(self) -> ChainLayout:
-        """What the chain is asked to be now."""
+        """What the API was asked for."""
         members = tuple(tuple(group.functions) for group in self.groups)
         header, symmetric = self.header, self.symmetric
         return ChainLayout(self.number, self.traffic, self.groups, members, symmetric, header)
@@ -155,7 +155,10 @@ class Chain:
         through: Sequence[Group] | None = None,
         traffic: Iterable[Traffic] | None = None,
     ) -> None:
-        """Lead other traffic, or lead it through other groups, and wait until that is so."""
+        """Change the traffic or the groups, and wait until Open vSwitch has the change.
+
+        Raises openstacksdk's exceptions, WorkaroundForbiddenError and WaitError.
+        """
         before, gone = self.groups, set(self.traffic)
         self._past.append(self.layout)
         groups = self.groups if through is None else tuple(through)
@@ -177,9 +180,10 @@ class Chain:
         self.wait_for_change(unseen=self.layout == self._past[-1])
 
     def delete(self) -> None:
-        """Remove the chain and what only it needs; when it is gone from the dataplane.
+        """Delete the chain and what only it needs, and wait until Open vSwitch has nothing of it.
 
-        Takes the figures when pings are led. A second time does nothing.
+        Takes the figures when pings are led. A second time does nothing. Raises
+        WorkaroundForbiddenError.
         """
         if not self.id:
             return
@@ -194,9 +198,9 @@ class Chain:
                     stream.first_from([traffic[0].src.mac], DIRECT)
 
     def remove(self) -> bool:
-        """Remove it without a measurement; whether the agents did so without a workaround.
+        """Delete it as `delete` does, without figures. A second time does nothing.
 
-        A second time does nothing. Raises WorkaroundForbiddenError.
+        Returns whether no workaround was needed. Raises WorkaroundForbiddenError.
         """
         if self.id:
             self.withdraw()
@@ -229,24 +233,24 @@ class Chain:
             self.remove()
 
     def withdraw(self) -> None:
-        """Delete it in the API, and wait for nothing. Raises openstacksdk's exceptions."""
+        """Delete it in the API without waiting. Raises openstacksdk's exceptions."""
         api.delete(self.tenant, "port_chain", self.id)
         self._past.append(self.layout)
         self.id = ""
         self._live.remove(self)
 
     def look_on(self, nodes: Iterable[str]) -> None:
-        """Nothing of the chain may be on these nodes either, as far as it has no part there."""
+        """Look for flows and groups of the chain on these nodes as well."""
         self._elsewhere = tuple(nodes)
 
     def take_out(self) -> None:
-        """Remove what Open vSwitch has of the chain and should not have."""
+        """Remove flows and groups of the chain that Open vSwitch should not have."""
         strays = self._surplus(self._switches())
         for node in self.nodes:
             remove(self.tenant.ssh, node, strays.flows[node], strays.groups[node])
 
     def remember(self, gone: Iterable[Function]) -> None:
-        """A group of the chain had these functions before."""
+        """Note that a group of the chain had these functions before."""
         layout = self.layout
         past = (tuple(gone),) * len(layout.groups)
         self._past.append(
@@ -273,21 +277,21 @@ class Chain:
         return seconds
 
     def wait_in_dataplane(self, timeout: float = 60) -> float:
-        """Wait until Open vSwitch holds all that the chain needs, and no more; the seconds."""
+        """Wait until Open vSwitch has all that the chain needs and no more; returns the seconds."""
         return self._wait(f"{self} in the dataplane", timeout)
 
     def wait_gone(self, timeout: float = 60) -> float:
-        """Wait until nothing of the chain is left in Open vSwitch; the seconds that took."""
+        """Wait until Open vSwitch has nothing of the chain; returns the seconds."""
         return self._wait(f"nothing left of {self}", timeout)
 
     def troubles(self) -> list[str]:
-        """What Open vSwitch should hold and does not, and what it holds and should not."""
+        """What Open vSwitch lacks of the chain, and what it has and should not have."""
         switches = self._switches()
         left = self._surplus(switches).told()
         return [*self.plan.missing(switches), *(f"left over: {each}" for each in left)]
 
     def stray(self) -> list[str]:
-        """The labels that are put on for its functions, and by which nobody delivers."""
+        """Labels that are pushed for its functions and that no flow delivers by."""
         return oracle.stray(self._switches(), self.layout.macs)
 
     def flows(self, node: str) -> Flows:
@@ -301,7 +305,7 @@ class Chain:
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
-        """Count what the chain's flows see during the block; the numbers are there at its end."""
+        """Count the packets of the chain's flows in the block; the counts are there at its end."""
         counts = Counts()
         before = self._switches(settled=True)
         yield counts

@@ -43,7 +43,7 @@ class Traffic:
         return self.protocol in (None, "icmp")
 
     def classifier(self, *, symmetric: bool = False) -> dict[str, Any]:
-        """What the API wants to know of it; `symmetric` for a chain that leads answers too."""
+        """The fields of its classifier; `symmetric` for a chain that leads answers too."""
         fields: dict[str, Any] = {
             "ethertype": "IPv4",
             "logical_source_port": self.src.ports[0].id,
@@ -64,7 +64,7 @@ class Traffic:
 
 
 class Led(Protocol):
-    """What leads through a group: a chain, which has to know when the functions change."""
+    """A chain through a group; it has to know when the group's functions change."""
 
     def remember(self, functions: Iterable[Function]) -> None:
         """These functions were part of it."""
@@ -121,7 +121,10 @@ class Group(Temporary):
         self.id, self.number = made["id"], int(made["group_id"])
 
     def update(self, functions: Iterable[Function]) -> None:
-        """Have these functions instead, and wait until its chains lead through them."""
+        """Replace its functions, and wait until its chains lead through the new ones.
+
+        Raises openstacksdk's exceptions, WorkaroundForbiddenError and WaitError.
+        """
         gone = self.functions
         self.functions = list(functions)
         api.update(
@@ -141,13 +144,13 @@ class Group(Temporary):
             self.id = ""
 
     def enter(self, chain: Led) -> None:
-        """A chain leads through it from now on."""
+        """Note that a chain leads through it, and make it if it is not there."""
         self.create()
         if chain not in self.chains:
             self.chains.append(chain)
 
     def leave(self, chain: Led) -> None:
-        """A chain does so no more; what nobody needs goes."""
+        """Note that a chain does not lead through it any more; one that is implicit may go."""
         if chain in self.chains:
             self.chains.remove(chain)
         if self.implicit and not self.chains:

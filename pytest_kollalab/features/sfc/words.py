@@ -47,9 +47,10 @@ Step = Function | Group | Sequence[Function]
 
 
 class Sfc:
-    """Chains of a tenant. Each step of `through` is a function, a group, or functions that share.
+    """Chains of a tenant.
 
-    Whoever makes something in a block of `Tenant.part` has it until that ends.
+    A step of `through` is a function, a group, or a list of functions that share the load.
+    Resources made inside `Tenant.part()` are removed when the block ends.
     """
 
     def __init__(self, tenant: Tenant, *, guests: str = "probe") -> None:
@@ -81,15 +82,24 @@ class Sfc:
         guest: str | None = None,
         weight: int | None = None,
     ) -> Function:
-        """A service function on a node that passes on what it gets.
+        """Make a service function on a node, which forwards what it gets.
 
-        With one arm it does so by the port that it got it by, as a router in a chain does. With
-        `keeps` (mpls or nsh) it gets the service header, and hands it on with a lower index; such
-        a one can turn what goes to one address to another: `turns`.
+        Args:
+            network: the network of its ports.
+            node: the node it is on.
+            name: its name; random by default.
+            arms: 2 for an ingress and an egress port, 1 for one port that is both.
+            keeps: `mpls` or `nsh` for a function that gets the service header and passes it on
+                with a lower index. By default the switch removes the header.
+            turns: an address and another one; what goes to the first is sent to the second. For
+                functions that keep the header.
+            guest: `probe` (a network namespace) or `server` (a Nova server). By default what
+                `--kollalab-guests` says, where Nova runs and a server can do it.
+            weight: ask for that many times the flows of a function with the weight 1 in the same
+                group.
 
-        `guest` says what it is, a probe or a server; by default what the run was asked for, where
-        Nova runs servers and the kernel can do what is wanted. `weight` asks for that many times
-        the flows of a function with the weight 1 in the same group.
+        Returns:
+            The function, plugged and with a port pair.
         """
         name = name or f"function-{secrets.token_hex(2)}"
         wanted = guest or (self.guests if node == COMPUTE and not keeps else "probe")
@@ -136,7 +146,7 @@ class Sfc:
     def group(
         self, *functions: Function, tap: bool = False, balance_by: Iterable[str] = ()
     ) -> Group:
-        """A group of functions that share the load, for several chains or to be changed.
+        """Make a group of functions that share the load, for several chains or to be changed.
 
         `balance_by` names the fields of a packet that choose its function, such as `ip_src`.
         """
@@ -146,7 +156,7 @@ class Sfc:
         return group
 
     def tap(self, function: Function) -> Group:
-        """A step that gets a copy of what passes, and diverts nothing."""
+        """A step that gets a copy of the packets and diverts none."""
         return Group(self.tenant, [function], tap=True, implicit=True)
 
     def traffic(
@@ -159,10 +169,10 @@ class Sfc:
         ports: tuple[int | None, int | None] | None = None,
         anywhere: bool = False,
     ) -> Traffic:
-        """What src sends to dst; `protocol` (tcp, udp, icmp) and destination port narrow it.
+        """The packets from src to dst, or those of a `protocol` (tcp, udp, icmp) and to a port.
 
-        `ports` are the lowest and the highest port instead; None is a bound that is not given.
-        `anywhere` is what src sends to any address.
+        `ports` are the lowest and the highest port instead; None leaves a bound out. `anywhere`
+        means packets from src to any address.
         """
         return Traffic(src, dst, protocol, port, ports, anywhere)
 
@@ -182,13 +192,24 @@ class Sfc:
         also: Iterable[Traffic] = (),
         within: float = 60,
     ) -> Chain:
-        """Lead what src sends to dst through functions, in order; wait until packets take the way.
+        """Lead packets from src to dst through functions, in order; wait until it does.
 
-        `protocol` (tcp, udp, icmp) and the destination `port` or `ports` narrow down what is led,
-        `anywhere` widens it (see `traffic`); `also` is other traffic that is. `symmetric` leads the
-        answers through the same functions, backwards. `header` is what packets carry between
-        functions: mpls or nsh. `number` is the chain's number in that header; 0 is one that is
-        free. Raises WaitError when the dataplane does not have it `within` that many seconds.
+        Args:
+            src: the probe that sends.
+            dst: the probe that receives.
+            through: the steps.
+            protocol: lead only this one: tcp, udp or icmp.
+            port: lead only packets to this port.
+            ports: lead only packets to these ports, see `traffic`.
+            anywhere: lead packets from src to any address.
+            symmetric: lead the answers through the same functions, in reverse order.
+            header: what packets carry between functions: `mpls` or `nsh`.
+            number: the chain's number in that header; 0 takes a free one.
+            also: more traffic for the chain.
+            within: how long it may take, in seconds.
+
+        Raises:
+            WaitError: Open vSwitch does not have all its flows and groups in that time.
         """
         chain = Chain(
             self.tenant,
@@ -206,14 +227,17 @@ class Sfc:
         return chain
 
     def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> ServiceGraph:
-        """Join chains: what has come to the end of one goes on into that of its next that fits."""
+        """Join chains: packets at the end of one continue in the first of its next ones they match.
+
+        Raises WorkaroundForbiddenError and WaitError.
+        """
         graph = ServiceGraph(self.tenant, links)
         self.tenant.undo.callback(graph.delete)
         graph.create()
         return graph
 
     def alias(self, probe: Probe, name: str = "alias") -> Probe:
-        """A second address of a probe, by which others know it; it answers to both."""
+        """Give a probe a second address; it answers to both."""
         network = probe.network
         (port,) = self.tenant.ports(network, probe.node, [name])
         address = f"{port.ip}/{network.prefix}"
@@ -223,7 +247,7 @@ class Sfc:
         return Probe(name, network, probe.namespace, [port])
 
     def ask(self, kind: str, **fields: Any) -> str:
-        """Ask the API for a thing as it is, such as a `flow_classifier`; its identifier.
+        """Create a resource such as a `flow_classifier` with these fields; returns its id.
 
         Raises openstacksdk's exceptions.
         """
@@ -234,10 +258,10 @@ class Sfc:
 
     @contextmanager
     def refused(self, because: str) -> Iterator[None]:
-        """The API refuses what the block asks for, saying why; in Open vSwitch nothing changes.
+        """Expect that the API refuses the request in the block and Open vSwitch stays the same.
 
-        `because` is a regular expression. Raises AssertionError when it accepts, or says another
-        thing.
+        `because` is a regular expression for the reason. Raises AssertionError when the API accepts
+        the request or gives another reason.
         """
         from openstack import exceptions
 
@@ -317,7 +341,7 @@ class Sfc:
 
     @contextmanager
     def watching(self, *ends: Probe) -> Iterator[list[Sighting]]:
-        """What passes all functions, and these probes, during the block; there at its end."""
+        """Capture at all functions and these probes in the block; the list is filled at its end."""
         self._watch.over(*self.functions, *ends)
         mark = self._watch.mark()
         seen: list[Sighting] = []

@@ -1,4 +1,4 @@
-"""The scope: how long what is made stays, and when it is waited for."""
+"""The scope: how long resources stay, and when they are waited for."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pytest_kollalab.sdn import workarounds
 
 
 class Scope:
-    """What is made goes last first: with the block of `part` it is made in, else at the end."""
+    """Resources are removed last first, with the block of `part` they are made in or at the end."""
 
     def __init__(self) -> None:
         self._undo = ExitStack()
         self._part: ExitStack | None = None
         self._waiting: list[Callable[[], object]] | None = None
-        # Counts what was made outside blocks of `part`: of no interest to scenarios.
+        # Counts resources made outside blocks of `part`. Scenarios do not need it.
         self.generation = 0
 
     @property
     def undo(self) -> ExitStack:
-        """Where a new word of the vocabulary pushes the removal of what it made."""
+        """Where a word of the vocabulary pushes the removal of a resource it made."""
         if self._part is not None:
             return self._part
         self.generation += 1
@@ -30,7 +30,7 @@ class Scope:
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """What is made in the block goes when it ends, last first; the rest stays."""
+        """Remove the resources made in the block when it ends, last first."""
         outer, part = self._part, ExitStack()
         self._part = part
         try:
@@ -41,7 +41,7 @@ class Scope:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is made in the block is waited for when it ends: so it comes up at the same time."""
+        """Wait for the resources made in the block when it ends, so that they start in parallel."""
         self._waiting = []
         try:
             yield
@@ -52,7 +52,7 @@ class Scope:
             self._waiting = None
 
     def later(self, wait_for: Callable[[], object]) -> None:
-        """Wait for something at the end of the block of `together`, or now if there is none."""
+        """Wait at the end of the block of `together`, or now if there is none."""
         if self._waiting is None:
             wait_for()
         else:
@@ -60,7 +60,7 @@ class Scope:
 
 
 class Temporary(ABC):
-    """What is deleted at the end of the block that it is the context of, if not before."""
+    """A resource that, as a context manager, is deleted when its block ends."""
 
     @abstractmethod
     def delete(self) -> None:
