@@ -41,22 +41,22 @@ def test_a_graph_on_one_node(
         assert sfc.followed(seen, DNS) == [balancer, branch]
 
 
-def _other_functions(sfc: Sfc, chain: Chain, function: Function) -> None:
+def functions(sfc: Sfc, chain: Chain, function: Function) -> None:
     (group,) = chain.groups
     group.update([function])
 
 
-def _other_groups(sfc: Sfc, chain: Chain, function: Function) -> None:
+def groups(sfc: Sfc, chain: Chain, function: Function) -> None:
     chain.update(through=sfc.steps([function]))
 
 
-def _other_traffic_and_groups(sfc: Sfc, chain: Chain, function: Function) -> None:
+def groups_and_classifiers(sfc: Sfc, chain: Chain, function: Function) -> None:
     (there,) = chain.traffic
     chain.update(through=sfc.steps([function]), traffic=[sfc.traffic(there.dst, there.src)])
 
 
 @pytest.mark.parametrize(
-    "change", [_other_functions, _other_groups, _other_traffic_and_groups], ids=lambda f: f.__name__
+    "change", [functions, groups, groups_and_classifiers], ids=lambda change: change.__name__
 )
 def test_a_lost_change_comes_with_an_update_of_the_ports(
     sfc: Sfc,
@@ -74,7 +74,7 @@ def test_a_lost_change_comes_with_an_update_of_the_ports(
     """
     lost = 0
     for _ in range(ROUNDS):
-        with sfc.chain(source, target, through=[sfc.group(firewall)]) as chain:
+        with sfc.group(firewall) as group, sfc.chain(source, target, through=[group]) as chain:
             try:
                 with workarounds.forbidden():
                     change(sfc, chain, nat)
