@@ -115,4 +115,5 @@ def gc(
 def _garbage(lab: Lab, days: float, kinds: tuple[str, ...]) -> list[Item]:
     from pytest_kollalab.lab.gc.find import find
 
-    return find(lab.paths, lab.config, days, kinds, lab.options, lab.extensions.providers)
+    added = lab.extensions.providers_for(lab.config)
+    return find(lab.paths, lab.config, days, kinds, lab.options, added)

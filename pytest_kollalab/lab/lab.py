@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.stages.cloud.made import CloudMade
     from pytest_kollalab.stages.images.made import ImagesMade
-    from pytest_kollalab.stages.states.goldens import Goldens
+    from pytest_kollalab.stages.states.goldens import RetainedGolden
     from pytest_kollalab.stages.states.rollback import Rewind
     from pytest_kollalab.stages.states.saves import Save
     from pytest_kollalab.stages.states.source import CloneSource
@@ -105,21 +105,16 @@ class Lab:
         from pytest_kollalab.stages.states.rollback import Rewind
         from pytest_kollalab.stages.states.saves import Saves
 
-        return Rewind(
-            self.engine,
-            Saves(self.name, self.folder, lambda: self.provider),
-            self.provider,
-            self.lease,
-            resolve=self._resolve,
-        )
+        saves = Saves(self.name, self.folder, self.provider)
+        return Rewind(self.engine, saves, self.lease, resolve=self._resolve)
 
     @cached_property
-    def goldens(self) -> Goldens:
-        """What is kept of the lab when it goes, and its way back."""
-        from pytest_kollalab.stages.states.goldens import Goldens
+    def retained(self) -> RetainedGolden:
+        """The golden state that is retained when the lab goes, and the way back to it."""
+        from pytest_kollalab.stages.states.goldens import RetainedGolden
 
         wanted = self.options.golden == "keep" and self.options.until == "cloud"
-        return Goldens(lambda: self.rewind, wanted=wanted)
+        return RetainedGolden(self.rewind, wanted=wanted)
 
     @cached_property
     def base(self) -> Lab | None:
@@ -245,7 +240,7 @@ class Lab:
             self.engine.ensure("tools")
             self._check_variables()
         if stage in ("nodes", "cloud"):
-            self.goldens.revive()
+            self.retained.revive()
             self._have_base()
         made = self.engine.ensure(stage)
         if self.base is not None:
@@ -281,7 +276,7 @@ class Lab:
             # Who leaves and who enters is decided under the lock: of several, one is the last.
             if not self.lease.claim() and not force:
                 raise busy
-            self.goldens.keep()
+            self.retained.keep()
             self.engine.destroy()
             point("lab:destroyed")
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -374,7 +369,7 @@ class Lab:
         )
 
     def _foreseen(self, until: str) -> list[Step]:
-        steps = self.goldens.plan(self.engine.plan(until))
+        steps = self.retained.plan(self.engine.plan(until))
         if self.base is None:
             return steps
         from pytest_kollalab.stages.states import clones

@@ -306,7 +306,7 @@ def test_nodes_that_cannot_be_saved_say_so(tmp_path: Path) -> None:
     assert made.rewind.saves.unfinished() is None
     # A lab is deployed all the same, with no golden state.
     made.rewind.keep_golden()
-    assert made.goldens.found() is None
+    assert made.retained.found() is None
 
 
 def test_a_factory_that_makes_something_else_is_told(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from pytest_kollalab.settings.config import NodesConfig
 from pytest_kollalab.stages.cloud import readiness
 from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
-from pytest_kollalab.stages.states.goldens import ROLLBACK, Goldens
+from pytest_kollalab.stages.states.goldens import ROLLBACK, RetainedGolden
 from pytest_kollalab.stages.states.rollback import Rewind
 from pytest_kollalab.stages.states.saves import Saves
 from pytest_kollalab.system.errors import StageError
@@ -156,15 +156,15 @@ class Host:
         self.settled = 0
         self.sick = False
 
-    def run(self, *features: str, fresh: tuple[str, ...] = ()) -> tuple[Engine, Goldens]:
+    def run(self, *features: str, fresh: tuple[str, ...] = ()) -> tuple[Engine, RetainedGolden]:
         provider = cast("Any", self.provider)
         stages = (Images(), Nodes(self.provider), Cloud(list(features)))
         engine = Engine("lab", stages, self.paths, fresh=fresh, say=self.said.append)
-        saves = Saves("lab", self.paths.lab("lab"), lambda: provider)
+        saves = Saves("lab", self.paths.lab("lab"), provider)
 
         lease = Lease(self.paths.state / "labs" / "lab.lease")
-        rewind = Rewind(engine, saves, provider, lease, resolve=lambda _: ())
-        return engine, Goldens(lambda: rewind, wanted=True)
+        rewind = Rewind(engine, saves, lease, resolve=lambda _: ())
+        return engine, RetainedGolden(rewind, wanted=True)
 
     def settle(self, *of: Any) -> None:
         """What stands for the waiting until all is healthy, which tells the log of it."""

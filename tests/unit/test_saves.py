@@ -62,7 +62,7 @@ class Lab:
     @property
     def saves(self) -> Saves:
         provider = SimpleNamespace(name="memory", saving=self.memory)
-        return Saves("lab", self.folder, lambda: cast("Provider", provider))
+        return Saves("lab", self.folder, cast("Provider", provider))
 
     def record(self, stage: str, run: str) -> None:
         made: dict[str, Any] = {"clouds_yaml": "x"} if stage == "cloud" else {}

@@ -39,8 +39,6 @@ def source(rewind: Rewind) -> CloneSource | None:
 
 def plan(steps: list[Step], lab: str) -> list[Step]:
     """The same steps, with cloning where that is what will happen."""
-    if not lab:
-        return steps
     return [
         replace(step, action=CLONE, reason=f"of lab {lab}: {step.reason}")
         if step.stage in OWN and step.action == BUILD

@@ -5,21 +5,19 @@ from __future__ import annotations
 import datetime
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.engine import BUILD, Engine, Step
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.providers import retained
-from pytest_kollalab.providers.base import NodesMade, Provider, RegistrySource
+from pytest_kollalab.providers.base import NodesMade, RegistrySource
 from pytest_kollalab.providers.retained import Retained
 from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.rollback import Rewind
-from pytest_kollalab.stages.states.saves import GOLDEN, OWN, Save, Saves
+from pytest_kollalab.stages.states.saves import GOLDEN, OWN, Save
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import KollalabError, StageError
 from pytest_kollalab.system.paths import Paths
@@ -27,45 +25,33 @@ from pytest_kollalab.system.paths import Paths
 ROLLBACK = "rollback"
 
 
-class Goldens:
-    """What is kept of a lab beyond its end, and its way back; does nothing unless `wanted`.
+class RetainedGolden:
+    """The golden state that is retained when its lab goes, and the way back to it.
 
-    The folder it is kept in is one of state, with the records of the lab as they were: so the
-    engine itself says whether what is kept serves. `rewind` is that of the lab; it is not looked
-    at before there is something to do.
+    Its folder has the records of the lab as they were, so the engine itself says whether the state
+    serves a lab that is wanted now.
+
+    Args:
+        rewind: What saves the lab and rolls it back.
+        wanted: Whether a golden state is to be retained, and used; nothing is done without.
     """
 
-    def __init__(self, rewind: Callable[[], Rewind], *, wanted: bool) -> None:
+    def __init__(self, rewind: Rewind, *, wanted: bool) -> None:
         self.wanted = wanted
-        self._rewind = rewind
-
-    @cached_property
-    def engine(self) -> Engine:
-        return self._rewind().engine
-
-    @cached_property
-    def saves(self) -> Saves:
-        return self._rewind().saves
-
-    @cached_property
-    def provider(self) -> Provider:
-        return self._rewind().provider
-
-    @property
-    def _home(self) -> Path:
-        return self.engine.paths.state
-
-    @property
-    def _lab(self) -> Path:
-        return self.engine.paths.lab(self.engine.lab)
+        self.rewind = rewind
+        self.engine = rewind.engine
+        self.saves = rewind.saves
+        self.provider = rewind.provider
+        self._home = self.engine.paths.state
+        self._lab = self.engine.paths.lab(self.engine.lab)
 
     @property
     def folder(self) -> Path:
-        """Where records, keys and credentials of what is kept are."""
+        """Where records, keys and credentials of the retained state are."""
         return Paths(self._home, retained.folder(self._home, self.engine.lab)).lab(self.engine.lab)
 
     def found(self) -> Retained | None:
-        """What is kept, if the lab is to come, and all of that would be reused as it is."""
+        """The retained state, if the lab has no records and all of the state would be reused."""
         saving, cloning = self.provider.saving, self.provider.cloning
         if not self.wanted or saving is None or cloning is None:
             return None
@@ -77,7 +63,7 @@ class Goldens:
         return there if there.label in saving.saved(self.engine.lab) else None
 
     def plan(self, steps: list[Step]) -> list[Step]:
-        """The same steps, with going back where that is what will happen."""
+        """The same steps, with `rollback` where the retained state will be used."""
         if not any(step.stage in OWN and step.action == BUILD for step in steps):
             return steps
         there = self.found()
@@ -98,9 +84,9 @@ class Goldens:
         ]
 
     def revive(self) -> None:
-        """Bring the lab back from what is kept, if that serves; else change nothing.
+        """Bring the lab back from the retained state, if that serves; else change nothing.
 
-        When it does not become healthy it is thrown away, and the lab is built as ever.
+        A state that does not become healthy is removed, and the lab is built as usual.
         """
         if self.found() is None:
             return
@@ -121,7 +107,7 @@ class Goldens:
             self.engine.forget()
 
     def keep(self) -> None:
-        """Keep the golden state of the lab that is about to be destroyed, if it is whole."""
+        """Retain the golden state of the lab that is about to be destroyed, if it is whole."""
         saving, cloning = self.provider.saving, self.provider.cloning
         if not self.wanted or saving is None or cloning is None:
             return
@@ -131,7 +117,7 @@ class Goldens:
             self._keep(golden[-1])
 
     def drop(self) -> None:
-        """Forget what is kept."""
+        """Remove the retained state."""
         there = retained.read(self._home, self.engine.lab)
         retained.forget(self._home, self.engine.lab)
         if there is not None and there.provider == self.provider.name:
@@ -171,7 +157,7 @@ class Goldens:
         records.save(self._lab / "nodes.json", nodes)
         point("golden:nodes-recorded")
         self.saves.restore(GOLDEN)
-        self._rewind().settle(since)
+        self.rewind.settle(since)
 
     def _asked(self) -> Engine:
         """An engine over the retained records, which treats what they list as present."""

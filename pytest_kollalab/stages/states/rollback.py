@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.providers.base import NodesMade, Provider
+from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import readiness
 from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.states.saves import GOLDEN, RESTORING, Save, Saves
@@ -19,7 +19,7 @@ from pytest_kollalab.system.ssh import Ssh, close
 
 
 class Rewind:
-    """What saves a lab and rolls it back; nothing is looked at before it is asked for.
+    """What saves a lab and rolls it back; making the object looks at nothing.
 
     `resolve` makes features of their names.
     """
@@ -28,14 +28,13 @@ class Rewind:
         self,
         engine: Engine,
         saves: Saves,
-        provider: Provider,
         lease: Lease,
         *,
         resolve: Callable[[Iterable[str]], Sequence[Feature]],
     ) -> None:
         self.engine = engine
         self.saves = saves
-        self.provider = provider
+        self.provider = saves.provider
         self._lease = lease
         self.resolve = resolve
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -60,15 +60,15 @@ class Saves:
     takes the place of another is whole before that one goes.
     """
 
-    def __init__(self, lab: str, folder: Path, provider: Callable[[], Provider]) -> None:
+    def __init__(self, lab: str, folder: Path, provider: Provider) -> None:
         self.lab = lab
         self.root = folder
         self.folder = folder / "saves"
-        self._provider = provider
+        self.provider = provider
 
     def saving(self) -> Saving:
         """What saves the nodes. Raises HostError when the provider cannot."""
-        provider = self._provider()
+        provider = self.provider
         if provider.saving is None:
             raise HostError(
                 f"nodes of the provider {provider.name} cannot be saved",

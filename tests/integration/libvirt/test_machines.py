@@ -57,7 +57,7 @@ class Life:
         self.provider = LibvirtProvider(uri, options.mirror, paths)
         config = Config(nodes=nodes)
         self.stage = NodesStage(config, options, paths, provider=self.provider)
-        self.saves = Saves(LAB, self.root, lambda: self.provider)
+        self.saves = Saves(LAB, self.root, self.provider)
 
     def work(self, undo: ExitStack | None = None) -> Work:
         folder = self.root / "nodes"
