@@ -33,6 +33,8 @@ OUTSIDE = re.compile(r"\]\((?:\.\./)+(?!docs/)([^)#]+)(#[^)]*)?\)")
 # Docstrings write code as Markdown does.
 default_role = "code"
 napoleon_numpy_docstring = False
+# The fields of a dataclass are documented once, where the class says what they mean.
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "separated"

@@ -127,7 +127,7 @@ class Extensions:
 
     @property
     def layers(self) -> tuple[Feature, ...]:
-        """The globals of each extension, in the shape in which they are merged."""
+        """The globals of each extension, as features, which is how they are merged."""
         return tuple(Feature(each.source, globals=each.globals) for each in self.given)
 
     def artifacts(self, features: Iterable[Feature]) -> dict[str, str]:
@@ -167,7 +167,7 @@ class Extensions:
         return found
 
     def describe(self, features: Iterable[Feature]) -> list[str]:
-        """What came from whom, a line each, for a lab with these features."""
+        """What each extension adds to a lab with these features, a line each."""
         there = {feature.name for feature in features}
         return [
             f"{what}, from {extension.source}"
@@ -180,7 +180,7 @@ NOTHING = Extensions()
 
 
 class Hooks(pluggy.PluginManager):
-    """The hooks without pytest: as there, a function is an implementation by its name."""
+    """The hooks without pytest; as in pytest, the name makes a function an implementation."""
 
     def __init__(self) -> None:
         super().__init__(PROJECT)

@@ -1,4 +1,4 @@
-"""The added folder: Kolla image templates of somebody else, built on our images."""
+"""The image folder: Kolla image templates that a feature or plugin adds, built on our images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KOLLA = re.compile(
 
 @dataclass(frozen=True)
 class Given:
-    """A file for an image that the user brings: by a path or an address, known by its SHA-256.
+    """A file for an image that the user provides: by path or URL, with its SHA-256.
 
     `into` is its place below the folder of templates.
     """
@@ -36,7 +36,7 @@ class Given:
     sha256: str
 
     def fetch(self, folder: Path) -> None:
-        """Put the file into its place below `folder`. Raises StageError."""
+        """Copy or download the file to its place below `folder`. Raises StageError."""
         target = folder / self.into
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -47,7 +47,7 @@ def subnets(block: IPv4Network, nodes: tuple[str, ...] = NODES) -> dict[str, Sub
 
 
 def candidates(lab: str) -> Iterator[IPv4Network]:
-    """Blocks in the order in which a lab would like them.
+    """Blocks in the order in which a lab tries them.
 
     The name decides where the order starts, so that a lab keeps its addresses when it is rebuilt
     and two labs seldom want the same ones.
@@ -100,7 +100,7 @@ def in_docker(networks: Iterable[dict[str, object]]) -> Iterator[IPv4Network]:
 
 
 def in_use() -> list[IPv4Network]:
-    """What the host routes and what its interfaces have."""
+    """The subnets that the host has routes to, or addresses in."""
     routes = run(["ip", "-j", "-4", "route", "show", "table", "all"]).stdout
     links = run(["ip", "-j", "-4", "address"]).stdout
     return [*in_routes(routes), *in_links(links)]
@@ -116,13 +116,13 @@ def moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
 
 
 def between(old: ProvidedNodes, new: ProvidedNodes) -> dict[str, str]:
-    """The moves between the networks of two labs, each as its provider has described it."""
+    """The changes of addresses between the networks of two labs."""
     cidrs = [{n: each.cidr for n, each in made.networks.items()} for made in (old, new)]
     return moves(*cidrs)
 
 
 def rewrite(text: str, moves: Mapping[str, str]) -> str:
-    """The text with each key of `moves` replaced, in one go, unless it is the end of a word."""
+    """The text with each key of `moves` replaced, in one pass, unless it is the end of a word."""
     words = "|".join(re.escape(word) for word in sorted(moves, key=len, reverse=True))
     return re.sub(rf"(?<![\w.])(?:{words})", lambda found: moves[found[0]], text) if moves else text
 

@@ -26,7 +26,7 @@ NETWORKS = ("provisioning", "management", "external", "tunnel")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something the host lacks, and how to mend it."""
+    """Something that the host lacks, and how to fix it."""
 
     what: str
     fix: str
@@ -42,7 +42,10 @@ class HostKey:
 
 @dataclass(frozen=True)
 class RegistrySource:
-    """The registry a lab pulls its images from: the image that serves, and the store."""
+    """The registry that a lab pulls its images from.
+
+    `image` is the docker image that serves it, `root` the folder that it serves.
+    """
 
     image: str
     root: Path
@@ -50,7 +53,7 @@ class RegistrySource:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that nodes will pull: the tag that the set is known by, and `name:tag` by node."""
+    """The images that nodes will pull: the tag of the whole set, and `name:tag` by node."""
 
     tag: str
     by_node: Mapping[str, Sequence[str]]
@@ -58,9 +61,18 @@ class Images:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a provider is asked to make. `authorized_key` is a line for authorized_keys.
+    """What a provider is asked to make.
 
-    `names` are the nodes: those that every lab has, then what features want more.
+    Attributes:
+        tag: What everything that is made is tagged with.
+        names: The nodes: those that every lab has, then those of features.
+        nodes: What the configuration says of them.
+        authorized_key: A line for authorized_keys.
+        host_keys: The SSH host key of each node.
+        registry: Where the nodes pull images from; None without a registry.
+        images: What they will pull; None if that is not known.
+        log: The file for what programs print.
+        say: Shows a line of progress.
     """
 
     tag: Tag
@@ -78,7 +90,7 @@ class Spec:
 class NodeMade:
     """A node that a provider made: its address in each network.
 
-    `tunnel` is empty where tunnels travel the management network, as on virtual machines.
+    `tunnel` is empty where tunnels use the management network, as on virtual machines.
     """
 
     provisioning: str

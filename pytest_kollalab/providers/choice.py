@@ -60,9 +60,9 @@ def every(options: Options, paths: Paths, added: Mapping[str, Factory]) -> list[
 def of_lab(
     folder: Path, options: Options, paths: Paths, added: Mapping[str, Factory] | None = None
 ) -> Provider:
-    """The provider of the lab with this folder: what it was made by, unless one is asked for."""
+    """The provider of the lab with this folder: the one that made it, unless one is asked for."""
     if options.provider == "auto" or (options.hosts and not options.provider_uri):
-        # What a lab was made by is also what it is looked at and removed by.
+        # The provider that made a lab also looks at it and removes it.
         record = records.load(folder / "nodes.json")
         if record is not None and "provider" in record.inputs:
             return made_by(record.inputs, options, paths, added)
@@ -75,7 +75,7 @@ def made_by(
     paths: Paths,
     added: Mapping[str, Factory] | None = None,
 ) -> Provider:
-    """The provider that made nodes which have these inputs, where it made them."""
+    """The provider, and the host, that made the nodes with these inputs."""
     uri = str(inputs.get("uri", ""))
     there = replace(options, provider=str(inputs["provider"]), provider_uri=uri)
     return choose(there, paths, added)
@@ -94,7 +94,7 @@ def check(name: str, added: Iterable[str] = ()) -> None:
 
 
 def check_host(provider: Provider) -> None:
-    """Raise HostError with all that the host lacks, and how it is mended."""
+    """Raise HostError with everything that the host lacks, and how to fix it."""
     problems = provider.problems()
     if problems:
         raise HostError(

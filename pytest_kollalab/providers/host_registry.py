@@ -1,4 +1,4 @@
-"""The registry of a lab whose nodes no network of this host's docker reaches: a container here."""
+"""The registry of nodes that are on no network of this host's docker: a container of this host."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def last_words(lab: str) -> str:
 
 
 def destroy(lab: str) -> None:
-    """Remove it; where there is no docker there is no registry either."""
+    """Remove it. Without docker on this host there is no registry, and nothing is done."""
     with suppress(HostError):
         container = find(lab)
         if container is not None:

@@ -1,4 +1,4 @@
-"""Another host: where it is, and the way over SSH to the nodes that are on it."""
+"""Another host: where it is, and how SSH reaches the nodes on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Remote:
-    """A host that SSH leads to: `destination` is [user@]host."""
+    """A host that is reached by SSH; `destination` is [user@]host."""
 
     destination: str
     port: int | None = None

@@ -1,4 +1,4 @@
-"""The kept state: the golden state of a lab that is gone, and that its next nodes are made from."""
+"""The retained golden state: that of a lab that is gone; its next nodes are made from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE = "golden.json"
 
 @dataclass(frozen=True)
 class Retained:
-    """What is kept of a lab: what the provider calls its state, when and by whom it was made.
+    """What is retained of a lab: the provider's name for its state, and when it was made by whom.
 
     `made` is an ISO 8601 time in UTC, `size` in bytes.
     """
@@ -26,12 +26,12 @@ class Retained:
 
 
 def folder(home: Path, lab: str) -> Path:
-    """Where it is written down: a folder of state of its own, with the records of that lab."""
+    """The folder that describes it, with the records of that lab."""
     return home / "golden" / lab
 
 
 def read(home: Path, lab: str) -> Retained | None:
-    """What is kept of a lab; None when there is nothing, or it cannot be read."""
+    """What is retained of a lab; None if there is nothing, or it cannot be read."""
     try:
         return Retained(**json.loads((folder(home, lab) / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -39,11 +39,11 @@ def read(home: Path, lab: str) -> Retained | None:
 
 
 def write(home: Path, lab: str, kept: Retained) -> None:
-    """From here on destroying the lab leaves its state alone."""
+    """Record it: from now on `destroy` leaves the state of the lab alone."""
     files.write(folder(home, lab) / FILE, json.dumps(asdict(kept)) + "\n")
 
 
 def forget(home: Path, lab: str) -> None:
-    """From here on destroying the lab removes its state as well."""
+    """Remove the record: from now on `destroy` removes the state of the lab as well."""
     (folder(home, lab) / FILE).unlink(missing_ok=True)
     shutil.rmtree(folder(home, lab), ignore_errors=True)

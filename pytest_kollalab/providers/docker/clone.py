@@ -1,4 +1,4 @@
-"""The clone of a lab: its saved nodes made once more, under another name and elsewhere."""
+"""The clone of a lab: nodes made from its saved ones, with another name and other addresses."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 # Path -> text and mode of files; the same by node.
 Texts = Mapping[str, tuple[str, int]]
 Files = Mapping[str, Texts]
-# Where all that Kolla-Ansible writes is on a node.
+# The folder on a node that Kolla-Ansible writes to.
 KOLLA = "/etc/kolla"
-# What has it do what the move wants, before most else starts.
+# The unit that changes addresses in the databases before the services start.
 UNIT = "/etc/systemd/system/kollalab-moved.service"
 WANTED = "/etc/systemd/system/multi-user.target.wants/kollalab-moved.service"
 MOVED = "/etc/kollalab/moved/README"
@@ -97,7 +97,7 @@ def rewritten(data: bytes, change: Callable[[str], str]) -> bytes:
 
 
 def _move(client: DockerClient, container: str, files: Texts, moves: Mapping[str, str]) -> None:
-    """Rewrite what a node that does not run yet knows of addresses, and give it its files."""
+    """Replace addresses in the files of a node that does not run yet, and add files to it."""
     from docker.errors import NotFound
 
     api: Any = client.api
@@ -115,6 +115,6 @@ def _body(image: Thing, moves: Mapping[str, str]) -> dict[str, Any]:
     mounts = body["HostConfig"]["Mounts"]
     for mount, old in zip(mounts, json.loads(made_from)["HostConfig"]["Mounts"], strict=True):
         if mount["Target"] == LAYERS:
-            # It belongs to no lab, also where one has a name like it.
+            # This volume belongs to no lab, whatever its name looks like.
             mount["Source"] = old["Source"]
     return body

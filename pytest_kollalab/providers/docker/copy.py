@@ -52,7 +52,7 @@ class Volumes:
         self._there = found
 
     def path(self, name: str, *parts: str) -> str:
-        """Where something in a volume is, in the container."""
+        """The path, in the container, of something in a volume."""
         below = posixpath.relpath(self._there[name], self.root)
         return posixpath.normpath(posixpath.join(BELOW, below, *parts))
 
@@ -64,7 +64,7 @@ class Volumes:
         trash: str,
         labels: Mapping[str, str],
     ) -> int:
-        """Make what each pair names first also what is at its second; the bytes that it took."""
+        """Copy the first of each pair to the second; return the bytes that it took."""
         words = [word for pair in pairs for word in pair]
         container = self._start(name, image, [*SHELL, _script(), "copy", trash, *words], labels)
         point("saves:copying")
@@ -79,7 +79,7 @@ class Volumes:
         moves: Mapping[str, str],
         labels: Mapping[str, str],
     ) -> None:
-        """Tell what docker keeps in each folder that something is elsewhere: old -> new words."""
+        """Replace words, old -> new, in what docker has recorded in each folder."""
         script = "".join(f"s/\\b{re.escape(old)}/{new}/g;" for old, new in moves.items())
         self.run(
             name,
@@ -98,13 +98,16 @@ class Volumes:
         *,
         otherwise: str,
     ) -> str:
-        """Run a command that sees the volumes; what it prints. Raises StageError: `otherwise`."""
+        """Run a command in a container with the volumes and return its output.
+
+        Raises StageError with the text `otherwise`.
+        """
         return self._end(self._start(name, image, command, labels), otherwise)
 
     def throw_away(
         self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]
     ) -> None:
-        """Remove folders, and do not wait for it: it takes as long as there are files in them."""
+        """Remove folders without waiting for it: that takes long with many files."""
         command = [*SHELL, 'rm -rf "$@"', "rm", *trash]
         self._start(name, image, command, labels, auto_remove=True)
 
@@ -133,7 +136,7 @@ class Volumes:
         from docker.errors import NotFound
 
         with suppress(NotFound):
-            # That of a run that was killed goes on by itself.
+            # A container of a killed run is still doing it.
             self.client.api.remove_container(name, force=True)
         return self.client.containers.run(
             image,

@@ -1,4 +1,4 @@
-"""The docker host: the daemon that makes the nodes, here or elsewhere, and the way to them."""
+"""The docker host: the daemon that makes the nodes, here or on another host, and the way to it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOOK = "; echo; echo --; ".join(
 def uri_of(options: Options) -> str:
     """The context or endpoint of docker that the options name; empty for the environment's."""
     uri = options.provider_uri
-    # Who has not said which provider is meant has a URI for the one that it is of.
+    # Without a named provider, the form of the URI says whose it is.
     named = options.provider == "docker" or (options.provider == "auto" and daemon.is_endpoint(uri))
     return uri if named and uri != daemon.DEFAULT else ""
 
@@ -55,7 +55,7 @@ class DockerHost:
 
     @cached_property
     def cli(self) -> tuple[str, ...]:
-        """The words with which the command line of docker means this daemon."""
+        """The arguments by which docker's command line uses this daemon."""
         if not self.uri:
             return ("docker",)
         return ("docker", "--host" if "://" in self.uri else "--context", self.uri)
@@ -67,7 +67,7 @@ class DockerHost:
 
     @cached_property
     def remote(self) -> Remote | None:
-        """Where the endpoint leads; None for this host, by whatever name."""
+        """The host of the endpoint; None for this host."""
         parts = self.endpoint
         if not parts.hostname or is_here(parts.hostname):
             return None
@@ -76,7 +76,7 @@ class DockerHost:
 
     @property
     def jump(self) -> str:
-        """The ProxyCommand by which SSH reaches the nodes; empty where there is a route."""
+        """The ProxyCommand by which SSH reaches the nodes; empty if there is a route to them."""
         return self.remote.proxy if self.remote and self.endpoint.scheme == "ssh" else ""
 
     def problems(self) -> list[Problem]:
@@ -116,7 +116,7 @@ class DockerHost:
         return found + list(addresses.in_docker(self.client.api.networks()))
 
     def _look(self) -> tuple[str, str, str]:
-        """What the host of the daemon is like: status of its first process, routes, links."""
+        """Facts of the daemon's host: the status of its first process, routes, links."""
         from docker.errors import APIError, ContainerError
 
         images: Any = self.client.api.images(name=NODE_IMAGES, quiet=True)
@@ -138,7 +138,7 @@ class DockerHost:
 
 
 def too_small(memory: int) -> Iterator[Problem]:
-    """What is wrong with that many bytes of memory."""
+    """The problem with that many bytes of memory, if there is one."""
     if memory < MEMORY:
         yield Problem(
             f"{memory / 2**30:.1f} GiB of memory; a lab needs {MEMORY / 2**30:.0f}",

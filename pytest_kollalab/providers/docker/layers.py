@@ -34,9 +34,12 @@ COPY = ("sh", "-c", 'exec python3 -c "$0" "$@" "$(dockerd --version)"')
 
 
 def store(client: DockerClient, tag: str) -> str:
-    """Have the store of images of a tag, and name its volume. Raises docker's APIError."""
+    """Create the store for the images of a tag, if needed, and return its volume's name.
+
+    Raises docker's APIError.
+    """
     name: str = PREFIX + tag
-    # One that is there already is left as it is.
+    # Docker leaves an existing volume as it is.
     client.api.create_volume(name, labels={LABEL: tag})
     return name
 
@@ -81,13 +84,13 @@ def stores(client: DockerClient) -> Sequence[Mapping[str, Any]]:
 
 
 def of_node(node: Mapping[str, Any]) -> str:
-    """The store that a node sees, of what docker lists of its container; none if it has none."""
+    """The store that is mounted into a node, by docker's list of its mounts; empty if none is."""
     mounts = (each for each in node["Mounts"] if each.get("Destination") == docker_spec.LAYERS)
     return next((str(each["Name"]) for each in mounts), "")
 
 
 def needed(client: DockerClient) -> set[str]:
-    """The stores without which a node or a saved state, of any lab, is nothing."""
+    """The stores that nodes and saved states of any lab need."""
     api: Any = client.api
     saved = api.volumes(filters={"label": NEEDS})["Volumes"] or []
     nodes = api.containers(all=True, filters={"label": NODE})

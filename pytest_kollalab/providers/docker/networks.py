@@ -1,4 +1,4 @@
-"""The networks of docker nodes: made at free addresses, with checksums that survive them."""
+"""The networks of docker nodes, at free addresses; the host fills in checksums on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def make(
     client: DockerClient, tag: Tag, nodes: tuple[str, ...], taken: list[IPv4Network]
 ) -> dict[str, Subnet]:
-    """Make the networks of a lab with these nodes beside those taken; return where they are."""
+    """Make the networks of a lab with these nodes, at free addresses, and return their subnets."""
     from docker.errors import APIError
 
     while True:
@@ -40,7 +40,7 @@ def make(
 def make_at(
     client: DockerClient, tag: Tag, subnets: Mapping[str, Subnet], taken: Iterable[IPv4Network]
 ) -> None:
-    """Make the networks of a lab where they were. Raises StageError when that is not free."""
+    """Make the networks of a lab at given addresses. Raises StageError if they are not free."""
     from docker.errors import APIError
 
     used = list(taken)
@@ -84,7 +84,7 @@ def fill_in_checksums(client: DockerClient, tag: Tag, image: str) -> None:
 
 
 def cannot_make(thing: str, error: Exception) -> StageError:
-    """What to say when docker refuses."""
+    """The error for a thing that docker refuses to make."""
     return StageError(
         f"docker could not make {thing}",
         details=str(error),

@@ -45,7 +45,7 @@ PACKAGES = (
     "traceroute",
     "tzdata",
 )
-# Units that have no business in a container or wake up in the middle of a test.
+# Units that cannot work in a container, or would start during a test.
 MASKED = (
     "apt-daily-upgrade.timer",
     "apt-daily.timer",
@@ -91,7 +91,7 @@ def ensure_image(
     log: Path,
     say: Callable[[str], None],
 ) -> str:
-    """Have the image and return its name; several callers at once build it once.
+    """Build the image if needed and return its name; of several callers at once, one builds it.
 
     `mirror` is a Debian mirror; progress goes to the file `log`. Raises StageError when
     mmdebstrap fails.
@@ -143,7 +143,7 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
         argv.append('--customize-hook=chroot "$1" update-ca-certificates')
     argv += [
         f'--customize-hook=chroot "$1" systemctl mask {" ".join(MASKED)}',
-        # Every lab brings keys of its own.
+        # Each lab has host keys of its own.
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',
         '--customize-hook=mkdir -p "$1"/lib/modules "$1"/etc/kolla',
         suite,

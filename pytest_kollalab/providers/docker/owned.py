@@ -1,4 +1,4 @@
-"""What is ours of what docker has: the containers, networks, volumes and images of a lab."""
+"""The containers, networks, volumes and images that docker has of a lab of ours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Thing = dict[str, Any]
 
 
 class Owned:
-    """What carries the tag of a lab and has its records below `home`, as docker's API lists it."""
+    """Things with the tag of a lab whose records are below `home`, as docker's API lists them."""
 
     def __init__(self, client: DockerClient, home: Path) -> None:
         self.client = client
@@ -35,7 +35,7 @@ class Owned:
         return self._ours(self.client.api.volumes(filters=tagged(lab, *more))["Volumes"] or [])
 
     def images(self, lab: str, *more: str) -> list[Thing]:
-        """What nodes were saved to; the image that they are made of belongs to no lab."""
+        """The images of saved nodes; the node image itself belongs to no lab."""
         return self._ours(self.client.api.images(filters=tagged(lab, *more)))
 
     def _ours(self, things: list[Thing]) -> list[Thing]:

@@ -67,7 +67,7 @@ class DockerProvider(Provider, Cloning):
         self.mirror = mirror
         self.paths = paths
         self.saving = DockerSaves(lambda: self._owned)
-        # What outlives a lab is looked for on this host only.
+        # Retained states are looked for on this host only.
         self.cloning = None if self.host.uri else self
 
     @property
@@ -90,7 +90,7 @@ class DockerProvider(Provider, Cloning):
         }
 
     def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
-        """Have the node image."""
+        """Build the node image, if needed."""
         node_image.ensure_image(self.host, nodes.suite, self.mirror, self.paths.cache, log, say)
 
     def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
@@ -121,12 +121,12 @@ class DockerProvider(Provider, Cloning):
         """Make networks; then what makes the nodes on them, and the registry, at once."""
         tag = spec.tag
         self._check_names(tag.lab, spec.names)
-        # By tag and not by object: whatever step fails, all of it goes, in the right order.
+        # By tag and not one by one: whichever step fails, everything goes, in the right order.
         undo.callback(self.destroy, tag.lab)
         image = node_image.reference(spec.nodes.suite)
         subnets = docker_networks.make(self.client, tag, spec.names, self.host.in_use())
         point("nodes:networks-made")
-        # Once: where it is elsewhere than on these networks, each look finds another free port.
+        # Only once: outside these networks each call finds another free port.
         registry = self._registry(subnets)
         tasks = nodes(subnets, registry)
         if spec.registry is not None:
@@ -170,7 +170,7 @@ class DockerProvider(Provider, Cloning):
         return self.stopped(lab, REGISTRY) if made.registry else None
 
     def destroy(self, lab: str) -> None:
-        """Remove containers without asking them, then volumes and networks, all side by side."""
+        """Remove containers without stopping them first, then volumes and networks in parallel."""
         from docker.errors import APIError
 
         if self.host.uri:
@@ -182,7 +182,7 @@ class DockerProvider(Provider, Cloning):
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._remove_container, containers))
             point("nodes:containers-removed")
-            # Volumes take as long as the files in them, networks as long as the kernel.
+            # Both are slow: volumes have many files, and the kernel takes its time for networks.
             jobs = [
                 pool.submit(api.remove_volume, volume["Name"], force=True)
                 for volume in self._owned.volumes(lab)
@@ -204,7 +204,7 @@ class DockerProvider(Provider, Cloning):
             ) from error
 
     def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
-        """Keep the layers, by links, for the next node that wants them."""
+        """Link the layers into the store, for the next node that needs them."""
         docker_layers.keep(self.client, tag, node, images, registry)
 
     def stopped(self, lab: str, thing: str) -> str | None:
@@ -218,7 +218,7 @@ class DockerProvider(Provider, Cloning):
         return None if found["Running"] else f"{thing} ended with exit code {found['ExitCode']}"
 
     def last_words(self, lab: str, thing: str) -> str:
-        """What it printed and, of a node that runs, what failed and the warnings of its journal."""
+        """What it printed; of a running node also failed units and warnings of its journal."""
         from docker.errors import APIError, NotFound
 
         try:
@@ -250,7 +250,7 @@ class DockerProvider(Provider, Cloning):
         return docker_globals.host_vars(made)
 
     def connect(self, tag: Tag, made: ProvidedNodes, registry: RegistrySource) -> None:
-        """Make the networks at the addresses that nodes which were saved have."""
+        """Make the networks at the addresses of the saved nodes."""
         self._check_names(tag.lab, tuple(made.nodes))
         subnets = {
             name: Subnet(IPv4Network(each.cidr), each.mtu) for name, each in made.networks.items()
@@ -268,11 +268,11 @@ class DockerProvider(Provider, Cloning):
         )
 
     def _daemon(self, thing: str) -> DockerClient:
-        """The daemon that has it; the registry's is that of this host, where its images are."""
+        """The daemon that runs it; for the registry that is this host's, which has its images."""
         return host_registry.client() if thing == REGISTRY and self.host.uri else self.client
 
     def _registry(self, subnets: Mapping[str, Subnet]) -> str:
-        """Where nodes on these networks find the registry."""
+        """The address, host:port, at which nodes on these networks reach the registry."""
         if not self.host.uri:
             return docker_spec.registry_address(subnets)
         return host_registry.address(self.host.remote, subnets["provisioning"])
@@ -290,7 +290,7 @@ class DockerProvider(Provider, Cloning):
             except NotFound:
                 return True
             except APIError as error:
-                # Somebody else, an earlier run perhaps, is removing it: until it is gone.
+                # Another process is removing it, perhaps an earlier run: wait until it is gone.
                 if error.status_code != HTTPStatus.CONFLICT:
                     raise
                 return False

@@ -58,7 +58,7 @@ class DockerSaves(Saving):
 
     @property
     def owned(self) -> Owned:
-        """What the daemon has of ours."""
+        """What the daemon has of our labs."""
         return self._owned()
 
     @property
@@ -163,7 +163,7 @@ class DockerSaves(Saving):
         return sorted(self._whole(lab))
 
     def clear(self, lab: str, name: str) -> None:
-        """Forget what was saved under a name, whole or not, and have the nodes go on."""
+        """Remove what was saved under a name, whole or not, and resume the nodes."""
         self._go_on(lab)
         self._remove(lab, name)
 
@@ -173,7 +173,7 @@ class DockerSaves(Saving):
         self._remove_images(i for i in found if i["Labels"][SAVE] != keep)
 
     def _remove(self, lab: str, name: str) -> None:
-        # Whatever still copies into it is of a run that was killed.
+        # A container that still copies into it is of a killed run.
         for each in self.owned.containers(lab):
             if each["Names"][0].lstrip("/") == resource_name(lab, "copy"):
                 self._remove_container(each)
@@ -282,14 +282,14 @@ class DockerSaves(Saving):
         point("saves:node-removed")
 
     def _remove_images(self, images: Iterable[Thing]) -> None:
-        """Remove images, one after the other: docker stumbles over two that have one parent."""
+        """Remove images one by one: docker fails on two with the same parent at once."""
         from docker.errors import APIError
 
         for name in [name for image in images for name in _names(image) or [image["Id"]]]:
             try:
                 self.client.api.remove_image(name, force=True)
             except APIError as error:
-                # A node that was brought back is made of it: it goes when that one has gone.
+                # A restored node still uses it; it is removed after that node.
                 if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                     raise
 
@@ -306,7 +306,7 @@ class DockerSaves(Saving):
 
 
 def start_files() -> dict[str, tuple[str, int]]:
-    """What makes the containers of a node that was brought back start one after the other."""
+    """The files by which the containers of a restored node start one after the other."""
     folder = files("pytest_kollalab.providers.docker") / "restored"
     return {
         path: ((folder / path.rpartition("/")[2]).read_text(encoding="utf-8"), mode)
@@ -324,7 +324,7 @@ def body_of(container: Mapping[str, Any]) -> dict[str, Any]:
         k: v for k, v in config["Labels"].items() if k not in (SAVE, NODES, NEEDS, MADE_FROM)
     }
     host = dict(container["HostConfig"])
-    # Docker fills an empty volume with what the image has there: not while it is being copied to.
+    # Docker would fill an empty volume from the image, while the saved files are copied to it.
     host["Mounts"] = [
         {**mount, "VolumeOptions": {**(mount.get("VolumeOptions") or {}), "NoCopy": True}}
         for mount in host["Mounts"]
@@ -353,7 +353,7 @@ def _tag(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def saved_volume(lab: str, name: str) -> str:
-    """The name of the volume with what the nodes' docker had."""
+    """The name of the volume with the saved data of the nodes' docker."""
     return resource_name(lab, f"saved-{name}")
 
 

@@ -40,7 +40,7 @@ def resource_name(lab: str, thing: str) -> str:
 
 
 def own_volume(lab: str, node: str) -> str:
-    """The name of the volume with what a node's docker has."""
+    """The name of the volume with the data of a node's docker."""
     return resource_name(lab, f"{node}-docker")
 
 
@@ -261,6 +261,6 @@ def archive(contents: Mapping[str, tuple[str, int]], links: Mapping[str, str]) -
 
 
 def node_links() -> dict[str, str]:
-    """Symbolic links that switch the node's own units on."""
+    """Symbolic links that enable the node's own units."""
     unit = "kollalab-underlay.service"
     return {f"{WANTED}/{unit}": PACKAGED[unit]}

@@ -1,4 +1,4 @@
-"""The console of a machine: what it printed since it was made, and whether its kernel gave up."""
+"""The console of a machine: what it printed since it was made, and whether its kernel panicked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ TAIL = 64 * 1024
 LINES = 20
 PANIC = re.compile(r"(?<!end )Kernel panic - not syncing.*")
 END = "---[ end Kernel panic"
-# An emulated machine may die in its kernel's first second and start again by itself; a kernel that
-# never gets further has nothing to hope for.
+# An emulated machine may panic in its kernel's first second and reboot by itself. A kernel that
+# panics again and again will not come up.
 HOPELESS = 3
 ESCAPES = re.compile(r"\x1b(\[[0-9;?!]*[a-zA-Z]|[()][0-9A-Z]|[=>c])|\r")
 
@@ -28,12 +28,12 @@ class Console:
         return plain(self.storage.tail(self.volume, TAIL))
 
     def last_lines(self, count: int = LINES) -> str:
-        """Its last lines that say something."""
+        """Its last lines that are not empty."""
         lines = [line.rstrip() for line in self.text().splitlines() if line.strip()]
         return "\n".join(lines[-count:])
 
     def panic(self, node: str) -> str | None:
-        """Why there is no hope for the machine; None while there is."""
+        """Why the machine will not come up; None while it may."""
         return hopeless(node, self.text())
 
 
@@ -43,9 +43,9 @@ def plain(data: bytes) -> str:
 
 
 def hopeless(node: str, text: str) -> str | None:
-    """What a kernel said that has given up for good: one panic at the end, or several."""
+    """The message of a kernel that will not come up: one panic at the end, or several."""
     found = PANIC.findall(text)
-    # The end of a panic is only printed where the machine is not going to start again.
+    # This end of a panic is printed only if the machine does not reboot.
     if len(found) >= HOPELESS or (found and END in text):
         return f"{node}: {found[0].strip()}"
     return None

@@ -1,4 +1,4 @@
-"""The libvirt host: the connection to it, what carries our tag there, and the way to its nodes."""
+"""The libvirt host: the connection to it, what has our tag there, and how to reach its nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import libvirt
 
 DEFAULT = "qemu:///system"
-# A daemon that answers at all does so within a second; a host that is not there never does.
+# A daemon that runs answers within a second.
 TIMEOUT = 10
 KEEPALIVE = (5, 6)
 
@@ -34,7 +34,7 @@ def uri_of(options: Options) -> str:
 
 
 def remote(uri: str) -> Remote | None:
-    """Where a URI leads over SSH; None for this host, by whatever name."""
+    """The host that a URI leads to over SSH; None for this host."""
     parts = urlsplit(uri)
     if "+" not in parts.scheme or not parts.hostname or is_here(parts.hostname):
         return None
@@ -83,7 +83,7 @@ class LibvirtHost:
             ) from error
 
     def problems(self) -> list[Problem]:
-        """Why no machine can be made there."""
+        """What the host lacks for machines."""
         try:
             kinds = self.connection.getCapabilities()
         except HostError as error:
@@ -144,7 +144,7 @@ class LibvirtHost:
     def _is_elsewhere(self, tag: Tag) -> bool:
         if self.home is None or not tag.home or Path(tag.home) == self.home:
             return False
-        # A lab without records is nobody's: whoever has its name may remove what is left of it.
+        # A lab without records belongs to nobody: a lab of its name may remove what is left.
         return records.has_records(Path(tag.home), tag.lab)
 
     def _found(self, look: Callable[[], Any]) -> Any:

@@ -95,7 +95,7 @@ def packaged_files() -> dict[str, str]:
 def ensure(
     nodes: NodesConfig, mirror: str, cache: Path, log: Path, say: Callable[[str], None]
 ) -> Path:
-    """Have the image in the cache and return its path; several callers at once make it once.
+    """Make the image if needed and return its path; of several callers at once, one makes it.
 
     Raises ConfigError for a checksum that is missing, StageError for one that is wrong and when
     the image cannot be had.

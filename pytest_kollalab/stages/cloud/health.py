@@ -40,7 +40,7 @@ COMPUTE_SERVICES = {
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a node as `docker ps` tells; `status` is docker's sentence."""
+    """A container of a node, as `docker ps` lists it; `status` is the text in that column."""
 
     name: str
     state: str
@@ -53,7 +53,7 @@ class Container:
 
     @property
     def unhealthy(self) -> bool:
-        """Whether it runs and did not pass its health check the last times."""
+        """Whether it runs and docker says that it is unhealthy."""
         return self.state == "running" and "(unhealthy)" in self.status
 
     @property
@@ -70,9 +70,9 @@ class Container:
 
 PS = ("docker", "ps", "--all", "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
 
-# Docker runs a container's own health check for the first time 30 s after its start, and what it
-# found unhealthy is so until the next one, on emulated machines for four minutes. Whoever asks
-# earlier can run that very command and need not wait; the names that pass are printed.
+# Docker runs the health check of a container 30 s after its start for the first time, and keeps the
+# result until the next check, on emulated machines for four minutes. This runs the same commands
+# now, and prints the names of the containers that pass.
 ASK = """\
 for name do
     {
@@ -91,7 +91,7 @@ def parse_ps(text: str) -> list[Container]:
 
 
 def with_passed(containers: Iterable[Container], passed: Iterable[str]) -> list[Container]:
-    """The containers, those that passed their check when asked taken as healthy."""
+    """The containers; those that have passed their check count as healthy."""
     names = set(passed)
     return [
         replace(container, status="Up (healthy)") if container.name in names else container
@@ -100,10 +100,10 @@ def with_passed(containers: Iterable[Container], passed: Iterable[str]) -> list[
 
 
 def await_first_checks(node: str, ssh: Ssh, *, slowness: float) -> list[Container]:
-    """The containers of a node once docker itself has a verdict on each that it checks.
+    """The containers of a node, once docker has checked each that has a health check.
 
-    The end of a deploy starts some containers anew, so that a young cloud has containers which
-    docker did not look at yet. Raises WaitError with the names of those.
+    The end of a deploy restarts some containers, which docker then has not checked yet. Raises
+    WaitError with their names.
     """
 
     def look() -> list[Container] | NotYet:
@@ -158,7 +158,7 @@ def expected_agents(features: Iterable[Feature], nodes: Sequence[str]) -> set[tu
 def alive_troubles(
     found: Mapping[tuple[str, str], bool], wanted: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
-    """Which of the wanted kinds on hosts are missing, and which of the found ones are down."""
+    """Which of the wanted pairs of kind and host are missing, and which of the found are down."""
     for kind, host in sorted(wanted):
         if (kind, host) not in found:
             yield f"{host}: {kind} is not registered"
@@ -194,7 +194,7 @@ def wait_until_healthy(
 
     def probe() -> bool | NotYet:
         nonlocal told
-        # What takes the nodes' processors is left until what all of them work for is there.
+        # The checks that load the nodes come last, when everything else is there.
         troubles = _api(features, names, connection)
         troubles += _containers(features, names, ssh, ask=not troubles)
         if not troubles:

@@ -1,4 +1,4 @@
-"""Quiet: what nodes and cloud must be after a rollback, before anybody gets them."""
+"""Readiness: what nodes and cloud must be after a rollback, before a test may use them."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def settle(
     log: Path,
     since: datetime.datetime | None = None,
 ) -> None:
-    """Have nodes and cloud usable after their memory, or their files, came from another time.
+    """Return when nodes and cloud are usable after a rollback or an interrupted save.
 
-    `since` is when they came, in UTC; None when nothing has started anew. Raises StageError with
-    what was still wrong at the end.
+    `since` is when they were rolled back, in UTC; None if nothing was restarted. Raises StageError
+    with what was still wrong at the end.
     """
     ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
-    # What was connected is not any more, and neither end knows.
+    # SSH connections from before are broken, which neither end notices.
     close(ssh.config)
     await_nodes(provider, lab, names, ssh, nodes.registry, log)
     saving = provider.saving
@@ -71,11 +71,14 @@ def settle(
 
 
 def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
-    """Set the clocks of nodes that stood still together by one number of seconds, and return it."""
+    """Set the clocks of nodes that were paused together, all by the same number of seconds.
+
+    Returns that number.
+    """
     names = list(nodes)
     asked = time.time()
     said = ssh.run(names[0], ["date", "+%s.%N"]).stdout
-    # What the answer took is not known by halves: the node was asked somewhere in between.
+    # The round trip is not necessarily symmetric: the middle of it is the best guess.
     behind = round((asked + time.time()) / 2 - float(said))
     if behind:
         with ThreadPoolExecutor() as pool:
@@ -89,9 +92,9 @@ def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
 
 
 def give_back_memory(ssh: Ssh, nodes: Iterable[str]) -> None:
-    """Have machines give back memory: free, or with nothing but what is on their disks as well.
+    """Have machines drop their caches and give free memory back to the host.
 
-    A machine that does not answer is saved with what it has.
+    A machine that does not answer is saved as it is.
     """
 
     def give_back(node: str) -> None:
@@ -115,8 +118,8 @@ def await_cloud(
 ) -> None:
     """Return when all of the cloud is healthy, and its API writes and reads.
 
-    An API that is `awake`, for it never ended, has both at once. Raises StageError with what was
-    still wrong at the end.
+    With `awake` the API was never restarted, and both are asked for at the same time. Raises
+    StageError with what was still wrong at the end.
     """
 
     def is_healthy() -> None:
@@ -196,7 +199,7 @@ def silent(
 
 
 def write_and_read(connection: Connection, *, timeout: float) -> None:
-    """Make a network, find it again and remove it: API, database and queues did their part."""
+    """Make a network, find it and remove it: this takes the API, the database and the queues."""
     name = f"kollalab-quiet-{uuid.uuid4().hex[:8]}"
 
     def probe() -> bool | NotYet:
@@ -216,7 +219,7 @@ def write_and_read(connection: Connection, *, timeout: float) -> None:
 
 
 def _until(what: str, ask: Callable[[], bool | NotYet], *, timeout: float, otherwise: str) -> None:
-    """Ask the cloud's API until it says so; an error of the API is an answer that is not yet."""
+    """Ask the cloud's API until it says yes; an error of the API means not yet."""
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import SDKException
 
