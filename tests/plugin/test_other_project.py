@@ -58,7 +58,7 @@ def trouble(kollalab, tenant):
 
 def test_it(greeter, kollalab, tenant):
     (before,) = trouble(kollalab, tenant)
-    assert before.startswith("controller-1: not yet: the greeter answers (http://127.0.0.1:")
+    assert before.startswith("controller-1: not yet: the greeter answers (Unable to establish")
     settings = kollalab.config.table("greeter", GreeterSettings)
     environment = {"GREETER_ADDRESS": "127.0.0.1", "GREETER_PORT": str(settings.port)}
     environment["GREETER_GREETING"] = settings.greeting

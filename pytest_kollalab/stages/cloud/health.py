@@ -294,7 +294,8 @@ def _ask_check(url: str, connection: Connection) -> str | None:
             redirect=False,
         )
     except ClientException as error:
-        return f"{url}: {str(error).splitlines()[0]}"
+        # It names the URL; what urllib3 says after it does so twice more.
+        return str(error).splitlines()[0].partition(": HTTP")[0]
     return f"{url} answers {answer.status_code}" if answer.status_code >= 400 else None
 
 
