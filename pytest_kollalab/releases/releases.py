@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_kollalab.releases.patches import Patch, series
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
+
+if TYPE_CHECKING:
+    from pytest_kollalab.releases.patches import Patch
 
 # What has patches beside images.
 KOLLA = "kolla"
@@ -68,6 +71,9 @@ class Release:
         """The patches of Kolla's templates, of Kolla-Ansible, or of what is in an image."""
         if self.stock and of != KOLLA:
             return []
+        # The settings know the names of releases: every session of pytest imports this module.
+        from pytest_kollalab.releases.patches import series
+
         return series(self.data / "patches" / of)
 
     @property

@@ -36,12 +36,14 @@ def taken() -> list[tuple[str, tuple[str, float]]]:
 
 def rows(measured: Iterable[tuple[str, float]]) -> tuple[FigureRow, ...]:
     """Summed up by name, in the order in which the names came first."""
-    # Slow to import, and sessions without figures are many.
-    from statistics import median
-
     by_name: dict[str, list[float]] = {}
     for name, seconds in measured:
         by_name.setdefault(name, []).append(seconds)
+    if not by_name:
+        return ()
+    # Slow to import, and most sessions have no figures.
+    from statistics import median
+
     return tuple(
         FigureRow(name, len(all_), min(all_), round(median(all_), 3), max(all_))
         for name, all_ in by_name.items()
