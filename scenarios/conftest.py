@@ -37,7 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def known_defects_are_expected(request: pytest.FixtureRequest) -> None:
     """A test of a defect has to fail on a release that has it."""
     for marker in request.node.iter_markers(MARKER):
-        defect = DEFECTS[marker.args[0]]
+        defect = DEFECTS.get(marker.args[0])
+        if defect is None:
+            pytest.fail(f"scenarios/defects.py has no defect {marker.args[0]!r}", pytrace=False)
         lab: Lab = request.getfixturevalue("kollalab")
         if defect.holds_for(lab.config.release):
             raises = marker.kwargs.get("raises", (AssertionError, WaitError))
