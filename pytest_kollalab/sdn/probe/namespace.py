@@ -1,4 +1,4 @@
-"""A network namespace on a node: devices of Open vSwitch moved into it, and commands run in it."""
+"""Network namespaces on a node, which hold devices of Open vSwitch and run commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDER = "/run/kollalab"
 VSWITCHD = "openvswitch_vswitchd"
 _numbers = count(1)
 
-# The words that make a port of the switch, for ovs-vsctl.
+# Builds the arguments of ovs-vsctl that add a port.
 ROW = """
 set -- add-port "$bridge" "$device" -- set Interface "$device" type=internal "mac=\\"$mac\\""
 if [ "$port" != - ]; then
@@ -55,7 +55,7 @@ ip netns exec "$namespace" ethtool -K "$device" tx off > /dev/null
 """
 )
 
-# One transaction: the switch keeps the device as it is, whoever watches its tables sees a new port.
+# In one transaction, so that the switch keeps the device but the agent sees a new port.
 AGAIN = (
     """
 bridge=$1 device=$2 mac=$3 port=$4
@@ -66,7 +66,7 @@ docker exec openvswitch_vswitchd ovs-vsctl --timeout=30 del-port "$bridge" "$dev
 """
 )
 
-# Units and processes first: a namespace lives on as long as something runs in it.
+# Units and processes first: the kernel keeps a namespace while a process runs in it.
 REMOVE = """
 namespace=$1
 shift
@@ -83,7 +83,7 @@ rm -rf "/run/kollalab/$namespace"
 
 @dataclass(frozen=True)
 class Namespace:
-    """A network namespace by its name on a node; it need not be there yet."""
+    """A network namespace on a node, by name; it does not have to exist yet."""
 
     ssh: Ssh
     node: str
@@ -91,7 +91,7 @@ class Namespace:
 
     @property
     def entered(self) -> tuple[str, ...]:
-        """What goes before a command so that it runs in the namespace."""
+        """The prefix of a command that makes it run in the namespace."""
         return ("ip", "netns", "exec", self.name)
 
     def run(
@@ -102,12 +102,26 @@ class Namespace:
         check: bool = True,
         timeout: float | None = 60,
     ) -> Result:
-        """Run a command in the namespace. Raises CommandError when it fails, unless told not to."""
+        """Run a command in the namespace.
+
+        Args:
+            argv: The command.
+            input: Text for its standard input.
+            check: Whether a command that fails is an error.
+            timeout: Seconds.
+
+        Raises:
+            CommandError: The command fails, and `check` is true.
+        """
         inside = [*self.entered, *argv]
         return self.ssh.run(self.node, inside, input=input, check=check, timeout=timeout)
 
     def script(self, text: str, *words: str, check: bool = True) -> Result:
-        """Run a shell script on the node, outside the namespace, with words as $1, $2 and so on."""
+        """Run a shell script on the node, outside the namespace; `words` are its $1, $2 and so on.
+
+        Raises:
+            CommandError: The script fails, and `check` is true.
+        """
         argv = ["sh", "-eu", "-s", "--", *words]
         return self.ssh.run(self.node, argv, input=text, check=check, timeout=120)
 
@@ -122,19 +136,28 @@ class Namespace:
         gateway: str | None = None,
         port: str | None = None,
     ) -> None:
-        """Make a port of the bridge on the node and move its device in; the namespace as well.
+        """Add a port to a bridge and move its device into the namespace.
 
-        `address` is with its prefix length. `port` is the Neutron port it stands for, if any.
+        The namespace is created if it does not exist.
+
+        Args:
+            device: The name of the device.
+            bridge: The bridge on the node.
+            mac: The MAC address of the device.
+            mtu: The MTU of the device, in bytes.
+            address: The IPv4 address with its prefix length.
+            gateway: The default gateway, if any.
+            port: The id of the Neutron port that the device belongs to, if any.
         """
         words = (bridge, device, mac, port or "-", str(mtu), address, gateway or "-")
         self.script(PLUG, self.name, *words)
 
     def announce(self, device: str, *, bridge: str, mac: str, port: str) -> None:
-        """Have Neutron's agent see a plugged port as a new one; its device is not touched."""
+        """Make Neutron's agent see a plugged port as a new one; its device stays as it is."""
         self.script(AGAIN, bridge, device, mac, port)
 
     def remove(self, devices: Sequence[str]) -> None:
-        """Remove the namespace, what runs in it and its devices; nothing to do is fine."""
+        """Remove the namespace, its processes and devices. What does not exist is ignored."""
         self.script(REMOVE, self.name, *devices)
 
     @contextmanager
@@ -143,8 +166,15 @@ class Namespace:
     ) -> Iterator[Background]:
         """Run a command in the namespace, as a unit of the node's systemd, until the block ends.
 
-        The block starts when a line of the command's standard error matches `ready`. `files` are
-        written into the folder that is the command's working directory.
+        Args:
+            what: A word for the name of the unit.
+            argv: The command.
+            ready: A regular expression. The block starts when it matches the command's standard
+                error.
+            files: The contents of files in the command's working directory, by name.
+
+        Raises:
+            WaitError: The command ends, or is not ready in time.
         """
         unit = f"kollalab-{self.name}-{what}-{next(_numbers)}"
         running = Background(self, unit, f"{FOLDER}/{self.name}/{unit}")
@@ -159,19 +189,19 @@ class Namespace:
 
 @dataclass(frozen=True)
 class NodeItself(Namespace):
-    """The node itself, where no namespace is entered; the name is for what runs there."""
+    """The node's own network namespace. The name is used for units that run there."""
 
     name: str = "host"
 
     @property
     def entered(self) -> tuple[str, ...]:
-        """Nothing goes before a command."""
+        """Empty: commands run without a prefix."""
         return ()
 
 
 @dataclass(frozen=True)
 class Background:
-    """A command that runs in a namespace; what it printed is in a folder on the node."""
+    """A command that runs in a namespace. Its output is kept in a folder on the node."""
 
     namespace: Namespace
     unit: str
@@ -192,7 +222,7 @@ class Background:
         self.namespace.script("\n".join([*lines, shlex.join(command)]))
 
     def await_line(self, pattern: str) -> None:
-        """Wait until the command said on standard error that it is ready."""
+        """Wait until a pattern is found in the command's standard error. Raises WaitError."""
         wanted = re.compile(pattern)
         ended = False
 
@@ -211,19 +241,19 @@ class Background:
         )
 
     def output(self) -> str:
-        """What the command printed so far on standard output."""
+        """The command's standard output so far, as text."""
         return self._read("out").stdout
 
     def binary(self) -> bytes:
-        """What the command wrote so far on standard output, byte by byte."""
+        """The command's standard output so far, as bytes."""
         return base64.b64decode(self.namespace.script('base64 "$1/out"', self.folder).stdout)
 
     def errors(self) -> str:
-        """What the command printed so far on standard error."""
+        """The command's standard error so far."""
         return self._read("err").stdout
 
     def stop(self) -> None:
-        """Stop the command as Ctrl-C would, and wait for its end."""
+        """Stop the command and wait until it has ended."""
         self.namespace.script('systemctl stop --quiet "$1" 2> /dev/null || true', self.unit)
 
     def remove(self) -> None:

@@ -1,4 +1,4 @@
-"""What ping and traceroute printed, parsed."""
+"""Parsers for the output of ping and traceroute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ HOP = re.compile(r"^\s*(\d+)\s+(?:\*\s+)*(\*|\d+\.\d+\.\d+\.\d+)")
 
 @dataclass(frozen=True)
 class PingResult:
-    """The outcome of a ping; true when every request was answered. Times are in milliseconds."""
+    """The result of a ping, which is true when every request was answered.
+
+    Attributes:
+        target: The address.
+        sent: The number of requests.
+        received: The number of answers.
+        times: The round-trip time of each answer, in milliseconds.
+        ttls: The TTL of each answer.
+        output: What ping printed.
+    """
 
     target: str
     sent: int
@@ -29,7 +38,7 @@ class PingResult:
 
 
 def parse_ping(target: str, output: str) -> PingResult:
-    """Parse what `ping -n` of iputils printed."""
+    """Parse the output of `ping -n` of iputils."""
     summary = SUMMARY.search(output)
     answers = ANSWER.findall(output)
     return PingResult(
@@ -43,6 +52,6 @@ def parse_ping(target: str, output: str) -> PingResult:
 
 
 def parse_traceroute(output: str) -> tuple[str, ...]:
-    """The address of each hop that `traceroute -n` printed, `*` for one that was always silent."""
+    """Parse the output of `traceroute -n`: the address of each hop, `*` for one without answers."""
     found = (HOP.match(line) for line in output.splitlines())
     return tuple(match[2] for match in found if match)

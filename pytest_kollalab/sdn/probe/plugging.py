@@ -1,4 +1,4 @@
-"""Ports that are plugged: when Neutron's agent is done with one."""
+"""Waiting until Neutron's agent has processed a plugged port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.network import Port
 
 BRIDGE = "br-int"
-# Seconds; a port takes 2 to 6, one that the agent missed takes for ever.
+# Seconds. A port takes 2 to 6 s; one that the agent missed never becomes active.
 MISSED = 20.0
 TIMEOUT = 180.0
 
@@ -24,10 +24,14 @@ TIMEOUT = 180.0
 def await_active(
     admin: Connection, namespace: Namespace, port: Port, *, patience: float = 1.0
 ) -> None:
-    """Wait until Neutron says that a plugged port works.
+    """Wait until a plugged port is ACTIVE.
 
-    A port that is not up after 20 s is announced again, every 20 s: the workaround for an agent
-    that missed it. Raises WorkaroundForbiddenError, and WaitError after 180 s.
+    A port that is not active is announced again every 20 s; this is the workaround for an agent
+    that missed it.
+
+    Raises:
+        WorkaroundForbiddenError: The workaround is needed and forbidden.
+        WaitError: The port is not active after 180 s.
     """
     told = time.monotonic()
     again = 0

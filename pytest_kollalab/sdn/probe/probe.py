@@ -1,4 +1,4 @@
-"""A probe: a network namespace plugged into a Neutron port on a chosen node."""
+"""Probes: network namespaces that are plugged into Neutron ports on a chosen node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ IP_AND_ICMP_HEADERS = 28
 
 @dataclass(frozen=True)
 class EchoResult:
-    """The answer to an echo; true when the text came back. `name` is the probe that answered."""
+    """The result of an echo, which is true when the text came back.
+
+    Attributes:
+        text: The text that was sent.
+        answer: The name of the probe that answered, a space, and the text that came back.
+        error: Why there was no answer.
+        seconds: How long it took.
+    """
 
     text: str
     answer: str
@@ -33,13 +40,20 @@ class EchoResult:
 
     @property
     def name(self) -> str:
-        """The name that the other end answered with."""
+        """The name of the probe that answered."""
         return self.answer.partition(" ")[0]
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """A bulk transfer; true when all of it arrived as it was sent. `sent` is in bytes."""
+    """The result of a bulk transfer, which is true when all data arrived unchanged.
+
+    Attributes:
+        sent: Bytes.
+        seconds: How long it took.
+        whole: Whether all data arrived unchanged.
+        error: Why it failed.
+    """
 
     sent: int
     seconds: float
@@ -51,9 +65,9 @@ class Transfer:
 
 
 class Probe:
-    """A namespace with one or more ports; `ip`, `mac` and `device` are those of the first.
+    """A namespace with one or more ports; `ip`, `mac` and `device` are those of the first port.
 
-    Made by `Tenant.probe`. A target is another probe, a server or an address.
+    It is made by `Tenant.probe`. A target is another probe, a server or an IP address.
     """
 
     def __init__(
@@ -96,13 +110,19 @@ class Probe:
         deadline: int | None = None,
         ident: int | None = None,
     ) -> PingResult:
-        """Ping, with seconds between; without any answer it ends `linger` seconds after the last.
+        """Ping a target.
 
-        Once there was one, ping of iputils waits for the last no longer than `interval`, or twice
-        the slowest so far; a `burst` has all requests at once, and `linger` seconds for the last.
-        `size` is that of the IP packet, kept in one piece. With a `deadline`, in seconds, it goes
-        on asking until then, or until there are as many answers as `count`. `ident`, 1 to 65535,
-        tells its packets from those of another ping.
+        Args:
+            target: A probe, a server or an IP address.
+            count: The number of requests.
+            size: The size of the IP packet in bytes; it is not fragmented.
+            ttl: The TTL of the requests.
+            interval: Seconds between requests.
+            burst: Whether to send all requests at once.
+            linger: Seconds to wait for an answer after the last request. Once there was an answer,
+                ping waits only for `interval` or twice the longest round trip, except in a burst.
+            deadline: Seconds for which to send requests, until there are `count` answers.
+            ident: The identifier of the requests, 1 to 65535.
         """
         pause = linger if burst else interval
         argv = ["ping", "-n", "-c", str(count), "-i", str(pause), "-W", str(linger)]
@@ -120,7 +140,18 @@ class Probe:
         return parse_ping(address_of(target), done.stdout + done.stderr)
 
     def reaches(self, target: Target, *, within: float = 30) -> float:
-        """Wait until a ping is answered; the seconds that took. Raises WaitError."""
+        """Wait until a ping is answered.
+
+        Args:
+            target: A probe, a server or an IP address.
+            within: Seconds.
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            WaitError: No ping is answered in time.
+        """
         started = time.monotonic()
 
         def look() -> bool | NotYet:
@@ -135,20 +166,20 @@ class Probe:
     def tcp_echo(
         self, target: Probe, text: str = "hello", *, port: int = 7777, source_port: int = 0
     ) -> EchoResult:
-        """Send a text over TCP to a listener that runs on the target for just this call."""
+        """Send a text over TCP to a listener that runs on the target during this call."""
         with target.listening("tcp", port):
             return self.ask("tcp", target, port, text, source_port=source_port)
 
     def udp_echo(
         self, target: Probe, text: str = "hello", *, port: int = 7777, source_port: int = 0
     ) -> EchoResult:
-        """Send a text over UDP to a listener that runs on the target for just this call."""
+        """Send a text over UDP to a listener that runs on the target during this call."""
         with target.listening("udp", port):
             return self.ask("udp", target, port, text, source_port=source_port)
 
     @contextmanager
     def listening(self, protocol: str, port: int) -> Iterator[None]:
-        """Answer echoes on a port (protocol `tcp` or `udp`) until the block ends."""
+        """Answer echoes on a port until the block ends; `protocol` is `tcp` or `udp`."""
         argv = ["python3", "-u", "echo.py", "listen", protocol, "0.0.0.0", str(port), self.name]
         with self.namespace.background(
             f"{protocol}-{port}", argv, ready="^ready", files={"echo.py": on_nodes.source("echo")}
@@ -165,13 +196,22 @@ class Probe:
         source_port: int = 0,
         timeout: float = 5,
     ) -> EchoResult:
-        """Send a text to a listener that is there already."""
+        """Send a text to a running listener.
+
+        Args:
+            protocol: `tcp` or `udp`.
+            target: A probe, a server or an IP address.
+            port: The port of the listener.
+            text: The text.
+            source_port: The port to send from; 0 takes any.
+            timeout: Seconds.
+        """
         words = [protocol, address_of(target), str(port), str(timeout), str(source_port), text]
         done = self.namespace.run(["python3", "-", "ask", *words], input=on_nodes.source("echo"))
         return EchoResult(text, **json.loads(done.stdout))
 
     def transfer(self, target: Probe, size: int = 10_000_000, *, timeout: float = 60) -> Transfer:
-        """Send that many bytes over TCP to the target, which answers with their digest."""
+        """Send `size` bytes over TCP to the target, which answers with their digest."""
         argv = ["python3", "-u", "transfer.py", "receive", "0.0.0.0", "7778"]
         with target.namespace.background(
             "transfer", argv, ready="^ready", files={"transfer.py": on_nodes.source("transfer")}
@@ -185,38 +225,52 @@ class Probe:
     def spray(
         self, target: Target, port: int, first: int, flows: int, packets: int, protocol: str = "udp"
     ) -> None:
-        """Send packets from so many source ports, counted from the first; nobody answers.
+        """Send packets that need no answer, from consecutive source ports.
 
-        Of TCP they are those that open a connection.
+        Args:
+            target: A probe, a server or an IP address.
+            port: The destination port.
+            first: The first source port.
+            flows: The number of source ports.
+            packets: The number of packets from each source port.
+            protocol: `udp`, or `tcp` for SYN packets.
         """
         words = [protocol, self.ip, address_of(target)]
         words += [str(port), str(first), str(flows), str(packets)]
         self.namespace.run(["python3", "-", "spray", *words], input=on_nodes.source("echo"))
 
     def traceroute(self, target: Target) -> tuple[str, ...]:
-        """The address of each hop on the way, the target's last; `*` for one that is silent.
+        """Trace the route to a target.
 
-        One probe after the other: Linux sends one ICMP error a second to whom it has sent several
-        (`icmp_ratelimit`), such as a router that was pinged through before it knew the way.
+        It sends one packet at a time, because Linux limits the rate of ICMP errors per receiver
+        (`icmp_ratelimit`).
+
+        Returns:
+            The address of each hop, the target's last; `*` for a hop that does not answer.
         """
         argv = ["traceroute", "-n", "-I", "-N", "1", "-q", "3", "-w", "2", "-m", "10"]
         return parse_traceroute(self.namespace.run([*argv, address_of(target)]).stdout)
 
     @contextmanager
     def capture(self, filter: str = "", *, port: Port | None = None) -> Iterator[tcpdump.Capture]:
-        """Record packets on the first or the given port until the block ends.
+        """Capture packets at a port until the block ends.
 
-        `filter` is in tcpdump's language. Yields a Capture with `packets`.
+        Args:
+            filter: A filter expression of tcpdump.
+            port: The port; by default the first one.
+
+        Yields:
+            The capture, with its `packets`.
         """
         device = (port or self.ports[0]).device
         with tcpdump.capture(self.namespace, device, filter) as seen:
             yield seen
 
     def own(self, *addresses: str) -> None:
-        """Have more addresses, beside those of the ports; answered for wherever they are asked."""
+        """Add addresses to the loopback device; the probe answers ARP for them on all its ports."""
         lines = "".join(f"address replace {address}/32 dev lo\n" for address in addresses)
         self.namespace.run(["ip", "-batch", "-"], input=lines)
 
     def forward(self) -> None:
-        """Pass on packets that are for others, as routers and service functions do."""
+        """Switch on IP forwarding, as on a router."""
         self.namespace.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])

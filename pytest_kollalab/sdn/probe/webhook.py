@@ -1,4 +1,4 @@
-"""The hook: an address on a node that remembers what it was called with."""
+"""A webhook: an HTTP server on a node that records its calls."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ server.serve_forever()
 
 
 class Webhook:
-    """Listens on the loopback of its node; `url` is where."""
+    """An HTTP server on the loopback address of a node; `url` is its address."""
 
     def __init__(self, running: Background, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/"
         self._running = running
 
     def calls(self) -> list[Any]:
-        """What it was called with so far, as JSON."""
+        """The JSON body of each call so far."""
         return [json.loads(line) for line in self._running.output().splitlines()]
 
     def await_calls(self, count: int, *, within: float) -> list[Any]:
-        """Wait until it has been called so often. Raises WaitError."""
+        """Wait up to `within` seconds until there have been `count` calls. Raises WaitError."""
 
         def look() -> list[Any] | NotYet:
             found = self.calls()
@@ -54,7 +54,7 @@ class Webhook:
 
 @contextmanager
 def listening(ssh: Ssh, node: str) -> Iterator[Webhook]:
-    """A hook on a node until the block ends."""
+    """Run a webhook on a node until the block ends."""
     argv = ["python3", "-u", "hook.py"]
     host = NodeItself(ssh, node)
     with host.background("hook", argv, ready="listening on", files={"hook.py": LISTEN}) as running:

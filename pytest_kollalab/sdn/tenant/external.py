@@ -1,4 +1,4 @@
-"""The external network: what is behind br-ex, or in somebody else's cloud the one that is there."""
+"""The external network: behind br-ex in a lab, or an existing one in a foreign cloud."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ PHYSICAL_NETWORK = "physnet1"
 
 
 def external_network(admin: Connection, cidr: str | None) -> Network:
-    """The external network with that prefix, made if it is not there; without one, any there is.
+    """Find or create the external network.
 
-    Raises NeedsLabError when there is none to be found.
+    Args:
+        admin: The administrator's connection.
+        cidr: The prefix of the subnet to create. None searches for any existing external network
+            with an IPv4 subnet and creates nothing.
+
+    Raises:
+        NeedsLabError: No prefix is given and the cloud has no external network.
     """
     api = admin.network
     if cidr is None:

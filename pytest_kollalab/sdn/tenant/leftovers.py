@@ -1,4 +1,4 @@
-"""What a project still has, and its removal in the order that the API wants."""
+"""Removes what is left in a project, in the order that the API requires."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ SFC = (
 
 
 def sweep(cloud: Connection, project: str) -> list[str]:
-    """Remove everything that a project has; return what could not be removed, and why.
+    """Remove all resources of a project.
 
-    Works with the connection of an administrator. Chains go before the ports that they lead
-    through: the agent's clean-up of a chain needs its ports.
+    Chains are removed before their ports, because the agent needs the ports to clean up a chain.
+
+    Args:
+        cloud: An administrator's connection.
+        project: The id of the project.
+
+    Returns:
+        One line for each resource that could not be removed, with the reason.
     """
     from openstack import exceptions
 

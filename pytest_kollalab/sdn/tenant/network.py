@@ -1,4 +1,4 @@
-"""Networks and routers of a tenant, as scenarios name them."""
+"""Networks, routers and ports of a tenant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Network:
-    """A network with one IPv4 subnet. `gateway` is the address kept for its router."""
+    """A network with one IPv4 subnet. `gateway` is the address reserved for its router."""
 
     id: str
     name: str
@@ -20,7 +20,7 @@ class Network:
 
     @property
     def prefix(self) -> int:
-        """The length of the subnet's prefix."""
+        """The prefix length of the subnet."""
         return IPv4Network(self.cidr).prefixlen
 
 
@@ -43,12 +43,12 @@ class Port:
 
     @property
     def device(self) -> str:
-        """The name of its device on a node; Linux allows 15 characters."""
+        """The name of the port's device on a node, cut to Linux's limit for device names."""
         return f"tap{self.id[:11]}"
 
 
 class Addressed(Protocol):
-    """Anything that can be reached by an address: a probe, a server."""
+    """Anything with an IP address, such as a probe or a server."""
 
     @property
     def ip(self) -> str: ...
@@ -58,5 +58,5 @@ Target = Addressed | str
 
 
 def address_of(target: Target) -> str:
-    """The address of a target, which may be given as it is."""
+    """The IP address of a target, or the target itself if it is an address."""
     return target if isinstance(target, str) else target.ip

@@ -1,4 +1,4 @@
-"""A project in the cloud, and the networks, ports, routers and probes that are made in it."""
+"""A project in the cloud, with its networks, ports, routers and probes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,21 @@ NETWORKS = 50 * 250
 
 
 class Project(Scope):
-    """A project with a user; everything made in it is removed when its block ends, last first.
+    """A project with a user of its own.
 
-    `admin` is the administrator's connection, `cloud` the one of the project's own user, `ssh`
-    reaches the nodes. `external_cidr` is the network behind br-ex on the controller; its first
-    address is its gateway, addresses for routers and floating IPs are taken from its upper half.
-    Without `ssh` and `external_cidr` the cloud is somebody else's: what takes access to nodes
-    raises NeedsLabError, and the external network is the one that is there.
-    `patience` multiplies every deadline, for slow nodes. `dataplane` is that of the cloud.
+    Used as a context manager. Resources made in the project are removed when the block ends, in
+    reverse order.
+
+    Args:
+        admin: The administrator's connection.
+        name: A name; a random suffix makes it unique.
+        ssh: Runs commands on the nodes. None in a foreign cloud, where methods that need the nodes
+            raise NeedsLabError.
+        external_cidr: The prefix of the network behind br-ex on the controller. Its first address
+            is the gateway; routers and floating IPs get addresses from the upper half. None uses
+            the external network that the cloud already has.
+        patience: The factor by which every deadline is multiplied on slow nodes.
+        dataplane: How the network backend of the cloud works on the nodes.
     """
 
     def __init__(
@@ -67,11 +74,11 @@ class Project(Scope):
         self.patience = patience
         self.dataplane = dataplane
         self.is_closed = False
-        # Every port it ever had: of no interest to scenarios.
+        # Every port that the project has ever had. Scenarios do not need it.
         self.known_ports: list[Port] = []
         self._named: Counter[str] = Counter()
         self._password = secrets.token_urlsafe(16)
-        # Any two tenants have addresses of their own: whoever looks at flows tells them apart.
+        # A random start, so that the flows of two tenants can be told apart by their addresses.
         self._networks = secrets.randbelow(NETWORKS)
 
     def __repr__(self) -> str:
@@ -96,7 +103,11 @@ class Project(Scope):
         self.close()
 
     def close(self) -> None:
-        """Remove everything, also what is left when one removal fails. Raises KollalabError."""
+        """Remove all resources; go on with the others when one removal fails.
+
+        Raises:
+            KollalabError: A resource could not be removed.
+        """
         try:
             self._undo.close()
         finally:
@@ -104,14 +115,14 @@ class Project(Scope):
 
     @property
     def ssh(self) -> Ssh:
-        """The way to run commands on the nodes. Raises NeedsLabError when there is none."""
+        """Runs commands on the nodes. Raises NeedsLabError in a foreign cloud."""
         self._check_nodes()
         assert self._ssh is not None
         return self._ssh
 
     @property
     def has_nodes(self) -> bool:
-        """Whether the nodes are ours to look into."""
+        """Whether commands can be run on the nodes."""
         return self._ssh is not None
 
     @cached_property
@@ -129,7 +140,7 @@ class Project(Scope):
 
     @cached_property
     def admin_inside(self) -> Connection:
-        """An administrator's connection within the project, for what only they may ask for."""
+        """An administrator's connection in the project, for requests that a user may not make."""
         identity: Any = self.admin.identity
         role = identity.find_role("admin", ignore_missing=False)
         identity.assign_project_role_to_user(self.project, self.admin.current_user_id, role)
@@ -140,7 +151,14 @@ class Project(Scope):
     def network(
         self, name: str = "net", cidr: str | None = None, *, gateway: bool = True, dhcp: bool = True
     ) -> Network:
-        """A network with one subnet; without a `cidr` it gets the next free one of the tenant."""
+        """Create a network with one IPv4 subnet.
+
+        Args:
+            name: A name, to which the name of the project is prefixed.
+            cidr: The prefix of the subnet; by default the next unused one of the tenant.
+            gateway: Whether an address is reserved for a router.
+            dhcp: Whether the subnet has a DHCP server.
+        """
         self._networks = (self._networks + 1) % NETWORKS
         api = self.cloud.network
         full = f"{self.name}-{name}"
@@ -157,7 +175,7 @@ class Project(Scope):
         return Network(made.id, full, subnet.id, subnet.cidr, subnet.gateway_ip, int(made.mtu))
 
     def router(self, *networks: Network, external: bool = False) -> Router:
-        """A router between networks, with a way out to the external network if wanted."""
+        """Create a router between networks; with `external`, also to the external network."""
         api = self.cloud.network
         name = f"{self.name}-router-{secrets.token_hex(2)}"
         gateway = {"external_gateway_info": {"network_id": self.external.id}} if external else {}
@@ -171,7 +189,7 @@ class Project(Scope):
         return Router(made.id, name, outside)
 
     def remove_router(self, router: Router, *networks: Network) -> None:
-        """Take a router out of these networks, which are all that it is in, and remove it."""
+        """Disconnect a router from all its networks, which must be given, and delete it."""
         for network in networks:
             self._leave(router.id, network)
         self.cloud.network.delete_router(router.id)
@@ -184,7 +202,7 @@ class Project(Scope):
 
     @cached_property
     def external(self) -> Network:
-        """The network behind br-ex; made once for all tenants of the lab, and left there."""
+        """The external network. All tenants of a lab share it, and it is never removed."""
         return external_network(self.admin, self.external_cidr)
 
     def port(
@@ -196,7 +214,15 @@ class Project(Scope):
         device: str | None = None,
         ip: str | None = None,
     ) -> Port:
-        """A port bound to a node, without port security. Ports of one `device` belong together."""
+        """Create a port that is bound to a node and has no port security.
+
+        Args:
+            network: The network of the port.
+            node: The node that the port is bound to.
+            name: A name, to which the name of the project is prefixed.
+            device: Neutron's device id; ports with the same one belong to the same device.
+            ip: The address; by default Neutron chooses it.
+        """
         return self.ports(network, node, [name], device=device, ip=ip)[0]
 
     def ports(
@@ -208,7 +234,7 @@ class Project(Scope):
         device: str | None = None,
         ip: str | None = None,
     ) -> list[Port]:
-        """Ports that belong together, as `port` makes them, with one call."""
+        """Create several ports of one device with one request; the arguments are as for `port`."""
         self._check_nodes()
         api = self.admin.network
         wanted = [
@@ -239,7 +265,17 @@ class Project(Scope):
         name: str | None = None,
         ip: str | None = None,
     ) -> Probe:
-        """A probe on a node, plugged into a new port of the network and ready to talk."""
+        """Create a probe on a node, plug it into a new port and wait until the port is active.
+
+        Args:
+            network: The network of the probe.
+            node: The node that the probe is on.
+            name: The probe's name; by default a random one.
+            ip: The probe's address; by default Neutron chooses it.
+
+        Raises:
+            WaitError: The port did not become active in time.
+        """
         name = name or f"probe-{secrets.token_hex(2)}"
         (port,) = self.ports(network, node, [name], ip=ip)
         namespace = self.namespace(node, name, [port])
@@ -248,9 +284,13 @@ class Project(Scope):
         return Probe(name, network, namespace, [port])
 
     def replug(self, probe: Probe) -> None:
-        """Put a probe's devices back into its namespace after Open vSwitch was restarted.
+        """Put a probe's devices back into its namespace after a restart of Open vSwitch.
 
-        That is a workaround. Raises WorkaroundForbiddenError and WaitError.
+        This is a workaround.
+
+        Raises:
+            WorkaroundForbiddenError: Workarounds are forbidden in this run.
+            WaitError: A device did not appear, or a port did not become active, in time.
         """
         workarounds.use(workarounds.DEVICES_LOST, f"{probe.name} on {probe.node}")
         for port in probe.ports:
@@ -260,31 +300,34 @@ class Project(Scope):
                 return done.returncode == 0 or NotYet(done.stderr.strip())
 
             wait.until(f"{port.device} to be there again", look, timeout=60 * self.patience)
-            # Open vSwitch makes devices that outlive it; out of its sight nobody removes them.
+            # The old device outlives Open vSwitch, which does not remove it from a namespace.
             former = ["ip", "-n", probe.namespace.name, "link", "delete", port.device]
             self.ssh.run(probe.node, former, check=False)
             self._plug(probe.namespace, probe.network, port)
 
     def mend(self, *probes: Probe) -> None:
-        """Put back the devices of those probes whose Open vSwitch somebody else has restarted."""
+        """Replug those of the probes that lost their devices in a restart of Open vSwitch."""
         for probe in probes:
             look = ["ip", "link", "show", probe.device]
-            # One that is plugged is in its namespace, where the node does not see it.
+            # The device of a plugged probe is in its namespace and not visible on the node.
             if self.ssh.run(probe.node, look, check=False).returncode == 0:
                 self.replug(probe)
 
     def remove(self, probe: Probe) -> None:
-        """Unplug a probe and remove its ports, as when a server is deleted."""
+        """Unplug a probe and delete its ports, as Nova does when a server is deleted."""
         probe.namespace.remove([port.device for port in probe.ports])
         for port in probe.ports:
             self.admin.network.delete_port(port.id, ignore_missing=True)
 
     def outside(self) -> Probe:
-        """A host on the external network: what a user of floating IPs is. On the controller."""
+        """Create a probe on the external network, such as a client of floating IPs.
+
+        It runs on the controller.
+        """
         self._check_nodes()
         api = self.admin.network
         name = f"outside-{secrets.token_hex(2)}"
-        # Not bound and not plugged by Neutron: the port only keeps the address ours.
+        # The port only reserves the address: Neutron neither binds nor plugs it.
         made = api.create_port(
             name=f"{self.name}-{name}",
             project_id=self.project.id,
@@ -305,13 +348,19 @@ class Project(Scope):
         return Probe(name, self.external, namespace, [port])
 
     def floating_ip(self, port_id: str) -> str:
-        """An address on the external network that leads to a port; a router has to be there."""
+        """Create a floating IP for a port and return its address.
+
+        The port's network needs a router to the external network.
+        """
         made = self.cloud.network.create_ip(floating_network_id=self.external.id, port_id=port_id)
         self.undo.callback(self.cloud.network.delete_ip, made.id, ignore_missing=True)
         return str(made.floating_ip_address)
 
     def namespace(self, node: str, name: str, ports: Sequence[Port]) -> Namespace:
-        """A namespace on a node that goes with the tenant; plugging makes it. Never one twice."""
+        """A namespace with a new name, which is removed with the tenant.
+
+        The namespace itself is created when the first device is plugged into it.
+        """
         self._named[name] += 1
         again = f"-{self._named[name]}" if self._named[name] > 1 else ""
         namespace = Namespace(self.ssh, node, f"kl-{self.name}-{name}{again}")
@@ -319,7 +368,13 @@ class Project(Scope):
         return namespace
 
     def await_active(self, namespace: Namespace, *ports: Port) -> None:
-        """Wait until Neutron says that ports plugged into a namespace work. Raises WaitError."""
+        """Wait until ports that are plugged into a namespace are active.
+
+        In a block of `together` the wait happens at the end of the block.
+
+        Raises:
+            WaitError: A port did not become active in time.
+        """
         for port in ports:
             self.later(
                 partial(plugging.await_active, self.admin, namespace, port, patience=self.patience)
@@ -327,7 +382,7 @@ class Project(Scope):
 
     @cached_property
     def key(self) -> Path:
-        """The private SSH key of the tenant's servers, on this host, for as long as the tenant."""
+        """The file with the private SSH key for the tenant's servers; removed with the tenant."""
         from pytest_kollalab.system.run import run
 
         folder = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="kollalab-")))
@@ -336,7 +391,10 @@ class Project(Scope):
 
     @cached_property
     def keypair(self) -> str:
-        """The name of the key in Nova, and open doors in the project's default security group."""
+        """The name of the key pair in Nova.
+
+        The first use uploads the key and opens the default security group for ICMP, TCP and UDP.
+        """
         public = self.key.with_suffix(".pub").read_text(encoding="utf-8").strip()
         self.admin_inside.compute.create_keypair(name=self.name, public_key=public)
         self._undo.callback(
@@ -373,7 +431,7 @@ class Project(Scope):
         )
 
     def plug(self, namespace: Namespace, network: Network, ports: Sequence[Port]) -> None:
-        """Plug ports of one network into a namespace and wait until they work."""
+        """Plug ports of one network into a namespace and wait until they are active."""
         for port in ports:
             self._plug(namespace, network, port)
         self.await_active(namespace, *ports)

@@ -1,4 +1,4 @@
-"""The scope: how long resources stay, and when they are waited for."""
+"""Scopes: when resources are removed, and when they are waited for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_kollalab.sdn import workarounds
 
 
 class Scope:
-    """Resources are removed last first, with the block of `part` they are made in or at the end."""
+    """Removes resources in reverse order: at the end of a `part` block, or with the scope."""
 
     def __init__(self) -> None:
         self._undo = ExitStack()
@@ -22,7 +22,7 @@ class Scope:
 
     @property
     def undo(self) -> ExitStack:
-        """Where a word of the vocabulary pushes the removal of a resource it made."""
+        """The stack of removals: a method that makes a resource pushes its removal here."""
         if self._part is not None:
             return self._part
         self.generation += 1
@@ -30,7 +30,7 @@ class Scope:
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """Remove the resources made in the block when it ends, last first."""
+        """Remove the resources made in the block when it ends, in reverse order."""
         outer, part = self._part, ExitStack()
         self._part = part
         try:
@@ -41,7 +41,7 @@ class Scope:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Wait for the resources made in the block when it ends, so that they start in parallel."""
+        """Let the resources made in the block start in parallel: wait for them when it ends."""
         self._waiting = []
         try:
             yield
@@ -52,7 +52,7 @@ class Scope:
             self._waiting = None
 
     def later(self, wait_for: Callable[[], object]) -> None:
-        """Wait at the end of the block of `together`, or now if there is none."""
+        """Call `wait_for` at the end of the block of `together`, or now if there is none."""
         if self._waiting is None:
             wait_for()
         else:
@@ -60,11 +60,11 @@ class Scope:
 
 
 class Temporary(ABC):
-    """A resource that, as a context manager, is deleted when its block ends."""
+    """A resource that can be used as a context manager: it is deleted when the block ends."""
 
     @abstractmethod
     def delete(self) -> None:
-        """Remove it; a second time does nothing."""
+        """Delete the resource; calling it again does nothing."""
 
     def __enter__(self) -> Self:
         return self

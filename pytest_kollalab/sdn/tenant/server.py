@@ -1,4 +1,4 @@
-"""A server: a real Nova instance of the guest image, and what it takes to boot one."""
+"""Servers: Nova instances of the guest image."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ USER = "root"
 READY = "guest: ready"
 CONSOLE_LINES = 40
 ATTEMPTS = 3
-# Seconds; libvirt sets the device of a server up when it starts it.
+# Seconds after which a device that is down counts as missed: libvirt sets it up at the start.
 DOWN = 5.0
 
 
 class Server:
-    """A booted server; `ip` is its address on its network, `floating_ip` the one from outside."""
+    """A server. `ip` is its address on its network, `floating_ip` on the external network."""
 
     def __init__(
         self, tenant: Project, network: Network, node: str, port: Port, id: str, name: str
@@ -60,10 +60,16 @@ class Server:
         return str(answer["output"])
 
     def await_ready(self, timeout: float = 180) -> None:
-        """Wait until the guest says on its console that it has booted and has its metadata.
+        """Wait until the guest reports on its console that it has booted and has its metadata.
 
-        A device that stays down meanwhile is set up: a workaround. Raises WorkaroundForbiddenError,
-        and WaitError with the end of the console log.
+        A device that stays down is set up; this is a workaround.
+
+        Args:
+            timeout: Seconds.
+
+        Raises:
+            WorkaroundForbiddenError: The device stays down and workarounds are forbidden.
+            WaitError: The guest is not ready in time; the error has the end of the console log.
         """
         down_since: float | None = None
 
@@ -87,7 +93,7 @@ class Server:
         wait.until(f"server {self.name} to boot", look, timeout=timeout * self.tenant.patience)
 
     def await_status(self, wanted: str, timeout: float = 60) -> None:
-        """Wait until Nova says that it is in a status."""
+        """Wait until Nova reports a status, such as `ACTIVE`. Raises WaitError."""
 
         def look() -> bool | NotYet:
             status = self.tenant.cloud.compute.get_server(self.id).status
@@ -98,16 +104,27 @@ class Server:
         )
 
     def give_floating_ip(self) -> str:
-        """An address on the external network, and a host out there that uses it."""
+        """Give the server a floating IP and wait until a probe on the external network reaches it.
+
+        Returns:
+            The address.
+        """
         self.floating_ip = self.tenant.floating_ip(self.port.id)
         self._outside = self.tenant.outside()
         self._outside.reaches(self.floating_ip, within=60 * self.tenant.patience)
         return self.floating_ip
 
     def ssh(self, argv: Sequence[str], *, via: Probe | None = None, check: bool = True) -> Result:
-        """Run a command in the server: from a probe, from outside, or where its DHCP server is.
+        """Run a command in the server over SSH.
 
-        From outside when the server has a floating IP. Raises CommandError when it fails.
+        Args:
+            argv: The command.
+            via: The probe to connect from. By default this is the external network if the server
+                has a floating IP, and the namespace of the network's DHCP server otherwise.
+            check: Whether a command that fails is an error.
+
+        Raises:
+            CommandError: The command fails, and `check` is true.
         """
         target = self.ip
         if via is not None:
@@ -119,7 +136,7 @@ class Server:
         return run(ssh_argv(self.tenant, namespace, target, argv), check=check, timeout=60)
 
     def _is_device_down(self) -> bool:
-        """Whether the device is there and not up, as an administrator sets it."""
+        """Whether the device exists and is set down."""
         argv = ["ip", "-json", "link", "show", "dev", self.port.device]
         done = self.tenant.ssh.run(self.node, argv, check=False)
         return done.returncode == 0 and "UP" not in json.loads(done.stdout)[0]["flags"]
@@ -139,12 +156,20 @@ def boot(
     ports: Sequence[Port] = (),
     ready: bool = True,
 ) -> Server:
-    """Boot a server on a node and wait until it is ACTIVE and, unless told not to, booted.
+    """Create a server and wait until it is ACTIVE.
 
-    It gets a port of its own on the network, or those given.
+    Args:
+        tenant: The project of the server.
+        network: The network of the server.
+        node: The node that it runs on. In a foreign cloud the scheduler chooses the node.
+        name: The server's name; by default a random one.
+        user_data: A script that the guest runs when it boots.
+        ports: The ports of the server; by default it gets a new one on the network.
+        ready: Whether to wait until the guest has booted as well.
 
-    On a cloud of somebody else's, its scheduler chooses where. Raises WaitError with the end of
-    the console log, ConfigError without image and flavor.
+    Raises:
+        ConfigError: The cloud has no guest image or no flavor for it.
+        WaitError: The server is not ACTIVE or not ready in time.
     """
     name = name or f"server-{secrets.token_hex(2)}"
     cloud = tenant.cloud
@@ -154,7 +179,7 @@ def boot(
     options: dict[str, Any] = {"user_data": encode(user_data)} if user_data else {}
     if tenant.has_nodes:
         options["availability_zone"] = f"nova:{node}"
-    # Naming the host is for administrators, so this one call is made as one, in the project.
+    # Only an administrator may choose the host.
     made = tenant.admin_inside.compute.create_server(
         name=f"{tenant.name}-{name}",
         image_id=image,
@@ -189,14 +214,14 @@ def boot(
 
 
 def encode(text: str) -> str:
-    """User data as the API wants it."""
+    """Encode user data for the API, as Base64."""
     return base64.b64encode(text.encode()).decode()
 
 
 def ssh_argv(tenant: Project, namespace: Namespace, target: str, argv: Sequence[str]) -> list[str]:
-    """The call of ssh that reaches a server through a namespace on a node.
+    """The ssh command that runs `argv` in a server, through a namespace on a node.
 
-    The key never leaves this host: only the connection goes through the node.
+    Only the connection passes the node; the private key stays on this host.
     """
     hop = namespace.ssh.argv(
         namespace.node, ["ip", "netns", "exec", namespace.name, "socat", "-", f"TCP:{target}:22"]
@@ -205,7 +230,7 @@ def ssh_argv(tenant: Project, namespace: Namespace, target: str, argv: Sequence[
         "ProxyCommand": shlex.join(hop).replace("%", "%%"),
         "IdentityFile": str(tenant.key),
         "IdentitiesOnly": "yes",
-        # A server lives for a test and makes its host key when it boots.
+        # Every server makes a new host key when it boots.
         "StrictHostKeyChecking": "no",
         "UserKnownHostsFile": "/dev/null",
         "GlobalKnownHostsFile": "/dev/null",
@@ -218,7 +243,7 @@ def ssh_argv(tenant: Project, namespace: Namespace, target: str, argv: Sequence[
 
 
 def dhcp_namespace(tenant: Project, network: Network) -> Namespace:
-    """Where the DHCP server of a network runs: a place from which its servers can be reached."""
+    """The namespace of a network's DHCP server, from which the network's servers are reachable."""
     return Namespace(tenant.ssh, CONTROLLER, f"qdhcp-{network.id}")
 
 
@@ -232,10 +257,18 @@ def _port(tenant: Project, network: Network, name: str) -> Port:
 
 
 def remove(tenant: Project, server: str) -> None:
-    """Delete a server of this id and wait until it is gone.
+    """Delete a server and wait until it is gone.
 
-    A deletion that Nova gives up is requested again: a workaround. Raises WaitError with the last
-    fault, and WorkaroundForbiddenError once the server is gone: the next test must not find it.
+    A deletion that Nova gives up is requested again; this is a workaround.
+
+    Args:
+        tenant: The project of the server.
+        server: The server's id.
+
+    Raises:
+        WaitError: The server is not gone in time, or Nova gives up too often.
+        WorkaroundForbiddenError: The workaround was needed and is forbidden. It is raised after the
+            server is gone, so that the next test does not find it.
     """
     compute = tenant.cloud.compute
     given_up: list[str] = []
@@ -247,7 +280,7 @@ def remove(tenant: Project, server: str) -> None:
         found = compute.find_server(server, ignore_missing=True)
         if found is None:
             return True
-        # A deletion that is under way has the task "deleting"; Nova takes it away when it gives up.
+        # While a deletion runs, the task is "deleting"; Nova clears it when it gives up.
         if found.status == "ERROR" and found.task_state is None:
             given_up.append((found.fault or {}).get("message", "no reason given"))
             if len(given_up) < ATTEMPTS:

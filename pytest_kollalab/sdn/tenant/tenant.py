@@ -1,4 +1,4 @@
-"""A tenant: a project with all that a scenario makes in it, servers included."""
+"""A tenant: a project in which a scenario makes its networks, probes and servers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,20 @@ __all__ = ["COMPUTE", "CONTROLLER", "Tenant"]
 
 
 class Tenant(Project):
-    """A project of a scenario's own; everything made in it is removed when its block ends."""
+    """A scenario's own project. Resources made in it are removed when its block ends."""
 
     def server(self, network: Network, node: str = COMPUTE, **options: Any) -> Server:
-        """A Nova server that has booted; the fixture `compute` must have been asked for."""
+        """Boot a Nova server and wait until it is ready.
+
+        The test needs the fixture `compute`, which provides the guest image and the flavor.
+
+        Args:
+            network: The network of the server.
+            node: The node that it runs on. In a foreign cloud the scheduler chooses the node.
+            **options: Keyword arguments of `boot`.
+
+        Raises:
+            ConfigError: The cloud has no guest image or no flavor for it.
+            WaitError: The server did not start in time.
+        """
         return boot(self, network, node, **options)

@@ -1,7 +1,7 @@
-"""Traces: what a tenant has in the cloud and on the nodes, to be compared before and after.
+"""Traces: what a tenant has in the cloud and on the nodes, compared before and after a test.
 
-Only what is the tenant's own is looked at: its project, what carries its name, and flows and groups
-that mention one of its ports. What other tenants do at the same time does not matter.
+Only the tenant's own resources count: those of its project, those that carry its name, and flows
+and groups that mention one of its ports. Other tenants may work at the same time.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from pytest_kollalab.sdn.tenant.project import Project
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
 
-# One call of the API counts everything that a project has. The default security group and its rules
-# come with a project, whenever somebody first asks for them.
+# Neutron creates the default security group and its rules when they are first asked for.
 NOT_COUNTED = ("security_group", "security_group_rule", "rbac_policy")
-# Of the tunnel bridge only what copies packets for taps: the rest it learns, and forgets later.
+# The flows of the tunnel bridge that copy packets for taps. It learns the others, and they expire.
 COPIES = ("table=0,priority=30", "table=25")
 
-# A node that a feature has for itself may lack the bridges of Neutron.
+# A node of a feature may lack the bridges of Neutron.
 LOOK = f"""
 ip netns list
 echo ----
@@ -42,14 +41,14 @@ echo ----
 
 @dataclass(frozen=True)
 class Mine:
-    """What tells the things of a tenant from those of others."""
+    """What distinguishes a tenant's resources from those of others."""
 
     prefix: str
     devices: frozenset[str]
     macs: frozenset[str]
 
     def mentions(self, flow: Flow) -> bool:
-        """Whether a flow is about one of the ports."""
+        """Whether a flow matches or outputs to one of the tenant's ports."""
         match = flow.match
         return (
             match.get("in_port") in self.devices
@@ -60,13 +59,13 @@ class Mine:
 
 @dataclass(frozen=True)
 class Traces:
-    """What a tenant has: how many of each kind in the API, and each thing on the nodes."""
+    """What a tenant has: the number of API resources by kind, and each thing on the nodes."""
 
     counts: Mapping[str, int]
     things: frozenset[str]
 
     def beyond(self, before: Traces) -> list[str]:
-        """What is there and was not there before, and what was there and is gone."""
+        """The differences from an earlier state: changed counts, new things and missing things."""
         changed = [
             f"{kind}: {self.counts.get(kind, 0)} instead of {before.counts.get(kind, 0)}"
             for kind in sorted({*self.counts, *before.counts})
@@ -80,13 +79,13 @@ class Traces:
 NODES = ("controller-1", "compute-1")
 NOTHING = Traces({}, frozenset())
 
-# What a tenant had when its last test ended, and its generation then: unchanged since, it need not
-# be looked at again.
+# A tenant's generation and traces when its last test ended. They are reused while the generation
+# is the same.
 _last: WeakKeyDictionary[Project, tuple[int, Traces]] = WeakKeyDictionary()
 
 
 def take(tenant: Project, nodes: Iterable[str]) -> Traces:
-    """What the tenant has now. The API and the nodes are asked at the same time."""
+    """The traces of a tenant now. The API and the nodes are asked in parallel."""
     mine = Mine(
         f"kl-{tenant.name}-",
         frozenset(port.device for port in tenant.known_ports),
@@ -100,7 +99,7 @@ def take(tenant: Project, nodes: Iterable[str]) -> Traces:
 
 
 def counted(tenant: Project) -> dict[str, int]:
-    """How many things of each kind the project has."""
+    """The number of resources of the project, by kind; kinds without any are left out."""
     from openstack import exceptions
 
     api, project = tenant.admin.network, tenant.project.id
@@ -113,17 +112,17 @@ def counted(tenant: Project) -> dict[str, int]:
         if kind not in NOT_COUNTED and int(quota["used"])
     }
     if "port" in found:
-        # The backend makes its own whenever it gets to it, also after a test has begun.
+        # The backend may make its own ports at any time, also after a test has begun.
         own = list(tenant.dataplane.own_ports)
         found["port"] -= len(list(api.ports(project_id=project, device_owner=own, fields=["id"])))
-    # VPNs have no quota, and a cloud without them has no such path.
+    # VPNs have no quota. A cloud without them answers 404.
     with suppress(exceptions.NotFoundException):
         found["bgpvpn"] = len(list(api.bgpvpns(project_id=project)))
     return {kind: count for kind, count in found.items() if count}
 
 
 def on(node: str, text: str, mine: Mine) -> Iterator[str]:
-    """The tenant's things in what a node said."""
+    """The tenant's things on a node, from the output of `LOOK`."""
     namespaces, devices, flows, groups, tunnel = text.split("----\n")
     for line in namespaces.splitlines():
         if line.startswith(mine.prefix):
@@ -144,9 +143,10 @@ def on(node: str, text: str, mine: Mine) -> Iterator[str]:
 
 @contextmanager
 def none_left(tenant: Project, nodes: Iterable[str]) -> Iterator[None]:
-    """What is made in the block is gone after it, to the last flow, and nothing else is.
+    """Remove what is made in the block, and wait until the tenant has what it had before.
 
-    Raises WaitError with what is left. Agents have a moment to clear up.
+    Raises:
+        WaitError: Something is left or missing after the time that agents have to clean up.
     """
     names = tuple(nodes)
     generation, before = _last.get(tenant, (-1, NOTHING))
@@ -159,7 +159,7 @@ def none_left(tenant: Project, nodes: Iterable[str]) -> Iterator[None]:
 
 
 def await_same(before: Traces, tenant: Project, nodes: Iterable[str]) -> None:
-    """Wait until the tenant has again what it had. Raises WaitError with the difference."""
+    """Wait until the tenant's traces are those of before. Raises WaitError with the difference."""
     names = tuple(nodes)
 
     def look() -> bool | NotYet:
