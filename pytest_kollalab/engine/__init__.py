@@ -1,1 +1,1 @@
-"""The engine that builds or reuses stages; it knows no OpenStack, no docker and no libvirt."""
+"""The engine that builds or reuses stages, independent of OpenStack, docker and libvirt."""

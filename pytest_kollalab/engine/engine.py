@@ -1,4 +1,4 @@
-"""The engine: decides per stage between reuse and build, and builds transactionally."""
+"""The engine decides for each stage whether to reuse or build it, and undoes failed builds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,15 @@ SHOWN_CHANGES = 3
 
 @dataclass(frozen=True)
 class Step:
-    """What will happen to a stage, and why."""
+    """What will happen to a stage, and why.
+
+    Attributes:
+        stage: The name of the stage.
+        action: `reuse`, `build`, `clone` or `rollback`.
+        reason: Why, for people.
+        key: The key of the stage.
+        resumes: Whether the build continues an earlier one that failed.
+    """
 
     stage: str
     action: str
@@ -48,9 +56,19 @@ class Step:
 
 
 class Engine:
-    """Runs stages for one lab, in their order; knows nothing of what they are.
+    """Builds, reuses and removes the stages of one lab.
 
-    With `present` the lab's own stages are not looked for: what their records say is there, is.
+    Args:
+        lab: Name of the lab.
+        stages: The stages, in the order in which they are built.
+        paths: Folders for state and cache.
+        fresh: Names of stages to build anew even if they could be reused.
+        run_id: Identifier of this run. A new one is made by default.
+        say: Called with each line of progress.
+        others: Whether another run uses the lab.
+        watcher: Is told when a stage begins, moves on and ends.
+        built: Called with the name of each stage that was built, while the lab is locked.
+        present: Trust the records of the lab's own stages without checking what they describe.
     """
 
     def __init__(
@@ -83,7 +101,11 @@ class Engine:
         self._ready: dict[str, Made] = {}
 
     def plan(self, until: str | None = None) -> list[Step]:
-        """Say for each stage, in order, whether it is reused or built, and why."""
+        """Say for each stage, in order, whether it is reused or built, and why.
+
+        Args:
+            until: Plan only this stage and the stages that it needs. The default is all stages.
+        """
         steps: dict[str, Step] = {}
         for stage in self._upto(until):
             steps[stage.name] = self._decide(stage, steps)
@@ -109,11 +131,16 @@ class Engine:
     def ensure(self, stage: str) -> Made: ...
 
     def ensure(self, stage: type[Made] | str) -> Made:
-        """Have a stage, by its name or by what it makes, and return what it made.
+        """Build or reuse a stage and all stages that it needs.
 
-        All that it builds on is had as well.
-        The lab's first failure in the session, in whichever of its processes, is kept: later calls
-        raise it again in one line, at once.
+        After the first failure of the lab in any process of the session, every call fails at once
+        with a StageError that repeats that failure in one line.
+
+        Args:
+            stage: The name of the stage, or the type of what it makes.
+
+        Returns:
+            What the stage made.
         """
         name = stage if isinstance(stage, str) else stage.stage
         if name in self._ready:
@@ -135,7 +162,7 @@ class Engine:
         return self._ready[name]
 
     def destroy(self) -> None:
-        """Remove what belongs to the lab, last stage first; the shared stages stay."""
+        """Remove the lab's own stages, last stage first. Shared stages stay."""
         self._ready.clear()
         self.offline()
         with self.locked("remove the lab"):
@@ -145,27 +172,32 @@ class Engine:
                     self._remove(stage)
 
     def forget(self) -> None:
-        """Look again at what there is."""
+        """Forget the results of earlier calls, so that the next call reads the records again."""
         self._ready.clear()
 
     def offline(self) -> None:
-        """Have no stage ask anybody outside from here on."""
+        """Tell all stages to make no more network requests."""
         for stage in self.stages.values():
             stage.offline()
 
     def record(self, name: str, *, whole: bool = True) -> Record | None:
-        """The record of a stage, or None; a damaged one is an error if it has to be `whole`."""
+        """The record of a stage, or None if there is none.
+
+        Args:
+            name: The name of the stage.
+            whole: Raise StateError for a damaged record. Otherwise a damaged record counts as none.
+        """
         load = records.load if whole else records.load_if_whole
         return load(self._record_path(self.stages[name]))
 
     def made(self, kind: type[M]) -> M | None:
-        """What the stage of that kind has made, by its record; None unless that is ready."""
+        """What a stage made, according to its record, or None if the stage is not ready."""
         record = self.record(kind.stage)
         ready = record is not None and record.status == records.READY
         return record.read(kind) if record is not None and ready else None
 
     def key(self, name: str) -> str:
-        """The key of a shared stage as it is wanted now."""
+        """The key of a shared stage for its current inputs."""
         return self._shared_key(self.stages[name])
 
     def log_path(self, name: str) -> Path:
@@ -184,7 +216,12 @@ class Engine:
 
     @contextmanager
     def locked(self, what: str, log: Path | None = None) -> Iterator[None]:
-        """Hold the lab's lock; whoever holds it may ask for it again."""
+        """Hold the lab's lock. Calls may be nested.
+
+        Args:
+            what: What the lock is held for, shown to processes that wait for it.
+            log: The log file that waiting processes refer to.
+        """
         if self._locked:
             yield
             return
@@ -262,7 +299,7 @@ class Engine:
         return ", ".join(found[:SHOWN_CHANGES])
 
     def _identity(self, name: str, steps: Mapping[str, Step]) -> str:
-        """What a dependant remembers of a stage: content for shared ones, the run for others."""
+        """What dependent stages record of a stage: the key if it is shared, else its run."""
         if self.stages[name].shared:
             return steps[name].key
         record = self.record(name)
@@ -275,7 +312,7 @@ class Engine:
     def _build(self, name: str, until: str) -> None:
         stage = self.stages[name]
         with self.locked(f"{BUILDING}{name}", self.log_path(name)), self._shared_lock(stage):
-            # Whoever held the lock before may have built it meanwhile, or failed to.
+            # Another process may have built the stage, or failed, while this one waited.
             self._check_whole()
             steps = {step.stage: step for step in self.plan(until)}
             step = steps[name]
@@ -290,7 +327,7 @@ class Engine:
                 self._create(stage, step, steps)
                 self._built(name)
             except Exception as error:
-                # Before the lock is let go: those who wait for it must not try again.
+                # Record the failure before the lock is released, so that waiting processes stop.
                 self.session.fail(as_message(error), shared=stage.shared)
                 raise
 
@@ -316,7 +353,7 @@ class Engine:
         path = self._record_path(stage, step.key)
         started = time.monotonic()
         before = records.load(path)
-        # Others stand on a shared stage that is ready: for them it stays so while more is added.
+        # Other labs use a ready shared stage. Its record stays ready while more is added to it.
         grows = stage.shared and before is not None and before.status == records.READY
         record = Record(
             stage=stage.name,
@@ -353,7 +390,7 @@ class Engine:
 
     def _remove(self, stage: Stage[Any]) -> None:
         path = self._record_path(stage)
-        # What cannot be read is no reason to keep what the tag tells.
+        # A damaged record must not prevent the removal of resources, which are found by their tag.
         record = records.load_if_whole(path)
         if record is not None:
             records.save(path, record.with_status(records.DESTROYING))
@@ -363,7 +400,7 @@ class Engine:
         path.unlink(missing_ok=True)
 
     def work(self, stage: Stage[Any], key: str, *, resumes: bool = False) -> Work:
-        """What a stage is given to work with; its folder is made."""
+        """What a stage is given to build or destroy itself. Creates the stage's folder."""
         folder = self._folder(stage)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = self.log_path(stage.name)
@@ -385,7 +422,7 @@ class Engine:
 
     def _made_by_needed(self, stage: Stage[Any]) -> Iterator[Made]:
         for name in stage.needs:
-            # Whoever destroys can do without; whoever creates asks for it.
+            # A stage can be destroyed without this; `Work.made` raises if a build needs it.
             with suppress(StateError):
                 record = self.record(name, whole=False)
                 if record is not None and record.made:

@@ -1,4 +1,4 @@
-"""Garbage: what labs and runs left behind and nothing uses any more, and its removal."""
+"""Garbage: resources of labs and runs that nothing uses any more, and their removal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from pytest_kollalab.system.errors import BusyError
 
 @dataclass(frozen=True)
 class Item:
-    """Something that could go: what, why, how old (seconds), how big (bytes), and how.
+    """Something that can be removed.
 
-    A size of None is one that cannot be told without reading all of it.
+    Attributes:
+        kind: The kind of garbage.
+        what: What it is, for people.
+        why: Why nothing uses it.
+        age: Seconds since it was last used.
+        size: Bytes, or None if finding out would take too long.
+        remove: Removes it.
     """
 
     kind: str
@@ -26,16 +32,18 @@ class Item:
     remove: Callable[[], None] = field(repr=False, compare=False)
 
 
-# The searches of a stage or a provider, by the kind of garbage that each finds.
+# Searches for garbage, by the kind of garbage that each finds.
 Searches = Mapping[str, Callable[[], Iterator[Item]]]
 
 
 @dataclass(frozen=True)
 class InUse:
-    """What labs, and the configurations that are known, use of what labs share.
+    """The shared resources that labs and known configurations use.
 
-    `keys` are those of each shared stage by its name, `tags` those of sets of images, `images` the
-    names of images in docker.
+    Attributes:
+        keys: Keys of shared stages, by the name of the stage.
+        tags: Tags of sets of images.
+        images: Names of images in docker.
     """
 
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -43,7 +51,7 @@ class InUse:
     images: frozenset[str] = frozenset()
 
     def __or__(self, other: InUse) -> InUse:
-        """What is in use by one or the other."""
+        """The resources that one or the other uses."""
         names = {*self.keys, *other.keys}
         keys = {name: self.of(name) | other.of(name) for name in names}
         return InUse(keys, self.tags | other.tags, self.images | other.images)
@@ -54,7 +62,12 @@ class InUse:
 
 
 class Delete:
-    """Deletes files and folders while nobody builds; `guard` is the lock of who does."""
+    """Deletes files and folders while holding a lock.
+
+    Args:
+        paths: The files and folders.
+        guard: The lock file of those who create such files.
+    """
 
     def __init__(self, paths: Iterable[Path], guard: Path) -> None:
         self.paths = tuple(paths)
@@ -70,7 +83,7 @@ class Delete:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock; a file alone says nothing."""
+    """Whether a process holds the lock. The lock file may exist without a holder."""
     if not path.exists():
         return False
     try:
@@ -81,7 +94,7 @@ def is_held(path: Path) -> bool:
 
 
 def size_of(path: Path) -> int:
-    """The bytes of a file, or of all files below a folder, as they lie on the disk."""
+    """The disk space in bytes that a file, or all files below a folder, take."""
     if path.is_symlink() or path.is_file():
         return path.lstat().st_blocks * 512
     return sum(each.lstat().st_blocks * 512 for each in path.rglob("*") if not each.is_dir())

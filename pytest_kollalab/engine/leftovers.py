@@ -1,4 +1,4 @@
-"""Leftovers: what a killed run left on this host besides the resources that carry a lab's tag."""
+"""Leftovers of killed runs on this host that carry no lab's tag: processes, files and sockets."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pytest_kollalab.engine import runs
 from pytest_kollalab.system import locks, process, temporary
 from pytest_kollalab.system.paths import Paths
 
-# What ends politely takes away what it mounted and made.
+# Seconds that a process has to clean up after it was asked to end.
 END_TIMEOUT = 10.0
-# What ssh calls itself when it keeps a connection for later commands; it ends by itself, or with
-# the nodes.
+# The end of the command line of an ssh process that keeps a shared connection open. It ends by
+# itself or with the nodes.
 SHARED_CONNECTION = "[mux]"
 
 
 def remove(paths: Paths, say: Callable[[str], None]) -> None:
-    """End orphaned processes, then remove temporary files, dead sockets and leases on nothing."""
+    """End orphaned processes, then remove temporary files, dead sockets and unused leases."""
     end(orphans(), say)
     for path in files(paths):
         temporary.remove_file(path)
@@ -27,14 +27,14 @@ def remove(paths: Paths, say: Callable[[str], None]) -> None:
 
 
 def orphans() -> list[int]:
-    """Processes of runs that are gone; shared SSH connections may outlive theirs for a while."""
+    """Processes whose run has ended, except shared SSH connections, which end by themselves."""
     return [
         pid for pid in process.orphans() if not process.command(pid).endswith(SHARED_CONNECTION)
     ]
 
 
 def end(pids: list[int], say: Callable[[str], None]) -> None:
-    """End processes, politely first."""
+    """Ask processes to end, and kill those that do not."""
     if not pids:
         return
     say(f"ending {len(pids)} process{'es' if len(pids) > 1 else ''} that a killed run left behind")
@@ -42,7 +42,7 @@ def end(pids: list[int], say: Callable[[str], None]) -> None:
 
 
 def files(paths: Paths) -> Iterator[Path]:
-    """Temporary files and folders whose process is gone, and sockets without a listener."""
+    """Temporary files and folders of ended processes, and sockets without a listener."""
     for root in (paths.cache, paths.state):
         yield from temporary.abandoned(root)
     yield from runs.abandoned(paths)
@@ -50,7 +50,7 @@ def files(paths: Paths) -> Iterator[Path]:
 
 
 def _sockets() -> Iterator[Path]:
-    """Sockets of shared SSH connections that nobody listens at any more."""
+    """Sockets of shared SSH connections without a listener."""
     for path in Path("/tmp").glob(f"kollalab-{os.getuid()}/*"):
         if not path.is_socket():
             continue

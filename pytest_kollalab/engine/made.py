@@ -1,4 +1,4 @@
-"""What a stage made: typed for those who build on it, JSON in its record."""
+"""The result of a stage: an object in the program, JSON in the stage's record."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ EXTRA = "extra"
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What a stage made; each stage has a frozen dataclass of its own, which names it.
+    """Base class of what stages make. Each stage has a frozen dataclass of its own.
 
-    `extra` holds what the record has beyond the fields, as JSON: keys that a provider of another
-    package or another version of this one wrote. They are written back as they were.
+    Attributes:
+        stage: The name of the stage.
+        extra: Keys of the record that are not fields, as JSON. Another package's provider or
+            another version of this package wrote them. They are written back unchanged.
     """
 
     stage: ClassVar[str] = ""
@@ -25,7 +27,11 @@ class Made:
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> Self:
-        """Read what a record has of it. Raises ValueError when a key is missing or wrong."""
+        """Make the object from the JSON of a record.
+
+        Raises:
+            ValueError: A key is missing or has a wrong value.
+        """
         import msgspec
 
         names = {each.name for each in fields(cls)} - {EXTRA}
@@ -34,8 +40,8 @@ class Made:
         return msgspec.convert({**known, EXTRA: rest}, cls, dec_hook=_decode)
 
     def to_json(self) -> dict[str, Any]:
-        """The same for a record; a field that is None is left out."""
-        # Not by msgspec (0.23): it leaves out the defaults of what it has read itself.
+        """Make the JSON for a record. Fields that are None are left out."""
+        # msgspec 0.23 would leave out the default values of objects that it has read.
         table = json.loads(json.dumps(asdict(self), default=os.fspath))
         extra: dict[str, Any] = table.pop(EXTRA)
         return extra | {name: value for name, value in table.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The progress of stages: what a watcher is told, and what earlier runs say of the rest."""
+"""The progress of builds, and estimates from the history of earlier ones."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from pathlib import Path
 from typing import Any
 
 HISTORY = "history.jsonl"
-# Of so many builds of a stage the middle one is taken: one on a busy host says little.
+# Estimates are the median of this many builds, since a single one may have been on a busy host.
 REMEMBERED = 5
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a build should take by the history of earlier ones; None where there is none."""
+    """The expected seconds and steps of a build. None where there is no history."""
 
     seconds: float | None = None
     steps: int | None = None
 
     def left(self, elapsed: float) -> float | None:
-        """The seconds that are left; None when nobody can tell, or not any more."""
+        """The expected remaining seconds, or None if unknown or already exceeded."""
         if self.seconds is None or elapsed >= self.seconds:
             return None
         return self.seconds - elapsed
 
 
 class Watcher:
-    """Somebody who watches stages; this one looks away."""
+    """Is told of the progress of stages. This base class does nothing."""
 
     def begin(self, stage: str, expected: Expected) -> None:
         """A build begins."""
 
     def step(self, stage: str, what: str) -> None:
-        """A build has come to its next step."""
+        """A build begins its next step."""
 
     def end(self, stage: str) -> None:
-        """A build is over, well or badly."""
+        """A build has succeeded or failed."""
 
     def line(self, text: str) -> bool:
-        """Show a line; false when whoever asks has to show it."""
+        """Show a line. Returns false if the caller has to show it."""
         return False
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The history, oldest first; a line that a killed run left half written is skipped."""
+    """Read the history, oldest build first. Lines that are not complete are skipped."""
     if not path.is_file():
         return []
     rows = []
@@ -59,7 +59,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def expect(rows: Iterable[Mapping[str, Any]], stage: str) -> Expected:
-    """What the next whole build of a stage should take."""
+    """Estimate the next build of a stage from earlier builds that were not resumed."""
     whole = [
         row
         for row in rows
@@ -73,5 +73,5 @@ def expect(rows: Iterable[Mapping[str, Any]], stage: str) -> Expected:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, for people."""
+    """Format seconds as minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

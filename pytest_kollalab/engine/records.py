@@ -1,4 +1,4 @@
-"""Records on disk: what a stage made, written before it is made."""
+"""Records on disk of what each stage is built from and made. Written before a build begins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_kollalab.system.errors import NewerStateError, StateError
 FORMAT = 1
 HINT = "run `kollalab down`, or delete {} if you know that nothing of it is left"
 
-# The labels of a tag that others look for.
+# Labels that other modules search for.
 LAB_LABEL, HOME_LABEL = "kollalab.lab", "kollalab.home"
 
 M = TypeVar("M", bound=Made)
@@ -29,7 +29,10 @@ DESTROYING = "destroying"
 
 @dataclass(frozen=True)
 class Tag:
-    """Who a resource belongs to. `home` is the folder of state in which the lab has its records."""
+    """The lab, stage and run that a resource belongs to.
+
+    `home` is the state folder with the lab's records.
+    """
 
     lab: str
     stage: str
@@ -46,9 +49,18 @@ class Tag:
 class Record:
     """What a stage was built from and what it made.
 
-    `status` is creating, ready, failed or destroying. `inputs` and `made` are JSON. `needs` maps
-    each stage that this one builds on to the run that had built it. `created` is an ISO 8601 time
-    in UTC, `seconds` how long the build took, `error` the brief of a failure.
+    Attributes:
+        stage: The name of the stage.
+        key: The digest of the inputs.
+        run: The run that built the stage.
+        status: `creating`, `ready`, `failed` or `destroying`.
+        inputs: The inputs of the build, as JSON.
+        needs: For each needed stage: the key of a shared stage, else the run that built it.
+        made: The result of the build, as JSON.
+        created: When the build began, as an ISO 8601 time in UTC.
+        seconds: How long the build took.
+        error: The first line of the error if the build failed.
+        format: The version of this file format.
     """
 
     stage: str
@@ -64,7 +76,11 @@ class Record:
     format: int = FORMAT
 
     def read(self, kind: type[M]) -> M:
-        """What the stage made, typed. Raises StateError when that is not in the record."""
+        """What the stage made, as an object.
+
+        Raises:
+            StateError: The record has no valid result of this kind.
+        """
         try:
             return kind.from_json(self.made)
         except ValueError as error:
@@ -79,12 +95,17 @@ class Record:
 
 
 def now() -> str:
-    """The time as records tell it: ISO 8601, UTC."""
+    """The current time for a record, as an ISO 8601 time in UTC."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def load(path: Path) -> Record | None:
-    """Read a record; None when there is none. Raises StateError for a damaged or newer one."""
+    """Read a record, or return None if there is none.
+
+    Raises:
+        StateError: The record is damaged.
+        NewerStateError: The record was written by a newer version.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -105,7 +126,11 @@ def load(path: Path) -> Record | None:
 
 
 def load_if_whole(path: Path) -> Record | None:
-    """Read a record; None when there is none or it is damaged. Raises NewerStateError."""
+    """Read a record, or return None if there is none or it is damaged.
+
+    Raises:
+        NewerStateError: The record was written by a newer version.
+    """
     try:
         return load(path)
     except NewerStateError:
@@ -115,7 +140,10 @@ def load_if_whole(path: Path) -> Record | None:
 
 
 def has_records(home: Path, lab: str) -> bool:
-    """Whether a lab has records below a folder of state; one that is closed to us counts."""
+    """Whether a lab has records in a state folder.
+
+    A folder that this user may not read counts as one with records.
+    """
     try:
         names = [path.name for path in (home / "labs" / lab).iterdir()]
     except PermissionError:
@@ -126,5 +154,5 @@ def has_records(home: Path, lab: str) -> bool:
 
 
 def save(path: Path, record: Record) -> None:
-    """Write a record so that it is either the old one or the new one, whatever happens."""
+    """Write a record atomically."""
     files.write(path, json.dumps(asdict(record), indent=2, sort_keys=True) + "\n")

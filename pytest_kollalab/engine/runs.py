@@ -1,4 +1,4 @@
-"""The session: what the processes of one run tell each other, in a folder of the run's own."""
+"""Shares failures and progress between the processes of one run, in a folder of the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_kollalab.system import process
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.paths import Paths
 
-# Of what all labs share, and with the name of a lab of that one.
+# Followed by the name of the lab, or by nothing for a failure of a shared stage.
 FAILURE = "failure-"
 TEMPORARY = "failed-"
 LINES = "lines"
@@ -25,7 +25,13 @@ OWNER = "owner-"
 
 @dataclass(frozen=True)
 class LabFailure:
-    """The first failure of a lab in a session: one line, the whole message, where its log is."""
+    """The first failure of a lab in a session.
+
+    Attributes:
+        brief: The error in one line.
+        text: The whole message.
+        log: The path of the log file, or an empty string.
+    """
 
     brief: str
     text: str
@@ -33,28 +39,32 @@ class LabFailure:
 
     @property
     def line(self) -> str:
-        """What every test but the first has to say."""
+        """The message of every test after the first one that failed."""
         return f"the lab is broken: {self.brief}"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of progress, and who said it."""
+    """A line of progress and the process that wrote it."""
 
     who: str
     text: str
 
 
 def new_run_id() -> str:
-    """A name for one run of the program."""
+    """Return a new identifier for one run of the program."""
     return uuid.uuid4().hex[:8]
 
 
 class SharedRun:
-    """One run, by its name. Its folder exists as long as several processes share the run.
+    """One run, which several processes may share through a folder.
 
-    `lab` is the one whose failures count here, beside those of what all labs share.
-    Without the folder all is kept in memory: a single process needs no files.
+    A run of a single process has no folder and keeps its failures in memory.
+
+    Args:
+        paths: Folders for state and cache.
+        name: The identifier of the run.
+        lab: Report the failures of this lab and of the shared stages.
     """
 
     def __init__(self, paths: Paths, name: str, lab: str = "") -> None:
@@ -64,24 +74,29 @@ class SharedRun:
         self._failures: list[LabFailure] = []
 
     def open(self) -> None:
-        """Make the folder; this process is one of its owners."""
+        """Create the folder with this process as one of its owners."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / f"{OWNER}{process.mark()}").touch()
 
     def join(self) -> None:
-        """Become one of the owners of the folder, if it is there."""
+        """Become one of the owners of the folder if it exists."""
         if self.folder.is_dir():
             self.open()
 
     def close(self) -> None:
-        """Remove the folder; failures are remembered."""
+        """Remove the folder. The failures stay in memory."""
         self._failures = self.failures()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def fail(self, error: Exception, *, shared: bool = False) -> LabFailure:
-        """Record the lab's first failure and return it; those that follow from it are not recorded.
+        """Record a failure if it is the lab's first one.
 
-        One of what labs share is that of all of them.
+        Args:
+            error: The error to record.
+            shared: Whether a shared stage failed. Such a failure counts for all labs of the run.
+
+        Returns:
+            The lab's first failure.
         """
         known = self.failure()
         if known is not None:
@@ -92,14 +107,14 @@ class SharedRun:
             return failure
         temporary = self.folder / f"{TEMPORARY}{process.mark()}"
         temporary.write_text(json.dumps(asdict(failure)), encoding="utf-8")
-        # A link is refused when the name is taken: the first one stays.
+        # Creating the link fails if another process has recorded a failure first.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, self.folder / f"{FAILURE}{'' if shared else self.lab}")
         temporary.unlink()
         return self.failure() or failure
 
     def failure(self) -> LabFailure | None:
-        """The first failure of any of the run's processes that hinders this lab, or None."""
+        """The first failure of this lab or of a shared stage in any process, or None."""
         found = (_read(self.folder / f"{FAILURE}{of}") for of in ("", self.lab))
         return next(filter(None, found), next(iter(self._failures), None))
 
@@ -109,16 +124,16 @@ class SharedRun:
         return [failure for failure in found if failure is not None] or self._failures
 
     def use(self) -> None:
-        """Remember that the lab is used, for whoever has to remove it: this process may die."""
+        """Record that this process uses the lab, so that others remove it if this one dies."""
         if self.folder.is_dir():
             (self.folder / f"{USED}{process.mark()}").touch()
 
     def is_used(self) -> bool:
-        """Whether any process of the run used the lab."""
+        """Whether any process of the run has used the lab."""
         return any(self.folder.glob(f"{USED}*"))
 
     def users(self) -> list[int]:
-        """The processes of the run that used the lab and still live."""
+        """The PIDs of the running processes that have used the lab."""
         return [pid for path in self.folder.glob(f"{USED}*") if (pid := process.living(path.name))]
 
     def tell(self, line: Line) -> None:
@@ -128,15 +143,16 @@ class SharedRun:
         data = (json.dumps(asdict(line)) + "\n").encode()
         handle = os.open(self.folder / LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            # One write: lines of several processes do not mix.
+            # A single write keeps the lines of several processes apart.
             os.write(handle, data)
         finally:
             os.close(handle)
 
     def lines(self) -> Iterator[Line | None]:
-        """The lines told so far, then None, then those told since, and so on for ever.
+        """Yield all lines so far, then None, then the lines since, and so on without end.
 
-        What several say, as when all wait for the same process, is there once.
+        A line that several processes write, for example while they wait for the same lock, is
+        yielded once.
         """
         said_by: dict[str, str] = {}
         read, rest = 0, b""
@@ -155,7 +171,7 @@ class SharedRun:
 
 
 def abandoned(paths: Paths) -> Iterator[Path]:
-    """The folders of runs whose processes are all gone."""
+    """The folders of runs whose processes have all ended."""
     for folder in (paths.state / "runs").glob("*"):
         owners = list(folder.glob(f"{OWNER}*"))
         if owners and all(process.left_by_the_dead(path.name) for path in owners):

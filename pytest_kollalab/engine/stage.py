@@ -1,4 +1,4 @@
-"""The stage: what every stage of a lab can do, and what it is given to work with."""
+"""The base class of all stages of a lab, and what a stage is given to build itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_kollalab.system.errors import StageError
 M = TypeVar("M", bound=Made)
 N = TypeVar("N", bound=Made)
 
-# What enters a key: a table of JSON.
+# The inputs of a stage, as JSON. The stage's key is a digest of them.
 Inputs = Mapping[str, Any]
 
 
@@ -25,10 +25,16 @@ Inputs = Mapping[str, Any]
 class Work:
     """What a stage is given to build or to destroy itself.
 
-    `needs` is what the needed stages made. `undo` runs, last in first out, when the build
-    fails: push each undo right after its step. `folder` is the stage's own place for state files
-    (0700) and `log` the file that a user is pointed to. `say` shows a line of progress,
-    `step` tells that the next of many steps begins.
+    Attributes:
+        key: The stage's key.
+        tag: Marks the resources of the stage.
+        needs: What the needed stages made.
+        folder: The stage's folder for state files, with mode 0700.
+        log: The log file that error messages refer to.
+        undo: Runs in reverse order when the build fails. Push each undo right after its step.
+        say: Shows a line of progress.
+        step: Reports that the next of many small steps begins.
+        resumes: Whether the build continues an earlier one that failed.
     """
 
     key: str
@@ -42,7 +48,11 @@ class Work:
     resumes: bool = False
 
     def made(self, kind: type[N]) -> N:
-        """What one of the needed stages made. Raises StageError when that is not there."""
+        """What one of the needed stages made.
+
+        Raises:
+            StageError: No needed stage made an object of this kind.
+        """
         for each in self.needs:
             if isinstance(each, kind):
                 return each
@@ -53,13 +63,20 @@ class Work:
 
 
 class Stage(Generic[M]):
-    """One stage of a lab; the kinds of stages override what they need.
+    """Base class of the stages of a lab.
 
-    `makes` is the type of what it makes, which its record is read with.
-    A `shared` stage lives in the cache and serves every lab; its key says all about it. Any other
-    belongs to one lab. Building a stage that `consumes` another uses that one up: it must be
-    fresh. A `resumable` stage can go on where a failed build stopped; any other is removed first.
-    `version` is bumped when the code that builds changes its meaning.
+    Attributes:
+        makes: The type of what the stage makes. Its record is read with this type.
+        name: The name of the stage.
+        needs: Names of the stages that must be ready first.
+        consumes: Names of the needed stages that must be fresh, because building this stage
+            changes them for good.
+        shared: Whether the stage is in the cache and serves every lab. Other stages belong to one
+            lab.
+        resumable: Whether a build can continue where a failed one stopped. Other stages are
+            removed before they are built again.
+        version: Part of the key. Increase it when the code builds something else from the same
+            inputs.
     """
 
     makes: type[M]
@@ -71,41 +88,51 @@ class Stage(Generic[M]):
     version: int = 1
 
     def inputs(self) -> Inputs:
-        """What enters the key: JSON, pure; no times, paths, host names or passwords."""
+        """The inputs that enter the key, as JSON.
+
+        They must depend on nothing but configuration and code: no times, paths, host names or
+        passwords.
+        """
         raise NotImplementedError
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
-        """Whether what was built from the recorded inputs can serve the wanted ones."""
+        """Whether a stage built from the recorded inputs also satisfies the wanted ones."""
         return digest.canonical(recorded) == digest.canonical(wanted)
 
     def offline(self) -> None:
-        """Ask nobody outside for inputs from here on: what there is is looked at, or removed."""
+        """Make no more network requests for inputs. Called before a lab is shown or removed."""
 
     def room(self) -> Mapping[str, int]:
-        """The bytes that building it takes, by place (docker, cache); what is there is left out."""
+        """The disk space in bytes that a build still needs, by place (docker or cache)."""
         return {}
 
     def uses(self, made: Sequence[M]) -> InUse:
-        """What is in use of what labs share as long as these results of the stage are."""
+        """The shared resources that these results of the stage keep in use."""
         return InUse()
 
     def garbage(self, used: InUse, older_than: float) -> Searches:
-        """The searches for what the stage leaves in caches, and nothing uses any more.
+        """Searches for files and images of this stage that nothing uses any more.
 
         Args:
-            used: What is in use.
-            older_than: How long, in seconds, what is found must have been untouched.
+            used: The resources that are in use.
+            older_than: Seconds since an item was last used. Newer items are not found.
+
+        Returns:
+            A search for each kind of garbage.
         """
         return {}
 
     def gone(self, made: M) -> str | None:
-        """Why what was made is no longer there; None when it is. Cheap."""
+        """Why the result of the stage is no longer usable, or None if it is.
+
+        Called for every plan, so it must be fast.
+        """
         raise NotImplementedError
 
     def create(self, work: Work) -> M:
-        """Build the stage and return what it made."""
+        """Build the stage and return its result."""
         raise NotImplementedError
 
     def destroy(self, work: Work) -> None:
-        """Remove everything that carries the lab's tag of this stage; idempotent."""
+        """Remove everything with the lab's tag of this stage. May be called more than once."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""The hooks: what other packages and a project's conftest can bring into a lab, or watch.
+"""Hooks with which other packages and a project's conftest extend or watch a lab.
 
-pytest asks every plugin and conftest; the command line asks the entry points of the group
-`kollalab`. Nothing here imports pytest, so that both can ask.
+pytest calls the hooks of every plugin and conftest. The command line calls those of the entry
+points in the group `kollalab`, so this module does not import pytest.
 """
 
 from __future__ import annotations
@@ -19,35 +19,71 @@ GROUP = "kollalab"
 
 
 def pytest_kollalab_providers() -> Mapping[str, Factory] | None:
-    """Give ways to make nodes, by name; a provider's inputs enter the key of the nodes."""
+    """Add node providers.
+
+    Returns:
+        A factory for each provider, by the provider's name. The provider's inputs enter the key of
+        the nodes.
+    """
 
 
 def pytest_kollalab_features() -> Feature | Iterable[Feature] | None:
-    """Give features that tests may ask for; what those bring enters the key of the cloud."""
+    """Add features that tests can request.
+
+    Returns:
+        One or more features. What a requested feature adds enters the key of the cloud.
+    """
 
 
 def pytest_kollalab_settings() -> Mapping[str, type[Any]] | None:
-    """Give the settings of providers: a dataclass for each, by the name of the provider.
+    """Add settings for providers.
 
-    `kollalab.toml` may have a table of that name, and the provider's factory is given the object
-    as its argument `settings`. What it declares with `key` enters the key of the nodes.
+    Returns:
+        A dataclass for each provider, by the provider's name. Its values come from the table of
+        that name in `kollalab.toml`, and the provider's factory receives the object as its
+        argument `settings`. Fields declared with `key` enter the key of the nodes.
     """
 
 
 def pytest_kollalab_globals(release: str) -> Mapping[str, Any] | None:
-    """Give Kolla-Ansible variables for every lab; they enter the key of the cloud."""
+    """Add Kolla-Ansible variables to every lab.
+
+    Args:
+        release: The OpenStack release of the lab, for example `2025.1`.
+
+    Returns:
+        Values by the name of the variable. They enter the key of the cloud.
+    """
 
 
 def pytest_kollalab_images(release: str) -> Iterable[Path] | None:
-    """Give folders of image templates for every lab; they enter the key of the cloud."""
+    """Add image templates to every lab.
+
+    Args:
+        release: The OpenStack release of the lab, for example `2025.1`.
+
+    Returns:
+        Folders of image templates. Their contents enter the key of the cloud.
+    """
 
 
 def pytest_kollalab_artifacts() -> Mapping[str, str] | None:
-    """Give shell commands, by file name, to run on the nodes when a test fails; in no key."""
+    """Add commands that run on every node when a test fails.
+
+    Returns:
+        Shell commands by the name of the file that receives the output. They enter no key.
+    """
 
 
 def pytest_kollalab_stage_done(lab: str, stage: str, action: str, made: Made) -> None:
-    """Watch: a stage is there, by `reuse` or `build`; called once per process."""
+    """Called once per process and stage when a stage of a lab is ready.
+
+    Args:
+        lab: Name of the lab.
+        stage: Name of the stage.
+        action: `reuse` or `build`.
+        made: What the stage made.
+    """
 
 
 NAMES = tuple(name for name in dir() if name.startswith("pytest_kollalab_"))

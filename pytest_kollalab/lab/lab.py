@@ -42,11 +42,20 @@ M = TypeVar("M", bound=Made)
 
 
 class Lab:
-    """A lab by its name; making the object touches nothing.
+    """A lab of a given name.
 
-    `features` are the names of the features that the cloud must have. `say` shows a line of
-    progress. `extensions` are what others bring. With the option `cloud` there is only that one:
-    whatever needs a lab raises NeedsLabError.
+    Creating the object reads and changes nothing. If the option `cloud` names an existing cloud,
+    methods that need a lab raise NeedsLabError.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        features: Names of the features that the cloud must have, besides those in `config`.
+        paths: Folders for state and cache.
+        run_id: Identifier of this run. A new one is made by default.
+        say: Called with each line of progress.
+        extensions: Features, providers and settings from other packages.
+        watcher: Is told when a stage begins, moves on and ends.
     """
 
     def __init__(
@@ -77,17 +86,17 @@ class Lab:
 
     @property
     def backend(self) -> NetworkBackend:
-        """What carries out the networks of its cloud."""
+        """The network backend of the lab's cloud."""
         return OVS
 
     @property
     def folder(self) -> Path:
-        """The lab's folder of state: records, logs, keys, passwords."""
+        """The lab's state folder, with records, logs, keys and passwords."""
         return self.paths.lab(self.name)
 
     @cached_property
     def provider(self) -> Provider:
-        """Where the nodes come from."""
+        """The provider of the lab's nodes."""
         from pytest_kollalab.providers.choice import of_lab
 
         added = self.extensions.providers_for(self.config)
@@ -95,13 +104,17 @@ class Lab:
 
     @property
     def tables(self) -> dict[str, type[Any]]:
-        """The classes of settings of its features and its provider, and of tables in the file."""
+        """The settings classes of the lab's features, provider and configuration tables, by name.
+
+        A class is included if the lab uses its feature or provider, or if `kollalab.toml` has its
+        table.
+        """
         names = {*self.config.tables, *(each.name for each in self.features), self.provider.name}
         return {name: kind for name, kind in self.extensions.tables.items() if name in names}
 
     @cached_property
     def rewind(self) -> Rewind:
-        """What saves the lab and rolls it back."""
+        """Saves the lab and rolls it back."""
         from pytest_kollalab.stages.states.rollback import Rewind
         from pytest_kollalab.stages.states.saves import Saves
 
@@ -110,7 +123,7 @@ class Lab:
 
     @cached_property
     def retained(self) -> RetainedGolden:
-        """The golden state that is retained when the lab goes, and the way back to it."""
+        """The golden state that outlives the lab, and the way back to it."""
         from pytest_kollalab.stages.states.goldens import RetainedGolden
 
         wanted = self.options.golden == "keep" and self.options.until == "cloud"
@@ -118,9 +131,9 @@ class Lab:
 
     @cached_property
     def base(self) -> Lab | None:
-        """The lab whose golden state this one is made from, if it is made from one.
+        """The lab that this lab is cloned from, or None.
 
-        Both have to be here: what is on another host builds its lab by itself.
+        None if this lab is not a clone, or if the provider of either lab cannot clone.
         """
         if not self.options.clone_of or self.provider.cloning is None:
             return None
@@ -139,15 +152,15 @@ class Lab:
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The features of the lab, those that others require included, without unsupported ones."""
+        """The supported features of the lab, including those that other features require."""
         names = [name for name in self.feature_names if name not in self.unsupported]
         return self._resolve(names)
 
     @cached_property
     def unsupported(self) -> dict[str, str]:
-        """The features asked for whose images this host can neither find nor build, and why.
+        """The requested features whose images can be neither found nor built here, and why.
 
-        Found out once: it may take a request to the network, and images that are there need none.
+        The result is cached, because finding out may need a network request.
         """
         from pytest_kollalab.stages.images.stage import unsupported
 
@@ -185,7 +198,17 @@ class Lab:
         )
 
     def plan(self, until: str | None = None) -> list[Step]:
-        """What each stage will do and why; changes nothing. Empty with an existing cloud."""
+        """Say what each stage will do and why, without changing anything.
+
+        Args:
+            until: The last stage to plan. The default is the option `until`.
+
+        Returns:
+            One step per stage, in order. Empty with an existing cloud.
+
+        Raises:
+            ConfigError: The features cannot be in one lab, or a variable is unknown.
+        """
         if self.options.cloud:
             return []
         self._check_features()
@@ -193,7 +216,7 @@ class Lab:
         return self._foreseen(until or self.options.until)
 
     def plan_lines(self) -> list[str]:
-        """The plan for people: a line per stage, and what came from whom."""
+        """The plan as text: the stages, the features left out, and what each extension adds."""
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
         left_out = [f"feature {name} is left out: {why}" for name, why in self.unsupported.items()]
@@ -215,15 +238,21 @@ class Lab:
     def ensure(self, stage: str) -> Made: ...
 
     def ensure(self, stage: str) -> Made:
-        """Have a stage and all that it builds on; returns what the stage made.
+        """Build or reuse a stage and all stages that it needs.
 
-        Raises HostError when the host lacks something (everything that it lacks, at once),
-        StageError when a stage cannot be built or lies beyond the option `until`.
+        Returns:
+            What the stage made.
+
+        Raises:
+            HostError: The host lacks something. The error lists everything that is missing.
+            StageError: A stage cannot be built, or it comes after the option `until`.
+            ConfigError: The features cannot be in one lab, or a variable is unknown.
+            NeedsLabError: This run uses an existing cloud.
         """
         self._check_ours(f"the stage {stage}")
         if STAGES.index(stage) > STAGES.index(self.options.until):
             raise StageError(
-                f"stage {stage} lies beyond {self.options.until}, where this run was told to stop",
+                f"stage {stage} comes after {self.options.until}, where this run was told to stop",
                 hint="leave out the option until, or name a later stage",
             )
         self._check_features()
@@ -236,7 +265,7 @@ class Lab:
                 self._say(f"feature {name} is left out: {why}")
             self._announce(stage)
         if self.config.globals and stage != "tools":
-            # A variable that nobody knows is told before anything is built for it.
+            # Reject unknown variables before the long stages are built.
             self.engine.ensure("tools")
             self._check_variables()
         if stage in ("nodes", "cloud"):
@@ -244,36 +273,42 @@ class Lab:
             self._have_base()
         made = self.engine.ensure(stage)
         if self.base is not None:
-            # What was wanted of it has been copied.
+            # The clone is complete and no longer needs its base.
             self.base.lease.release()
         self._tell(stage)
         return made
 
     def up(self) -> None:
-        """Bring the lab up as far as the option `until` says, with all that was asked for.
+        """Bring the lab up to the stage named by the option `until`, with all features.
 
-        Raises HostError when this host cannot have one of the features.
+        Raises:
+            HostError: This host does not support one of the requested features.
+            StageError: A stage cannot be built.
         """
         for name, why in self.unsupported.items():
             raise HostError(f"this host cannot have the feature {name}", details=why)
         self.ensure(self.options.until)
 
     def destroy(self, *, force: bool = False) -> None:
-        """Remove everything that belongs to the lab; caches stay.
+        """Remove everything that belongs to the lab. Caches stay.
 
-        Raises BusyError when another process uses the lab, unless `force`.
+        Args:
+            force: Remove the lab even if another process uses it.
+
+        Raises:
+            BusyError: Another process uses the lab and `force` is false.
         """
         self._check_ours("removing a lab")
         busy = BusyError(
             f"lab {self.name} is in use by another process",
-            hint="end that one first; the last one out removes the lab",
+            hint="end that process first; the last process that uses a lab removes it",
         )
         if not force and self.engine.is_built_elsewhere():
-            # Who builds has a lease and leaves later than we do: it need not be waited for.
+            # The building process has its own lease and ends later: do not wait for it.
             self.lease.release()
             raise busy
         with self.engine.locked("remove the lab"):
-            # Who leaves and who enters is decided under the lock: of several, one is the last.
+            # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
                 raise busy
             self.retained.keep()
@@ -284,38 +319,52 @@ class Lab:
         self.lease.release()
 
     def save(self, name: str) -> Save:
-        """Save nodes and cloud as they are, under a name; one that has the name goes afterwards.
+        """Save the current state of nodes and cloud under a name.
 
-        Raises StageError without nodes, HostError when the provider cannot, BusyError when another
-        run uses the lab.
+        An older saved state of that name is removed once the new one is complete.
+
+        Raises:
+            StageError: The lab has no nodes.
+            HostError: The provider cannot save nodes.
+            BusyError: Another run uses the lab.
+            ConfigError: The name is not valid.
         """
         self._check_ours("a saved state")
         return self.rewind.save(name)
 
     def rollback(self, name: str) -> Save:
-        """Bring nodes and cloud back to a saved state, and return when they are usable.
+        """Bring nodes and cloud back to a saved state and wait until they are usable.
 
-        Raises as `save` does, and ConfigError for a name that nothing was saved under.
+        Raises:
+            StageError: The lab has no nodes, or the saved state is not complete.
+            HostError: The provider cannot save nodes.
+            BusyError: Another run uses the lab.
+            ConfigError: No state was saved under this name.
         """
         self._check_ours("a saved state")
         return self.rewind.rollback(name)
 
     def clear(self, name: str) -> None:
-        """Forget a saved state. Raises ConfigError for a name that nothing was saved under."""
+        """Remove a saved state.
+
+        Raises:
+            ConfigError: No state was saved under this name.
+            HostError: The provider cannot save nodes.
+        """
         self._check_ours("a saved state")
         self.rewind.clear(name)
 
     def exists(self) -> bool:
-        """Whether there is a record of any of the lab's own stages."""
+        """Whether the lab has a record of one of its own stages, nodes or cloud."""
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
 
     def records(self) -> dict[str, Record]:
-        """The records of the lab's own stages, nodes and cloud, as far as they are there."""
+        """The existing records of the lab's own stages, nodes and cloud, by stage."""
         loaded = (records.load(self.folder / f"{name}.json") for name in ("nodes", "cloud"))
         return {record.stage: record for record in loaded if record is not None}
 
     def made(self, kind: type[M]) -> M | None:
-        """What one of the lab's own stages has made; None unless that is ready.
+        """What one of the lab's own stages made, or None if the stage is not ready.
 
         Args:
             kind: `NodesMade` or `CloudMade`.
@@ -325,7 +374,13 @@ class Lab:
         return record.read(kind) if record is not None and ready else None
 
     def summary(self, *, kept: bool) -> Summary:
-        """What this run did, with the records as they are: make it before anything is removed."""
+        """Summarize what this run did.
+
+        Call this before the lab is removed, because it reads the lab's records.
+
+        Args:
+            kept: Whether the lab stays after this run.
+        """
         from pytest_kollalab.report.summary import Summary, down_command, rows
 
         self.engine.offline()
@@ -337,7 +392,11 @@ class Lab:
         return Summary(self.name, self._run_id, found, kept, remove)
 
     def ssh(self) -> Ssh:
-        """The way to run commands on the nodes. Raises StageError when there are none."""
+        """Return SSH access to the nodes.
+
+        Raises:
+            StageError: The lab has no nodes.
+        """
         from pytest_kollalab.providers.base import NodesMade
         from pytest_kollalab.system.ssh import Ssh
 
@@ -350,7 +409,10 @@ class Lab:
         return Ssh(nodes.ssh_config)
 
     def connect(self) -> Connection:
-        """An openstacksdk connection as the cloud's administrator."""
+        """Open an openstacksdk connection as the cloud's administrator.
+
+        The cloud is built first if needed.
+        """
         from pytest_kollalab.stages.cloud import external
         from pytest_kollalab.stages.cloud.connect import connect
 
@@ -377,7 +439,7 @@ class Lab:
         return clones.plan(steps, self.base.name)
 
     def _have_base(self) -> None:
-        """Have the lab that this one is made from, if there is anything to be made."""
+        """Build or reuse the base lab if a stage of this lab will be cloned from it."""
         from pytest_kollalab.stages.states.clones import CLONE
 
         if self.base is not None and any(s.action == CLONE for s in self._foreseen("cloud")):
@@ -409,7 +471,7 @@ class Lab:
 
         tools = self.engine.made(ToolsMade) if self.config.globals else None
         if tools is not None:
-            # Features may have variables of their own, for their playbooks.
+            # Features may define variables for their own playbooks.
             layers = (*self.features, *self.extensions.layers)
             own = {name for feature in layers for name in feature.globals}
             asked = {k: v for k, v in self.config.globals.items() if k not in own}

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: what happened, why, and what to do now."""
+"""Errors that say what happened, why, and what the user can do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import errno
 from pathlib import Path
 
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-# Whose errors are docker's: its SDK speaks through requests, and nothing else of ours does so
-# without errors of its own.
+# Packages whose errors come from docker. The docker SDK uses requests; other code here turns the
+# errors of requests into its own.
 DOCKER = {"docker", "requests"}
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class KollalabError(Exception):
-    """An error with a brief (what), details (why), a hint (what now) and maybe a log file.
+    """Base class of all errors that this package raises for users.
 
-    `str()` gives the whole message over several lines; `brief` alone fits one line.
+    `str()` gives the whole message on several lines.
+
+    Args:
+        brief: What happened, in one line.
+        details: Why it happened, on any number of lines.
+        hint: What the user can do.
+        log: The log file with more information.
     """
 
     def __init__(
@@ -38,7 +44,7 @@ class KollalabError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments are lost by the default pickling that pytest-xdist relies on.
+        # Exceptions are pickled without their keyword-only arguments; pytest-xdist needs them.
         return (_rebuild, (type(self), self.brief, self.details, self.hint, self.log))
 
 
@@ -49,7 +55,7 @@ def _rebuild(
 
 
 class ConfigError(KollalabError):
-    """The configuration or an option does not make sense."""
+    """The configuration or an option is not valid."""
 
 
 class HostError(KollalabError):
@@ -69,28 +75,31 @@ class StateError(KollalabError):
 
 
 class NewerStateError(StateError):
-    """A record is of a newer version, which knows what this one does not."""
+    """A record was written by a newer version of this package."""
 
 
 class BusyError(KollalabError):
-    """Somebody else holds the lab."""
+    """Another process uses the lab or holds a lock."""
 
 
 class WaitError(KollalabError):
-    """What was waited for did not come, or cannot come any more."""
+    """An awaited condition did not become true in time, or can no longer become true."""
 
 
 class NeedsLabError(KollalabError):
-    """It takes a lab of our own, and this run uses an existing cloud."""
+    """An operation needs a lab, but this run uses an existing cloud."""
 
 
 def as_message(error: Exception) -> Exception:
-    """The same as a message, if the host refuses to write or docker to answer; else as it is."""
+    """Turn an error of docker or of a failed write into a HostError.
+
+    Any other error is returned unchanged.
+    """
     if type(error).__module__.partition(".")[0] in DOCKER:
         return HostError(
-            "docker did not do what it was asked",
+            "a request to docker failed",
             details=f"{type(error).__name__}: {error}",
-            hint="see the daemon's own log; `kollalab doctor` tells whether it answers",
+            hint="see the log of the docker daemon; `kollalab doctor` checks whether it answers",
         )
     if not isinstance(error, OSError) or error.errno not in CLOSED | FULL:
         return error

@@ -82,7 +82,7 @@ def test_an_unknown_feature_names_the_nearest(paths: Paths) -> None:
 
 
 def test_a_stage_beyond_until_is_refused(paths: Paths) -> None:
-    with pytest.raises(StageError, match="lies beyond images"):
+    with pytest.raises(StageError, match="comes after images"):
         lab(paths, until="images").ensure("cloud")
 
 
