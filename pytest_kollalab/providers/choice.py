@@ -63,7 +63,7 @@ def of_lab(
     """The provider of the lab with this folder: the one that made it, unless one is asked for."""
     if options.provider == "auto" or (options.hosts and not options.provider_uri):
         # The provider that made a lab also looks at it and removes it.
-        record = records.load(folder / "nodes.json")
+        record = records.load_if_whole(folder / "nodes.json")
         if record is not None and "provider" in record.inputs:
             return made_by(record.inputs, options, paths, added)
     return choose(options, paths, added)

@@ -138,7 +138,7 @@ class NodesStage(Stage[NodesMade]):
     def destroy(self, work: Work) -> None:
         """Close connections, remove what the provider made, forget keys and saved states."""
         ssh.close(work.folder / "ssh_config")
-        record = records.load(self.paths.lab(self.lab) / f"{self.name}.json")
+        record = records.load_if_whole(self.paths.lab(self.lab) / f"{self.name}.json")
         former = record.inputs if record is not None else {}
         if self._made_by is not None and "provider" in former:
             now = self.inputs()

@@ -125,6 +125,14 @@ def test_a_lab_in_use_is_not_destroyed(paths: Paths) -> None:
         other.release()
 
 
+def test_a_damaged_record_of_nodes_does_not_hinder_the_removal(paths: Paths) -> None:
+    mine = lab(paths)
+    mine.folder.mkdir(parents=True)
+    (mine.folder / "nodes.json").write_text("{")
+    assert mine.provider.name == "docker"
+    assert mine.retained is not None
+
+
 def test_a_lab_is_looked_at_with_the_provider_that_made_it(paths: Paths) -> None:
     record = Record("nodes", "key", "run", READY, {"provider": "libvirt"}, made={"nodes": {}})
     records.save(paths.lab("lab") / "nodes.json", record)
