@@ -13,7 +13,7 @@ DRIVER = "networking_bgpvpn.neutron.services.service_drivers.bagpipe.bagpipe_v2"
 
 
 def _more(stock: str, name: str) -> str:
-    """A list of Kolla-Ansible's role, with all that other features switch on, and one more."""
+    """A list of Kolla-Ansible's role with the entries that are switched on, and one more."""
     enabled = f"{stock} | selectattr('enabled', 'equalto', true) | list"
     return f"{{{{ ({enabled}) + [{{'name': '{name}'}}] }}}}"
 
@@ -32,12 +32,12 @@ FEATURE = Feature(
     compute_images=("bagpipe-bgp",),
     nodes={GATEWAY: ("openvswitch-db-server", "openvswitch-vswitchd", "bagpipe-bgp")},
     globals={
-        # Kolla-Ansible has no variable for any of it.
+        # Kolla-Ansible has no variable to switch these on.
         "neutron_service_plugins": _more("service_plugins", "bgpvpn"),
         "neutron_agent_extensions": _more("agent_extensions", "bagpipe_bgpvpn"),
         "neutron_bootstrap_services": _projects(),
         "neutron_rolling_upgrade_services": _projects(),
-        # What the playbook's templates need more.
+        # Variables of the playbook's templates.
         "bgpvpn_as": AS,
         "bgpvpn_device": "reflector0",
         "bgpvpn_namespace": "reflector",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def bgpvpn(tenant: Tenant, lab_nodes: Mapping[str, NodeOfFixtures]) -> Iterator[Bgpvpn]:
-    """BGP VPNs of the module's project, and sites outside; asks for the feature `bgpvpn`."""
+    """BGP VPNs of the module's project, and sites outside the cloud. Needs the feature `bgpvpn`."""
     from pytest_kollalab.features.bgpvpn.words import Bgpvpn
 
     addresses = {name: node.addresses["tunnel"] for name, node in lab_nodes.items()}

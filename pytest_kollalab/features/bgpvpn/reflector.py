@@ -1,4 +1,4 @@
-"""BGP as the route reflector sees it: routes and sessions, from what FRR says as JSON."""
+"""The route reflector: its routes and sessions, parsed from the JSON output of FRR."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMESPACE = "reflector"
 LOG = "/var/log/kolla/frr/frr.log"
 EXEC = ("docker", "exec", "frr")
 UNSIGNED = "TcpExtTCPMD5NotFound"
-# EVPN routes by their type: a MAC address, and a way for what goes to all.
+# Types of EVPN routes: a MAC and IP address, and inclusive multicast.
 MACIP, MULTICAST = 2, 3
 
 _LEADING_COMMA = re.compile(r"\A\s*\{\s*,")
@@ -31,9 +31,17 @@ _LEADING_COMMA = re.compile(r"\A\s*\{\s*,")
 
 @dataclass(frozen=True)
 class Route:
-    """One path to a prefix: who announced it, with what, and where its packets go.
+    """One path to a prefix.
 
-    `label` is the MPLS label, or the VNI of an EVPN route. `targets` are the route targets.
+    Attributes:
+        rd: The route distinguisher.
+        prefix: The prefix.
+        next_hop: The address that packets are sent to.
+        targets: The route targets.
+        label: The MPLS label, or the VNI of an EVPN route.
+        local_pref: The local preference.
+        mac: The MAC address of an EVPN route.
+        kind: The type of an EVPN route, 0 for others.
     """
 
     rd: str
@@ -48,7 +56,13 @@ class Route:
 
 @dataclass(frozen=True)
 class BgpSession:
-    """The reflector's session with a peer: its state, and how many routes came from there."""
+    """A BGP session with a peer, which is true when it is established.
+
+    Attributes:
+        peer: The address of the peer.
+        state: The state as FRR names it.
+        routes: The number of routes that were received from the peer.
+    """
 
     peer: str
     state: str
@@ -59,7 +73,7 @@ class BgpSession:
 
 
 class Reflector:
-    """FRR on a node."""
+    """The route reflector: FRR on a node."""
 
     def __init__(self, ssh: Ssh, node: str) -> None:
         self.ssh = ssh
@@ -67,12 +81,12 @@ class Reflector:
         self._mark = 1
 
     def vtysh(self, *commands: str) -> str:
-        """Run commands, one after the other; what they print."""
+        """Run commands of FRR's shell one after the other, and return their output."""
         words = [word for command in commands for word in ("-c", command)]
         return self.ssh.run(self.node, [*EXEC, "vtysh", *words]).stdout
 
     def configure(self, *lines: str) -> None:
-        """Change the running configuration."""
+        """Enter lines into the running configuration."""
         self.vtysh("configure terminal", *lines)
 
     def routes(self) -> list[Route]:
@@ -88,7 +102,11 @@ class Reflector:
         return parse_sessions(self.vtysh("show bgp ipv4 vpn summary json"))
 
     def wait_established(self, peer: str, timeout: float = 120) -> float:
-        """Wait until the session with a peer is up; the seconds that took. Raises WaitError."""
+        """Wait until the session with a peer is established, and return the seconds that it took.
+
+        Raises:
+            WaitError: It is not established in time.
+        """
         started = time.monotonic()
 
         def look() -> BgpSession | NotYet | None:
@@ -99,10 +117,18 @@ class Reflector:
         return time.monotonic() - started
 
     def await_complaint(self, peer: str, words: str, timeout: float = 60) -> None:
-        """Wait until FRR refuses what a peer opened for this reason, in the block of `expecting`.
+        """Wait until FRR refuses a connection of a peer for a reason, in a block of `expecting`.
 
-        FRR remembers no reason of a connection that it accepted and refused; its log does.
-        Raises WaitError with what it did say.
+        The reason is read from FRR's log, because FRR does not keep it for connections that the
+        peer opened.
+
+        Args:
+            peer: The address of the peer.
+            words: Text that is part of the reason.
+            timeout: Seconds.
+
+        Raises:
+            WaitError: There is no such line; the error has those that FRR wrote.
         """
         told = f"sent to neighbor {peer} "
 
@@ -114,13 +140,13 @@ class Reflector:
         wait.until(f"{peer} to be refused for {words!r}", look, timeout=timeout)
 
     def unsigned(self) -> int:
-        """How many TCP segments had no signature, of peers for whom there is a password."""
+        """The number of dropped TCP segments without an MD5 signature that had to have one."""
         nstat = ["ip", "netns", "exec", NAMESPACE, "nstat", "--ignore", "--zeros", "--json"]
         said = self.ssh.run(self.node, [*nstat, UNSIGNED]).stdout
         return int(json.loads(said)["kernel"][UNSIGNED])
 
     def await_unsigned(self, before: int, timeout: float = 60) -> None:
-        """Wait until more of them were dropped. Raises WaitError."""
+        """Wait until more unsigned segments than `before` have been dropped. Raises WaitError."""
 
         def look() -> bool | NotYet:
             now = self.unsigned()
@@ -129,12 +155,12 @@ class Reflector:
         wait.until("the kernel to drop segments without a signature", look, timeout=timeout)
 
     def reset(self, peer: str) -> None:
-        """End the session with a peer, which may begin another."""
+        """End the session with a peer; the peer may open another one."""
         self.vtysh(f"clear bgp {peer}")
 
     @contextmanager
     def expecting(self, peer: str, *lines: str) -> Iterator[None]:
-        """Want something else of a peer, such as `password secret`, until the block ends."""
+        """Change a peer's configuration, such as `password secret`, until the block ends."""
         router, mine = "router bgp 64512", f"neighbor {peer}"
         before = parse_neighbor(self._running(), peer)
         size = self.ssh.run(self.node, [*EXEC, "wc", "-c", LOG]).stdout.split()[0]
@@ -148,7 +174,7 @@ class Reflector:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Have FRR stopped until the block ends."""
+        """Stop FRR until the block ends."""
         self.ssh.run(self.node, ["systemctl", "stop", UNIT], timeout=120)
         try:
             yield
@@ -158,7 +184,7 @@ class Reflector:
 
     @contextmanager
     def deaf_to(self, peer: str) -> Iterator[None]:
-        """Have nothing of a peer arrive until the block ends; nobody is told."""
+        """Drop all packets from a peer until the block ends."""
         rule = ["INPUT", "--source", peer, "--jump", "DROP"]
         iptables = ["ip", "netns", "exec", NAMESPACE, "iptables", "--wait"]
         self.ssh.run(self.node, [*iptables, "--append", *rule])
@@ -168,7 +194,7 @@ class Reflector:
             self.ssh.run(self.node, [*iptables, "--delete", *rule])
 
     def _await_answer(self, timeout: float = 60) -> None:
-        """Return when the daemons talk: the container is there before they are."""
+        """Wait until the daemons answer, which start later than their container."""
 
         def look() -> bool | NotYet:
             asked = [*EXEC, "vtysh", "-c", "show bgp summary json"]
@@ -182,9 +208,9 @@ class Reflector:
 
 
 def parse_neighbor(config: str, peer: str) -> list[str]:
-    """The lines that make a neighbour what it is in a running configuration, to be entered again.
+    """The lines about a neighbour in a running configuration, in a form that can be entered again.
 
-    What it is in an address family goes when its AS changes.
+    Those in address families are included, because FRR drops them when the neighbour's AS changes.
     """
     top: list[str] = []
     families: dict[str, list[str]] = {}
@@ -201,7 +227,7 @@ def parse_neighbor(config: str, peer: str) -> list[str]:
 
 
 def parse_routes(text: str) -> list[Route]:
-    """Parse what `show bgp ipv4 vpn detail json` printed."""
+    """Parse the output of `show bgp ipv4 vpn detail json`."""
     return [
         _route(path, rd=rd, prefix=prefix) for rd, prefix, path in _paths(json.loads(text or "{}"))
     ]
@@ -217,8 +243,8 @@ def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 
 
 def parse_evpn(text: str) -> list[Route]:
-    """Parse what `show bgp l2vpn evpn route detail json` printed."""
-    # Without any route its object begins with a comma (FRR 10.3, bgp_evpn_vty.c).
+    """Parse the output of `show bgp l2vpn evpn route detail json`."""
+    # Without any route, the JSON object begins with a comma (FRR 10.3, bgp_evpn_vty.c).
     return list(_evpn(json.loads(_LEADING_COMMA.sub("{", text) or "{}")))
 
 
@@ -229,7 +255,7 @@ def _evpn(document: Mapping[str, Any]) -> Iterator[Route]:
                 continue
             for paths in entry["paths"]:
                 for path in paths if isinstance(paths, list) else [paths]:
-                    # What tells of the prefix stands beside its paths.
+                    # The fields of the prefix are in the entry, beside its paths.
                     yield _route({**entry, **path}, rd=rd, prefix=prefix)
 
 
@@ -250,7 +276,7 @@ def _route(path: Mapping[str, Any], *, rd: str, prefix: str) -> Route:
 
 
 def parse_sessions(text: str) -> dict[str, BgpSession]:
-    """Parse what `show bgp ipv4 vpn summary json` printed."""
+    """Parse the output of `show bgp ipv4 vpn summary json`."""
     document = json.loads(text or "{}")
     peers = document.get("peers", document.get("ipv4Vpn", {}).get("peers", {}))
     return {

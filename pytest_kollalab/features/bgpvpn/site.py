@@ -1,4 +1,4 @@
-"""A site: a host in a data centre, behind the gateway, which the cloud knows by BGP only."""
+"""Sites: hosts in a data centre, behind the gateway, that the cloud knows only through BGP."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant.network import Network, Port
 
-# What Neutron gives its networks: the labels and GRE's header fit beside it.
+# The MTU of Neutron's networks; it leaves room for MPLS labels and the GRE header.
 MTU = 1450
 BRIDGE = "br-mpls"
 
 
 class Site(Probe):
-    """A namespace on the gateway whose device is in a VPN instance of the gateway's speaker."""
+    """A probe on the gateway, attached to a VPN instance of the gateway's BGP speaker."""
 
     def __init__(
         self, speaker: Speaker, name: str, network: Network, namespace: Namespace, port: Port
@@ -30,7 +30,14 @@ class Site(Probe):
 
     @classmethod
     def make(cls, speaker: Speaker, namespace: str, name: str, cidr: str) -> Site:
-        """Make the host, with an address of that network, and plug it into the gateway."""
+        """Create the host and plug it into the gateway.
+
+        Args:
+            speaker: The BGP speaker of the gateway.
+            namespace: The name of the network namespace.
+            name: The name of the site.
+            cidr: The prefix that the host gets its address from.
+        """
         net = IPv4Network(cidr)
         port = Port(str(uuid.uuid4()), _mac(), str(net[10]))
         network = Network(name, name, name, cidr, str(net[1]), MTU)
@@ -46,7 +53,7 @@ class Site(Probe):
         return site
 
     def attach(self, imports: Sequence[str], exports: Sequence[str]) -> None:
-        """Announce the host with these route targets, and take the routes of those."""
+        """Announce the host with the exported route targets, and accept routes of the imported."""
         self._attached = {
             "vpn_instance_id": self.namespace.name,
             "vpn_type": "ipvpn",
@@ -63,13 +70,13 @@ class Site(Probe):
         self.speaker.tell("attach_localport", self._attached)
 
     def detach(self) -> None:
-        """Take the host's route back; nothing to do is fine."""
+        """Withdraw the host's route; without one it does nothing."""
         if self._attached is not None:
             self.speaker.tell("detach_localport", self._attached)
             self._attached = None
 
     def remove(self) -> None:
-        """Take the route back and remove the host."""
+        """Withdraw the route and remove the host."""
         self.detach()
         self.namespace.remove([self.device])
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
 CONTAINER = "bagpipe_bgp"
-# The table by which Neutron's agent knows that its flows are still there.
+# Neutron's agent looks for its flow in this table to find out whether the switch was restarted.
 CANARY = 23
-# Without the configuration of Kolla's images, which has curl print more than the answer.
+# -q ignores the configuration in Kolla's images, which makes curl print more than the answer.
 CURL = ("curl", "-q", "-sS", "--fail-with-body")
 API = "http://127.0.0.1:8082"
 LOG = "/var/log/kolla/bagpipe-bgp/bagpipe-bgp.log"
@@ -27,27 +27,31 @@ LOG = "/var/log/kolla/bagpipe-bgp/bagpipe-bgp.log"
 
 @dataclass(frozen=True)
 class Speaker:
-    """The daemon on a node; `address` is where its tunnels end and its sessions begin."""
+    """The daemon on a node; `address` is the address of its tunnels and BGP sessions."""
 
     ssh: Ssh
     node: str
     address: str
 
     def look(self, path: str) -> Any:
-        """What the daemon's looking glass shows at a path. Raises CommandError."""
+        """The JSON document of the daemon's looking glass at a path. Raises CommandError."""
         return json.loads(self._curl(f"looking-glass/{path}"))
 
     def tell(self, verb: str, body: dict[str, Any]) -> None:
-        """Attach or detach a port: `attach_localport` or `detach_localport`."""
+        """Call the daemon's API; `verb` is `attach_localport` or `detach_localport`."""
         self._curl(verb, json.dumps(body))
 
     def instances(self) -> dict[str, Any]:
-        """The VPN instances, by the name that their owner gave them."""
+        """The VPN instances, by their ids."""
         listed = self.look("vpns/instances")
         return {item["id"]: item for item in listed}
 
     def wait_forgotten(self, owner: str, timeout: float = 30) -> None:
-        """Wait until no instance has this in its name, such as a network's id. Raises WaitError."""
+        """Wait until no VPN instance has `owner`, such as a network's id, in its own id.
+
+        Raises:
+            WaitError: There is still one in time; the error lists them.
+        """
 
         def look() -> bool | NotYet:
             left = [name for name in self.instances() if owner in name]
@@ -63,7 +67,11 @@ class Speaker:
         return done.returncode == 0 and json.loads(done.stdout)["BGP_established_peers"] == 1
 
     def wait_established(self, timeout: float = 60, *, down: bool = False) -> None:
-        """Wait until its session with the reflector is up, or down. Raises WaitError."""
+        """Wait until its session with the reflector is up (or, with `down`, is not).
+
+        Raises:
+            WaitError: It is not in time.
+        """
 
         def look() -> bool | NotYet:
             return self.established is not down or NotYet("down" if not down else "established")
@@ -72,13 +80,14 @@ class Speaker:
         wait.until(f"{what} of {self.node} with the reflector", look, timeout=timeout)
 
     def restart(self) -> None:
-        """Restart the daemon, which forgets everything."""
+        """Restart the daemon, which loses all its state."""
         self._restart(CONTAINER)
 
     def restart_refused(self) -> None:
-        """Restart the daemon after a peer refused its AS number: a workaround.
+        """Restart the daemon after a peer has refused its AS number; this is a workaround.
 
-        Raises WorkaroundForbiddenError.
+        Raises:
+            WorkaroundForbiddenError: Workarounds are forbidden in this run.
         """
         workarounds.use(workarounds.REFUSED_AS, f"the AS number of {self.node} was refused")
         self.restart()
@@ -89,13 +98,17 @@ class Speaker:
         self.ssh.run(self.node, argv)
 
     def restart_switch(self) -> None:
-        """Restart Open vSwitch: the node loses all flows and groups, and devices are made again."""
+        """Restart Open vSwitch: the node loses all flows and groups, and gets new devices."""
         self._restart("openvswitch_vswitchd")
 
     def await_agent(self, timeout: float = 30) -> None:
-        """Wait until Neutron's agent has filled a switch that was restarted.
+        """Wait until Neutron's agent has put its flows into a restarted switch.
 
-        One that hangs is killed: a workaround. Raises WorkaroundForbiddenError and WaitError.
+        An agent that hangs is killed; this is a workaround.
+
+        Raises:
+            WorkaroundForbiddenError: The agent hangs and workarounds are forbidden.
+            WaitError: The new agent does not do it either.
         """
 
         def look() -> bool | NotYet:

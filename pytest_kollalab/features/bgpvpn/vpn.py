@@ -1,4 +1,4 @@
-"""A VPN: its route targets, who is in it, and whether all of that is known where it should be."""
+"""A BGP VPN: its route targets, its members, and whether it has converged."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.ovs.flows import Flows
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
-# What bagpipe uses on br-mpls: what comes in, labels that arrive, the routes of each VPN instance.
+# bagpipe's tables on br-mpls: input, incoming labels, and the routes of the VPN instances.
 INPUT, LABELS, ROUTES = 0, 1, 2
 
 Member = Network | Router | Probe
-# A prefix, the node that announces it, and the network that it is of.
+# A prefix, the node that announces it, and the id of its network.
 Announced = tuple[str, str, str]
 
 
 class Backbone(Protocol):
-    """What VPNs are carried by: the route reflector, and a BGP speaker on each node."""
+    """The route reflector and the BGP speakers that VPNs use."""
 
     @property
     def tenant(self) -> Tenant:
-        """The project that the VPNs are of."""
+        """The project of the VPNs."""
 
     @property
     def reflector(self) -> Reflector:
@@ -46,7 +46,7 @@ class Backbone(Protocol):
 
 
 class Membership:
-    """One thing's place in a VPN; as long as it is there, its addresses are announced."""
+    """The association of a network, a router or a port with a VPN, made by `Vpn.join`."""
 
     def __init__(self, vpn: Vpn, member: Member, kind: str, id: str) -> None:
         self.vpn = vpn
@@ -57,7 +57,7 @@ class Membership:
         self.fixed_ips = True
 
     def leave(self) -> None:
-        """End it; a second time does nothing."""
+        """Delete the association; calling it again does nothing."""
         remove = getattr(self.vpn.api, f"delete_bgpvpn_{self.kind}_association")
         remove(self.vpn.id, self.id, ignore_missing=True)
         if self in self.vpn.memberships:
@@ -65,7 +65,12 @@ class Membership:
         self.vpn.touch()
 
     def announce(self, routes: Iterable[str | Vpn], *, local_pref: int | None = None) -> None:
-        """Announce these prefixes, or leak these VPNs' routes, through the port instead."""
+        """Replace the routes of a port's association.
+
+        Args:
+            routes: Prefixes to announce through the port, and VPNs whose routes are leaked.
+            local_pref: The local preference of the routes.
+        """
         listed = list(routes)
         self.vpn.api.update_bgpvpn_port_association(
             self.vpn.id, self.id, routes=_routes(listed, local_pref)
@@ -75,9 +80,10 @@ class Membership:
 
 
 class Vpn(Temporary):
-    """A BGP VPN, made by `Bgpvpn.l3` or `Bgpvpn.l2`; as a context it is deleted at the end.
+    """A BGP VPN, made by `Bgpvpn.l3` or `Bgpvpn.l2`.
 
-    `rt` are the route targets both imported and exported, `imports` and `exports` the others.
+    As a context manager it is deleted when the block ends. `rt` are the route targets that are both
+    imported and exported, `imports` and `exports` the others.
     """
 
     def __init__(self, bgpvpn: Backbone, made: Any) -> None:
@@ -99,12 +105,12 @@ class Vpn(Temporary):
 
     @property
     def imported(self) -> frozenset[str]:
-        """Every route target whose routes come in."""
+        """All route targets that the VPN imports."""
         return frozenset((*self.rt, *self.imports))
 
     @property
     def exported(self) -> frozenset[str]:
-        """Every route target that its own routes have."""
+        """All route targets that the VPN exports."""
         return frozenset((*self.rt, *self.exports))
 
     def join(
@@ -115,10 +121,13 @@ class Vpn(Temporary):
         local_pref: int | None = None,
         fixed_ips: bool = True,
     ) -> Membership:
-        """Have a network, a router's networks or a probe's port in the VPN.
+        """Associate a network, a router or a probe's first port with the VPN.
 
-        `routes` of a port are prefixes that it leads to, or VPNs whose routes lead through it;
-        `fixed_ips` is whether its own address is announced as well.
+        Args:
+            member: The network, the router (with all its networks) or the probe.
+            routes: For a port: prefixes to announce through it, and VPNs whose routes are leaked.
+            local_pref: For a port: the local preference of `routes`.
+            fixed_ips: For a port: whether its own address is announced as well.
         """
         self.touch()
         if isinstance(member, Network):
@@ -144,7 +153,7 @@ class Vpn(Temporary):
     def update(
         self, rt: Sequence[str] = (), *, imports: Sequence[str] = (), exports: Sequence[str] = ()
     ) -> None:
-        """Give it these route targets instead."""
+        """Replace all route targets of the VPN."""
         self.touch()
         targets = {"route_targets": rt, "import_targets": imports, "export_targets": exports}
         made = self.tenant.admin.network.update_bgpvpn(
@@ -153,8 +162,8 @@ class Vpn(Temporary):
         self._read(made)
 
     def delete(self) -> None:
-        """Remove it, with all who are in it; a second time does nothing."""
-        # The agents are not told of a port whose VPN is deleted (networking_bgpvpn/neutron/
+        """Delete the VPN and its associations; calling it again does nothing."""
+        # Agents are not notified of a port whose VPN is deleted (networking_bgpvpn/neutron/
         # services/service_drivers/bagpipe/bagpipe_v2.py, _push_bgpvpn_associations).
         for membership in [each for each in self.memberships if each.kind == "port"]:
             membership.leave()
@@ -163,13 +172,20 @@ class Vpn(Temporary):
         self.memberships.clear()
 
     def touch(self) -> None:
-        """Count the seconds from now on."""
+        """Note that the VPN changes now; `wait_converged` counts from here."""
         self._changed = time.monotonic()
 
     def wait_converged(self, timeout: float = 60) -> float:
-        """Wait until the reflector has all routes and the nodes have them in their dataplane.
+        """Wait until the reflector has all routes and the nodes have flows for them.
 
-        The seconds since the VPN was last changed. Raises WaitError with what is missing.
+        Args:
+            timeout: Seconds.
+
+        Returns:
+            The seconds since the last change of the VPN.
+
+        Raises:
+            WaitError: Routes or flows are missing; the error lists them.
         """
         announced = self._announced()
 
@@ -183,7 +199,7 @@ class Vpn(Temporary):
         return time.monotonic() - self._changed
 
     def _missing(self, announced: Sequence[Announced]) -> list[str]:
-        """What should be known of the VPN's members and is not, in words."""
+        """The missing routes and flows, as text."""
         routes = self.bgpvpn.reflector.routes()
         missing = [
             f"a route to {prefix} by {node}"

@@ -1,4 +1,4 @@
-"""BGP VPNs of a tenant: what the reflector knows of them, and who reaches whom."""
+"""BGP VPNs of a tenant, the reflector's routes for them, and who reaches whom."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ends:
-    """Two networks without a router, `left` and `right`; in each a probe, `near` and `far`."""
+    """Two networks, `left` and `right`, without a router, each with a probe: `near` and `far`."""
 
     left: Network
     right: Network
@@ -42,7 +42,12 @@ class Ends:
 
 
 class Bgpvpn(Scope):
-    """BGP VPNs of a tenant. `addresses` are where each node's tunnels end."""
+    """Makes BGP VPNs of a tenant, and looks at their routes and flows.
+
+    Args:
+        tenant: The project of the VPNs.
+        addresses: The tunnel address of each node.
+    """
 
     def __init__(self, tenant: Tenant, addresses: Mapping[str, str]) -> None:
         super().__init__()
@@ -60,14 +65,14 @@ class Bgpvpn(Scope):
         self._undo.close()
 
     def ends(self) -> Ends:
-        """Two networks without a router, with a probe in each, on two nodes."""
+        """Create two networks without a router, each with a probe, on two nodes."""
         left, right = (self.tenant.network(name, dhcp=False) for name in ("left", "right"))
         with self.tenant.together():
             near = self.tenant.probe(left, COMPUTE, name="near")
             return Ends(left, right, near, self.tenant.probe(right, CONTROLLER, name="far"))
 
     def halves(self, cidr: str) -> Ends:
-        """Two networks with the same addresses and no way out, with a probe in each."""
+        """Create two networks with the same prefix and no gateway, each with a probe."""
         left, right = (
             self.tenant.network(name, cidr, gateway=False, dhcp=False) for name in ("left", "right")
         )
@@ -77,19 +82,22 @@ class Bgpvpn(Scope):
         return Ends(left, right, near, probe(right, CONTROLLER, name="far-half", ip=str(net[20])))
 
     def target(self) -> str:
-        """A route target that nobody else uses."""
+        """A random route target, which nobody else uses."""
         return f"{AS}:{secrets.randbelow(2**31) + 2**16}"
 
     def l3(self, rt: str | None = None, **options: Any) -> Vpn:
-        """A VPN of routed networks.
+        """Create a VPN of routed networks.
 
-        `imports` and `exports` are lists of route targets beside `rt`, `local_pref` is how much
-        its routes are preferred. Without any target it gets one of its own.
+        Args:
+            rt: The route target that is both imported and exported. Without any target the VPN
+                gets one that nobody else uses.
+            **options: `imports` and `exports` are lists of further route targets, `local_pref` is
+                the local preference of the VPN's routes. Others are fields of the API.
         """
         return self._vpn("l3", rt, **options)
 
     def l2(self, rt: str | None = None, **options: Any) -> Vpn:
-        """A VPN of one segment, with EVPN; the same options as `l3`."""
+        """Create a VPN of one Ethernet segment (EVPN). The options are as for `l3`."""
         return self._vpn("l2", rt, **options)
 
     def site(
@@ -100,7 +108,14 @@ class Bgpvpn(Scope):
         imports: Sequence[str] = (),
         exports: Sequence[str] = (),
     ) -> Site:
-        """A host in the data centre: behind the gateway, outside the cloud."""
+        """Create a host in the data centre, behind the gateway and outside the cloud.
+
+        Args:
+            name: Its name.
+            rt: Route targets that are both imported and exported.
+            imports: Further route targets to import.
+            exports: Further route targets to export.
+        """
         self._sites += 1
         site = Site.make(
             self.speakers[GATEWAY],
@@ -113,16 +128,26 @@ class Bgpvpn(Scope):
         return site
 
     def rib(self, to: Target) -> list[Route]:
-        """The reflector's routes to an address (or what has one) or to a prefix."""
+        """The reflector's routes to a prefix, or to the address of a target."""
         prefix = _prefix(to)
         return [route for route in self.reflector.routes() if route.prefix == prefix]
 
     def announced(
         self, to: Target, by: str | None = None, *, rt: str | None = None, within: float = 60
     ) -> Route:
-        """Wait for the one route to an address. Raises WaitError.
+        """Wait until there is exactly one route to a target.
 
-        Counted are those from a node and with a route target, if these are named.
+        Args:
+            to: A probe, an address or a prefix.
+            by: Count only routes that this node announces.
+            rt: Count only routes with this route target.
+            within: Seconds.
+
+        Returns:
+            The route.
+
+        Raises:
+            WaitError: There is no such route, or more than one.
         """
 
         def look() -> Route | NotYet:
@@ -144,7 +169,11 @@ class Bgpvpn(Scope):
         return self._await(f"a route to {mac}", look, within)
 
     def withdrawn_mac(self, mac: str, *, within: float = 60) -> float:
-        """Wait until no EVPN route leads to a MAC address; the seconds that took."""
+        """Wait until no EVPN route leads to a MAC address, and return the seconds that it took.
+
+        Raises:
+            WaitError: There is still one after `within` seconds.
+        """
         started = time.monotonic()
 
         def look() -> bool | NotYet:
@@ -155,7 +184,11 @@ class Bgpvpn(Scope):
         return time.monotonic() - started
 
     def withdrawn(self, to: Target, *, within: float = 60) -> float:
-        """Wait until no route leads to an address; the seconds that took. Raises WaitError."""
+        """Wait until no route leads to a target, and return the seconds that it took.
+
+        Raises:
+            WaitError: There is still one after `within` seconds.
+        """
         started = time.monotonic()
 
         def look() -> bool | NotYet:
@@ -166,10 +199,17 @@ class Bgpvpn(Scope):
         return time.monotonic() - started
 
     def reaches(self, source: Probe, target: Probe, *, within: float = 60) -> float:
-        """Wait until a ping is answered, then ask who is there, over and over.
+        """Wait until a ping is answered, and check that it is the target that answers.
 
-        The seconds until the first answer. Several questions, each a flow of its own, because one
-        may be lucky where several ways lead. Raises AssertionError when another one answers.
+        The target is asked for its name several times, because there may be several paths and each
+        TCP connection takes one of them.
+
+        Returns:
+            The seconds until the first answer.
+
+        Raises:
+            WaitError: No ping is answered within `within` seconds.
+            AssertionError: Another probe answers.
         """
         seconds = source.reaches(target, within=within * self.tenant.patience)
         with target.listening("tcp", 80):
@@ -178,7 +218,7 @@ class Bgpvpn(Scope):
         return seconds
 
     def who(self, source: Probe, address: str, *listeners: Probe) -> set[str]:
-        """The names that answer at an address when it is asked over and over."""
+        """The names of the listeners that answer when an address is asked several times."""
         with ExitStack() as listening:
             for each in listeners:
                 listening.enter_context(each.listening("tcp", 80))
@@ -187,7 +227,21 @@ class Bgpvpn(Scope):
     def await_who(
         self, source: Probe, address: str, *listeners: Probe, only: Probe | None, within: float = 60
     ) -> float:
-        """Wait until just one of the listeners answers, or all of them; the seconds that took."""
+        """Wait until the expected listeners answer at an address.
+
+        Args:
+            source: The probe that asks.
+            address: The address.
+            *listeners: Probes that answer there.
+            only: The one listener that shall answer, or None for all of them.
+            within: Seconds.
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            WaitError: Others answer.
+        """
         wanted = {only.name} if only is not None else {each.name for each in listeners}
         started = time.monotonic()
 
@@ -199,7 +253,11 @@ class Bgpvpn(Scope):
         return time.monotonic() - started
 
     def lost(self, source: Probe, target: Target, *, within: float = 60) -> float:
-        """Wait until pings are not answered any more; the seconds that took. Raises WaitError."""
+        """Wait until pings are no longer answered, and return the seconds that it took.
+
+        Raises:
+            WaitError: They are still answered after `within` seconds.
+        """
         started = time.monotonic()
 
         def look() -> bool | NotYet:
@@ -210,7 +268,7 @@ class Bgpvpn(Scope):
         return time.monotonic() - started
 
     def apart(self, source: Probe, target: Target) -> bool:
-        """Whether none of some pings is answered."""
+        """Whether none of three pings is answered."""
         result: PingResult = source.ping(target, 3, linger=self.tenant.patience)
         return result.sent > 0 and result.received == 0
 
@@ -219,7 +277,11 @@ class Bgpvpn(Scope):
         return bridge_flows(self.tenant.ssh, node, BRIDGE, settled=settled)
 
     def flow_appears(self, node: str, to: Target, *, within: float = 60) -> float:
-        """Wait until a node has a way to an address; the seconds that took. Raises WaitError."""
+        """Wait until a node has a flow to a target, and return the seconds that it took.
+
+        Raises:
+            WaitError: There is none after `within` seconds.
+        """
         started = time.monotonic()
 
         def look() -> bool | NotYet:
@@ -252,7 +314,7 @@ class Bgpvpn(Scope):
             **more,
         )
         vpn = Vpn(self, made)
-        # Before its members go: agents need the ports to take their routes back.
+        # Deleted before its members: agents need the ports to withdraw their routes.
         self.undo.callback(vpn.delete)
         return vpn
 

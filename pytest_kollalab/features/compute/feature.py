@@ -19,16 +19,15 @@ FEATURE = Feature(
         "enable_glance": True,
         "enable_nova": True,
         "enable_placement": True,
-        # Nobody looks at a console, and nothing migrates: no image for either.
+        # Tests use neither graphical consoles nor migration, so their images are not needed.
         "enable_nova_ssh": False,
         "nova_console": "none",
     },
     config={
-        # As for Neutron: sixty-four threads a pool that all look for work every second.
+        # The default is 64 threads, each of which polls for work every second (as in Neutron).
         "nova.conf": "[DEFAULT]\nexecutor_thread_pool_size = 8\n",
-        # At its end the deploy has the scheduler reload itself (SIGHUP). Nova 33 does that by
-        # ending the worker, which first waits 160 s for work that may be in progress, and takes
-        # no request.
+        # At the end of a deploy the scheduler gets SIGHUP. Nova 33 then ends the worker, which
+        # takes no requests and first waits up to 160 s for work in progress.
         "nova/nova-scheduler.conf": "[DEFAULT]\n"
         "manager_shutdown_timeout = 1\ngraceful_shutdown_timeout = 15\n",
     },

@@ -1,4 +1,4 @@
-"""The fixtures of `compute`: what servers are made of."""
+"""The fixtures of `compute`: the image and the flavor of servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def compute(openstack_cloud: Connection, kollalab: LabOfFixtures) -> Iterator[Compute]:
-    """Guest image and flavor for servers; asks for the feature `compute`."""
+    """The guest image and the flavor of servers. Needs the feature `compute`."""
     from pytest_kollalab.features.compute.words import Compute
 
     compute = Compute(openstack_cloud, kollalab.paths, kollalab.options)

@@ -20,12 +20,17 @@ MEMORY_MB = 128
 
 
 class Compute:
-    """The image and the flavor that servers are made of; brought into the cloud if not there."""
+    """The guest image and the flavor of servers, created in the cloud if they do not exist.
+
+    Attributes:
+        image_id: The id of the image.
+        flavor_id: The id of the flavor.
+    """
 
     def __init__(self, cloud: Connection, paths: Paths, options: Options) -> None:
         self._made = ExitStack()
         guest = guest_image(paths.cache, mirror=options.mirror)
-        # Workers that look at once all find nothing; OpenStack takes several images of one name.
+        # Without the lock, parallel workers would all upload an image: names need not be unique.
         with locks.exclusive(
             guest.with_name("upload.lock"), "bring the guest image into the cloud"
         ):
@@ -33,7 +38,7 @@ class Compute:
             self.flavor_id = self._flavor(cloud)
 
     def remove(self) -> None:
-        """Take away what was not there before; a lab of our own takes it along when it goes."""
+        """Remove what this object created. A lab is removed as a whole and does not need it."""
         self._made.close()
 
     def _image(self, cloud: Connection, path: Path) -> str:

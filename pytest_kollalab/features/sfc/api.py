@@ -1,4 +1,4 @@
-"""The SFC API: its calls as they are, for openstacksdk does not know the numbers of chains."""
+"""Direct calls of the SFC API, because openstacksdk does not return the numbers of chains."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ NOT_FOUND = 404
 
 
 def create(tenant: Tenant, kind: str, **fields: Any) -> dict[str, Any]:
-    """Make a thing, and return all that the API says of it. Raises openstacksdk's exceptions."""
+    """Create a resource and return its fields. Raises openstacksdk's exceptions."""
     answer = tenant.cloud.network.post(f"/sfc/{PLURALS[kind]}", json={kind: fields})
     return _checked(answer, kind)
 
 
 def update(tenant: Tenant, kind: str, id: str, **fields: Any) -> dict[str, Any]:
-    """Change a thing. Raises openstacksdk's exceptions."""
+    """Change a resource and return its fields. Raises openstacksdk's exceptions."""
     answer = tenant.cloud.network.put(f"/sfc/{PLURALS[kind]}/{id}", json={kind: fields})
     return _checked(answer, kind)
 
 
 def delete(tenant: Tenant, kind: str, id: str) -> None:
-    """Remove a thing; one that is not there is fine. Raises openstacksdk's exceptions."""
+    """Delete a resource if it exists. Raises openstacksdk's exceptions."""
     from openstack import exceptions
 
     answer = tenant.cloud.network.delete(f"/sfc/{PLURALS[kind]}/{id}")

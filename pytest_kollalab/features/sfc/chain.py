@@ -1,4 +1,4 @@
-"""A port chain: made, changed and deleted through the API, and followed in the dataplane."""
+"""Port chains: made, changed and deleted through the API, and checked in the dataplane."""
 
 from __future__ import annotations
 
@@ -45,9 +45,17 @@ FLOWS_GONE = "delete: API call to no flow left"
 
 @dataclass
 class Counts:
-    """Packets that a chain's flows counted: at its source, to each function, and on from it.
+    """The packets that a chain's flows counted.
 
-    `returned` and `passed_back` are those of a symmetric chain's answers.
+    The last three fields are for the answers in a symmetric chain.
+
+    Attributes:
+        classified: Packets that the chain took up at its source.
+        delivered: Packets that were delivered to each function.
+        passed_on: Packets that left each function.
+        answered: Answers that the chain took up.
+        returned: Answers that were delivered to each function.
+        passed_back: Answers that left each function.
     """
 
     classified: int = 0
@@ -59,9 +67,9 @@ class Counts:
 
 
 class Chain:
-    """A port chain that leads traffic through groups of functions, in order. Made by `Sfc.chain`.
+    """A port chain that leads traffic through groups of functions. It is made by `Sfc.chain`.
 
-    As a context it is deleted, and gone from the dataplane, when the block ends.
+    As a context manager it is deleted when the block ends.
     """
 
     def __init__(
@@ -105,32 +113,39 @@ class Chain:
 
     @property
     def layout(self) -> ChainLayout:
-        """What the API was asked for."""
+        """The chain as the API was asked for it."""
         members = tuple(tuple(group.functions) for group in self.groups)
         header, symmetric = self.header, self.symmetric
         return ChainLayout(self.number, self.traffic, self.groups, members, symmetric, header)
 
     @property
     def plan(self) -> Plan:
-        """What Open vSwitch has to hold for it."""
+        """The flows and groups that Open vSwitch must have for it."""
         return plan(self.layout) if self.id else Plan()
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """All functions, in order; those that share the load beside each other."""
+        """All functions in the order of the steps."""
         return self.layout.functions
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that the chain has, or may have had, flows on."""
+        """The nodes that have, or may have had, flows of the chain."""
         layouts = [*self._past, self.layout]
         nodes = [node for layout in layouts for node in layout.nodes]
         return tuple(dict.fromkeys([*nodes, *self._elsewhere]))
 
     def create(self, within: float = 60) -> None:
-        """Make what is not there yet, then the chain, and wait for it in the dataplane.
+        """Create the chain with its classifiers and groups, and wait until Open vSwitch has it.
 
-        Takes the figures when pings are led. Raises openstacksdk's exceptions and WaitError.
+        If the chain leads pings, the times are recorded as figures.
+
+        Args:
+            within: Seconds that it may take.
+
+        Raises:
+            openstack.exceptions.HttpException: The API refuses the request.
+            WaitError: Open vSwitch does not have all flows and groups in time.
         """
         with ExitStack() as undo:
             undo.callback(self._clear_up)
@@ -155,9 +170,12 @@ class Chain:
         through: Sequence[Group] | None = None,
         traffic: Iterable[Traffic] | None = None,
     ) -> None:
-        """Change the traffic or the groups, and wait until Open vSwitch has the change.
+        """Replace the traffic or the groups, and wait until Open vSwitch has the change.
 
-        Raises openstacksdk's exceptions, WorkaroundForbiddenError and WaitError.
+        Raises:
+            openstack.exceptions.HttpException: The API refuses the request.
+            WorkaroundForbiddenError: A workaround is needed and forbidden.
+            WaitError: Open vSwitch does not have the change in time.
         """
         before, gone = self.groups, set(self.traffic)
         self._past.append(self.layout)
@@ -176,14 +194,17 @@ class Chain:
                 group.leave(self)
         for each in gone - set(wanted):
             api.delete(self.tenant, "flow_classifier", self._classifiers.pop(each))
-        # Flows that stay are deleted and made anew as well.
+        # The agent also deletes and recreates flows that do not change.
         self.wait_for_change(unseen=self.layout == self._past[-1])
 
     def delete(self) -> None:
         """Delete the chain and what only it needs, and wait until Open vSwitch has nothing of it.
 
-        Takes the figures when pings are led. A second time does nothing. Raises
-        WorkaroundForbiddenError.
+        If the chain leads pings, the times are recorded as figures. Calling it again does nothing.
+
+        Raises:
+            WorkaroundForbiddenError: A workaround was needed and is forbidden.
+            WaitError: Flows or groups are left.
         """
         if not self.id:
             return
@@ -198,9 +219,14 @@ class Chain:
                     stream.first_from([traffic[0].src.mac], DIRECT)
 
     def remove(self) -> bool:
-        """Delete it as `delete` does, without figures. A second time does nothing.
+        """Delete it as `delete` does, without figures; calling it again does nothing.
 
-        Returns whether no workaround was needed. Raises WorkaroundForbiddenError.
+        Returns:
+            Whether no workaround was needed.
+
+        Raises:
+            WorkaroundForbiddenError: A workaround was needed and is forbidden.
+            WaitError: Flows or groups are left.
         """
         if self.id:
             self.withdraw()
@@ -240,17 +266,17 @@ class Chain:
         self._live.remove(self)
 
     def look_on(self, nodes: Iterable[str]) -> None:
-        """Look for flows and groups of the chain on these nodes as well."""
+        """Check these nodes for flows and groups of the chain as well."""
         self._elsewhere = tuple(nodes)
 
     def take_out(self) -> None:
-        """Remove flows and groups of the chain that Open vSwitch should not have."""
+        """Remove surplus flows and groups of the chain from Open vSwitch."""
         strays = self._surplus(self._switches())
         for node in self.nodes:
             remove(self.tenant.ssh, node, strays.flows[node], strays.groups[node])
 
     def remember(self, gone: Iterable[Function]) -> None:
-        """Note that a group of the chain had these functions before."""
+        """Note that a group of the chain has had these functions before."""
         layout = self.layout
         past = (tuple(gone),) * len(layout.groups)
         self._past.append(
@@ -258,10 +284,17 @@ class Chain:
         )
 
     def wait_for_change(self, *, unseen: bool = False) -> float:
-        """Wait until a change is in Open vSwitch, with the workaround for one that lost flows.
+        """Wait until a change is in Open vSwitch; lost flows are restored by a workaround.
 
-        One that is `unseen` leaves the flows as they were. Returns the seconds that took. Raises
-        WorkaroundForbiddenError and WaitError.
+        Args:
+            unseen: Whether the change leaves the flows as they were.
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            WorkaroundForbiddenError: Flows are lost and workarounds are forbidden.
+            WaitError: Open vSwitch does not have the change in time.
         """
         started = time.monotonic()
         patience = self.tenant.patience
@@ -277,7 +310,7 @@ class Chain:
         return seconds
 
     def wait_in_dataplane(self, timeout: float = 60) -> float:
-        """Wait until Open vSwitch has all that the chain needs and no more; returns the seconds."""
+        """Wait until Open vSwitch has exactly what the chain needs; returns the seconds."""
         return self._wait(f"{self} in the dataplane", timeout)
 
     def wait_gone(self, timeout: float = 60) -> float:
@@ -285,17 +318,17 @@ class Chain:
         return self._wait(f"nothing left of {self}", timeout)
 
     def troubles(self) -> list[str]:
-        """What Open vSwitch lacks of the chain, and what it has and should not have."""
+        """The missing and the surplus flows and groups in Open vSwitch, as text."""
         switches = self._switches()
         left = self._surplus(switches).told()
         return [*self.plan.missing(switches), *(f"left over: {each}" for each in left)]
 
     def stray(self) -> list[str]:
-        """Labels that are pushed for its functions and that no flow delivers by."""
+        """Flows that push a label for one of its functions although no flow delivers that label."""
         return oracle.stray(self._switches(), self.layout.macs)
 
     def flows(self, node: str) -> Flows:
-        """The chain's flows on br-int of a node: those that classify, encapsulate and deliver."""
+        """The chain's flows on a node's br-int, which classify, encapsulate and deliver packets."""
         layouts = [*self._past, self.layout]
         return Flows(
             flow
@@ -305,7 +338,7 @@ class Chain:
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
-        """Count the packets of the chain's flows in the block; the counts are there at its end."""
+        """Count the packets of the chain's flows; the counts are filled when the block ends."""
         counts = Counts()
         before = self._switches(settled=True)
         yield counts
@@ -324,7 +357,7 @@ class Chain:
                 counts.passed_back[function] = self._passed(here, function, back=True)
 
     def touch(self) -> None:
-        """Make the agents ask for the flows of all ports of the chain."""
+        """Make the agents ask again for the flows of all ports of the chain."""
         ends = {port for t in self.traffic for probe in (t.src, t.dst) for port in probe.ports}
         ports = ends | {port for function in self.functions for port in function.ports}
         touch(self.tenant, ports)
@@ -369,7 +402,7 @@ class Chain:
 
     @contextmanager
     def _pings(self) -> Iterator[Any]:
-        """A stream of pings of the first traffic, or None when the chain does not divert any."""
+        """A stream of pings of the first traffic, or None if the chain diverts no pings."""
         first = self.traffic[0] if self.traffic else None
         if first is None or not first.has_pings or not last_hops(self.layout):
             yield None

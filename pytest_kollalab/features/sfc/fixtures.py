@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def make_sfc(kollalab: LabOfFixtures, request: pytest.FixtureRequest) -> Callable[[Tenant], Sfc]:
-    """What makes the chains of a project, for a fixture of your own; asks for the feature `sfc`."""
+    """A function that returns the `Sfc` of a project, for your own fixtures. Needs `sfc`."""
     from pytest_kollalab.features.sfc.words import Sfc
 
     guests = kollalab.options.guests
     if guests == "server":
-        # Servers are made of an image and a flavor that must be in the cloud.
+        # Servers need the guest image and the flavor in the cloud.
         request.getfixturevalue("compute")
     return lambda tenant: Sfc(tenant, guests=guests)
 
 
 @pytest.fixture(scope="module")
 def sfc(tenant: Tenant, make_sfc: Callable[[Tenant], Sfc]) -> Iterator[Sfc]:
-    """Service function chaining in the module's project; asks for the feature `sfc`."""
+    """Service function chaining in the module's project. Needs the feature `sfc`."""
     with make_sfc(tenant) as sfc:
         yield sfc

@@ -1,4 +1,4 @@
-"""A service function: a namespace between two ports, and what it does with what it gets."""
+"""Service functions: namespaces that forward packets between two ports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pytest_kollalab.sdn.tenant.network import Network, Port
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.probe.namespace import Namespace
 
-# What comes in by one port leaves by the other, in both directions. Both ports are in one subnet,
-# so each answers ARP only for its own address, and a rule for each says where to go on. A function
-# with one port passes on by that one.
+# Packets that arrive at one port leave by the other. Both ports are in the same subnet, so each
+# answers ARP only for its own address, and a routing rule for each selects the other port. A
+# function with one port sends packets out of the port that they came from.
 FORWARD = """
 ingress=$1 egress=$2 cidr=$3
 for key in all default "$ingress" "$egress"; do
@@ -32,25 +32,28 @@ ip route replace "$cidr" dev "$ingress" table 102
 ip rule del iif "$egress" lookup 102 2> /dev/null || true
 ip rule add iif "$egress" lookup 102
 """
-# Who keeps the header handles the frames itself: the kernel shall answer ARP and nothing more.
+# A function that keeps the header handles the frames itself; the kernel only answers ARP.
 ANSWER = """
 for key in all default "$1" "$2"; do
     sysctl -qw "net.ipv4.conf.$key.rp_filter=0" "net.ipv4.conf.$key.arp_ignore=1" \\
         "net.ipv4.conf.$key.arp_announce=2"
 done
 """
-# Before the rules that forward, whose preference is the kernel's.
+# Lower than the preferences of the forwarding rules, which the kernel chooses.
 FIREWALL_PREFERENCE = "100"
 FORWARDED = re.compile(r"^Ip: [\d ]+$", re.MULTILINE)
 FORWARDED_FIELD = 6
 
 
 class Function(Probe):
-    """A service function: a namespace that forwards between two ports, `ingress` and `egress`.
+    """A service function: a namespace that forwards packets between two ports.
 
-    Both are the same port for a function with one arm. `keeps` is the header (mpls or nsh) that it
-    gets and hands on itself; without one the switch takes the header off before it and puts it on
-    after it. `pair` is its port pair in the API.
+    Attributes:
+        ingress: The port at which packets arrive.
+        egress: The port by which they leave; the same one for a function with one arm.
+        keeps: The header (`mpls` or `nsh`) that it receives and passes on. With None the switch
+            removes the header in front of the function and adds it behind.
+        pair: The id of its port pair.
     """
 
     pair = ""
@@ -73,16 +76,17 @@ class Function(Probe):
         self.keeps = keeps
 
     def forward(self) -> None:
-        """Pass on by the one port what comes in by the other."""
+        """Set up forwarding between the ports."""
         words = (self.ingress.device, self.egress.device, self.network.cidr)
         text = ANSWER if self.keeps else FORWARD
         self.namespace.run(["sh", "-eu", "-s", "--", *words], input=text)
 
     @contextmanager
     def handing_on_headers(self, turns: tuple[str, ...] = ()) -> Iterator[None]:
-        """Pass on what has a service header, until the block ends.
+        """Pass on packets with a service header until the block ends.
 
-        `turns` are pairs of addresses: what goes to the first is sent to the second.
+        Args:
+            turns: Pairs of addresses: packets to the first are sent to the second.
         """
         argv = ["python3", "-u", "sfc_header.py", self.ingress.device, self.egress.device, *turns]
         files = {"sfc_header.py": on_nodes.source("sfc_header")}
@@ -91,7 +95,7 @@ class Function(Probe):
 
     @contextmanager
     def dropping(self, protocol: str, port: int) -> Iterator[None]:
-        """Be a firewall: pass nothing on that goes to a port, until the block ends."""
+        """Drop packets to a port, as a firewall does, until the block ends."""
         rule = ["iif", self.ingress.device, "ipproto", protocol, "dport", str(port), "blackhole"]
         rule += ["pref", FIREWALL_PREFERENCE]
         self.namespace.run(["ip", "rule", "add", *rule])
@@ -102,17 +106,17 @@ class Function(Probe):
 
     @contextmanager
     def dead(self) -> Iterator[None]:
-        """Be a machine that has crashed, until the block ends: its ports are there, and deaf."""
+        """Act as a crashed machine, with its ports down, until the block ends."""
         self._set("down")
         try:
             yield
         finally:
             self._set("up")
-            # A device that goes down takes its routes along.
+            # A device that goes down loses its routes.
             self.forward()
 
     def forwarded(self) -> int:
-        """The IP packets that its kernel has forwarded since it was made."""
+        """The number of IP packets that its kernel has forwarded so far."""
         said = self.namespace.run(["cat", "/proc/net/snmp"]).stdout
         return parse_forwarded(said)
 
@@ -122,7 +126,7 @@ class Function(Probe):
 
 
 def parse_forwarded(snmp: str) -> int:
-    """The number of forwarded datagrams in what /proc/net/snmp says."""
+    """The number of forwarded datagrams in the text of /proc/net/snmp."""
     found = FORWARDED.search(snmp)
     assert found is not None, snmp
     return int(found[0].split()[FORWARDED_FIELD])

@@ -1,4 +1,4 @@
-"""A service graph: chains joined, so that what comes to the end of one goes on into another."""
+"""Service graphs: packets at the end of a chain continue in another chain."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class ServiceGraph(Temporary):
-    """Chains joined; made by `Sfc.graph`. As a context it is deleted when the block ends.
+    """A service graph, made by `Sfc.graph`. As a context manager it is deleted when the block ends.
 
-    networking-sfc remembers in register 0 by which chain a packet came; that is what the chains
-    behind it match instead of the port at their source.
+    networking-sfc stores in register 0 which chain a packet came from. The following chains match
+    the register instead of the port of their source.
     """
 
     def __init__(self, tenant: Tenant, links: Mapping[Chain, Sequence[Chain]]) -> None:
@@ -41,10 +41,14 @@ class ServiceGraph(Temporary):
         return "; ".join(f"{src} to {', '.join(map(repr, to))}" for src, to in self.links.items())
 
     def create(self) -> None:
-        """Make it, and wait for it in the dataplane.
+        """Create it and wait until Open vSwitch has its links.
 
-        One whose links went to the wrong nodes is made again: a workaround. Raises
-        WorkaroundForbiddenError and WaitError; then it is gone again.
+        A graph whose links went to the wrong nodes is created again; this is a workaround. After an
+        error the graph is deleted.
+
+        Raises:
+            WorkaroundForbiddenError: The workaround is needed and forbidden.
+            WaitError: Open vSwitch does not have all links in time.
         """
         self._make()
         try:
@@ -53,15 +57,19 @@ class ServiceGraph(Temporary):
             except WaitError as error:
                 self._make_again(error.details)
         except KollalabError:
-            # networking-sfc takes the flows of a chain away before it sees that a graph needs it.
+            # networking-sfc removes the flows of a chain before it checks whether a graph needs it.
             with workarounds.clearing_up():
                 self.delete()
             raise
 
     def delete(self) -> None:
-        """Remove it, and wait until the chains are on their own again; nothing to do is fine.
+        """Delete it and wait until the chains are no longer linked; calling it again does nothing.
 
-        Links that stay are removed: a workaround. Raises WorkaroundForbiddenError and WaitError.
+        Links that stay are removed; this is a workaround.
+
+        Raises:
+            WorkaroundForbiddenError: The workaround was needed and is forbidden.
+            WaitError: Links are left.
         """
         if not self.id:
             return
@@ -82,7 +90,7 @@ class ServiceGraph(Temporary):
             port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
         )
         self.id = made["id"]
-        # Where the messages of a graph go to the wrong node, flows of its chains are made there.
+        # A message that reaches the wrong node creates flows of the chains there.
         for chain in self._chains():
             chain.look_on(self._nodes)
 
@@ -133,9 +141,9 @@ class ServiceGraph(Temporary):
             chain.touch()
 
     def _left(self) -> dict[str, list[Flow]]:
-        """The links on all nodes, and what a wrong node makes of the message to unlink.
+        """The links on all nodes, and the flows that a message to unlink creates on a wrong node.
 
-        That is a flow for the chain's traffic without the port of its source.
+        Such a flow matches the chain's traffic without the port of its source.
         """
         links = self._link_marks()
         pairs = {
@@ -158,7 +166,7 @@ class ServiceGraph(Temporary):
         }
 
     def _link_marks(self) -> set[str]:
-        """What register 0 holds at the ends of the chains that lead on."""
+        """The values of register 0 at the ends of the chains that have following ones."""
         return {hex(src.layout.label(len(src.groups))) for src in self.links}
 
     def _is_linked(self) -> bool | NotYet:
@@ -171,12 +179,12 @@ class ServiceGraph(Temporary):
         return not waiting or NotYet(f"{', '.join(waiting)} ends its chain as before")
 
     def _goes_on(self, function: Function) -> bool:
-        """Whether what a function passes on is looked at again, for the next chain."""
+        """Whether packets from a function are classified again, for the next chain."""
         flows = look(self.tenant.ssh, function.node).flows
         return bool(flows.where(in_port=function.egress.device, action="resubmit(,0)"))
 
     def _links(self) -> list[Flow]:
-        """The flows that go on from one chain into another."""
+        """The flows that match packets from the end of a chain."""
         ends = self._link_marks()
         nodes = {f.node for src in self.links for f in src.groups[-1].functions}
         return [
@@ -189,7 +197,7 @@ class ServiceGraph(Temporary):
         ]
 
     def _leading(self) -> list[Flow]:
-        """Those of them that lead into a chain; others lead nowhere."""
+        """Those of the links that lead into a following chain."""
         return [
             flow for flow in self._links() if any(act.startswith("group:") for act in flow.actions)
         ]

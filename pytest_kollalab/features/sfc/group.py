@@ -1,4 +1,4 @@
-"""A group of functions that share the load, and the traffic that a chain leads to it."""
+"""Groups of functions that share the load, and the traffic of a chain."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Traffic:
     """Packets from one probe to another.
 
     Args:
-        src: Where they come from.
-        dst: Where they go.
-        protocol: Only those of tcp, udp or icmp.
-        port: Only those to this port.
-        ports: Only those to ports from the first to the second; None is a bound that the API is
-            not told. The oracle does not check how flows match such a range.
-        anywhere: Those to all addresses: the classifier has the prefix of the source alone.
+        src: The probe that sends.
+        dst: The probe that receives.
+        protocol: Only packets of `tcp`, `udp` or `icmp`.
+        port: Only packets to this port.
+        ports: Only packets to ports from the first to the second; None leaves a bound out of the
+            request. It is not checked how flows match such a range.
+        anywhere: Packets to any address: the classifier has only the prefix of the source.
     """
 
     src: Probe
@@ -39,11 +39,11 @@ class Traffic:
 
     @property
     def has_pings(self) -> bool:
-        """Whether a ping is part of it."""
+        """Whether pings belong to it."""
         return self.protocol in (None, "icmp")
 
     def classifier(self, *, symmetric: bool = False) -> dict[str, Any]:
-        """The fields of its classifier; `symmetric` for a chain that leads answers too."""
+        """The fields of its flow classifier; `symmetric` is for a chain that leads answers too."""
         fields: dict[str, Any] = {
             "ethertype": "IPv4",
             "logical_source_port": self.src.ports[0].id,
@@ -64,21 +64,26 @@ class Traffic:
 
 
 class Led(Protocol):
-    """A chain through a group; it has to know when the group's functions change."""
+    """A chain through a group, which is notified when the group's functions change."""
 
     def remember(self, functions: Iterable[Function]) -> None:
-        """These functions were part of it."""
+        """Note that these functions have been part of it."""
 
     def wait_for_change(self) -> float:
-        """Return when the change is in the flow tables."""
+        """Wait until Open vSwitch has the change; returns the seconds."""
 
 
 class Group(Temporary):
-    """A port pair group: functions of which each flow takes one. Made by `Sfc.group` or a chain.
+    """A port pair group: functions that share the flows. It is made by `Sfc.group` or a chain.
 
-    `tap` marks functions that get a copy and pass nothing on. One that a chain made for itself
-    (`implicit`) goes with the last chain through it. As a context it is deleted when the block
-    ends.
+    As a context manager it is deleted when the block ends.
+
+    Args:
+        tenant: The project.
+        functions: The functions.
+        tap: Whether they get copies of the packets and pass nothing on.
+        balance_by: The fields of a packet that choose its function, such as `ip_src`.
+        implicit: Whether it is deleted together with the last chain through it.
     """
 
     def __init__(
@@ -103,7 +108,7 @@ class Group(Temporary):
         return "|".join(function.name for function in self.functions) or "nobody"
 
     def create(self) -> None:
-        """Make it, if it is not there."""
+        """Create it if it does not exist."""
         if self.id:
             return
         made = api.create(
@@ -123,7 +128,10 @@ class Group(Temporary):
     def update(self, functions: Iterable[Function]) -> None:
         """Replace its functions, and wait until its chains lead through the new ones.
 
-        Raises openstacksdk's exceptions, WorkaroundForbiddenError and WaitError.
+        Raises:
+            openstack.exceptions.HttpException: The API refuses the request.
+            WorkaroundForbiddenError: A workaround is needed and forbidden.
+            WaitError: Open vSwitch does not have the change in time.
         """
         gone = self.functions
         self.functions = list(functions)
@@ -138,19 +146,19 @@ class Group(Temporary):
             chain.wait_for_change()
 
     def delete(self) -> None:
-        """Remove it; a second time does nothing."""
+        """Delete it; calling it again does nothing."""
         if self.id:
             api.delete(self.tenant, "port_pair_group", self.id)
             self.id = ""
 
     def enter(self, chain: Led) -> None:
-        """Note that a chain leads through it, and make it if it is not there."""
+        """Note that a chain leads through it, and create it if it does not exist."""
         self.create()
         if chain not in self.chains:
             self.chains.append(chain)
 
     def leave(self, chain: Led) -> None:
-        """Note that a chain does not lead through it any more; one that is implicit may go."""
+        """Note that a chain no longer leads through it; delete an implicit group without chains."""
         if chain in self.chains:
             self.chains.remove(chain)
         if self.implicit and not self.chains:

@@ -1,4 +1,4 @@
-"""The path: which functions packets crossed, in order and in each direction, from what was seen."""
+"""Paths: the functions that captured packets crossed, in each direction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ARP = 0x0806
 
 
 class Ways(NamedTuple):
-    """The functions on the way there, and those on the way back."""
+    """The functions on the way there and on the way back, in order."""
 
     there: list[Function]
     back: list[Function]
@@ -23,9 +23,10 @@ class Ways(NamedTuple):
 def ways(
     seen: Sequence[Sighting], functions: Iterable[Function], src: str, dst: str, count: int
 ) -> Ways:
-    """The ways of `count` pings between two addresses, and of the answers.
+    """The paths of `count` pings between two addresses, and of their answers.
 
-    Raises AssertionError when a function saw only some of them, or passed on only some.
+    Raises:
+        AssertionError: A function saw or passed on only some of the packets.
     """
     functions = tuple(functions)
     there = [(f, _of(seen, f, src, dst, request=True)) for f in functions]
@@ -36,11 +37,18 @@ def ways(
 def crossed(
     seen: Iterable[tuple[Function, tuple[Sequence[Packet], Sequence[Packet]]]], count: int
 ) -> list[Function]:
-    """The functions in the order in which packets came by: by falling TTL, then by time.
+    """The functions that packets crossed, in order.
 
-    `seen` has for each function what came in and what went out. Each function lowers the TTL by
-    one, which needs no common clock. Raises AssertionError when a function saw some of the `count`
-    packets, but not each of them once, or did not pass them on.
+    Functions are sorted by TTL, which each of them lowers by one, and then by time. So the clocks
+    of different nodes do not matter.
+
+    Args:
+        seen: For each function, the packets that arrived and those that left.
+        count: The number of packets that were sent.
+
+    Raises:
+        AssertionError: A function saw some packets, but not each of them once, or did not pass
+            them on.
     """
     order = []
     for function, (came, went) in seen:
@@ -57,7 +65,7 @@ def crossed(
 
 
 def arrived(seen: Iterable[Sighting], devices: Iterable[str], src: str, dst: str) -> list[Packet]:
-    """The packets from one address to another that came in at devices."""
+    """The packets from one address to another that arrived at devices."""
     devices = set(devices)
     return [
         each.packet
@@ -69,7 +77,7 @@ def arrived(seen: Iterable[Sighting], devices: Iterable[str], src: str, dst: str
 
 
 def followed(seen: Sequence[Sighting], functions: Iterable[Function], port: int) -> list[Function]:
-    """The functions that UDP packets to a port came to, whatever address: by falling TTL."""
+    """The functions that UDP packets to a port arrived at, in order, whatever their addresses."""
     order = []
     for function in functions:
         came = [
@@ -84,7 +92,7 @@ def followed(seen: Sequence[Sighting], functions: Iterable[Function], port: int)
 
 
 def copies(seen: Iterable[Sighting], device: str, mac: str) -> list[Packet]:
-    """The frames from a MAC address that came to a device, for whomever they were; no ARP."""
+    """The frames from a MAC address that arrived at a device, to any address, without ARP."""
     return [
         each.packet
         for each in seen
@@ -104,7 +112,16 @@ def flows_by_function(
 ) -> dict[Function, set[int]]:
     """The source ports of the flows that each function got.
 
-    Raises AssertionError when a flow went to several functions, or packets of it were lost.
+    Args:
+        seen: The captured packets.
+        functions: The functions.
+        src: The source address.
+        dst: The destination address.
+        ports: The source ports, one for each flow.
+        packets: The number of packets of each flow.
+
+    Raises:
+        AssertionError: A flow went to several functions, or packets of it were lost.
     """
     shares: dict[Function, set[int]] = {}
     taken: dict[int, Function] = {}

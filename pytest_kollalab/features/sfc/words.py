@@ -1,4 +1,4 @@
-"""Service function chaining: functions, chains through them, and the path that packets took."""
+"""Service function chaining: functions, chains through them, and the paths of packets."""
 
 from __future__ import annotations
 
@@ -47,10 +47,14 @@ Step = Function | Group | Sequence[Function]
 
 
 class Sfc:
-    """Chains of a tenant.
+    """Makes service functions and port chains of a tenant.
 
-    A step of `through` is a function, a group, or a list of functions that share the load.
+    A step of a chain is a function, a group, or a list of functions that share the load.
     Resources made inside `Tenant.part()` are removed when the block ends.
+
+    Args:
+        tenant: The project.
+        guests: What functions are by default: `probe` or `server`.
     """
 
     def __init__(self, tenant: Tenant, *, guests: str = "probe") -> None:
@@ -82,24 +86,23 @@ class Sfc:
         guest: str | None = None,
         weight: int | None = None,
     ) -> Function:
-        """Make a service function on a node, which forwards what it gets.
+        """Create a service function on a node. It forwards the packets that it receives.
 
         Args:
-            network: the network of its ports.
-            node: the node it is on.
-            name: its name; random by default.
+            network: The network of its ports.
+            node: The node that it is on.
+            name: Its name; random by default.
             arms: 2 for an ingress and an egress port, 1 for one port that is both.
             keeps: `mpls` or `nsh` for a function that gets the service header and passes it on
                 with a lower index. By default the switch removes the header.
-            turns: an address and another one; what goes to the first is sent to the second. For
-                functions that keep the header.
-            guest: `probe` (a network namespace) or `server` (a Nova server). By default what
-                `--kollalab-guests` says, where Nova runs and a server can do it.
-            weight: ask for that many times the flows of a function with the weight 1 in the same
-                group.
+            turns: Two addresses: packets to the first are sent to the second. Only for functions
+                that keep the header.
+            guest: `probe` (a network namespace) or `server` (a Nova server). The default is the
+                setting `--kollalab-guests`, where Nova runs and a server can do it.
+            weight: Its weight for the load balancing in a group.
 
         Returns:
-            The function, plugged and with a port pair.
+            The function, with plugged ports and a port pair.
         """
         name = name or f"function-{secrets.token_hex(2)}"
         wanted = guest or (self.guests if node == COMPUTE and not keeps else "probe")
@@ -146,9 +149,14 @@ class Sfc:
     def group(
         self, *functions: Function, tap: bool = False, balance_by: Iterable[str] = ()
     ) -> Group:
-        """Make a group of functions that share the load, for several chains or to be changed.
+        """Create a group of functions that share the load.
 
-        `balance_by` names the fields of a packet that choose its function, such as `ip_src`.
+        A group is needed only to use it in several chains or to change it later.
+
+        Args:
+            *functions: The functions.
+            tap: Whether they get copies of the packets instead of the packets themselves.
+            balance_by: The fields of a packet that choose its function, such as `ip_src`.
         """
         group = Group(self.tenant, functions, tap=tap, balance_by=balance_by, implicit=False)
         group.create()
@@ -156,7 +164,7 @@ class Sfc:
         return group
 
     def tap(self, function: Function) -> Group:
-        """A step that gets a copy of the packets and diverts none."""
+        """A step in which a function gets copies of the packets and diverts none."""
         return Group(self.tenant, [function], tap=True, implicit=True)
 
     def traffic(
@@ -169,10 +177,15 @@ class Sfc:
         ports: tuple[int | None, int | None] | None = None,
         anywhere: bool = False,
     ) -> Traffic:
-        """The packets from src to dst, or those of a `protocol` (tcp, udp, icmp) and to a port.
+        """Select packets from src to dst.
 
-        `ports` are the lowest and the highest port instead; None leaves a bound out. `anywhere`
-        means packets from src to any address.
+        Args:
+            src: The probe that sends.
+            dst: The probe that receives.
+            protocol: Only packets of `tcp`, `udp` or `icmp`.
+            port: Only packets to this port.
+            ports: Only packets to ports from the first to the second; None leaves a bound out.
+            anywhere: Packets from src to any address.
         """
         return Traffic(src, dst, protocol, port, ports, anywhere)
 
@@ -192,24 +205,24 @@ class Sfc:
         also: Iterable[Traffic] = (),
         within: float = 60,
     ) -> Chain:
-        """Lead packets from src to dst through functions, in order; wait until it does.
+        """Create a port chain and wait until Open vSwitch has it.
 
         Args:
-            src: the probe that sends.
-            dst: the probe that receives.
-            through: the steps.
-            protocol: lead only this one: tcp, udp or icmp.
-            port: lead only packets to this port.
-            ports: lead only packets to these ports, see `traffic`.
-            anywhere: lead packets from src to any address.
-            symmetric: lead the answers through the same functions, in reverse order.
-            header: what packets carry between functions: `mpls` or `nsh`.
-            number: the chain's number in that header; 0 takes a free one.
-            also: more traffic for the chain.
-            within: how long it may take, in seconds.
+            src: The probe that sends.
+            dst: The probe that receives.
+            through: The steps, in order.
+            protocol: Only packets of `tcp`, `udp` or `icmp`.
+            port: Only packets to this port.
+            ports: Only packets to ports from the first to the second; None leaves a bound out.
+            anywhere: Packets from src to any address.
+            symmetric: Whether answers go through the same functions in reverse order.
+            header: The header of packets between functions: `mpls` or `nsh`.
+            number: The chain's number in that header; 0 takes a free one.
+            also: More traffic for the chain.
+            within: Seconds that it may take.
 
         Raises:
-            WaitError: Open vSwitch does not have all its flows and groups in that time.
+            WaitError: Open vSwitch does not have all flows and groups in time.
         """
         chain = Chain(
             self.tenant,
@@ -221,15 +234,21 @@ class Sfc:
             header=header,
             number=number,
         )
-        # The agent needs the ports to remove a chain's flows: so it goes before they do.
+        # Removed before its ports, which the agent needs to remove the chain's flows.
         self.tenant.undo.callback(chain.remove)
         chain.create(within)
         return chain
 
     def graph(self, links: Mapping[Chain, Sequence[Chain]]) -> ServiceGraph:
-        """Join chains: packets at the end of one continue in the first of its next ones they match.
+        """Create a service graph and wait until Open vSwitch has it.
 
-        Raises WorkaroundForbiddenError and WaitError.
+        Args:
+            links: For each chain, the chains that may follow it. A packet at the end of a chain
+                continues in the first following chain whose traffic it belongs to.
+
+        Raises:
+            WorkaroundForbiddenError: A workaround is needed and forbidden.
+            WaitError: Open vSwitch does not have all links in time.
         """
         graph = ServiceGraph(self.tenant, links)
         self.tenant.undo.callback(graph.delete)
@@ -247,9 +266,14 @@ class Sfc:
         return Probe(name, network, probe.namespace, [port])
 
     def ask(self, kind: str, **fields: Any) -> str:
-        """Create a resource such as a `flow_classifier` with these fields; returns its id.
+        """Create a resource through the SFC API, and return its id.
 
-        Raises openstacksdk's exceptions.
+        Args:
+            kind: The kind of the resource, such as `flow_classifier`.
+            **fields: The fields of the request.
+
+        Raises:
+            openstack.exceptions.HttpException: The API refuses the request.
         """
         name = f"{self.tenant.name}-{secrets.token_hex(2)}"
         made = str(api.create(self.tenant, kind, name=name, **fields)["id"])
@@ -258,10 +282,14 @@ class Sfc:
 
     @contextmanager
     def refused(self, because: str) -> Iterator[None]:
-        """Expect that the API refuses the request in the block and Open vSwitch stays the same.
+        """Expect that the API refuses the request in the block and Open vSwitch does not change.
 
-        `because` is a regular expression for the reason. Raises AssertionError when the API accepts
-        the request or gives another reason.
+        Args:
+            because: A regular expression for the reason.
+
+        Raises:
+            AssertionError: The API accepts the request or gives another reason, or flows or groups
+                of the tenant change.
         """
         from openstack import exceptions
 
@@ -278,32 +306,42 @@ class Sfc:
         assert after.things == before.things, "\n".join(after.beyond(before))
 
     def copies(self, seen: Sequence[Sighting], tap: Function, src: Probe) -> list[Packet]:
-        """The frames of a probe that came to a tap, which are not addressed to it."""
+        """The copies of a probe's frames that arrived at a tap."""
         return copies(seen, tap.ingress.device, src.mac)
 
     def followed(self, seen: Sequence[Sighting], port: int) -> list[Function]:
-        """The functions that the UDP packets to a port came to, in order."""
+        """The functions that UDP packets to a port arrived at, in order."""
         return followed(seen, self.functions, port)
 
     def steps(self, through: Iterable[Step]) -> list[Group]:
-        """The groups of steps; a chain shares the group of functions that another has already."""
+        """The groups for steps. Chains share a group if they have the same functions in a step."""
         return [self._group(step) for step in through]
 
     def path(self, src: Probe, dst: Probe, count: int = 3) -> list[Function]:
-        """The functions that pings from src to dst crossed, in order, as captures show.
+        """Ping dst from src, and return the functions that captures saw the requests cross.
 
-        Raises AssertionError when a ping is lost or the pings took different paths.
+        Args:
+            src: The probe that sends.
+            dst: The probe that receives.
+            count: The number of pings.
+
+        Returns:
+            The functions in the order of the path.
+
+        Raises:
+            AssertionError: A ping is lost, or the pings took different paths.
         """
         return self.ways(src, dst, count).there
 
     def ways(self, src: Probe, dst: Probe, count: int = 3) -> Ways:
-        """The functions that pings from src to dst crossed, and those of the answers.
+        """Ping dst from src, and return the functions that requests and answers crossed.
 
-        Raises AssertionError when a ping is lost or the pings took different ways.
+        Raises:
+            AssertionError: A ping is lost, or the pings took different paths.
         """
         self._watch.over(*self.functions, src, dst)
         mark = self._watch.mark()
-        # Of a stream that has just ended something may still be on its way.
+        # A new identifier: pings of a stream that has just ended may still arrive.
         ident = 1 + secrets.randbelow(IDENTS)
         said = src.ping(dst, count, interval=0.02, ident=ident)
 
@@ -312,8 +350,8 @@ class Sfc:
             answers = [p for p in arrived(seen, [src.device], dst.ip, src.ip) if p.is_echo_reply]
             return seen if len(answers) == count else NotYet(f"{len(answers)} answers")
 
-        # Once it had an answer, ping waits for the last one no longer than twice the time of the
-        # first, which on a busy host is not enough.
+        # After an answer, ping waits for the last one only twice the longest round trip, which is
+        # not enough on a busy host.
         try:
             seen = wait.until(f"{count} answers", look, timeout=3 * self.tenant.patience)
         except WaitError as error:
@@ -323,9 +361,19 @@ class Sfc:
     def share(
         self, src: Probe, dst: Probe, flows: int = 200, packets: int = 2
     ) -> dict[Function, set[int]]:
-        """The source ports of the flows that each function got, of so many from src to dst.
+        """Send TCP flows from src to dst, and return how functions shared them.
 
-        Raises AssertionError when a flow did not stay with one function, or was lost.
+        Args:
+            src: The probe that sends.
+            dst: The probe that receives.
+            flows: The number of flows, each with its own source port.
+            packets: The number of packets of each flow.
+
+        Returns:
+            For each function, the source ports of its flows.
+
+        Raises:
+            AssertionError: Packets of a flow went to different functions, or were lost.
         """
         with self.watching(src, dst) as seen:
             src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, packets, SHARED)
@@ -333,7 +381,7 @@ class Sfc:
         return flows_by_function(seen, self.functions, src.ip, dst.ip, ports, packets)
 
     def arrivals(self, src: Probe, dst: Probe, flows: int = 200) -> set[int]:
-        """The source ports of the flows that arrived, of so many from src to dst."""
+        """Send TCP flows from src to dst, and return the source ports of those that arrived."""
         with self.watching(src, dst) as seen:
             src.spray(dst, SPRAYED_PORT, FIRST_PORT, flows, 1, SHARED)
         came = arrived(seen, [dst.device], src.ip, dst.ip)
@@ -341,7 +389,7 @@ class Sfc:
 
     @contextmanager
     def watching(self, *ends: Probe) -> Iterator[list[Sighting]]:
-        """Capture at all functions and these probes in the block; the list is filled at its end."""
+        """Capture at all functions and these probes; the list is filled when the block ends."""
         self._watch.over(*self.functions, *ends)
         mark = self._watch.mark()
         seen: list[Sighting] = []

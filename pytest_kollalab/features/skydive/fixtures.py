@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def skydive(openstack_cloud: Connection, kollalab: LabOfFixtures) -> Skydive:
-    """Skydive's analyzer, which knows what the network really does; asks for its feature."""
+    """The lab's Skydive analyzer. Needs the feature `skydive`."""
     from pytest_kollalab.features.skydive.words import of_lab
 
     nodes: NodesMade = kollalab.ensure("nodes")
