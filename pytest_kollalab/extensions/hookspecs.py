@@ -49,7 +49,7 @@ def pytest_kollalab_globals(release: str) -> Mapping[str, Any] | None:
     """Add Kolla-Ansible variables to every lab.
 
     Args:
-        release: The OpenStack release of the lab, for example `2025.1`.
+        release: The OpenStack release of the lab, for example `2026.1`.
 
     Returns:
         Values by the name of the variable. They enter the key of the cloud.
@@ -60,7 +60,7 @@ def pytest_kollalab_images(release: str) -> Iterable[Path] | None:
     """Add image templates to every lab.
 
     Args:
-        release: The OpenStack release of the lab, for example `2025.1`.
+        release: The OpenStack release of the lab, for example `2026.1`.
 
     Returns:
         Folders of image templates. Their contents enter the key of the cloud.

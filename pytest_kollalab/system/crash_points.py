@@ -1,4 +1,4 @@
-"""The points of a run where it can be made to die, for the test of what comes after."""
+"""Points at which tests can kill a run, to check that the next run recovers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ VARIABLE = "KOLLALAB_CRASH_AT"
 
 
 def point(name: str) -> None:
-    """Kill this process without mercy when the environment names this point; else nothing."""
+    """Kill this process with SIGKILL if KOLLALAB_CRASH_AT names this point."""
     if os.environ.get(VARIABLE) == name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The Docker daemon: the one way to reach it, and what to say when that fails."""
+"""The connection to the docker daemon, and the errors if it cannot be used."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ from pytest_kollalab.system.run import run
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# Saving the images of a lab is one request.
+# In seconds. Saving all images of a lab is a single request.
 TIMEOUT = 600
-# The context that is always there: the daemon that the environment names.
+# The context that always exists: the daemon that the environment names.
 DEFAULT = "default"
 SCHEMES = ("unix", "ssh", "tcp", "http", "https")
 
 
 def is_endpoint(uri: str) -> bool:
-    """Whether a URI may be docker's: a context, or an endpoint."""
+    """Whether a URI can be a docker context or endpoint."""
     return "://" not in uri or urlsplit(uri).scheme in SCHEMES
 
 
 def connect(timeout: int = TIMEOUT, uri: str = "") -> DockerClient:
-    """The daemon of a context or endpoint, or the one that the environment names; it has answered.
+    """Connect to a docker daemon and check that it answers.
 
-    `timeout` is that of each request, in seconds. Raises HostError when it cannot be used,
-    ConfigError when there is no such context.
+    Args:
+        timeout: The timeout of each request, in seconds.
+        uri: A context or an endpoint. By default, the daemon that the environment names.
+
+    Raises:
+        HostError: The daemon cannot be used.
+        ConfigError: There is no such context, or the URI is not docker's.
     """
     import docker
     from docker.errors import DockerException
@@ -48,7 +53,11 @@ def connect(timeout: int = TIMEOUT, uri: str = "") -> DockerClient:
 
 
 def endpoint(uri: str) -> str:
-    """The URL of a context or endpoint. Raises ConfigError when there is no such context."""
+    """The URL of a context or endpoint.
+
+    Raises:
+        ConfigError: There is no such context, or the URI is not docker's.
+    """
     return str(_settings(uri)["base_url"])
 
 
@@ -71,7 +80,7 @@ def _settings(uri: str) -> dict[str, Any]:
             )
         return {"base_url": uri}
     try:
-        # It knows where they are; the SDK finds none without a config.json beside them.
+        # Ask the command line: the SDK finds no contexts if there is no config.json beside them.
         said = run(["docker", "context", "inspect", uri]).stdout
     except CommandError as error:
         raise ConfigError(

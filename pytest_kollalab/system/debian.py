@@ -1,4 +1,4 @@
-"""The base image: a minimal Debian made by mmdebstrap, known by its description."""
+"""The base image: a minimal Debian made by mmdebstrap, with a digest of its inputs as its tag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_kollalab.system.run import run
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# Every image of ours says so, for whoever looks for them.
+# The label of every image that is built here, by which they are found.
 LABEL = "kollalab.stage"
 LABELS = {LABEL: "images"}
 REPOSITORY = "kollalab/debian"
@@ -49,7 +49,7 @@ DPKG_OPTIONS = (
 
 
 def describe(suite: str) -> dict[str, Any]:
-    """What the base image is made from, as JSON; certificate authorities by their content."""
+    """The inputs of the base image, as JSON. Certificate authorities are given by their digest."""
     cas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in extra_cas()]
     return {
         "version": VERSION,
@@ -79,10 +79,18 @@ def reference(suite: str) -> str:
 def ensure(
     client: DockerClient, suite: str, mirror: str, files: Mapping[str, str], work: Path, log: Path
 ) -> str:
-    """Have the base image and return its name.
+    """Build the base image if it does not exist, and return its name.
 
-    `files` are put into it, text by path. `work` is a folder for what is in between. Raises
-    StageError when mmdebstrap fails.
+    Args:
+        client: The docker daemon.
+        suite: The Debian suite.
+        mirror: The URL of the Debian mirror.
+        files: Files to add to the image: text by path.
+        work: A folder for temporary files.
+        log: The log file of mmdebstrap.
+
+    Raises:
+        StageError: The mirror cannot be used, or mmdebstrap failed.
     """
     from docker.errors import ImageNotFound
 
@@ -113,9 +121,12 @@ def ensure(
 
 
 def check_mirror(suite: str, mirror: str) -> None:
-    """Raise StageError unless the mirror answers, and has the suite.
+    """Check that the mirror answers and has the suite.
 
-    Asked first, because apt waits for minutes for a mirror that hangs, for each of its files.
+    This comes first because apt waits minutes for each file of a mirror that does not answer.
+
+    Raises:
+        StageError: The mirror cannot be used.
     """
     url = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
     try:
@@ -123,7 +134,7 @@ def check_mirror(suite: str, mirror: str) -> None:
         with urllib.request.urlopen(request, timeout=MIRROR_TIMEOUT):
             return
     except (OSError, ValueError) as error:
-        # A server that is there may not like to be asked in this way: apt will see.
+        # Some mirrors refuse HEAD requests. apt will find out whether such a mirror works.
         if isinstance(error, urllib.error.HTTPError):
             error.close()
             if error.code != HTTPStatus.NOT_FOUND:
@@ -137,7 +148,7 @@ def check_mirror(suite: str, mirror: str) -> None:
 
 
 def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:
-    """The command that makes the root file system as a tar."""
+    """The command that makes the root file system as a tar archive."""
     return [
         "mmdebstrap",
         "--variant=minbase",
@@ -156,7 +167,7 @@ def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:
 
 
 def apt_sources(suite: str, mirror: str) -> list[str]:
-    """The lines of sources.list; security updates live beside the mirror's `debian`."""
+    """The lines of sources.list. Security updates are at the mirror's URL with `-security`."""
     mirror = mirror.rstrip("/")
     return [
         f"deb {mirror} {suite} main",
@@ -166,7 +177,7 @@ def apt_sources(suite: str, mirror: str) -> list[str]:
 
 
 def extra_tar(files: Mapping[str, str], cas: list[Path]) -> bytes:
-    """What is laid over the root file system, owned by root whoever builds it."""
+    """A tar archive of the files to add to the root file system, all owned by root."""
     content = {name: text.encode() for name, text in files.items()}
     for path in cas:
         content[f"{EXTRA_CAS}/{path.name}".lstrip("/")] = path.read_bytes()

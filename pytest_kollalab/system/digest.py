@@ -1,4 +1,4 @@
-"""The canonical text of JSON values, their digest, and where two of them differ."""
+"""The canonical text of JSON values, their digest, and the differences between two of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ KEY_LENGTH = 12
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of a value, for hashing and for comparing."""
+    """The canonical JSON text of a value, for hashing and comparing."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def digest(*values: Any) -> str:
-    """A short SHA-256 over JSON values."""
+    """A shortened SHA-256 digest of JSON values."""
     text = "\n".join(canonical(value) for value in values)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
 def changes(old: Any, new: Any, prefix: str = "") -> Iterator[str]:
-    """Say, a line each, where two JSON values differ."""
+    """Yield a line for each difference between two JSON values."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in sorted({*old, *new}):
             where = f"{prefix}.{name}" if prefix else str(name)

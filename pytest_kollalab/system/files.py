@@ -1,4 +1,4 @@
-"""Files that are replaced at once, durably, and files of JSON lines."""
+"""Atomic writes of files, and files of JSON lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_kollalab.system.crash_points import point
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file's text at once, durably; its folder is made when it is missing."""
+    """Replace a file atomically and flush it to disk. Its folder is created if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{process.mark()}.")
     try:
@@ -33,7 +33,7 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row of JSON to a file of such lines."""
+    """Append a line of JSON to a file. Its folder is created if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

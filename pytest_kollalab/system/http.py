@@ -1,4 +1,4 @@
-"""HTTP: sessions of requests that trust what this host trusts, and the reason of their errors."""
+"""HTTP sessions that trust the host's certificate authorities, and the causes of their errors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def session(
     ca: str = "",
     proxies: bool = True,
 ) -> Session:
-    """A session with the defaults of this host.
+    """Make a session that trusts the host's certificate authorities.
 
     Args:
-        login: user name and password for basic authentication.
-        headers: of each request.
-        ca: a file with certificate authorities, beside those that the host trusts.
-        proxies: whether the proxies of the environment are used.
+        login: User name and password for basic authentication.
+        headers: Headers of every request.
+        ca: A file with additional certificate authorities.
+        proxies: Whether to use the proxies named in the environment.
     """
     import requests
     from requests.adapters import HTTPAdapter
@@ -34,10 +34,10 @@ def session(
         context.load_verify_locations(ca)
 
     class Adapter(HTTPAdapter):
-        """TLS with what the host trusts.
+        """TLS with the host's certificate authorities.
 
-        requests alone trusts certifi's authorities, without those that an administrator added, and
-        REQUESTS_CA_BUNDLE in place of what a session is told to verify by.
+        By default, requests trusts certifi's authorities and ignores those that an administrator
+        added. REQUESTS_CA_BUNDLE also overrides the authorities of a session.
         """
 
         def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -51,7 +51,7 @@ def session(
 
     made = requests.Session()
     made.mount("https://", Adapter())
-    # Without a login of its own requests takes one of ~/.netrc, even before a header.
+    # Without `auth`, requests uses a login from ~/.netrc, which even overrides a header.
     made.auth = login or _unchanged
     made.headers.update(headers or {})
     made.trust_env = proxies
@@ -59,7 +59,7 @@ def session(
 
 
 def root(error: BaseException) -> BaseException:
-    """The error at the bottom of one of requests, such as `[Errno 111] Connection refused`."""
+    """The original cause of an error of requests, such as `[Errno 111] Connection refused`."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error

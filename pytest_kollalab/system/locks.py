@@ -1,8 +1,8 @@
-"""File locks: one exclusive lock for changes, one shared lease for use.
+"""File locks: an exclusive lock for changes, and a shared lease for use.
 
-A file is removed only by who holds its lock exclusively, as the last thing. Whoever has waited for
-it then has the lock of a file that is gone: so everybody looks, once they have a lock, whether its
-file is still the one of that name, and begins anew if not.
+The holder of an exclusive lock removes the lock file at the end. A process that waited for the
+lock may then hold the lock of a removed file. Every process therefore checks after locking that
+the path still names the locked file, and tries again if not.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 
 from pytest_kollalab.system.errors import BusyError
 
-# Set by pytest-xdist in its workers: the name by which a user knows them.
+# Set by pytest-xdist to the name of the worker.
 WORKER = "PYTEST_XDIST_WORKER"
 POLL = 0.1
 NAMELESS = "another process"
 
 
 def holder(path: Path) -> str:
-    """Who wrote into the lock file last, as text."""
+    """Describe the process that last wrote to the lock file."""
     table = _read(path)
     if not table:
         return NAMELESS
@@ -34,7 +34,7 @@ def holder(path: Path) -> str:
 
 
 def held_for(path: Path) -> str:
-    """What the lock is held for at this moment; empty when nobody holds it."""
+    """What the lock is held for, or an empty string if it is free."""
     return "" if _is_free(path) else str(_read(path).get("what", ""))
 
 
@@ -47,17 +47,25 @@ def exclusive(
     timeout: float = 7200.0,
     waiting: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Hold the lock while the body runs; `waiting` is told whom this process waits for.
+    """Hold the lock while the body runs.
 
-    `what` says what the holder does, `log` where one can follow it. The kernel releases the lock
-    when its holder dies, however it dies; the file goes when the holder is done. `timeout` is in
-    seconds. Raises BusyError when the holder does not let go.
+    The kernel releases the lock if the process dies. The lock file is removed at the end.
+
+    Args:
+        path: The lock file.
+        what: What the lock is held for, shown to processes that wait.
+        log: The log file of the holder, shown to processes that wait.
+        timeout: How long to wait for the lock, in seconds.
+        waiting: Called with a message for each process that this one waits for.
+
+    Raises:
+        BusyError: The lock was not free in time.
     """
     started = time.monotonic()
     deadline = started + timeout
     told = ""
     while (handle := _acquire(path, fcntl.LOCK_EX)) is None:
-        # Between taking the lock and writing its name a holder is nameless.
+        # The holder writes its name just after it has taken the lock.
         named = holder(path)
         if named not in (told, NAMELESS) or (not told and time.monotonic() > started + 1):
             told = named
@@ -85,14 +93,16 @@ def exclusive(
         try:
             _remove(handle, path)
         finally:
-            # Also when a signal comes in between.
+            # Close even if a signal interrupts the removal.
             os.close(handle)
 
 
 class Lease:
-    """A shared hold on a lab: as long as somebody has one, nobody else destroys the lab.
+    """A shared lease on a lab. A lab is not destroyed while another process has a lease on it.
 
-    `run` names the run that the process is part of: its processes use the lab for one purpose.
+    Args:
+        path: The lease file.
+        run: The run that this process belongs to. `others` ignores leases of the same run.
     """
 
     def __init__(self, path: Path, run: str = "") -> None:
@@ -102,9 +112,10 @@ class Lease:
         self._own: int | None = None
 
     def take(self, waiting: Callable[[], None] | None = None) -> None:
-        """Take the lease; taking it twice is the same as once.
+        """Take the lease, unless this object already has it.
 
-        While somebody removes the lab this waits, and `waiting` is called.
+        Args:
+            waiting: Called before this waits for another process to remove the lab.
         """
         if self._handle is not None:
             return
@@ -112,15 +123,15 @@ class Lease:
         self._own = _wait(self._path_of(self.run), fcntl.LOCK_SH, _silently)
 
     def others(self) -> bool:
-        """Whether a process of another run holds the lease."""
+        """Whether a process of another run has a lease on the lab."""
         mine = self._path_of(self.run)
         runs = self.path.parent.glob(self._path_of("*").name)
         return any(path != mine and not _is_free(path) for path in runs)
 
     def forget(self) -> None:
-        """Remove the files of a lab that is gone; without a claim on the lease this does nothing.
+        """Remove the lock files of a removed lab. Does nothing without a successful `claim`.
 
-        Others may have the lease from here on.
+        Other processes can take the lease afterwards.
         """
         if self._handle is None:
             return
@@ -130,22 +141,25 @@ class Lease:
         _remove(self._handle, self.path)
 
     def claim(self) -> bool:
-        """Have the lease for oneself alone, until it is released.
+        """Try to make the lease exclusive. Callers must hold the lab's lock.
 
-        False when somebody else holds it; then one's own hold is gone too, so that of several
-        who leave, the last one can have it. Callers hold the lab's lock.
+        If another process has a lease, this one is released, so that the last of several processes
+        that end succeeds.
+
+        Returns:
+            Whether the lease is now exclusive.
         """
         if self._handle is None:
             self._handle = _acquire(self.path, fcntl.LOCK_EX)
             return self._handle is not None
-        # The kernel lets go of a shared hold before it tries for the exclusive one.
+        # The kernel releases a shared lock before it tries to take the exclusive one.
         if _try(self._handle, fcntl.LOCK_EX):
             return True
         self.release()
         return False
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lease."""
         for handle in (self._handle, self._own):
             if handle is not None:
                 os.close(handle)
@@ -155,11 +169,11 @@ class Lease:
         return self.path.with_name(f"{self.path.name}-of-{run or 'nobody'}")
 
     def is_shared(self) -> bool:
-        """Whether somebody else holds a lease on the lab too."""
+        """Whether another process has a lease on the lab."""
         if self._handle is None:
             return not _is_free(self.path)
-        # Our own shared hold would get in the way of the exclusive try: convert it instead.
-        # A conversion that fails may drop the old hold, so it is taken again either way.
+        # A second handle would conflict with our own shared lock, so convert that lock instead.
+        # A failed conversion may drop the shared lock, so take it again in any case.
         alone = _try(self._handle, fcntl.LOCK_EX)
         fcntl.flock(self._handle, fcntl.LOCK_SH)
         if not _is_at(self._handle, self.path):
@@ -169,7 +183,7 @@ class Lease:
 
 
 def forget_absent(labs: Path) -> None:
-    """Remove the files of labs that have no folder in that of labs, and that nobody holds."""
+    """Remove the lock files of labs without a folder, unless a process has a lease on them."""
     for path in labs.glob("*.lease"):
         lease = Lease(path)
         if not path.with_suffix("").is_dir() and lease.claim():
@@ -180,10 +194,10 @@ def forget_absent(labs: Path) -> None:
 
 
 class ReadWriteLock:
-    """Who uses a lab together, and who uses it alone.
+    """A lock for shared and exclusive use of a lab, in which a waiting writer blocks new readers.
 
-    Two locks: whoever wants to be alone closes the gate first, so that those who come later
-    wait before it, and then waits for those that are inside.
+    It consists of two locks, gate and room. Readers pass the gate and hold the room. A writer holds
+    the gate, which keeps out new readers, and then waits until the room is empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -192,7 +206,7 @@ class ReadWriteLock:
 
     @contextlib.contextmanager
     def together(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Be inside with others; `waiting` is called when somebody is alone inside."""
+        """Use the lab together with others. `waiting` is called if this has to wait."""
         with contextlib.ExitStack() as inside:
             with _held(self._gate, fcntl.LOCK_SH, waiting):
                 inside.enter_context(_held(self._room, fcntl.LOCK_SH, _silently))
@@ -200,7 +214,7 @@ class ReadWriteLock:
 
     @contextlib.contextmanager
     def alone(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Be inside alone; `waiting` is called when others are inside."""
+        """Use the lab exclusively. `waiting` is called if this has to wait."""
         with (
             _held(self._gate, fcntl.LOCK_EX, waiting),
             _held(self._room, fcntl.LOCK_EX, waiting),
@@ -208,7 +222,7 @@ class ReadWriteLock:
             yield
 
     def forget(self) -> None:
-        """Remove the files, unless somebody is inside or at the gate."""
+        """Remove the lock files, unless a process uses or waits for one of the locks."""
         gate = _acquire(self._gate, fcntl.LOCK_EX)
         if gate is None:
             return
@@ -238,7 +252,7 @@ def _wait(path: Path, kind: int, waiting: Callable[[], None]) -> int:
 
 
 def _acquire(path: Path, kind: int, waiting: Callable[[], None] | None = None) -> int | None:
-    """The open file with its lock; None when somebody has it and there is nobody to tell so."""
+    """Open and lock a file. Returns None if it is locked and there is no `waiting`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -258,7 +272,7 @@ def _acquire(path: Path, kind: int, waiting: Callable[[], None] | None = None) -
 
 
 def _is_free(path: Path) -> bool:
-    """Whether nobody holds the lock at this moment; makes no file."""
+    """Whether nobody holds the lock. Does not create the file."""
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -274,7 +288,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Whether the file of that name is the one that is open."""
+    """Whether the path still names the open file."""
     try:
         there = path.stat()
     except FileNotFoundError:
@@ -284,7 +298,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def _remove(handle: int, path: Path) -> None:
-    """Remove a file whose lock one holds exclusively; one that cannot be removed does no harm."""
+    """Remove an exclusively locked file. A failure is ignored, since it does no harm."""
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         if _is_at(handle, path):
@@ -292,7 +306,7 @@ def _remove(handle: int, path: Path) -> None:
 
 
 def _silently() -> None:
-    """Wait without a word."""
+    """Wait without a message."""
 
 
 def _read(path: Path) -> dict[str, Any]:

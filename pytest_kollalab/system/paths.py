@@ -1,4 +1,4 @@
-"""Where things live on the host: the cache (shared, kept) and the state (per lab)."""
+"""The folders on the host: the cache, which labs share, and the state, which has each lab."""
 
 from __future__ import annotations
 
@@ -13,28 +13,36 @@ WRITE = os.W_OK | os.X_OK
 
 @dataclass(frozen=True)
 class Paths:
-    """The two roots; `cache` may be deleted at a price in time, `state` only with its labs."""
+    """The root folders for cache and state.
+
+    The cache may be deleted, but is slow to rebuild. The state must stay as long as its labs.
+    """
 
     cache: Path
     state: Path
 
     def shared(self, stage: str) -> Path:
-        """The folder of a stage that all labs share; its records are in `records` below it."""
+        """The folder of a shared stage. Its records are in the subfolder `records`."""
         return self.cache / "stages" / stage
 
     def shared_lock(self, stage: str) -> Path:
-        """The lock of a stage that all labs share."""
+        """The lock file of a shared stage."""
         return self.cache / "stages" / f"{stage}.lock"
 
     def lab(self, name: str) -> Path:
-        """The folder of one lab: records, keys, passwords, logs (0700)."""
+        """The folder of one lab, with records, keys, passwords and logs. Its mode is 0700."""
         return self.state / "labs" / name
 
 
 def check_writable(folder: Path, variable: str) -> None:
-    """Raise HostError unless a folder, which may not exist yet, can be written.
+    """Check that a folder can be written, or created if it does not exist.
 
-    `variable` is the name of the environment variable that would name another one.
+    Args:
+        folder: The folder.
+        variable: The environment variable that can name another folder, for the hint.
+
+    Raises:
+        HostError: The folder cannot be written.
     """
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir() or not os.access(there, WRITE):
@@ -48,7 +56,7 @@ def check_writable(folder: Path, variable: str) -> None:
 
 
 def default_paths() -> Paths:
-    """KOLLALAB_CACHE and KOLLALAB_STATE, or the folders of the XDG base directory standard."""
+    """The folders in KOLLALAB_CACHE and KOLLALAB_STATE, or else those of the XDG standard."""
     home = Path.home()
     cache = os.environ.get("XDG_CACHE_HOME") or str(home / ".cache")
     state = os.environ.get("XDG_STATE_HOME") or str(home / ".local" / "state")

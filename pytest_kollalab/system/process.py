@@ -1,4 +1,4 @@
-"""The owner: which process something belongs to, and whether that process still lives."""
+"""Marks that name the owning process of files and child processes, and what they tell of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import until
 
-# In the environment of every process that we start, and of all that those start.
+# Set in the environment of every process that is started here. Their child processes inherit it.
 VARIABLE = "KOLLALAB_OWNER"
-# Unlike anything in the name of a version or an image: what carries a dead one is removed.
+# Must not match names of versions or images: files with the mark of an ended process are removed.
 MARK = re.compile(r"pid(\d+)\.(\d+)")
 STATE, START = 0, 19
 COMMAND_CHARACTERS = 120
@@ -23,51 +23,51 @@ DEAD = ("Z", "X")
 
 
 def mark() -> str:
-    """What names this process for good: a pid alone is used again."""
+    """The unique mark of this process. A PID alone may be used again."""
     return _mark(os.getpid())
 
 
 def environment() -> dict[str, str]:
-    """What the environment of a process of ours has in addition."""
+    """The variables to add to the environment of a process that is started here."""
     return {VARIABLE: mark()}
 
 
 def lives(name: str) -> bool:
-    """Whether the process that a mark names is still there."""
+    """Whether the process with this mark is running."""
     match = MARK.fullmatch(name)
     return match is not None and _start(int(match[1])) == match[2]
 
 
 def left_by_the_dead(text: str) -> bool:
-    """Whether a name contains the mark of a process, and that process is gone."""
+    """Whether a name contains the mark of a process that has ended."""
     match = MARK.search(text)
     return match is not None and not lives(match[0])
 
 
 def living(text: str) -> int:
-    """The process whose mark a name contains; 0 when that is gone."""
+    """The PID of the process whose mark a name contains, or 0 if it has ended."""
     match = MARK.search(text)
     return int(match[1]) if match is not None and lives(match[0]) else 0
 
 
 def orphans() -> list[int]:
-    """The processes whose owner is gone; those of other users cannot be seen."""
+    """The PIDs of this user's processes whose owner has ended."""
     return [pid for pid, owner in _owned() if not lives(owner)]
 
 
 def children() -> list[int]:
-    """The processes that this one owns, and all that they started."""
+    """The PIDs of the processes that this one started, and of their child processes."""
     mine = mark()
     return [pid for pid, owner in _owned() if owner == mine]
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
+    """Whether a process is running."""
     return _start(pid) is not None
 
 
 def age(pid: int) -> float:
-    """How long ago a process was started, in seconds."""
+    """Seconds since a process was started, or 0 if there is no such process."""
     import psutil
 
     try:
@@ -77,7 +77,7 @@ def age(pid: int) -> float:
 
 
 def command(pid: int) -> str:
-    """The beginning of a process's command line; `?` when there is none to be seen."""
+    """The beginning of a process's command line, or `?` if it cannot be read."""
     import psutil
 
     with suppress(psutil.Error):
@@ -86,15 +86,15 @@ def command(pid: int) -> str:
 
 
 def end(pids: Iterable[int], timeout: float) -> None:
-    """End processes: ask them first, and kill those that are there after `timeout` seconds."""
+    """Ask processes to end, and kill those that still run after `timeout` seconds."""
     import psutil
 
     found = []
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
             found.append(psutil.Process(pid))
-    # psutil signals no other process that got the number of one meanwhile. It does wait for the
-    # zombies of others, though, which nobody may ever take away: they are ended for us.
+    # psutil does not signal another process that was given the same PID meanwhile. Its own wait is
+    # not used because it also waits for zombies, which may never be reaped.
     for send in (psutil.Process.terminate, psutil.Process.kill):
         for each in found:
             with suppress(psutil.Error):
@@ -114,7 +114,7 @@ def _owned() -> list[tuple[int, str]]:
 
     found = []
     for each in psutil.process_iter():
-        # It may have ended meanwhile, or be not ours to look into.
+        # It may have ended meanwhile or belong to another user.
         with suppress(psutil.Error, OSError):
             owner = each.environ().get(VARIABLE)
             if owner and each.pid != os.getpid():
@@ -128,12 +128,12 @@ def _mark(pid: int) -> str:
 
 
 def _start(pid: int) -> str | None:
-    # In ticks since the host was started. Not psutil's create_time(), which is a time of day and
-    # differs after the clock was set; and every command of ours needs it: psutil is slow to import.
+    # The start time in ticks since the host was started. psutil's create_time() would change when
+    # the clock is set, and psutil is slow to import.
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The name of the program comes first, in parentheses, and may contain anything.
+    # The name of the program, in parentheses, may contain spaces and parentheses.
     fields = text.rpartition(")")[2].split()
     return fields[START] if fields[STATE] not in DEAD else None

@@ -1,4 +1,4 @@
-"""The one way to run a command: an argv list, logged, with secrets masked."""
+"""Runs commands, given as a list of arguments, and logs them with secrets masked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ END_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind; `stdout` and `stderr` are decoded text."""
+    """The outcome of a command."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -47,12 +47,25 @@ def run(
     log_file: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> Result:
-    """Run a command to its end and return what it printed.
+    """Run a command to its end.
 
-    `env` is added to the environment of this process. With `log_file` or `on_line`, standard
-    error is merged into standard output and passed on line by line while the command runs.
-    `timeout` is in seconds. Raises CommandError when the command fails (unless `check` is
-    false) or takes too long, HostError when the program is not installed.
+    With `log_file` or `on_line`, standard error is merged into standard output, which is passed on
+    line by line while the command runs.
+
+    Args:
+        argv: The command and its arguments.
+        check: Raise CommandError if the exit code is not 0.
+        input: The standard input.
+        env: Variables to add to the environment of this process.
+        cwd: The working directory.
+        timeout: In seconds.
+        secrets: Texts to mask in logs and errors, and in output that is passed on.
+        log_file: The file to append the command and its output to.
+        on_line: Called with each line of output, without its newline.
+
+    Raises:
+        CommandError: The command failed or took too long.
+        HostError: The program is not installed.
     """
     words = [str(word) for word in argv]
     hidden = [secret for secret in secrets if secret]
@@ -94,7 +107,7 @@ def run(
                 log=log_file,
             ) from error
         except BaseException:
-            # Ctrl-C or a failing callback: no command outlives the call that started it.
+            # End the command also after Ctrl-C or an error in a callback.
             _end(process)
             raise
     result = Result(tuple(words), process.returncode, stdout, stderr, time.monotonic() - started)
@@ -110,9 +123,10 @@ def run(
 
 
 def become(argv: Sequence[str | Path]) -> NoReturn:
-    """Replace this process by a command that gets the terminal for itself.
+    """Replace this process by a command, which takes over the terminal.
 
-    Raises HostError when the program is not installed.
+    Raises:
+        HostError: The program is not installed.
     """
     words = [str(word) for word in argv]
     log.debug("$ %s", shlex.join(words))
@@ -126,12 +140,16 @@ def become(argv: Sequence[str | Path]) -> NoReturn:
 
 
 def connect(argv: Sequence[str], end: socket.socket) -> Callable[[], int]:
-    """Start a program that reads from and writes to a socket; returns what waits for its end."""
+    """Start a program with a socket as its standard input and output.
+
+    Returns:
+        A function that waits until the program ends and returns its exit code.
+    """
     return subprocess.Popen(argv, stdin=end.fileno(), stdout=end.fileno()).wait
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # Politely first: a program that mounted something wants to take it away again.
+    # Terminate first, so that the program can clean up, for example unmount file systems.
     process.terminate()
     try:
         process.wait(END_TIMEOUT)
@@ -203,4 +221,4 @@ def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
         process.stdin.write(data)
         process.stdin.close()
     except BrokenPipeError:
-        pass  # the command ended without reading everything; its exit code tells the story
+        pass  # The command ended without reading all input. Its exit code shows whether it failed.

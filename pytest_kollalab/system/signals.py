@@ -1,4 +1,4 @@
-"""Signals: the first one ends politely, the second one at once."""
+"""Signal handling: the first signal ends the run cleanly, the second one at once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ KINDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """What SIGINT and SIGTERM do while a lab is in use.
+    """Handles SIGINT and SIGTERM while a lab is in use.
 
-    The first one says `first` and raises KeyboardInterrupt; once `removing` is set there is
-    nothing to interrupt any more, so it is only said. The second one says `second`, ends the
-    processes that this one started, and exits at once with 128 and its number. `last` is the
-    number of the latest one, `handle` the file descriptor to say it to; `pass_on` is called with
-    the first one, for other processes of the run. As long as the lab is not `used`, signals do
-    what they did before.
+    The first signal raises KeyboardInterrupt, unless `removing` is set. The second one ends the
+    processes that this one started and exits at once with status 128 plus the signal's number.
+
+    Args:
+        first: The message for the first signal.
+        second: The message for the second signal.
+        handle: The file descriptor for messages.
+        pass_on: Called with the number of the first signal, to pass it on to other processes.
+        used: Whether the lab is in use. If not, signals have their previous effect.
+
+    Attributes:
+        removing: Whether the lab is being removed, which the first signal does not interrupt.
+        seen: The number of signals so far.
+        last: The number of the latest signal.
     """
 
     def __init__(
@@ -46,14 +54,14 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Begin; does nothing in a thread, where signals cannot be handled."""
+        """Install the handlers. Does nothing outside the main thread."""
         if self._before or threading.current_thread() is not threading.main_thread():
             return
         for kind in KINDS:
             self._before[kind] = signal.signal(kind, self._received)
 
     def restore(self) -> None:
-        """Let signals do again what they did before."""
+        """Restore the previous handlers."""
         for kind, handler in self._before.items():
             signal.signal(kind, handler)
         self._before.clear()
@@ -79,9 +87,9 @@ class Signals:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGTERM)
         finally:
-            # Whatever was interrupted, such as an import: this is the end.
+            # Exit here even if the signal interrupted something like an import.
             os._exit(128 + number)
 
     def _say(self, text: str) -> None:
-        # No file object: a handler may come in the middle of another write.
+        # A file object is not safe here: the signal may have interrupted a write to it.
         os.write(self.handle, f"\nkollalab: {text}\n".encode())

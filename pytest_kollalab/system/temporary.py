@@ -1,4 +1,4 @@
-"""Temporary folders whose name tells who made them, and the removal of folders."""
+"""Temporary folders whose names contain the mark of their process, and their removal."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from pathlib import Path
 from pytest_kollalab.system import process
 from pytest_kollalab.system.run import run
 
-# How many folders below cache or state temporary files may lie; deeper down nobody looks for them.
+# Temporary files are searched only this many levels below the cache and the state folder.
 DEPTH = 4
-# What ends in the mark of a process is its own: only temporary files have more of a name behind it.
+# Names of temporary files continue after the mark. Other files of a process end with it.
 NAMED = re.compile(rf"{process.MARK.pattern}[-.]")
 
 
 def scratch(folder: Path, what: str) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder whose name tells who made it, so that it can be known for a leftover.
+    """Make a temporary folder whose name contains the mark of this process.
 
-    It is found by `abandoned` when it lies at most `DEPTH` names below the cache or the state.
+    If the process is killed, `abandoned` finds the folder, provided it is at most `DEPTH` levels
+    below the cache or state folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=folder, prefix=f"{what}-{process.mark()}-")
 
 
 def abandoned(root: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """The temporary files and folders below a folder whose process is gone."""
+    """The temporary files and folders of ended processes below a folder."""
     with suppress(OSError), os.scandir(root) as entries:
         for entry in entries:
             if NAMED.search(entry.name) and process.left_by_the_dead(entry.name):
@@ -39,7 +40,7 @@ def abandoned(root: Path, depth: int = DEPTH) -> Iterator[Path]:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, or a folder with whatever is mounted in it."""
+    """Remove a file or folder. File systems mounted in a folder are unmounted first."""
     _unmount_below(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
@@ -48,8 +49,7 @@ def remove_file(path: Path) -> None:
 
 
 def _unmount_below(folder: Path) -> None:
-    # Nothing of ours mounts on purpose; what makes root file systems does, in a mount namespace
-    # of its own where the kernel lets it.
+    # mmdebstrap mounts file systems, in a mount namespace of its own only if the kernel allows it.
     with Path("/proc/self/mountinfo").open(encoding="utf-8") as file:
         points = [line.split()[4] for line in file]
     for point in reversed([p for p in points if Path(p).is_relative_to(folder)]):

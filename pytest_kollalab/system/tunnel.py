@@ -1,7 +1,7 @@
-"""A docker daemon on another host, at a socket of this one: over the user's own ssh.
+"""A local socket that leads to a docker daemon on another host, through the user's own ssh.
 
-The SDK's own way (docker 7.2.0, `transport/sshconn.py`) needs paramiko even where it calls the ssh
-of the system, and then its time-outs hold for no answer.
+The docker SDK's own SSH transport (docker 7.2.0, `transport/sshconn.py`) needs paramiko even if it
+runs the system's ssh, and then ignores its timeouts.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from urllib.parse import urlsplit
 
 from pytest_kollalab.system.run import connect
 
-# What docker's own command line runs at the other end.
+# The command that the docker command line runs on the other host.
 THERE = ("docker", "system", "dial-stdio")
 BACKLOG = 64
 
 
 @cache
 def opened(uri: str) -> str:
-    """The URL of a socket that leads to the daemon at `ssh://[user@]host[:port]`.
+    """Open a local socket that leads to the daemon at `ssh://[user@]host[:port]`.
 
-    It is there for the life of this process, and only its user gets to it. Each connection to it
-    is one of ssh, whose words go where those of this process go.
+    The socket exists until this process ends, and only its user can connect to it. Each connection
+    starts an ssh process, which writes its messages to the standard error of this process.
+
+    Returns:
+        The URL of the socket.
     """
     folder = Path(tempfile.mkdtemp(prefix="kollalab-docker-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -39,7 +42,7 @@ def opened(uri: str) -> str:
 
 
 def command(uri: str) -> list[str]:
-    """What connects standard input and output with the daemon."""
+    """The command that connects its standard input and output to the daemon."""
     parts = urlsplit(uri)
     words = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
     words += ["-l", parts.username] if parts.username else []
@@ -50,7 +53,7 @@ def command(uri: str) -> list[str]:
 def _serve(listener: socket.socket, argv: list[str]) -> None:
     while True:
         connection, _ = listener.accept()
-        # Whoever ends first, the other end of the socket or ssh, ends the other one.
+        # ssh ends when the socket is closed, and the other way round.
         with connection:
             ended = connect(argv, connection)
         threading.Thread(target=ended, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Waiting with a name, a deadline, a last observation and a hopeless-check."""
+"""Waits for a condition, with a deadline and a report of the last observation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class NotYet:
-    """What a probe returns while the thing is not there, with what it saw instead."""
+    """Returned by a probe while its condition is not true, with what the probe saw instead."""
 
     seen: str = ""
 
@@ -32,11 +32,20 @@ def until(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Call `probe` until it returns something true, and return that.
+    """Call `probe` until it returns a true value, and return that value.
 
-    `timeout` and `interval` are seconds. A probe that returns NotYet("...") says what it saw.
-    `hopeless` returns a reason when waiting longer cannot help. Raises WaitError with the last
-    observation.
+    Args:
+        what: The condition, as text for the error.
+        probe: Returns the awaited value. A `NotYet` result says what the probe saw instead.
+        timeout: In seconds.
+        interval: Seconds between two calls.
+        hopeless: Returns a reason if waiting longer cannot help, else None.
+        clock: Returns the time in seconds.
+        sleep: Sleeps for a number of seconds.
+
+    Raises:
+        WaitError: The value did not come in time, or waiting longer cannot help. The details have
+            the last observation.
     """
     started = clock()
     seen = "nothing yet"

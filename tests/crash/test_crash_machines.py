@@ -180,7 +180,7 @@ def test_a_kill_while_a_state_is_saved_or_brought_back(
     assert real.run(verb, name, crash_at=point) == -signal.SIGKILL, real.said()
     # Any verb that changes the lab mends it first; this one has nothing to do besides.
     assert real.run(*UP) == 0, real.said()
-    assert "mended" in real.said()
+    assert "repaired" in real.said()
     assert states(real) == left
     assert real.on_both("cat /proc/sys/kernel/random/boot_id") == booted
     assert real.on_both("systemctl is-system-running") == ["running", "running"]

@@ -121,7 +121,7 @@ def test_a_kill_while_nodes_are_saved_or_brought_back(
     killed = take(lab.trail)
     # Any verb that changes the lab mends it first; this one has nothing to do besides.
     assert lab.run(*UP) == 0
-    assert "mended" in lab.said()
+    assert "repaired" in lab.said()
     assert lab.states() == left
     count = "ls -d /root/later /var/lib/docker/volumes/later 2>/dev/null | wc -l"
     assert lab.on_both(count) == ["0" if verb == "rollback" else "2"] * 2

@@ -257,7 +257,7 @@ def test_one_that_does_not_come_back_is_dropped_and_the_lab_built_as_ever(
         host.sick = True
     engine, goldens = host.run("sfc")
     goldens.revive()
-    assert "does not serve" in host.said[-1]
+    assert "is unusable" in host.said[-1]
     assert host.provider.states == set()
     assert retained.read(host.paths.state, "lab") is None
     assert [step.action for step in engine.plan()] == [REUSE, BUILD, BUILD]

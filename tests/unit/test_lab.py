@@ -154,7 +154,7 @@ def test_a_lab_that_another_run_uses_keeps_its_nodes_as_they_are(paths: Paths, v
     other.take()
     with pytest.raises(BusyError, match="in use by another run") as caught:
         getattr(lab(paths), verb)("golden")
-    assert "end that one first" in caught.value.hint
+    assert "end that run first" in caught.value.hint
     other.release()
 
 

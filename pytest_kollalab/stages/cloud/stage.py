@@ -1,4 +1,4 @@
-"""The stage `cloud`: OpenStack on the nodes, deployed by Kolla-Ansible and seen healthy."""
+"""The stage `cloud`: deploys OpenStack onto the nodes with Kolla-Ansible and checks its health."""
 
 from __future__ import annotations
 
@@ -59,12 +59,21 @@ Play = Callable[..., None]
 
 
 class CloudStage(Stage[CloudMade]):
-    """Deploys the features of a lab onto its nodes."""
+    """Deploys the features of a lab onto its nodes.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        features: The features to deploy.
+        provider: The provider of the nodes.
+        extensions: Features, images and variables from other packages.
+    """
 
     makes = CloudMade
     name = "cloud"
     needs = ("tools", "images", "nodes")
-    # What a deploy leaves on a node nothing takes away again but a new node.
+    # A deploy cannot be removed from a node. A new deploy needs new nodes.
     consumes = ("nodes",)
     resumable = True
     version = 1
@@ -96,7 +105,7 @@ class CloudStage(Stage[CloudMade]):
             "config": self._config(merged),
             "release": self.config.release,
         }
-        # Left out where there is none: a lab without extensions is what it was.
+        # Left out if empty, so that the key of a lab without extensions does not change.
         if self.folders:
             found["images"] = {n: folder.digest for folder in self.folders for n in folder.names}
         own = {
@@ -110,10 +119,9 @@ class CloudStage(Stage[CloudMade]):
         return found | ({"settings": settings} if settings else {}) | stock
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
-        """A cloud with more features serves; all else must be the same.
+        """Whether the recorded cloud has at least the wanted features and is otherwise the same.
 
-        The recorded features' own part of globals and configuration is put aside by rendering
-        what is wanted anew with those features.
+        To compare the rest, the wanted inputs are rendered again with the recorded features.
         """
         if digest.canonical(recorded) == digest.canonical(wanted):
             return True
@@ -123,7 +131,7 @@ class CloudStage(Stage[CloudMade]):
         return digest.canonical(recorded) == digest.canonical(self._with_features(there).inputs())
 
     def room(self) -> dict[str, int]:
-        """The images on each node, and what the services write."""
+        """The disk space in bytes for the images on each node and the data of the services."""
         fetched = pull.images_by_node(self.features, (*NODES, *own_nodes(self.features)))
         return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
 
@@ -134,14 +142,14 @@ class CloudStage(Stage[CloudMade]):
         )
 
     def gone(self, made: CloudMade) -> str | None:
-        """Why the cloud's files are not there; whether it answers is the nodes' stage's say."""
+        """Why the cloud's files are missing, or None. The stage `nodes` checks the nodes."""
         for path in (made.clouds_yaml, made.etc):
             if not path.exists():
                 return f"{path} is gone"
         return None
 
     def create(self, work: Work) -> CloudMade:
-        """Configure, deploy, wait until healthy."""
+        """Configure and deploy the cloud, then wait until it is healthy."""
         from pytest_kollalab.system.ssh import Ssh
 
         started = time.monotonic()
@@ -171,14 +179,14 @@ class CloudStage(Stage[CloudMade]):
         return made
 
     def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
-        """Have the provider keep what a node has pulled; the lab does not need that."""
+        """Let the provider keep the images that a node has pulled. A failure is only reported."""
         try:
             self.provider.pulled(work.tag, node, images, registry)
         except KollalabError as error:
             work.say(f"the next lab will pull its images again: {error.brief}: {error.details}")
 
     def _adopt(self, work: Work, nodes: NodesMade, clone: CloneMade) -> CloudMade:
-        """Take the cloud that came with nodes made from another lab's, once it is healthy."""
+        """Move the cloud on cloned nodes to this lab's addresses and wait until it is healthy."""
         from pytest_kollalab.system.ssh import Ssh
 
         record = records.load(clone.folder / "cloud.json")
@@ -202,12 +210,12 @@ class CloudStage(Stage[CloudMade]):
         return made
 
     def destroy(self, work: Work) -> None:
-        """Remove the cloud's files; what runs on the nodes goes with the nodes."""
+        """Remove the cloud's files. Its services are removed with the nodes."""
         shutil.rmtree(work.folder, ignore_errors=True)
 
     @contextmanager
     def _nodes_watched(self, work: Work, names: Sequence[str]) -> Iterator[None]:
-        """A node that died is what a failure is about, whatever Ansible said of it."""
+        """If the body fails and a node has stopped, report the stopped node as the cause."""
         try:
             yield
         except KollalabError as error:
@@ -242,7 +250,7 @@ class CloudStage(Stage[CloudMade]):
         return kolla.merge_globals(layers, self.provider.globals(), self.config.globals)
 
     def _settings(self) -> dict[str, Any]:
-        """What the settings of features say that enters the key, by feature."""
+        """The settings of features that enter the key, by feature."""
         found = {
             feature.name: keyed(self.config.table(feature.name, feature.settings))
             for feature in self.features
@@ -256,7 +264,7 @@ class CloudStage(Stage[CloudMade]):
         )
 
     def prepare(self, work: Work) -> deploy.Deployment:
-        """Write all that Kolla-Ansible is given, passwords too, and return where it is."""
+        """Write all input of Kolla-Ansible, including passwords, and return where it is."""
         etc = work.folder / "etc"
         venv = work.made(ToolsMade).venv
         site = deploy.Deployment(
@@ -269,7 +277,7 @@ class CloudStage(Stage[CloudMade]):
         secrets = etc / "passwords.yml"
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as aside:
-            # Generating keys takes seconds; the files are written meanwhile.
+            # Generating keys takes seconds. Write the files meanwhile.
             own = [name for feature in self.features for name in feature.passwords]
             generated = aside.submit(generate, venv, secrets, own)
             self._write_files(work, site)
@@ -282,7 +290,7 @@ class CloudStage(Stage[CloudMade]):
 
         images, nodes = work.made(ImagesMade), work.made(NodesMade)
         merged = self._globals()
-        # The user's word is the last one, even on addresses.
+        # The user's values override all others, even addresses.
         tags = image_folders.tags(self.folders, images.tag)
         own = {**kolla.added_images(images, nodes, tags), **kolla.networks(nodes)}
         own["kollalab_settings"] = self._settings()
@@ -299,10 +307,10 @@ class CloudStage(Stage[CloudMade]):
         files.write(site.etc / "ansible.cfg", self._ansible_cfg(nodes.ssh_config))
 
     def _playbooks(self, work: Work, stock: Path) -> Path:
-        """Where Kolla-Ansible's playbooks are: the stock ones, or a folder with those patched."""
+        """The folder of Kolla-Ansible's playbooks: the stock one, or a patched copy."""
         changes = self.release.patches(releases.KOLLA_ANSIBLE)
         if self.config.images.mode == "build" and not self.config.stock:
-            # Of images that are pulled only the server itself knows what is in them.
+            # The versions in pulled images are unknown here; the server checks them itself.
             why = known.TOOLBOX.unfit(known.in_images(self.release))
             if why is not None:
                 work.say(why)
@@ -310,7 +318,7 @@ class CloudStage(Stage[CloudMade]):
         return playbooks.mirror(stock, changes, work.folder / "playbooks") if changes else stock
 
     def _strategy(self, work: Work, venv: Path) -> str:
-        """Ansible's strategy: Mitogen's where it is known to work, unless all is to be stock."""
+        """The strategy of Ansible: Mitogen if it is known to work, linear otherwise or if stock."""
         if self.config.stock:
             return deploy.LINEAR
         why = known.MITOGEN.unfit(known.installed(deploy.collections(venv)))
@@ -324,14 +332,14 @@ class CloudStage(Stage[CloudMade]):
         return make(ssh_config)
 
     def _make_ready(self, work: Work) -> deploy.Deployment | None:
-        """Play what the provider wants to have played on nodes that are not ready for Kolla yet."""
+        """Run the provider's own playbooks, which prepare nodes for Kolla, if it has any."""
         own = work.made(NodesMade).playbooks
         if not own:
             return None
         site = self.prepare(work)
         for path in own:
             with self._timed(work, site, f"nodes-{path.stem}") as play:
-                # Nothing is known of such nodes: Ansible's own way suits all of them.
+                # Such nodes may not support Mitogen.
                 laid = _laid(work, site, path, f"nodes-{path.stem}")
                 play(dataclasses.replace(laid, strategy=deploy.LINEAR))
         return site
@@ -341,7 +349,7 @@ class CloudStage(Stage[CloudMade]):
             play(Run("prechecks", "precheck"))
 
     def _deploy(self, work: Work, site: deploy.Deployment) -> None:
-        # Stock is one run after the other.
+        # A stock deploy has no phases.
         parts = () if self.config.stock else phases.plan(self._globals())
         with self._timed(work, site, "deploy") as play:
             phases.run_phases(
@@ -350,7 +358,7 @@ class CloudStage(Stage[CloudMade]):
                     Run(f"deploy-{phase.name}", "deploy", tags=phase.tags), stop
                 ),
             )
-            # What no phase deploys, and the files for the user, come last.
+            # Deploy the services of no phase last, then write the files for the user.
             skipped = phases.tags(parts)
             play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
 
@@ -411,13 +419,13 @@ class CloudStage(Stage[CloudMade]):
 
 
 def _laid(work: Work, site: deploy.Deployment, path: Path, name: str) -> Run:
-    """The run of a playbook that is not Kolla-Ansible's, laid beside those."""
+    """The run of a playbook that is not Kolla-Ansible's, linked into a copy of its folder."""
     laid = playbooks.lay_over(site.playbooks, path.parent, work.folder / "own" / name)
     return Run(name, "deploy", (str(laid / path.name),))
 
 
 def _logged(work: Work) -> Work:
-    """The work with its lines of progress in its log as well: Ansible's output has its own."""
+    """Return the work with lines of progress also written to its log."""
 
     def say(text: str) -> None:
         with work.log.open("a", encoding="utf-8") as log:

@@ -1,4 +1,4 @@
-"""The clone of a lab: nodes and cloud made from the golden state of another lab."""
+"""Clones: nodes and cloud made from the golden state of another lab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLONE = "clone"
 
 
 def source(rewind: Rewind) -> CloneSource | None:
-    """The golden state of a lab as it is now; None when there is none."""
+    """Return the golden state of a lab's current cloud, or None if there is none."""
     record = rewind.engine.record(CLOUD)
     nodes, cloud = rewind.engine.made(NodesMade), rewind.engine.made(CloudMade)
     golden = [s for s, whole in rewind.whole().items() if s.name == GOLDEN and whole and s.cloud]
@@ -38,7 +38,7 @@ def source(rewind: Rewind) -> CloneSource | None:
 
 
 def plan(steps: list[Step], lab: str) -> list[Step]:
-    """The same steps, with cloning where that is what will happen."""
+    """Return the steps with `clone` instead of `build` for the stages that are cloned."""
     return [
         replace(step, action=CLONE, reason=f"of lab {lab}: {step.reason}")
         if step.stage in OWN and step.action == BUILD

@@ -1,4 +1,4 @@
-"""The golden state that outlives its lab: the next lab of that name starts by going back to it."""
+"""Golden states that outlive their lab. The next lab of the same name is rolled back to it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ROLLBACK = "rollback"
 
 
 class RetainedGolden:
-    """The golden state that is retained when its lab goes, and the way back to it.
+    """Retains the golden state of a lab that is removed, and brings the lab back from it.
 
-    Its folder has the records of the lab as they were, so the engine itself says whether the state
-    serves a lab that is wanted now.
+    The folder of a retained state has copies of the lab's records. The engine compares them with
+    the wanted lab to decide whether the state can be used.
 
     Args:
-        rewind: What saves the lab and rolls it back.
-        wanted: Whether a golden state is to be retained, and used; nothing is done without.
+        rewind: Saves the lab and rolls it back.
+        wanted: Whether to retain and use golden states. If false, all methods do nothing.
     """
 
     def __init__(self, rewind: Rewind, *, wanted: bool) -> None:
@@ -47,11 +47,14 @@ class RetainedGolden:
 
     @property
     def folder(self) -> Path:
-        """Where records, keys and credentials of the retained state are."""
+        """The folder with records, keys and credentials of the retained state."""
         return Paths(self._home, retained.folder(self._home, self.engine.lab)).lab(self.engine.lab)
 
     def found(self) -> Retained | None:
-        """The retained state, if the lab has no records and all of the state would be reused."""
+        """The retained state, or None if it cannot be used.
+
+        It can be used if the lab has no records and no stage of the state would be built anew.
+        """
         saving, cloning = self.provider.saving, self.provider.cloning
         if not self.wanted or saving is None or cloning is None:
             return None
@@ -63,7 +66,7 @@ class RetainedGolden:
         return there if there.label in saving.saved(self.engine.lab) else None
 
     def plan(self, steps: list[Step]) -> list[Step]:
-        """The same steps, with `rollback` where the retained state will be used."""
+        """Return the steps with `rollback` for the stages that the retained state replaces."""
         if not any(step.stage in OWN and step.action == BUILD for step in steps):
             return steps
         there = self.found()
@@ -84,9 +87,9 @@ class RetainedGolden:
         ]
 
     def revive(self) -> None:
-        """Bring the lab back from the retained state, if that serves; else change nothing.
+        """Bring the lab back from the retained state if it can be used.
 
-        A state that does not become healthy is removed, and the lab is built as usual.
+        A state that does not become healthy is removed. The lab is then built as usual.
         """
         if self.found() is None:
             return
@@ -98,7 +101,7 @@ class RetainedGolden:
             try:
                 self._revive(registry)
             except KollalabError as error:
-                self.engine.say(f"the golden state does not serve: {error.brief}: {error.details}")
+                self.engine.say(f"the golden state is unusable: {error.brief}: {error.details}")
                 self.engine.destroy()
                 self.drop()
             else:
@@ -107,7 +110,7 @@ class RetainedGolden:
             self.engine.forget()
 
     def keep(self) -> None:
-        """Retain the golden state of the lab that is about to be destroyed, if it is whole."""
+        """Retain the golden state of the lab before it is destroyed, if the state is complete."""
         saving, cloning = self.provider.saving, self.provider.cloning
         if not self.wanted or saving is None or cloning is None:
             return
@@ -145,7 +148,7 @@ class RetainedGolden:
         lab, nodes = self.engine.lab, self._record("nodes")
         since = datetime.datetime.now(datetime.UTC)
         tag = Tag(lab, "nodes", nodes.key, nodes.run, str(self._home))
-        # Whatever a run that was killed in the middle of this has left.
+        # Remove what an earlier run left if it was killed at this point.
         self.provider.destroy(lab)
         cloning = self.provider.cloning
         assert cloning is not None, "only what `found` has found is revived"
@@ -173,5 +176,5 @@ class RetainedGolden:
     def _record(self, stage: str) -> Record:
         record = records.load(self.folder / f"{stage}.json")
         if record is None:
-            raise StageError(f"the record of {stage} is not with the golden state")
+            raise StageError(f"the golden state has no record of {stage}")
         return record

@@ -1,4 +1,4 @@
-"""The rewind of a lab: saving it, rolling it back, and mending what a killed run left of either."""
+"""Saves a lab, rolls it back, and completes what a killed run left unfinished."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from pytest_kollalab.system.ssh import Ssh, close
 
 
 class Rewind:
-    """What saves a lab and rolls it back; making the object looks at nothing.
+    """Saves a lab and rolls it back. Creating the object does no I/O.
 
-    `resolve` makes features of their names.
+    Args:
+        engine: The engine of the lab.
+        saves: The saved states of the lab.
+        lease: The lease on the lab.
+        resolve: Returns the features with these names.
     """
 
     def __init__(
@@ -39,7 +43,12 @@ class Rewind:
         self.resolve = resolve
 
     def save(self, name: str, *, busy: bool = False) -> Save:
-        """Save nodes and cloud as they are; `busy`: even while another run has the lab."""
+        """Save the current state of nodes and cloud.
+
+        Args:
+            name: The name of the saved state.
+            busy: Save even if another run has a lease on the lab.
+        """
         with self._changing(f"save {name}", busy=busy) as nodes:
             saving = self.saves.saving()
             ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
@@ -47,13 +56,13 @@ class Rewind:
                 readiness.give_back_memory(ssh, names)
             save = self.saves.save(name)
             if saving.own_clock:
-                # They stood still for as long as it took.
+                # The clocks of the nodes stood still while they were saved.
                 readiness.step_clocks(ssh, names)
         self.engine.say(f"saved {name} in {save.seconds:.0f} s")
         return save
 
     def rollback(self, name: str) -> Save:
-        """Bring nodes and cloud back, and return when they are usable."""
+        """Bring nodes and cloud back to a saved state and wait until they are usable."""
         started = time.monotonic()
         with self._changing(f"roll back to {name}"):
             since = datetime.datetime.now(datetime.UTC)
@@ -63,13 +72,13 @@ class Rewind:
         return save
 
     def clear(self, name: str) -> None:
-        """Forget a saved state."""
+        """Remove a saved state."""
         with self.engine.locked(f"clear {name}"):
             self.recover()
             self.saves.clear(name)
 
     def recover(self) -> None:
-        """End what a run that was killed while it saved or rolled back has left half done."""
+        """Complete or undo the save or rollback that a killed run left unfinished."""
         if self.saves.unfinished() is None:
             return
         with self.engine.locked("finish what a killed run began"):
@@ -77,16 +86,16 @@ class Rewind:
             doing = self.saves.finish()
             if doing is not None:
                 what = f"{doing.what} {doing.save.name}"
-                self.engine.say(f"a run was killed while it did: {what}; mended")
-                # Nodes that were only saved have gone on: what they told before still holds.
+                self.engine.say(f"a run was killed during {what}; repaired")
+                # Nodes that were only saved were not restarted, so earlier agent reports count.
                 restored = doing.what == RESTORING
                 self.settle(since if restored else None)
 
     def keep_golden(self) -> None:
-        """Save a cloud that has just been built, while nobody else can have it yet.
+        """Save a cloud that was just built as the golden state, before any test uses it.
 
-        Others may wait for it, who hold the lab but not its lock. A cloud is worth having without
-        a golden state: what hinders one is told, and is no failure.
+        Other runs may have a lease on the lab, but they wait for its lock. If saving fails, the
+        reason is shown and the cloud is used without a golden state.
         """
         if self.provider.saving is None:
             return
@@ -96,20 +105,20 @@ class Rewind:
             self.engine.say(f"no golden state is kept: {error.brief}: {error.details}")
 
     def whole(self) -> dict[Save, bool]:
-        """The saved states, oldest first, and whether the provider still has all of each."""
+        """The saved states, oldest first, each with whether the provider still has all of it."""
         saves = self.saves.list()
         there = self.saves.saving().saved(self.engine.lab) if saves else []
         return {save: save.label in there for save in saves}
 
     @contextmanager
     def _changing(self, what: str, *, busy: bool = False) -> Iterator[NodesMade]:
-        """Hold the lock for something during which nobody may use the nodes."""
+        """Hold the lab's lock for an operation during which no other run may use the nodes."""
         with self.engine.locked(what):
             if self._lease.others() and not busy:
                 raise BusyError(
                     f"lab {self.engine.lab} is in use by another run",
-                    details=f"to {what} would change its nodes under that one's feet",
-                    hint="end that one first",
+                    details=f"to {what} would change the nodes while that run uses them",
+                    hint="end that run first",
                 )
             self.recover()
             nodes = self.engine.made(NodesMade)
@@ -118,15 +127,19 @@ class Rewind:
                     f"lab {self.engine.lab} has no nodes",
                     hint=f"kollalab up --name {self.engine.lab}",
                 )
-            # What is connected while a machine stands still may not be afterwards.
+            # Connections may break while a machine is paused.
             close(nodes.ssh_config)
             yield nodes
 
     def settle(self, since: datetime.datetime | None) -> None:
-        """Return when all is usable; `since`: when what runs there was started anew, if it was."""
+        """Wait until nodes and cloud are usable.
+
+        Args:
+            since: When the nodes were restored, in UTC. None if they were not.
+        """
         self.engine.forget()
         log = self.engine.log_path("nodes")
-        # A lab that comes back from its golden state has nothing of the kind yet.
+        # A lab that comes back from a retained golden state has no log folder yet.
         log.parent.mkdir(parents=True, exist_ok=True)
         nodes, cloud = self.engine.made(NodesMade), self.engine.made(CloudMade)
         if nodes is not None:

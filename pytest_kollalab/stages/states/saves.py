@@ -1,4 +1,4 @@
-"""The saved states of a lab: nodes as they were at one moment, and the cloud that was on them."""
+"""The saved states of a lab: its nodes at one moment, with the records of the cloud on them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 JOURNAL = "doing"
 SAVING, RESTORING, CLEARING = "save", "rollback", "clear"
 CLOUD = "cloud"
-# The stages that belong to one lab, and come back with a saved state of it.
+# The stages that belong to one lab and are restored from its saved states.
 OWN = ("nodes", CLOUD)
 
 
 @dataclass(frozen=True)
 class Save:
-    """A saved state: its name, what the provider calls it, when it was made, and of what.
+    """A saved state of a lab.
 
-    `made` is an ISO 8601 time in UTC, `seconds` how long it took, `nodes` and `cloud` are the runs
-    that had built these stages; `cloud` is empty where there was none. `size` is in bytes, 0 where
-    nobody knows.
+    Attributes:
+        name: The name that the user gave it.
+        label: The provider's name for it.
+        made: When it was saved, as an ISO 8601 time in UTC.
+        nodes: The run that built the nodes.
+        cloud: The run that built the cloud. Empty if there was no cloud.
+        seconds: How long saving took.
+        size: Bytes on disk, or 0 if unknown.
     """
 
     name: str
@@ -47,17 +52,22 @@ class Save:
 
 @dataclass(frozen=True)
 class Doing:
-    """What is being done to the saved states, written before it begins."""
+    """An operation on the saved states. Written to disk before the operation begins."""
 
     what: str
     save: Save
 
 
 class Saves:
-    """The saved states of a lab, by name; callers hold the lab's lock.
+    """The saved states of a lab. Callers must hold the lab's lock.
 
-    `folder` is the lab's own. Each save has a name of its own with the provider, so that one that
-    takes the place of another is whole before that one goes.
+    The provider's name for a state is unique. A new state can so be completed before an older one
+    of the same name is removed.
+
+    Args:
+        lab: Name of the lab.
+        folder: The lab's state folder.
+        provider: The provider of the lab's nodes.
     """
 
     def __init__(self, lab: str, folder: Path, provider: Provider) -> None:
@@ -67,7 +77,11 @@ class Saves:
         self.provider = provider
 
     def saving(self) -> Saving:
-        """What saves the nodes. Raises HostError when the provider cannot."""
+        """The part of the provider that saves nodes.
+
+        Raises:
+            HostError: The provider cannot save nodes.
+        """
         provider = self.provider
         if provider.saving is None:
             raise HostError(
@@ -77,12 +91,12 @@ class Saves:
         return provider.saving
 
     def list(self) -> list[Save]:
-        """Those that were made of the nodes that are there now, oldest first; asks nobody."""
+        """The saved states of the current nodes, oldest first. Does not ask the provider."""
         nodes = self._run("nodes")
         return sorted((s for s in self._read() if s.nodes == nodes), key=lambda save: save.made)
 
     def unfinished(self) -> Doing | None:
-        """What a run that was killed left half done."""
+        """The operation that a killed run left unfinished, or None."""
         try:
             table = json.loads((self.folder / JOURNAL).read_text(encoding="utf-8"))
             return Doing(table["what"], Save(**table["save"]))
@@ -96,7 +110,11 @@ class Saves:
             ) from error
 
     def finish(self) -> Doing | None:
-        """Do to its end, or undo, what a run that was killed left half done."""
+        """Complete or undo the operation that a killed run left unfinished.
+
+        Returns:
+            That operation, or None if there was none.
+        """
         doing = self.unfinished()
         if doing is None:
             return None
@@ -109,7 +127,7 @@ class Saves:
         return doing
 
     def save(self, name: str) -> Save:
-        """Save the nodes as they are; an older state of that name goes when this one is whole."""
+        """Save the current nodes, then remove older states of the same name."""
         check(name)
         saving = self.saving()
         self.finish()
@@ -136,14 +154,14 @@ class Saves:
         return save
 
     def restore(self, name: str) -> Save:
-        """Bring the nodes, and the records of the cloud on them, back to a saved state."""
+        """Bring the nodes and the records of the cloud on them back to a saved state."""
         saving = self.saving()
         self.finish()
         save = self.find(name)
         if save.label not in saving.saved(self.lab):
             raise StageError(
                 f"the saved state {name} of lab {self.lab} is not whole any more",
-                details="it is not there on every node; nothing has been changed",
+                details="some nodes no longer have it; nothing has been changed",
                 hint=f"kollalab clear {name}; then save anew",
             )
         self._begin(RESTORING, save)
@@ -152,7 +170,7 @@ class Saves:
         return save
 
     def clear(self, name: str) -> None:
-        """Forget a saved state, whole or not."""
+        """Remove a saved state, even an incomplete one."""
         self.saving()
         self.finish()
         self.find(name)
@@ -161,7 +179,11 @@ class Saves:
                 self._clear(save)
 
     def find(self, name: str) -> Save:
-        """The newest state of that name. Raises ConfigError with the nearest one."""
+        """Return the newest state of that name.
+
+        Raises:
+            ConfigError: There is no such state. The hint names a similar one.
+        """
         found = [save for save in self.list() if save.name == name]
         if found:
             return found[-1]
@@ -170,7 +192,7 @@ class Saves:
         raise ConfigError(f"lab {self.lab} has no saved state {name!r}", hint=hint)
 
     def _restore(self, save: Save) -> None:
-        # First the record: nobody must take the cloud for there while the nodes change.
+        # Remove the record first, so that no process uses the cloud while the nodes change.
         self._put_cloud_aside(save)
         self.saving().restore(self.lab, save.label)
         self._put_cloud_back(save)
@@ -234,7 +256,11 @@ class Saves:
 
 
 def check(name: str) -> None:
-    """Raise ConfigError for what cannot be the name of a saved state."""
+    """Check the name of a saved state.
+
+    Raises:
+        ConfigError: The name is not valid.
+    """
     if not NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot be the name of a saved state",

@@ -1,4 +1,4 @@
-"""The golden state of another lab, as what nodes are made from."""
+"""The golden state of another lab as a source of nodes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ from pytest_kollalab.stages.states.saves import CLOUD
 
 @dataclass(frozen=True)
 class CloneSource:
-    """A golden state that nodes can be made from.
+    """A golden state that nodes can be cloned from.
 
-    `made` is what the other lab's nodes are, `folder` where its cloud's record and files are, and
-    `held` keeps others from changing that lab.
+    Attributes:
+        lab: Name of the other lab.
+        label: The provider's name of the saved state.
+        made: The nodes of the other lab.
+        folder: The folder with the record and files of the other lab's cloud.
+        features: The features of the other lab's cloud.
+        held: Keeps other processes from changing that lab while it is cloned.
     """
 
     lab: str
@@ -34,18 +39,18 @@ class CloneSource:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The nodes, in the order of their addresses."""
+        """The names of the nodes, in the order of their addresses."""
         nodes = self.made.nodes
         return tuple(sorted(nodes, key=lambda name: IPv4Address(nodes[name].provisioning)))
 
     def origin(self) -> Origin:
-        """The same for a provider."""
+        """Describe the source for a provider."""
         secrets = passwords.read(self.folder / CLOUD / "etc" / "passwords.yml")
         files = partial(readdress.files, self.features, str(secrets["database_password"]))
         return Origin(self.lab, self.label, self.made, files)
 
     def keep(self, folder: Path) -> None:
-        """Copy what the stage `cloud` will need into a folder, which is made anew."""
+        """Copy what the stage `cloud` will need into a folder. An existing folder is replaced."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         shutil.copy2(self.folder / f"{CLOUD}.json", folder)
