@@ -1,4 +1,4 @@
-"""clouds.yaml: how a user and openstacksdk reach the cloud."""
+"""clouds.yaml, with which users and openstacksdk reach the cloud."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pytest_kollalab.system import files
 REGION = "RegionOne"
 KEYSTONE_PORT = 5000
 SECRET = re.compile(r"password|secret|token|passcode")
-# A shorter one is a word like any other: it is masked only where it is named as a password.
+# Shorter passwords could be common words. They are masked only where they are named as passwords.
 SHORTEST_PASSWORD = 6
 
 
 def auth_url(controller: str) -> str:
-    """Keystone's address on the controller with this management address."""
+    """Keystone's URL on the controller with this management address."""
     return f"http://{controller}:{KEYSTONE_PORT}"
 
 
@@ -47,7 +47,7 @@ def document(cloud: str, url: str, password: str) -> dict[str, Any]:
 
 
 def auth_secrets(auth: Mapping[str, Any]) -> list[str]:
-    """What must not be shown of the table `auth` of a cloud."""
+    """The values in a cloud's table `auth` that must not be shown."""
     return [
         str(value)
         for name, value in auth.items()
@@ -56,7 +56,7 @@ def auth_secrets(auth: Mapping[str, Any]) -> list[str]:
 
 
 def write(path: Path, contents: dict[str, Any]) -> None:
-    """Write the file, for its owner only."""
+    """Write the file with mode 0600."""
     import yaml
 
     files.write(path, yaml.safe_dump(contents, sort_keys=False), 0o600)

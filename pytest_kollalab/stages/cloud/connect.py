@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def connect(made: CloudMade) -> Connection:
-    """A connection as administrator, from what the stage `cloud` made.
+    """Connect to a lab's cloud as its administrator.
 
-    Only the lab's own clouds.yaml is read: neither OS_ variables nor the user's files count.
+    Only the lab's own clouds.yaml is read. OS_ variables and the user's files are ignored.
     """
     import openstack.config
     import openstack.connection

@@ -1,4 +1,4 @@
-"""The deploy: Kolla-Ansible's playbooks run through ansible-runner."""
+"""Runs Kolla-Ansible's playbooks through ansible-runner."""
 
 from __future__ import annotations
 
@@ -18,25 +18,31 @@ from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.run import MASK, mask
 
-# The strategy of Ansible itself, which runs every module by a Python of its own.
+# Ansible's default strategy, which starts a new Python process for every module.
 LINEAR = "linear"
 STRATEGY = Path(__file__).parent / "strategy" / "kollalab_linear.py"
-# Seconds until Mitogen's Python is up on a node; on a busy emulated one that takes more than
-# Ansible's ten.
+# Seconds until Mitogen's Python runs on a node. On a busy emulated node, Ansible's default of ten
+# is not enough.
 CONNECT_TIMEOUT = 120
 SHOWN_FAILURES = 3
-# What ansible-runner may take to notice that it should stop, in seconds.
+# Seconds until ansible-runner notices that it should stop.
 POLL = 1
-# Results that are larger are of no use to a reader, and every event passes through a file.
+# In bytes. Every event passes through a file, and larger results do not help a reader.
 LARGEST_RESULT = 20_000
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where a lab's deploy lives: tools, playbooks, inputs and the folder for its own files.
+    """The folders and settings of a lab's deploy.
 
-    `strategy` is Ansible's strategy for runs that name none.
+    Attributes:
+        venv: The virtual environment with Ansible.
+        playbooks: The folder of the playbooks.
+        etc: The folder with the input of Kolla-Ansible.
+        folder: The folder for files of the deploy itself.
+        strategy: Ansible's strategy for runs that name none.
+        secrets: Texts to mask in logs and errors.
     """
 
     venv: Path
@@ -52,7 +58,7 @@ class Deployment:
 
 
 def ansible_cfg(ssh_config: Path) -> str:
-    """The text of ansible.cfg: quick, and reading nothing of the host's own Ansible."""
+    """The text of ansible.cfg, made for speed and independent of the host's own Ansible."""
     return f"""\
 [defaults]
 forks = 20
@@ -79,7 +85,7 @@ retries = 2
 
 
 def stock_ansible_cfg(ssh_config: Path) -> str:
-    """What the quick start of Kolla-Ansible has one write, and the way to the nodes."""
+    """The ansible.cfg of Kolla-Ansible's quick start guide, with SSH access to the nodes."""
     return (
         "[defaults]\nhost_key_checking = False\npipelining = True\nforks = 100\n"
         "interpreter_python = /usr/bin/python3\n"
@@ -89,10 +95,15 @@ def stock_ansible_cfg(ssh_config: Path) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """One call of ansible-playbook: which playbooks, which action of Kolla-Ansible, which tags.
+    """One call of ansible-playbook.
 
-    `name` is for files; the text of a run is for people. `strategy` is Ansible's, where it is
-    not the deployment's.
+    Attributes:
+        name: A name for files.
+        action: The action of Kolla-Ansible, for example `deploy`.
+        playbooks: The playbooks, relative to the folder of the deployment's playbooks.
+        tags: Run only roles with these tags.
+        skip_tags: Do not run roles with these tags.
+        strategy: Ansible's strategy, if it is not the deployment's.
     """
 
     name: str
@@ -107,7 +118,7 @@ class Run:
 
 
 def arguments(site: Deployment, run: Run) -> list[str]:
-    """What follows `ansible-playbook`, as the kolla-ansible command composes it."""
+    """The arguments of `ansible-playbook`, as the command kolla-ansible would pass them."""
     words = ["-i", str(site.inventory)]
     words += ["-e", f"@{site.etc / 'globals.yml'}", "-e", f"@{site.etc / 'passwords.yml'}"]
     words += ["-e", f"kolla_action={run.action}", "-e", f"CONFIG_DIR={site.etc}"]
@@ -127,11 +138,18 @@ def play(
     say: Callable[[str], None],
     stop: threading.Event | None = None,
 ) -> None:
-    """Run playbooks to their end, reading their events into `progress`.
+    """Run playbooks to their end. After any exception, Ansible has ended as well.
 
-    Everything that Ansible prints goes to `log`, without secrets. `stop` ends the run early when
-    it is set. Raises StageError with host, task and message of what failed. Whatever exception
-    leaves here, Ansible has ended before.
+    Args:
+        site: The deployment.
+        run: The playbooks, with action and tags.
+        progress: Receives the events of the run.
+        log: The file for Ansible's output, with secrets masked.
+        say: Called with each line of progress.
+        stop: Set this to end the run early.
+
+    Raises:
+        StageError: A task failed. The details name its host and message.
     """
     private = site.folder / "runner" / run.name
     shutil.rmtree(private, ignore_errors=True)
@@ -160,7 +178,7 @@ def play(
 
 
 def save_timings(path: Path, runs: Mapping[str, PlayProgress]) -> None:
-    """Write the seconds of every task of these runs, as JSON for who wants to know."""
+    """Write the duration of every task of these runs as JSON."""
     rows = [
         {"run": name, **asdict(timing)}
         for name, progress in runs.items()
@@ -170,7 +188,7 @@ def save_timings(path: Path, runs: Mapping[str, PlayProgress]) -> None:
 
 
 class _Redacted:
-    """A text file that no secret gets into."""
+    """A text file in which secrets are masked."""
 
     def __init__(self, sink: IO[str], secrets: Iterable[str]) -> None:
         self._sink = sink
@@ -185,7 +203,7 @@ class _Redacted:
 
 
 class _Reader:
-    """Takes the events of one run: into the log, into the progress, a line to the user."""
+    """Passes the events of one run to the log, to the progress and to the user."""
 
     def __init__(
         self, name: str, progress: PlayProgress, sink: _Redacted, say: Callable[[str], None]
@@ -205,7 +223,7 @@ class _Reader:
         line = self._progress.read(event)
         if line is not None:
             self._say(line)
-        return False  # ansible-runner keeps no file of the event
+        return False  # Tells ansible-runner not to keep a file of the event.
 
 
 def _go(
@@ -218,7 +236,7 @@ def _go(
 ) -> str:
     import ansible_runner
 
-    # In a thread of its own, so that Ctrl-C reaches us and not the reading of its output.
+    # Run it in a thread, so that Ctrl-C interrupts this function and not the reading of output.
     thread, runner = ansible_runner.run_async(
         private_data_dir=str(private),
         ident="run",
@@ -251,14 +269,18 @@ def _environment(site: Deployment) -> dict[str, str]:
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
         "ANSIBLE_NOCOLOR": "1",
         "MAX_EVENT_RES": str(LARGEST_RESULT),
-        # The playbooks ask for ansible-playbook's siblings by name.
+        # The playbooks call other commands of Ansible by name.
         "PATH": f"{site.venv / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def collections(venv: Path) -> Path:
-    """Where the Ansible collections of a virtual environment are. Raises StageError."""
+    """The folder of the Ansible collections in a virtual environment.
+
+    Raises:
+        StageError: The folder is not a virtual environment.
+    """
     found = sorted(venv.glob("lib/python3*/site-packages"))
     if not found:
         raise StageError(f"{venv} is no virtual environment", hint="kollalab up --fresh tools")

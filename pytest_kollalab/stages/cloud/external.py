@@ -1,4 +1,4 @@
-"""The existing cloud: somebody else's, by its name in the user's clouds.yaml."""
+"""An existing cloud that is not a lab, by its name in the user's clouds.yaml."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def connect(name: str) -> Connection:
-    """A connection to the cloud of that name; files and variables are the user's own.
+    """Connect to a cloud, using the user's own files and variables.
 
-    Raises ConfigError when no clouds.yaml has it, naming the nearest.
+    Raises:
+        ConfigError: There is no cloud of that name, or its settings cannot be used.
     """
     import openstack.config
     import openstack.connection
@@ -33,7 +34,7 @@ def connect(name: str) -> Connection:
         raise ConfigError(
             f"the settings of the cloud {name!r} cannot be used",
             details=str(error),
-            hint="mend its clouds.yaml; `openstack --os-cloud` complains about the same",
+            hint="correct its clouds.yaml; `openstack --os-cloud` reports the same error",
         ) from error
     raise ConfigError(
         f"there is no cloud {name!r}",
@@ -43,7 +44,7 @@ def connect(name: str) -> Connection:
 
 
 def secrets(name: str) -> tuple[str, ...]:
-    """The passwords and tokens that a cloud is reached with; none when it is not known."""
+    """The passwords and tokens in the settings of a cloud. Empty if the cloud is unknown."""
     import openstack.config
     from openstack.exceptions import ConfigException
 
@@ -55,9 +56,10 @@ def secrets(name: str) -> tuple[str, ...]:
 
 
 def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, str]:
-    """Which of the features the cloud does not have, and what it lacks for each.
+    """The features that the cloud does not have, each with what is missing.
 
-    Raises ConfigError when the cloud does not answer or does not let us in.
+    Raises:
+        ConfigError: The cloud does not answer, or refuses the login.
     """
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import SDKException
@@ -82,6 +84,6 @@ def _lacks(feature: Feature, services: set[str], extensions: set[str]) -> str:
     if missing := sorted(set(feature.extensions) - extensions):
         return f"no network extension {missing[0]}"
     if not feature.services and not feature.extensions and feature.name != CORE:
-        # Nothing of it shows in the API: what it consists of lives on nodes.
+        # The API shows nothing of such a feature. It consists of programs on nodes.
         return "no nodes that it could be seen on"
     return ""

@@ -1,12 +1,12 @@
-"""The inventory: Kolla-Ansible's own multinode file with this lab's nodes in its first groups."""
+"""The inventory: Kolla-Ansible's own multinode file with the lab's nodes in its base groups."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-# The only groups that the stock file wants edited; all others are made of these. `deployment` is
-# left empty: with the controlling host in the inventory every play would gather its facts too.
+# The only groups of the stock file to edit; all others consist of these. `deployment` stays empty:
+# if the controlling host were in the inventory, every play would gather its facts too.
 CONTROL_GROUPS = ("control", "network")
 COMPUTE_GROUPS = ("compute",)
 EMPTY_GROUPS = ("monitoring", "storage", "deployment")
@@ -16,10 +16,10 @@ _SECTION = re.compile(r"\[[^\]]+\]\s*")
 
 
 def groups(nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which nodes are in which of the first groups.
+    """The nodes in each base group.
 
-    A node that is neither controller nor compute node, such as `gateway-1`, is in a group of its
-    kind only, which Kolla-Ansible deploys nothing to.
+    A node that is neither a controller nor a compute node, such as `gateway-1`, is only in a group
+    of its kind, here `gateway`. Kolla-Ansible deploys nothing to such a group.
     """
     control = tuple(name for name in nodes if name.startswith("controller-"))
     compute = tuple(name for name in nodes if name.startswith("compute-"))
@@ -37,7 +37,7 @@ def groups(nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def render(stock: str, nodes: Sequence[str]) -> str:
-    """The stock inventory's text with the members of its first groups replaced by these nodes."""
+    """Return the stock inventory with these nodes as the members of its base groups."""
     members = groups(nodes)
     lines: list[str] = []
     replaced = False

@@ -1,4 +1,4 @@
-"""What reaches into private parts of Ansible, and the versions that it is known to fit."""
+"""Shortcuts that use private parts of Ansible, and the versions they are known to work with."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ ANSIBLE = "ansible-core"
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A quicker way that depends on private parts: it fits some versions of each project.
+    """A faster way that works only with some versions of other projects.
 
-    `instead` says what is done without it.
+    Attributes:
+        name: Its name, for people.
+        versions: The versions of each project that it works with, for example `2.19`.
+        instead: What is done without it.
     """
 
     name: str
@@ -27,7 +30,11 @@ class Shortcut:
     instead: str
 
     def unfit(self, found: Mapping[str, str]) -> str | None:
-        """Why it is not used where these versions are found, in one line; None when it is."""
+        """Why it is not used with these versions, in one line, or None if it is used.
+
+        Args:
+            found: The installed version of each project.
+        """
         for project, known in self.versions.items():
             version = found.get(project, "")
             if not any(f"{version}.".startswith(f"{each}.") for each in known):
@@ -38,7 +45,7 @@ class Shortcut:
         return None
 
 
-# Our strategy replaces what Mitogen's module finder calls, and Mitogen itself much of Ansible.
+# Mitogen replaces much of Ansible, and the strategy used here replaces a part of Mitogen.
 MITOGEN = Shortcut(
     "Mitogen",
     {"mitogen": ("0.3.54",), ANSIBLE: ("2.19",)},
@@ -52,7 +59,7 @@ TOOLBOX = Shortcut(
 
 
 def installed(folder: Path) -> dict[str, str]:
-    """The versions of the Python packages in a folder `site-packages`, by name."""
+    """The versions of the Python packages in a folder `site-packages`, by their names."""
     found = distributions(path=[str(folder)])
     return {each.metadata["Name"].lower().replace("_", "-"): each.version for each in found}
 
@@ -64,7 +71,7 @@ def in_tools(release: Release) -> dict[str, str]:
 
 
 def in_images(release: Release) -> dict[str, str]:
-    """The versions of the Python packages that images built here have, by name."""
+    """The versions of the Python packages in images that are built here, by name."""
     text = (release.data / "requirements" / "upper-constraints.txt").read_text(encoding="utf-8")
     return _pinned(text)
 

@@ -1,4 +1,4 @@
-"""What the stage `cloud` made: a cloud, and the files that describe it."""
+"""The result of the stage `cloud`: a cloud and the files that describe it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from pytest_kollalab.engine.made import Made
 class CloudMade(Made):
     """A deployed cloud.
 
-    `clouds_yaml` has it under the name `cloud`, as its administrator. `auth_url` is Keystone's.
-    `features` are the names of those that were deployed. `etc` has what Kolla-Ansible was given.
+    Attributes:
+        clouds_yaml: The file clouds.yaml with the login of the cloud's administrator.
+        cloud: The name of the cloud in that file.
+        auth_url: The URL of Keystone.
+        features: Names of the deployed features.
+        etc: The folder with the input of Kolla-Ansible.
     """
 
     stage: ClassVar[str] = "cloud"

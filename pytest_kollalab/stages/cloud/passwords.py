@@ -1,4 +1,4 @@
-"""The passwords of a lab's cloud are generated once and kept in a file of mode 0600."""
+"""Generates the passwords of a lab's cloud, once, into a file of mode 0600."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pytest_kollalab.system.run import run
 
 
 def generate(venv: Path, path: Path, more: Iterable[str] = ()) -> None:
-    """Write a file with a value for all that Kolla-Ansible wants a secret for, and for `more`.
+    """Write a file with all passwords that Kolla-Ansible needs.
 
-    An existing file stays as it is: a deploy that is run again must find the same passwords.
+    An existing file is not changed, so that a repeated deploy uses the same passwords.
+
+    Args:
+        venv: The virtual environment with Kolla-Ansible.
+        path: The file to write.
+        more: Names of further passwords to generate.
     """
     if path.exists():
         return
@@ -24,6 +29,6 @@ def generate(venv: Path, path: Path, more: Iterable[str] = ()) -> None:
         file.write(example.read_text(encoding="utf-8"))
         file.writelines(f"{name}:\n" for name in more)
     run([venv / "bin" / "kolla-genpwd", "-p", unfinished])
-    # kolla-genpwd insists on letting the group read it.
+    # kolla-genpwd makes the file readable for the group.
     unfinished.chmod(0o600)
     unfinished.rename(path)

@@ -1,4 +1,4 @@
-"""Phases: the parts of Kolla-Ansible's deploy that can run side by side, and their running."""
+"""Phases: parts of Kolla-Ansible's deploy that can run at the same time."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-# Most of a deploy is waiting for one module on one node; more phases than this fight for cores.
+# Most of a deploy is spent waiting for one module on one node. With more phases at once, the host's
+# cores become the limit.
 AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Some roles of site.yml, by their tags, deployed once the phases in `after` are done.
+    """Some roles of site.yml that are deployed together.
 
-    It is left out unless one of the variables in `when` is true, or `when` is empty.
+    Attributes:
+        name: The name of the phase.
+        tags: The tags of the roles.
+        after: Names of the phases that must be done first.
+        when: Deploy the phase only if one of these variables is true. Always if empty.
     """
 
     name: str
@@ -25,14 +30,14 @@ class Phase:
     when: tuple[str, ...] = ()
 
 
-# Within a phase the roles run in the order of site.yml. Everything that registers itself or
-# makes a database goes through kolla_toolbox, which is why `common` comes before so much.
+# Within a phase, the roles run in the order of site.yml. Many phases come after `common`, because
+# roles that register services or create databases do so through kolla_toolbox.
 PHASES = (
     Phase("common", ("common",)),
     Phase("messaging", ("cron", "memcached", "rabbitmq")),
     Phase("identity", ("mariadb", "keystone"), after=("common",)),
     Phase("switches", ("openvswitch",), after=("common",)),
-    # Beside Nova from its start, and much shorter: Nova's scheduler gives up where none answers.
+    # Placement starts with Nova and takes less time. Nova's scheduler fails if it does not answer.
     Phase("placement", ("placement",), after=("identity",), when=("enable_placement",)),
     Phase("compute", ("nova",), after=("identity", "messaging"), when=("enable_nova",)),
     Phase("network", ("neutron",), after=("identity", "messaging", "switches")),
@@ -48,7 +53,7 @@ def plan(merged: Mapping[str, Any]) -> tuple[Phase, ...]:
 
 
 def tags(phases: Iterable[Phase]) -> tuple[str, ...]:
-    """The tags of all phases: what is left for the run of everything else to skip."""
+    """The tags of all phases, which the run for all other roles skips."""
     return tuple(tag for phase in phases for tag in phase.tags)
 
 
@@ -57,10 +62,15 @@ def run_phases(
     run: Callable[[Phase, threading.Event], None],
     at_once: int = AT_ONCE,
 ) -> None:
-    """Run phases side by side, each after those it waits for, earlier ones first.
+    """Run phases at the same time, each after the phases that it depends on.
 
-    `run` is given the phase and an event that is set when it should stop early: another phase
-    failed, or the user pressed Ctrl-C. Raises the first failure once all have ended.
+    If a phase fails, its exception is raised once all running phases have ended.
+
+    Args:
+        phases: The phases. Of those that are ready, earlier ones start first.
+        run: Called with a phase and an event. The event is set if the phase should stop early,
+            because another phase failed or the user pressed Ctrl-C.
+        at_once: The number of phases that run at the same time.
     """
     stop = threading.Event()
     waiting = list(phases)

@@ -1,4 +1,4 @@
-"""Kolla-Ansible's playbooks as a lab runs them: the stock ones, with patches."""
+"""Kolla-Ansible's playbooks with patches and with the playbooks of features."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from pytest_kollalab.releases.patches import Patch
 from pytest_kollalab.stages.cloud import toolbox
 
 CLIENT = Path("module_utils", "kollalab_toolbox.py")
-# The patch that has the toolbox server asked.
+# The patch that makes Kolla-Ansible use the toolbox server.
 ASKS_SERVER = "toolbox-server.patch"
 READY = Path("module_utils", "kollalab_ready.py")
 
 
 def mirror(stock: Path, changes: Sequence[Patch], folder: Path) -> Path:
-    """Make `folder` the stock folder, by links, with patches applied, and return it.
+    """Make a copy of the stock playbooks with patches applied. Other files are linked.
 
-    What the patches import lies beside Kolla-Ansible's own module_utils. Raises StageError when
-    a patch does not fit.
+    The modules that the patches import are added to Kolla-Ansible's own module_utils.
+
+    Args:
+        stock: The folder of the stock playbooks.
+        changes: The patches to apply.
+        folder: The folder to make. An existing one is replaced.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        StageError: A patch does not fit.
     """
     shutil.rmtree(folder, ignore_errors=True)
     own = {CLIENT: toolbox.client_text(), READY: toolbox.on_nodes("ready.py")}
@@ -33,7 +43,7 @@ def mirror(stock: Path, changes: Sequence[Patch], folder: Path) -> Path:
 
 
 def _link(stock: Path, folder: Path, changed: set[PurePath], below: PurePath) -> None:
-    """Link all but what is changed and the folders on the way to that."""
+    """Link everything except changed files and the folders that contain them."""
     folder.mkdir(parents=True)
     for entry in stock.iterdir():
         here = below / entry.name
@@ -44,9 +54,17 @@ def _link(stock: Path, folder: Path, changed: set[PurePath], below: PurePath) ->
 
 
 def lay_over(stock: Path, own: Path, folder: Path) -> Path:
-    """Make `folder` the stock folder with what is in `own` laid over it, by links; return it.
+    """Make a folder with links to the entries of `stock` and `own`. Those of `own` win.
 
-    A feature's playbooks so find Kolla-Ansible's variables, modules and roles beside them.
+    A feature's playbooks then have Kolla-Ansible's variables, modules and roles beside them.
+
+    Args:
+        stock: The folder of Kolla-Ansible's playbooks.
+        own: The folder of a feature's playbooks.
+        folder: The folder to make. An existing one is replaced.
+
+    Returns:
+        `folder`.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -55,7 +73,7 @@ def lay_over(stock: Path, own: Path, folder: Path) -> Path:
     for entry in own.iterdir():
         link = folder / entry.name
         if link.is_dir() and entry.is_dir():
-            # Both have it, such as `roles`: one folder with the entries of both.
+            # Merge folders that both have, such as `roles`.
             theirs = link.resolve()
             link.unlink()
             lay_over(theirs, entry, link)

@@ -1,4 +1,4 @@
-"""The accord: what nodes must agree on before anything is deployed onto them: names and time."""
+"""Checks the names and clocks of nodes before a deploy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pytest_kollalab.system.errors import StageError
 if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
-# Tokens and reports of agents carry times: a few seconds are well within what services allow.
+# In seconds. Services compare the times of tokens and agent reports, and tolerate more than this.
 MOST_APART = 5.0
 TIMEOUT = 60.0
-# Prints the clock, then the address of each name, with nothing behind a name that is not known.
+# Prints the clock, then a line with each name and its addresses. Unknown names have no address.
 ASK = """\
 date +%s.%N
 for name do echo "$name $(getent ahostsv4 "$name" | cut -d " " -f 1 | sort -u | tr "\\n" " ")"; done
@@ -25,21 +25,31 @@ for name do echo "$name $(getent ahostsv4 "$name" | cut -d " " -f 1 | sort -u | 
 
 @dataclass(frozen=True)
 class Ahead:
-    """By how many seconds a clock is ahead of this host's: a slow answer leaves a span for that."""
+    """How many seconds a node's clock is ahead of this host's: a range, because answers take time.
+
+    Attributes:
+        least: The lower bound.
+        most: The upper bound.
+    """
 
     least: float
     most: float
 
     @property
     def surely(self) -> float:
-        """What of it the time that the answer took cannot explain."""
+        """The value of the range that is closest to zero."""
         return min(max(self.least, 0.0), self.most) if self.most >= 0 else self.most
 
 
 def check(ssh: Ssh, addresses: Mapping[str, str]) -> None:
-    """Raise StageError unless all nodes know each other, by one address, and have the same time.
+    """Check that all nodes resolve each other's names and have the same time.
 
-    `addresses` maps each node to the address that its name has to mean.
+    Args:
+        ssh: SSH access to the nodes.
+        addresses: The address that each node's name must resolve to.
+
+    Raises:
+        StageError: A name resolves to another address or to none, or the clocks differ.
     """
     argv = ["sh", "-c", ASK, "ask", *addresses]
 
@@ -55,19 +65,24 @@ def check(ssh: Ssh, addresses: Mapping[str, str]) -> None:
         raise StageError(
             "the nodes do not find each other by name",
             details="\n".join(troubles),
-            hint="look at /etc/hosts and /etc/resolv.conf of the nodes, or have them made anew: "
+            hint="check /etc/hosts and /etc/resolv.conf on the nodes, or build the nodes anew: "
             "--kollalab-fresh nodes",
         )
     if troubles := list(clock_troubles({node: ahead for node, (ahead, _) in found.items()})):
         raise StageError(
             "the clocks of the nodes differ",
             details="\n".join(troubles),
-            hint="set them right, by NTP on the hosts that the nodes are on, then run again",
+            hint="set the clocks of the nodes' hosts by NTP, then run again",
         )
 
 
 def name_troubles(said: Mapping[str, str], addresses: Mapping[str, str]) -> Iterator[str]:
-    """What nodes take for the address of a name, where it is none or another one."""
+    """Yield a line for each name that a node resolves to another address or to none.
+
+    Args:
+        said: For each node, a line per name with the addresses that it resolves to.
+        addresses: The address that each name must resolve to.
+    """
     for node, text in said.items():
         rows = dict(line.partition(" ")[::2] for line in text.splitlines())
         for name, address in addresses.items():
@@ -79,7 +94,7 @@ def name_troubles(said: Mapping[str, str], addresses: Mapping[str, str]) -> Iter
 
 
 def clock_troubles(ahead: Mapping[str, Ahead]) -> Iterator[str]:
-    """Which clocks are apart, by how far each is ahead of this host's."""
+    """Yield a line for each node's clock if the clocks of the nodes differ too much."""
     least, most = max(a.least for a in ahead.values()), min(a.most for a in ahead.values())
     if least - most > MOST_APART:
         for node, found in ahead.items():

@@ -1,4 +1,4 @@
-"""The move of a cloud to other addresses: its configuration on this host, and in its database."""
+"""Moves a cloud to other addresses, in its configuration on this host and in its database."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from pytest_kollalab.providers.addresses import rewrite
 from pytest_kollalab.providers.base import CONTROLLER
 from pytest_kollalab.system.files import write
 
-# The controller runs it in the container of the database, before anybody else asks that.
+# The controller runs this in the database's container before any other client connects.
 SCRIPT = "/etc/kollalab/moved/addresses.mariadb"
 
 
 def statements(columns: Iterable[str], moves: Mapping[str, str]) -> list[str]:
-    """The SQL that replaces what addresses begin with; a column is database.table.column."""
+    """The SQL statements that replace the beginnings of addresses.
+
+    Args:
+        columns: The columns that contain addresses, as `database.table.column`.
+        moves: New beginnings of addresses by old ones. Keys without a dot are ignored.
+    """
     found = []
     for column in columns:
         database, table, name = column.split(".")
@@ -24,7 +29,7 @@ def statements(columns: Iterable[str], moves: Mapping[str, str]) -> list[str]:
         for old, new in moves.items():
             if "." not in old:
                 continue
-            # A backslash is one in SQL only if there are two.
+            # SQL strings need two backslashes for one.
             pattern = r"\\b" + old.replace(".", "[.]")
             changed = f"REGEXP_REPLACE({changed}, '{pattern}', '{new}')"
         found.append(f"UPDATE {database}.{table} SET {name} = {changed};")
@@ -32,7 +37,7 @@ def statements(columns: Iterable[str], moves: Mapping[str, str]) -> list[str]:
 
 
 def script(features: Iterable[Feature], password: str, moves: Mapping[str, str]) -> str:
-    """What bash does in the container of the database; the password is in no process list."""
+    """The bash script for the database's container. It keeps the password out of process lists."""
     columns = [column for feature in features for column in feature.addresses]
     lines = "\n".join(statements(columns, moves))
     login = f'[client]\nuser=root\npassword="{password}"\nhost={CONTROLLER}'
@@ -43,12 +48,12 @@ def script(features: Iterable[Feature], password: str, moves: Mapping[str, str])
 def files(
     features: Iterable[Feature], password: str, moves: Mapping[str, str]
 ) -> dict[str, tuple[str, int]]:
-    """What the controller is given to do: path -> text and mode."""
+    """The files that make the controller move its database: text and mode by path."""
     return {SCRIPT: (script(features, password, moves), 0o600)}
 
 
 def configuration(old: Path, new: Path, moves: Mapping[str, str]) -> None:
-    """Copy a folder of Kolla-Ansible's input, with the addresses in it moved; modes stay."""
+    """Copy a folder of Kolla-Ansible's input and replace its addresses. File modes are kept."""
     shutil.rmtree(new, ignore_errors=True)
     for path in sorted(old.rglob("*")):
         if path.is_file():

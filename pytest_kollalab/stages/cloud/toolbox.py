@@ -1,11 +1,11 @@
-"""Ansible modules in Kolla's toolbox without an ansible-runner for each.
+"""Runs Ansible modules in Kolla's toolbox without an ansible-runner for each of them.
 
-Kolla-Ansible's module `kolla_toolbox` has another module run in the container of that name: it
-makes a folder there, runs ansible-runner, which runs ansible-playbook, which runs the module, and
-reads the events that are left. A deploy does so some sixty times, and the module itself, which asks
-Keystone or MariaDB one thing, is the least of it. Here a process in the container waits for such
-modules (`on_nodes/toolbox_server.py`), and runs each as Ansible does, in a process of its own and
-as the same user. What it cannot run goes the stock way.
+Kolla-Ansible's module `kolla_toolbox` runs another module in the container `kolla_toolbox`. For
+each call it starts ansible-runner, which starts ansible-playbook, which runs the module. A deploy
+has about sixty such calls, and most of their time is spent on starting these programs. Here a
+server in the container (`on_nodes/toolbox_server.py`) receives the modules. It runs each in a
+process of its own and as the same user, as Ansible does. Modules that it cannot run use the stock
+way.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from importlib.resources import files
 
 
 def on_nodes(name: str) -> str:
-    """The text of a file that runs on nodes."""
+    """Return the text of a file in `on_nodes`."""
     return files("pytest_kollalab.stages.cloud.on_nodes").joinpath(name).read_text(encoding="utf-8")
 
 
 def client_text() -> str:
-    """The text of the module_utils that ask, with the server in it."""
+    """Return the text of the client, an Ansible module_utils file that contains the server."""
     server, text = on_nodes("toolbox_server.py"), on_nodes("toolbox_client.py")
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
     return text.replace('SERVER = ""', f"SERVER = {server!r}").replace(

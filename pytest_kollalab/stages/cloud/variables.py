@@ -1,4 +1,4 @@
-"""The variables of Kolla-Ansible: which ones a release knows."""
+"""The variables that a release of Kolla-Ansible knows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 
 SHARE = Path("share") / "kolla-ansible"
-# Where a release defines its variables, below that folder, and where it shows those without a
-# default, as comments.
+# The files below SHARE that define variables, and the one that shows variables without a default
+# value as comments.
 DEFINED = (
     "ansible/group_vars/all.yml",
     "ansible/group_vars/all/*.yml",
@@ -21,12 +21,12 @@ DEFINED = (
 SHOWN = "etc_examples/kolla/globals.yml"
 NAME = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 COMMENTED = re.compile(r"^#?\s?([A-Za-z_]\w*):", re.MULTILINE)
-# Ansible's own, about connections and the like.
+# Variables of Ansible itself, for example for connections.
 FOREIGN = ("ansible_",)
 
 
 def known(venv: Path) -> frozenset[str]:
-    """The names that the Kolla-Ansible in a virtual environment knows; empty without one."""
+    """The variables of the Kolla-Ansible in a virtual environment. Empty if there is none."""
     share = venv / SHARE
     found: set[str] = set()
     for pattern in DEFINED:
@@ -39,9 +39,12 @@ def known(venv: Path) -> frozenset[str]:
 
 
 def check(names: Iterable[str], venv: Path, release: str) -> None:
-    """Raise ConfigError for the first name that the release does not know, with the nearest one.
+    """Check that Kolla-Ansible knows all variables.
 
-    Without Kolla-Ansible, before the tools are built, nothing can be said.
+    Nothing is checked if Kolla-Ansible is not installed yet.
+
+    Raises:
+        ConfigError: A variable is unknown. The hint names a similar one.
     """
     wanted = [name for name in names if not name.startswith(FOREIGN)]
     if not wanted:
@@ -58,5 +61,5 @@ def check(names: Iterable[str], venv: Path, release: str) -> None:
 
 def _hint(name: str, there: frozenset[str]) -> str:
     said = nearest(name, there)
-    # The list of all of them is of no help: there are thousands.
+    # Do not list all variables: there are thousands.
     return said if said.startswith("did you mean") else "take it out of [globals]"
