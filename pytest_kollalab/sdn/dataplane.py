@@ -1,4 +1,4 @@
-"""The dataplane: what scenarios must know of the way a network backend works on the nodes."""
+"""The dataplane: what scenarios need to know about a network backend on the nodes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dataplane:
-    """How a network backend carries out networks on the nodes.
+    """How a network backend implements networks on the nodes.
 
     Attributes:
-        agent: The process that fills the switch of a node, as Neutron's API calls its binary.
-        container: The container that it runs in.
-        tunnel_bridge: The bridge with the tunnels; empty where the integration bridge has them.
-        own_ports: Owners of the ports that the backend makes in a project's network by itself.
+        agent: The agent that programs the switch of a node, by its binary in Neutron's API.
+        container: The container of the agent.
+        tunnel_bridge: The bridge with the tunnels; empty if the integration bridge has them.
+        own_ports: The owners of the ports that the backend itself creates in a project's network.
     """
 
     agent: str

@@ -1,4 +1,4 @@
-"""Figures: what tests measured, collected over a session, as a table and for the summary."""
+"""Figures: measurements of tests, collected over a session for a table and the summary."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class FigureRow:
 
 
 def record(name: str, seconds: float) -> None:
-    """Note a measurement of the test that runs now."""
+    """Record a measurement of the running test."""
     _measured.append((name, round(seconds, 3)))
 
 
 def taken() -> list[tuple[str, tuple[str, float]]]:
-    """What was noted since the last call, as properties of a test's report."""
+    """The measurements since the last call, as properties of a test's report."""
     found = [(PROPERTY, each) for each in _measured]
     _measured.clear()
     return found
 
 
 def rows(measured: Iterable[tuple[str, float]]) -> tuple[FigureRow, ...]:
-    """Summed up by name, in the order in which the names came first."""
+    """Sum up measurements by name, in the order in which the names first appeared."""
     by_name: dict[str, list[float]] = {}
     for name, seconds in measured:
         by_name.setdefault(name, []).append(seconds)
@@ -51,7 +51,7 @@ def rows(measured: Iterable[tuple[str, float]]) -> tuple[FigureRow, ...]:
 
 
 def lines(table: Iterable[FigureRow]) -> list[str]:
-    """The table for people; empty when nothing was measured."""
+    """The lines of the printed table; empty if nothing was measured."""
     table = tuple(table)
     if not table:
         return []
@@ -68,18 +68,18 @@ def lines(table: Iterable[FigureRow]) -> list[str]:
 
 
 class Figures:
-    """A plugin for pytest that collects the figures of all processes and shows them at the end."""
+    """Collects the figures of all processes and shows them at the end; called by pytest's hooks."""
 
     def __init__(self) -> None:
         self._measured: list[tuple[str, float]] = []
 
     @property
     def rows(self) -> tuple[FigureRow, ...]:
-        """What was measured so far."""
+        """The figures so far."""
         return rows(self._measured)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Take the figures out of a test's last report: it has those of all phases."""
+        """Collect the figures from a test's last report, which has those of all phases."""
         if report.when == "teardown":
             self._measured += [
                 (str(value[0]), float(value[1]))

@@ -1,8 +1,8 @@
-"""Workarounds: what tests do about known bugs of upstream; each use is counted, or forbidden.
+"""Workarounds for known upstream bugs; each use is counted or forbidden.
 
-A workaround hides a bug from the test that uses it. So each is an entry here, and whoever applies
-one says so first, with `use`. The mode decides what that means: `allow` only logs the use, `report`
-also counts it for the reports, `forbid` fails the test with the entry's text.
+A workaround hides a bug from the test that uses it. So each one has an entry here, and code calls
+`use` before it applies one. The mode decides what `use` does: `allow` only logs it, `report` also
+counts it for the reports, and `forbid` fails the test with the text of the entry.
 
 `python -m pytest_kollalab.sdn.workarounds > docs/workarounds.md` writes the page of the docs.
 """
@@ -31,10 +31,17 @@ REFUSED = "kollalab.workaround.refused"
 
 @dataclass(frozen=True)
 class Workaround:
-    """One bug of upstream and what is done about it.
+    """An upstream bug and its workaround.
 
-    `version` is the version in which the bug was seen, `function` the file and function it is in.
-    `bug` says what upstream does, `trigger` when the workaround is used, `remedy` what it does.
+    Attributes:
+        id: The name of the workaround in reports.
+        title: The bug in a few words.
+        project: The upstream project.
+        version: The version in which the bug was seen.
+        function: The file and the function that have the bug.
+        bug: What upstream does wrong.
+        trigger: When the workaround is used.
+        remedy: What the workaround does.
     """
 
     id: str
@@ -48,7 +55,7 @@ class Workaround:
 
     @property
     def text(self) -> str:
-        """The entry as lines for people."""
+        """The entry as text."""
         return "\n".join(
             [
                 f"{self.id}: {self.title}",
@@ -190,7 +197,7 @@ BY_ID = {each.id: each for each in ALL}
 
 @dataclass
 class _State:
-    """What holds in this process: the mode, and what the test that runs now has used."""
+    """The state of this process: the mode, and the workarounds of the running test."""
 
     mode: Mode = "report"
     clearing_up: bool = False
@@ -201,28 +208,31 @@ _state = _State()
 
 
 def set_mode(mode: Mode) -> None:
-    """Decide what `use` does from now on, in this process."""
+    """Set what `use` does in this process."""
     _state.mode = mode
 
 
 def delay(seconds: float) -> float:
-    """How long to wait for upstream before a workaround is used, in seconds.
+    """The seconds to wait before a workaround is used.
 
-    Where workarounds are forbidden that is three times as long as usual: on a busy host, something
-    late must not be taken for something lost.
+    If workarounds are forbidden, this is three times as long: on a busy host, something that is
+    late must not be mistaken for something that is lost.
+
+    Args:
+        seconds: The usual time.
     """
     return seconds * (3 if _state.mode == "forbid" and not _state.clearing_up else 1)
 
 
 def use(workaround: Workaround, seen: str) -> None:
-    """Note that a workaround is applied now; its caller applies it when this returns.
+    """Note the use of a workaround. The caller applies it after this call.
 
     Args:
-        workaround: the entry.
-        seen: what was seen that the workaround is for.
+        workaround: The entry.
+        seen: What was seen that makes the workaround necessary.
 
     Raises:
-        WorkaroundForbiddenError: the mode is `forbid`. The workaround must not be applied then.
+        WorkaroundForbiddenError: The mode is `forbid`. The workaround must not be applied.
     """
     if _state.clearing_up:
         log.info("clearing up with the workaround %s: %s", workaround.id, seen)
@@ -241,7 +251,7 @@ def use(workaround: Workaround, seen: str) -> None:
 
 @contextmanager
 def forbidden() -> Iterator[None]:
-    """In the block, workarounds are forbidden, whatever the mode of the run."""
+    """Forbid workarounds in the block, whatever the mode of the run."""
     before, _state.mode = _state.mode, "forbid"
     try:
         yield
@@ -251,10 +261,10 @@ def forbidden() -> Iterator[None]:
 
 @contextmanager
 def clearing_up() -> Iterator[None]:
-    """In the block, something is removed after its test has failed.
+    """Allow workarounds in the block, which cleans up after a failed test.
 
-    That changes no result any more, so workarounds are applied in every mode and are not counted:
-    the next test must find a clean lab.
+    They cannot change the result of the test any more. So they are applied in every mode and are
+    not counted, and the next test finds a clean lab.
     """
     before, _state.clearing_up = _state.clearing_up, True
     try:
@@ -265,10 +275,16 @@ def clearing_up() -> Iterator[None]:
 
 @contextmanager
 def removing(workaround: Workaround, seen: str) -> Iterator[None]:
-    """In the block, a workaround removes something that upstream left behind.
+    """Note the use of a workaround that removes what upstream left behind, in the block.
 
-    Where workarounds are forbidden, it is removed all the same, so that the next test finds a clean
-    lab. Raises WorkaroundForbiddenError after that.
+    The block runs even if workarounds are forbidden, so that the next test finds a clean lab.
+
+    Args:
+        workaround: The entry.
+        seen: What was left behind.
+
+    Raises:
+        WorkaroundForbiddenError: The mode is `forbid`. It is raised after the block.
     """
     refusal: WorkaroundForbiddenError | None = None
     try:
@@ -281,13 +297,13 @@ def removing(workaround: Workaround, seen: str) -> Iterator[None]:
 
 
 def taken() -> list[tuple[str, str]]:
-    """What was noted since the last call, as properties of a test's report."""
+    """The uses and refusals since the last call, as properties of a test's report."""
     found, _state.noted = _state.noted, []
     return found
 
 
 def told(properties: Iterable[tuple[str, object]]) -> str:
-    """The workarounds among a report's properties, with their texts; empty when there are none."""
+    """The texts of the workarounds in a report's properties; empty if there are none."""
     counts = Counter((name, str(value)) for name, value in properties if name in (USED, REFUSED))
     said = {USED: "used", REFUSED: "refused"}
     return "\n".join(
@@ -298,7 +314,7 @@ def told(properties: Iterable[tuple[str, object]]) -> str:
 
 @dataclass(frozen=True)
 class WorkaroundRow:
-    """One workaround over a session: how often it was used and refused, and by which tests."""
+    """How often a workaround was used and refused in a session, and in which tests."""
 
     id: str
     used: int
@@ -307,9 +323,10 @@ class WorkaroundRow:
 
 
 class UsedWorkarounds:
-    """A plugin for pytest that collects the workarounds of all processes and shows them at the end.
+    """Collects the workarounds of all processes and shows them at the end.
 
-    It takes them from the last report of each test, which has the properties of all phases.
+    It is called by pytest's hooks, and takes the workarounds from the last report of each test,
+    which has the properties of all phases.
     """
 
     def __init__(self) -> None:
@@ -317,7 +334,7 @@ class UsedWorkarounds:
 
     @property
     def rows(self) -> tuple[WorkaroundRow, ...]:
-        """What was used so far, in the order in which it was first seen."""
+        """The workarounds so far, in the order in which they were first used."""
         found = []
         for each in dict.fromkeys(each for _, each, _ in self._seen):
             mine = [(name, test) for name, other, test in self._seen if other == each]
@@ -327,7 +344,7 @@ class UsedWorkarounds:
         return tuple(found)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Take the workarounds out of a test's last report."""
+        """Collect the workarounds from a test's last report."""
         if report.when == "teardown":
             self._seen += [
                 (str(name), str(value), report.nodeid)
@@ -345,7 +362,7 @@ class UsedWorkarounds:
 
 
 def lines(rows: Iterable[WorkaroundRow]) -> list[str]:
-    """The table for people; empty when there are no rows."""
+    """The lines of the printed table; empty if there are no rows."""
     table = []
     for row in rows:
         title = f": {BY_ID[row.id].title}" if row.id in BY_ID else ""
@@ -357,7 +374,7 @@ def lines(rows: Iterable[WorkaroundRow]) -> list[str]:
 
 
 def page() -> str:
-    """The page of the docs, in Markdown."""
+    """The page of the documentation, as Markdown."""
     parts = [PAGE]
     for each in ALL:
         fields = {

@@ -17,8 +17,8 @@ USER, PASSWORD = "skydive", "skydive_api_password"
 MODULE = "github.com/skydive-project/skydive"
 SOURCE = Path("skydive", "skydive-base", "source")
 ALTERNATIVE = "name a binary for it: `binary` and `sha256` under [skydive] in kollalab.toml"
-# What asks for the graph reads address and password where the analyzer does: no process list has
-# either. Its file has the strings of JSON, and so has curl's configuration.
+# Address and password are read from the analyzer's file and passed to curl on standard input, so
+# that they do not appear in a process list. Both files use the string syntax of JSON.
 SETTINGS = "/etc/kolla/skydive-analyzer/skydive.yml"
 GRAPH = rf"""{{
     sed -n '/^analyzer:/,/listen:/ s|^ *listen: \(.*\)|url = "http://\1/api/topology"|p' {SETTINGS}
@@ -44,7 +44,7 @@ def given(config: Config) -> tuple[Given, ...]:
 
 
 def unsupported_reason(config: Config) -> str | None:
-    """Why the binary can neither be had nor be built: what the Go module proxy says."""
+    """Why the binary is not available and cannot be built, or None."""
     binary = settings_of(config).binary
     if binary:
         missing = "://" not in binary and not Path(binary).is_file()

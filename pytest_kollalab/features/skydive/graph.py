@@ -1,4 +1,4 @@
-"""The graph: what Skydive's analyzer answers, read as topology, flows and packets."""
+"""Parsers for the answers of Skydive's analyzer: topology, flows and packets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pytest_kollalab.sdn.topology.topology import (
 from pytest_kollalab.system.errors import KollalabError
 
 OVS_TYPES = ("ovsbridge", "ovsport")
-# What Open vSwitch's own devices are to the kernel, if it forwards in user space.
+# The types of Open vSwitch's internal devices; the last two are those in user space.
 OWN = (INTERNAL, "tuntap", "tun")
 OWNERSHIP, LAYER2 = "ownership", "layer2"
 
@@ -35,7 +35,13 @@ Metadata = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SkydiveGraph:
-    """Skydive's nodes by id, as their metadata, and its edges as pairs of ids by relation."""
+    """Skydive's graph.
+
+    Attributes:
+        nodes: The metadata of each node of the graph, by its id.
+        hosts: The host of each node, by its id.
+        edges: Pairs of ids (parent, child), by their relation.
+    """
 
     nodes: Mapping[str, Metadata]
     hosts: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +63,7 @@ class SkydiveGraph:
         return cls(nodes, hosts, dict(edges))
 
     def topology(self) -> Topology:
-        """The part of it that a topology is made of."""
+        """The hosts, bridges and ports as a topology."""
         machines = tuple(sorted(n["Name"] for n in self.nodes.values() if n.get("Type") == "host"))
         bridges = frozenset(
             Bridge(self.hosts[node], metadata["Name"])
@@ -68,13 +74,13 @@ class SkydiveGraph:
         return Topology(machines, bridges, tuple(ports))
 
     def tid(self, port: BridgePort) -> str:
-        """The id that captures take for a port. Raises KollalabError when it is not there."""
+        """The TID of a port, which captures select it by. Raises KollalabError if it is unknown."""
         if port.place not in self._ports:
             raise KollalabError(f"Skydive does not know {port}")
         return str(self.nodes[self._ports[port.place][1]]["TID"])
 
     def captured(self, capture: str) -> set[str]:
-        """The TIDs of the nodes that a capture looks at now."""
+        """The TIDs of the nodes at which a capture is active."""
         return {
             str(metadata.get("TID"))
             for metadata in self.nodes.values()
@@ -83,7 +89,7 @@ class SkydiveGraph:
         }
 
     def known_of(self, tid: str) -> str:
-        """All that is known of what has this id, and where it is, for a message."""
+        """A description of the nodes with a TID, for a message."""
         found = [
             {
                 "host": self.hosts[node],
@@ -100,7 +106,7 @@ class SkydiveGraph:
         return json.dumps(found)
 
     def injections(self, port: BridgePort) -> set[str]:
-        """The ids of the injections that go on at a port."""
+        """The ids of the injections that are running at a port."""
         metadata = self.nodes[self._ports[port.place][1]]
         return {str(each.get("UUID")) for each in metadata.get("PacketInjections") or ()}
 
@@ -143,11 +149,11 @@ class SkydiveGraph:
         }
 
     def _interface(self, port: str) -> str | None:
-        """The interface of a port: beside it, of its name, and not a bridge or a port.
+        """The interface of a port: an adjacent node with the same name.
 
-        A device that went into a namespace while Open vSwitch made it has no link to its port in
-        Skydive's graph, or one that leads to what it was before, which has no MAC; it is known by
-        its name, of which a node has one.
+        If a device was moved into a namespace while Open vSwitch created it, its port has no link
+        to it in Skydive's graph, or a link to an older node without a MAC address. The device is
+        then found by its name, which is unique on a host.
         """
         name = self.nodes[port]["Name"]
         found = [
@@ -158,7 +164,7 @@ class SkydiveGraph:
         device = self._devices.get((self.hosts[port], name))
         if device is not None:
             found.append(device)
-        # The first that has a MAC, else the first.
+        # The first one with a MAC address, or else the first one.
         return min(found, key=lambda each: "MAC" not in self.nodes[each], default=None)
 
     def _port(self, bridge: str, interface: str) -> BridgePort:
@@ -188,7 +194,7 @@ def _kind(kind: str) -> str:
 
 
 def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[ObservedFlow]]:
-    """The IPv4 flows by the TID of the node where they were seen, from the answer to Flows()."""
+    """Parse the answer to `Flows()`: the IPv4 flows by the TID of the node that saw them."""
     found: dict[str, list[ObservedFlow]] = defaultdict(list)
     for flow in answer:
         network = flow.get("Network") or {}
@@ -211,9 +217,11 @@ def parse_flows(answer: Iterable[Mapping[str, Any]]) -> dict[str, list[ObservedF
 def parse_frames(
     flows: Iterable[Mapping[str, Any]], answer: Iterable[Mapping[str, Any]]
 ) -> dict[str, list[Frame]]:
-    """The frames by the TID of the node where they were seen, in order of time.
+    """The captured frames in order of time, by the TID of the node that saw them.
 
-    `answer` is that to RawPackets(): packets by the id of their flow, for each agent.
+    Args:
+        flows: The answer to `Flows()`.
+        answer: The answer to `RawPackets()`: for each agent, packets by the id of their flow.
     """
     places = {flow["UUID"]: flow["NodeTID"] for flow in flows}
     found: dict[str, list[Frame]] = defaultdict(list)

@@ -14,9 +14,9 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class SkydiveConfig:
-    """The binary of Skydive, where it cannot be built from Go modules."""
+    """Where to get Skydive's binary if it cannot be built from Go modules."""
 
-    # Both enter keys through the image that the binary is laid into.
+    # Both enter keys through the image that contains the binary.
     binary: str = setting(
         "",
         "binary for the Debian release of the images, by path or URL; default: built here",
@@ -35,5 +35,5 @@ class SkydiveConfig:
 
 
 def settings_of(config: Config) -> SkydiveConfig:
-    """What the configuration says of Skydive. Raises ConfigError."""
+    """The settings of Skydive in the configuration. Raises ConfigError."""
     return config.table("skydive", SkydiveConfig)

@@ -1,4 +1,4 @@
-"""Skydive: the topology, captures, injections and alerts of its analyzer, over its REST API."""
+"""Skydive: topology, captures, packet injections and alerts through its analyzer's REST API."""
 
 from __future__ import annotations
 
@@ -22,16 +22,23 @@ from pytest_kollalab.system.errors import KollalabError, StageError
 from pytest_kollalab.system.wait import NotYet
 
 TIMEOUT = 20.0
-# Of each flow; Skydive keeps no more.
+# Packets that are kept of each flow; Skydive allows no more.
 RAW_PACKETS = 10
-# Milliseconds between injected packets: slow enough that an injection is seen while it goes on.
+# Milliseconds between injected packets, so that an injection takes long enough to be seen.
 INTERVAL = 400
-# That many looks in a row with the same counts.
+# A capture has settled after so many queries in a row with the same counts.
 SETTLED = 4
 
 
 class Skydive:
-    """Asks Skydive's analyzer. `within` bounds how long it may lag behind, in seconds."""
+    """A client of Skydive's analyzer.
+
+    Args:
+        url: The address of the analyzer.
+        user: The user name.
+        password: The password.
+        within: Seconds that the analyzer may lag behind.
+    """
 
     name = "skydive"
 
@@ -44,7 +51,19 @@ class Skydive:
         return f"Skydive({self.url})"
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One request to the API; the answer's JSON. Raises KollalabError when it is refused."""
+        """Send a request to the API.
+
+        Args:
+            method: The HTTP method.
+            path: The path below `/api/`.
+            body: The JSON body.
+
+        Returns:
+            The JSON of the answer, None if it is empty.
+
+        Raises:
+            KollalabError: The analyzer does not answer or refuses the request.
+        """
         import requests
 
         try:
@@ -63,7 +82,7 @@ class Skydive:
         return answer.json() if answer.content else None
 
     def gremlin(self, query: str) -> list[Any]:
-        """What a Gremlin query finds."""
+        """The results of a Gremlin query."""
         return self.ask("POST", "topology", {"GremlinQuery": query}) or []
 
     def agents(self) -> set[str]:
@@ -72,16 +91,24 @@ class Skydive:
         return {name for name, agent in found.items() if agent["IsConnected"]}
 
     def graph(self) -> SkydiveGraph:
-        """Everything that Skydive knows now."""
+        """Skydive's whole graph now."""
         return SkydiveGraph.parse(self.gremlin("G"))
 
     def topology(self) -> Topology:
-        """What is there now."""
+        """The topology now."""
         return self.graph().topology()
 
     @contextmanager
     def capture(self, query: str, filter: str = "") -> Iterator[str]:
-        """Capture at what a Gremlin query finds until the block ends; the capture's id."""
+        """Capture at the nodes that a Gremlin query selects until the block ends.
+
+        Args:
+            query: The query.
+            filter: A filter expression of tcpdump.
+
+        Yields:
+            The id of the capture.
+        """
         body: dict[str, Any] = {"GremlinQuery": query, "RawPacketLimit": RAW_PACKETS}
         made = self.ask("POST", "capture", body | ({"BPFFilter": filter} if filter else {}))
         capture = str(made["UUID"])
@@ -93,14 +120,14 @@ class Skydive:
                 self.await_captured(capture, set())
 
     def await_captured(self, capture: str, wanted: set[str]) -> None:
-        """Wait until a capture looks at what has these TIDs and at nothing else."""
+        """Wait until a capture is active at exactly the nodes with these TIDs. Raises WaitError."""
 
         def look() -> bool | NotYet:
             graph = self.graph()
             active = graph.captured(capture)
             if active == wanted:
                 return True
-            # Skydive says nothing of those that it could not begin with.
+            # Skydive does not report nodes at which it could not start the capture.
             known = "".join(f"\n{tid}: {graph.known_of(tid)}" for tid in sorted(wanted ^ active))
             return NotYet(f"{len(active)} of {len(wanted)} points{known}")
 
@@ -109,7 +136,7 @@ class Skydive:
 
     @contextmanager
     def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[SkydiveSight]:
-        """Capture at points until the block ends; the flows are asked for then."""
+        """Capture at ports until the block ends; its flows and packets are read at the end."""
         graph = self.graph()
         targets = {point: graph.tid(point) for point in points}
         query = f"G.V().Has('TID', {within(targets.values())})"
@@ -120,9 +147,16 @@ class Skydive:
             sight.close()
 
     def inject(self, src: BridgePort, dst: BridgePort, *, count: int = 3, number: int = 0) -> None:
-        """Send pings out of one port to another, made up by src's agent. Returns when they left.
+        """Have the agent at `src` send pings to another port, and wait until they are sent.
 
-        `number` is the id that the pings bear.
+        Args:
+            src: The port that they are sent from.
+            dst: The port that they are addressed to.
+            count: The number of pings.
+            number: The ICMP identifier of the pings.
+
+        Raises:
+            WaitError: The injection does not start or end in time.
         """
         graph = self.graph()
         body = {
@@ -151,7 +185,15 @@ class Skydive:
 
     @contextmanager
     def alert(self, expression: str, action: str) -> Iterator[str]:
-        """Have an address called when a Gremlin expression comes true; the alert's id."""
+        """Call a URL whenever a Gremlin expression becomes true, until the block ends.
+
+        Args:
+            expression: The expression.
+            action: The URL.
+
+        Yields:
+            The id of the alert.
+        """
         body = {"Expression": expression, "Action": action, "Trigger": "graph"}
         made = self.ask("POST", "alert", body)
         try:
@@ -162,7 +204,7 @@ class Skydive:
 
 @dataclass
 class SkydiveSight:
-    """What Skydive captured at points, by their ids in its topology."""
+    """The flows and packets that Skydive captured at ports."""
 
     skydive: Skydive
     targets: Mapping[BridgePort, str]
@@ -174,15 +216,15 @@ class SkydiveSight:
         self._query = f"G.Flows().Has('CaptureID', '{self.capture}')"
 
     def flows(self, point: BridgePort) -> Sequence[ObservedFlow]:
-        """What passed a point."""
+        """The flows that passed a port."""
         return self._flows.get(self.targets[point], [])
 
     def packets(self, point: BridgePort) -> Sequence[Packet]:
-        """The IPv4 packets that passed a point, in order."""
+        """The IPv4 packets that passed a port, in order."""
         return self._packets.get(self.targets[point], [])
 
     def close(self) -> None:
-        """Ask for what was seen, once no more is told: agents read packets in blocks."""
+        """Read flows and packets once the counts are stable: agents read packets in blocks."""
         before: list[int] = []
 
         def look() -> bool | NotYet:
@@ -210,9 +252,15 @@ class SkydiveSight:
 
 
 def of_lab(address: str, secrets_file: Path, *, slowness: float = 1) -> Skydive:
-    """The Skydive at an address of a lab, whose passwords are in a file.
+    """A client of a lab's Skydive.
 
-    Raises StageError when the lab has none.
+    Args:
+        address: The address of the controller.
+        secrets_file: The file with the lab's passwords.
+        slowness: The factor by which deadlines are multiplied.
+
+    Raises:
+        StageError: The lab has no Skydive.
     """
     secrets = passwords.read(secrets_file)
     if PASSWORD not in secrets:
@@ -222,5 +270,5 @@ def of_lab(address: str, secrets_file: Path, *, slowness: float = 1) -> Skydive:
 
 
 def within(values: Iterable[str]) -> str:
-    """A Gremlin predicate: one of these."""
+    """A Gremlin predicate that is true for these values."""
     return "Within(" + ", ".join(f"'{value}'" for value in values) + ")"

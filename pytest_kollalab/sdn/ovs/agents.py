@@ -1,4 +1,4 @@
-"""The agents that fill the switches: which nodes have one, and how one is stopped for a moment."""
+"""The network agents that program the switches: which nodes have one, and how to stop one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def kill(ssh: Ssh, node: str, dataplane: Dataplane) -> None:
-    """Kill the agent of a node, which systemd starts again; asked to stop, it takes a minute."""
+    """Kill the agent of a node; systemd starts it again. An orderly stop would take a minute."""
     argv = ["docker", "exec", dataplane.container, "pkill", "-KILL", "-f", f"bin/{dataplane.agent}"]
     ssh.run(node, argv)
 
@@ -30,10 +30,13 @@ def hosts(tenant: Tenant) -> tuple[str, ...]:
 
 @contextmanager
 def only(tenant: Tenant, nodes: Collection[str]) -> Iterator[None]:
-    """In the block, only the agents of these nodes run; after it, all do again.
+    """Run only the agents of these nodes in the block; after it, wait until the others are back.
 
-    The others are killed, and systemd starts them about 10 s later: the block must be shorter.
-    Raises WaitError when one does not come back.
+    The others are killed, and systemd starts them again about 10 s later. The block must be
+    shorter than that.
+
+    Raises:
+        WaitError: An agent does not come back.
     """
     api: Any = tenant.admin.network
     found = {each.host: each for each in api.agents(binary=tenant.dataplane.agent)}

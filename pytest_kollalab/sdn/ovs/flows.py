@@ -1,4 +1,4 @@
-"""Flows and groups: what Open vSwitch really does with packets, parsed from ovs-ofctl."""
+"""Flows and groups of Open vSwitch, parsed from the output of ovs-ofctl."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
 VSWITCHD = "openvswitch_vswitchd"
-# The newest version that Neutron switches on for its bridges.
+# The newest version that Neutron enables on its bridges.
 OPENFLOW = "OpenFlow13"
 
-# ovs-ofctl's older names of fields, by their OXM names: one name for each field.
+# OXM names of fields, and the older names of ovs-ofctl that are used here instead.
 FIELDS = {
     "eth_src": "dl_src",
     "eth_dst": "dl_dst",
@@ -31,7 +31,7 @@ FIELDS = {
     "udp_dst": "tp_dst",
     "tunnel_id": "tun_id",
 }
-# Flags that stand for an Ethernet type or an IP protocol, by what they stand for.
+# Ethernet types and IP protocols, and the flags of ovs-ofctl that stand for them.
 TYPES = {"0x0800": "ip", "0x800": "ip", "0x0806": "arp", "0x806": "arp", "0x8847": "mpls"}
 PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp"}
 OF_VLAN_PRESENT = 0x1000
@@ -48,11 +48,20 @@ COUNTERS = (
 
 @dataclass(frozen=True)
 class Flow:
-    """One flow. `match` maps fields to values (flags such as `ip` to ""), `actions` are in order.
+    """A flow.
 
-    Fields and actions are spelt in one way whatever ovs-ofctl printed: `dl_dst` for `eth_dst`,
-    `set dl_dst=X` for `mod_dl_dst:X` and `set_field:X->eth_dst`. `packets` and `bytes` count
-    since the flow was made. Two flows are equal when table, priority, match and actions are.
+    Fields and actions have one spelling, whatever ovs-ofctl printed: `dl_dst` for `eth_dst`,
+    `set dl_dst=X` for `mod_dl_dst:X` and `set_field:X->eth_dst`. Two flows are equal if their
+    tables, priorities, matches and actions are equal.
+
+    Attributes:
+        table: The number of the table.
+        priority: The priority.
+        match: The values of fields by name; flags such as `ip` have an empty value.
+        actions: The actions, in order.
+        packets: The number of packets since the flow was created.
+        bytes: The number of bytes since the flow was created.
+        cookie: The cookie.
     """
 
     table: int
@@ -71,23 +80,23 @@ class Flow:
 
     @property
     def rule(self) -> str:
-        """The flow as text, without what it counted."""
+        """The flow as text, without its counters."""
         return f"{self.matching} actions={','.join(self.actions)}"
 
     @property
     def matching(self) -> str:
-        """Its table, its priority and what it matches, as ovs-ofctl is told of it."""
+        """Table, priority and match in the syntax of ovs-ofctl."""
         matched = [k if v == "" else f"{k}={v}" for k, v in sorted(self.match.items())]
         return ",".join([f"table={self.table}", f"priority={self.priority}", *matched])
 
     def does(self, action: str) -> bool:
-        """Whether this action, in any spelling, is one of the flow's."""
+        """Whether the flow has this action, in any spelling."""
         return normal_action(action) in self.actions
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One bucket of a group: its weight, its actions, and the packets that took it."""
+    """A bucket of a group: its weight, its actions, and the number of packets that took it."""
 
     weight: int
     actions: tuple[str, ...]
@@ -96,7 +105,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class OpenFlowGroup:
-    """A group: its buckets in order, and the packets that came through it."""
+    """A group: its buckets in order, and the number of packets that passed it."""
 
     id: int
     type: str
@@ -104,7 +113,7 @@ class OpenFlowGroup:
     packets: int = field(default=0, compare=False)
 
     def since(self, before: OpenFlowGroup) -> OpenFlowGroup:
-        """The same group with what it counted since; buckets are known by their actions."""
+        """The group with the packets counted since `before`; buckets are matched by actions."""
         earlier = {bucket.actions: bucket.packets for bucket in before.buckets}
         buckets = tuple(
             Bucket(b.weight, b.actions, b.packets - earlier.get(b.actions, 0)) for b in self.buckets
@@ -112,7 +121,7 @@ class OpenFlowGroup:
         return OpenFlowGroup(self.id, self.type, buckets, self.packets - before.packets)
 
     def leads_to(self) -> set[str]:
-        """The MAC addresses that its buckets send to."""
+        """The MAC addresses that its buckets set as destinations."""
         return {
             action.removeprefix("set dl_dst=")
             for bucket in self.buckets
@@ -145,7 +154,7 @@ class Flows(Sequence[Flow]):
 
     @property
     def packets(self) -> int:
-        """The packets that all these flows counted together."""
+        """The sum of the packets of all flows."""
         return sum(flow.packets for flow in self._flows)
 
     def where(
@@ -156,7 +165,15 @@ class Flows(Sequence[Flow]):
         action: str | None = None,
         **fields: str | int,
     ) -> Flows:
-        """The flows that match: flags by name (`"mpls"`), fields in either spelling, one action."""
+        """Select flows.
+
+        Args:
+            *flags: Flags that the match must have, such as `mpls`.
+            table: The number of the table.
+            priority: The priority.
+            action: An action that the flow must have, in any spelling.
+            **fields: Values of fields that the match must have, in any spelling.
+        """
         wanted = normal_match(
             {**dict.fromkeys(flags, ""), **{k: str(v) for k, v in fields.items()}}
         )
@@ -170,7 +187,7 @@ class Flows(Sequence[Flow]):
         )
 
     def since(self, before: Flows) -> Flows:
-        """These flows with what they counted since `before`; a flow that is new counts in full."""
+        """The flows with the packets and bytes counted since `before`; new flows count in full."""
         earlier = {flow: flow for flow in before}
         return Flows(
             Flow(
@@ -186,7 +203,7 @@ class Flows(Sequence[Flow]):
         )
 
     def without(self, others: Flows) -> Flows:
-        """The flows that are here and not among the others, whatever they counted."""
+        """The flows that are not among the others; counters do not matter."""
         known = set(others)
         return Flows(flow for flow in self._flows if flow not in known)
 
@@ -199,7 +216,7 @@ class Switch:
     groups: Mapping[int, OpenFlowGroup]
 
     def since(self, before: Switch) -> Switch:
-        """The same with what was counted since."""
+        """The flows and groups with the packets counted since `before`."""
         return Switch(
             self.flows.since(before.flows),
             {
@@ -209,7 +226,7 @@ class Switch:
         )
 
 
-# Into the container by its mounts: a fourth of what `docker exec` takes, and scenarios look often.
+# Enters the container's mount namespace, which takes a quarter of the time of `docker exec`.
 ENTER = 'nsenter --mount --target "$(pgrep -xo ovs-vswitchd)"'
 LOOK = f"""
 {ENTER} sh -euc '
@@ -223,10 +240,14 @@ LOOK = f"""
 
 
 def look(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) -> Switch:
-    """Flows and groups of a bridge on a node, with one command.
+    """Read the flows and groups of a bridge with one command.
 
-    Counters lag behind by up to half a second. With `settled` all that went through before the
-    call is counted.
+    Args:
+        ssh: Runs the command.
+        node: The node.
+        bridge: The bridge.
+        settled: Whether all packets before the call must be counted. Otherwise counters may lag
+            behind by half a second.
     """
     words = (bridge, OPENFLOW, "settled" if settled else "no")
     said = ssh.run(node, ["sh", "-eu", "-s", "--", *words], input=LOOK).stdout
@@ -235,7 +256,7 @@ def look(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) 
 
 
 def remove(ssh: Ssh, node: str, flows: Iterable[Flow], groups: Iterable[int]) -> None:
-    """Take these flows, and groups by their numbers, off br-int."""
+    """Remove flows, and groups by their numbers, from br-int."""
     lines = [f"ovs-ofctl -O {OPENFLOW} --strict del-flows br-int {f.matching}" for f in flows]
     lines += [f"ovs-ofctl -O {OPENFLOW} del-groups br-int group_id={n}" for n in groups]
     ssh.run(
@@ -244,10 +265,14 @@ def remove(ssh: Ssh, node: str, flows: Iterable[Flow], groups: Iterable[int]) ->
 
 
 def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool = False) -> Flows:
-    """The flows of a bridge on a node; ports have their names.
+    """Read the flows of a bridge; ports are given by name.
 
-    Counters lag behind by up to half a second. With `settled` all that went through before the
-    call is counted.
+    Args:
+        ssh: Runs the command.
+        node: The node.
+        bridge: The bridge.
+        settled: Whether all packets before the call must be counted. Otherwise counters may lag
+            behind by half a second.
     """
     if settled:
         ssh.run(node, ["docker", "exec", VSWITCHD, "ovs-appctl", "revalidator/wait"])
@@ -255,18 +280,18 @@ def bridge_flows(ssh: Ssh, node: str, bridge: str = "br-int", *, settled: bool =
 
 
 def bridge_groups(ssh: Ssh, node: str, bridge: str = "br-int") -> dict[int, OpenFlowGroup]:
-    """The groups of a bridge on a node by their number, with what they counted."""
+    """Read the groups of a bridge, with their counters, by their numbers."""
     groups = _ofctl(ssh, node, "--names", "dump-groups", bridge)
     return parse_groups(groups, _ofctl(ssh, node, "dump-group-stats", bridge))
 
 
 def parse_flows(text: str) -> Flows:
-    """Parse what `ovs-ofctl dump-flows` printed."""
+    """Parse the output of `ovs-ofctl dump-flows`."""
     return Flows(_parse_flow(line.strip()) for line in text.splitlines() if "actions=" in line)
 
 
 def parse_groups(text: str, stats: str = "") -> dict[int, OpenFlowGroup]:
-    """Parse what `ovs-ofctl dump-groups` and, if given, `dump-group-stats` printed."""
+    """Parse the output of `ovs-ofctl dump-groups` and, if given, of `dump-group-stats`."""
     counted = {
         int(match[1]): line
         for line in stats.splitlines()
@@ -288,7 +313,7 @@ def parse_groups(text: str, stats: str = "") -> dict[int, OpenFlowGroup]:
 
 
 def normal_match(fields: Mapping[str, str]) -> dict[str, str]:
-    """A match with one spelling for each field."""
+    """A match with the normal spelling of each field."""
     match = {}
     for name, value in fields.items():
         known = FIELDS.get(name, name)
@@ -304,7 +329,7 @@ def normal_match(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def normal_action(action: str) -> str:
-    """An action with one spelling: `mod_x:V`, `set_x:V` and `set_field:V->x` are `set x=V`."""
+    """An action in its normal spelling: `set x=V` for `mod_x:V`, `set_x:V` and `set_field:V->x`."""
     action = action.strip()
     if found := re.fullmatch(r"set_field:(.+)->(\w+)", action):
         value, name = found[1], found[2]
@@ -322,7 +347,7 @@ def normal_action(action: str) -> str:
 
 
 def split_outside(text: str, separator: str = ",") -> list[str]:
-    """Split at separators that are in no parentheses and in no quotes."""
+    """Split at separators that are outside of parentheses and quotes."""
     parts, depth, quoted, start = [], 0, False, 0
     for at, char in enumerate(text):
         if char == '"':

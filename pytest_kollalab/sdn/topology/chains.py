@@ -1,4 +1,4 @@
-"""The chains of a cloud as its API tells them: by which ports, in which order."""
+"""The port chains of a cloud, read from its API, with their ports in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read(connection: Connection) -> list[DrawnChain]:
-    """All port chains, for an administrator; none where the API knows no chains."""
+    """All port chains, read as an administrator; none if the API has no chains."""
     api = connection.network
     if api.find_extension("sfc") is None:
         return []
@@ -39,10 +39,14 @@ def read(connection: Connection) -> list[DrawnChain]:
 def ports(
     classifier: Any, pairs: Iterable[tuple[str, str]], addresses: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The ids of a chain's ports from source to target; an end that is not one port is left out.
+    """The ids of a chain's ports, from source to target.
 
-    `addresses` are ids of ports by their address. Of functions that share the load one stands for
-    all.
+    An end that is not a single port is left out.
+
+    Args:
+        classifier: The flow classifier.
+        pairs: The ingress and egress port of one function of each step.
+        addresses: The ids of ports by their addresses.
     """
     target = classifier.logical_destination_port
     if not target:

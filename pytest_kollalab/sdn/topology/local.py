@@ -1,4 +1,4 @@
-"""The local collector: the topology as the nodes themselves tell it, asked over SSH."""
+"""The local collector: reads the topology from the nodes over SSH."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pytest_kollalab.sdn.topology.topology import (
 if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
-# A line for each answer: what it is of, a tab, JSON.
+# Each line of output is the name of a table or a namespace, a tab, and JSON.
 ASK = r"""
 docker exec openvswitch_vswitchd sh -eu -c '
     for table in Bridge Port Interface; do
@@ -42,14 +42,14 @@ for namespace in $(ip netns list | cut -d " " -f 1); do
     ip -n "$namespace" -j address || echo '[]'
 done
 """
-# The address of the metadata service: Neutron puts it on its DHCP ports, and it is nobody's port.
+# The addresses of the metadata service, which Neutron adds to DHCP ports.
 METADATA = ipaddress.ip_network("169.254.0.0/16")
 
 Row = Mapping[str, Any]
 
 
 class Local:
-    """Asks Open vSwitch and the kernel of each node."""
+    """Reads the topology from Open vSwitch and the kernel of each node."""
 
     name = "local"
 
@@ -58,14 +58,14 @@ class Local:
         self.nodes = tuple(nodes)
 
     def topology(self) -> Topology:
-        """What is there now; the nodes are asked side by side."""
+        """The topology now; the nodes are asked in parallel."""
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             texts = list(pool.map(self._ask, self.nodes))
         return join(parse(node, text) for node, text in zip(self.nodes, texts, strict=True))
 
     @contextmanager
     def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[LocalSight]:
-        """Run tcpdump at each point until the block ends."""
+        """Run tcpdump at each port until the block ends."""
         with ExitStack() as captures:
             yield LocalSight(
                 {
@@ -83,17 +83,17 @@ class Local:
 
 
 class LocalSight:
-    """What tcpdump saw at points."""
+    """The packets that tcpdump captured at ports."""
 
     def __init__(self, captures: Mapping[BridgePort, tcpdump.Capture]) -> None:
         self._captures = captures
 
     def packets(self, point: BridgePort) -> list[Packet]:
-        """The IPv4 packets that passed a point, in order."""
+        """The IPv4 packets that passed a port, in order."""
         return [packet for packet in self._captures[point].packets if packet.is_ipv4]
 
     def flows(self, point: BridgePort) -> list[ObservedFlow]:
-        """What passed a point, by protocol and pairs of addresses."""
+        """The flows that passed a port, by protocol and pairs of addresses."""
         found = self.packets(point)
         return [
             flow
@@ -103,7 +103,7 @@ class LocalSight:
 
 
 def join(parts: Iterable[Topology]) -> Topology:
-    """The topologies of several nodes as one."""
+    """Join the topologies of several nodes."""
     found = list(parts)
     return Topology(
         tuple(node for part in found for node in part.nodes),
@@ -113,7 +113,7 @@ def join(parts: Iterable[Topology]) -> Topology:
 
 
 def parse(node: str, text: str) -> Topology:
-    """The topology of one node, from what ASK printed."""
+    """Parse the topology of one node from the output of `ASK`."""
     tables: dict[str, list[Row]] = {}
     devices: dict[tuple[str, str], Row] = {}
     for line in text.splitlines():
@@ -122,7 +122,7 @@ def parse(node: str, text: str) -> Topology:
             continue
         if what.startswith("devices"):
             for device in json.loads(answer):
-                # An interface without a name is a gap in the listing of a namespace that changes.
+                # `ip` prints interfaces without a name while a namespace changes.
                 if "ifname" in device:
                     devices[what.partition(" ")[2], device["ifname"]] = device
         else:
@@ -142,7 +142,7 @@ def parse(node: str, text: str) -> Topology:
 
 
 def parse_table(answer: Mapping[str, Any]) -> list[Row]:
-    """The rows of `ovs-vsctl --format=json list`: sets as lists, maps as mappings, ids as text."""
+    """The rows of `ovs-vsctl --format=json list`: sets as lists, maps as dicts, ids as text."""
     headings = answer["headings"]
     return [
         {name: _plain(value) for name, value in zip(headings, row, strict=True)}
@@ -151,7 +151,7 @@ def parse_table(answer: Mapping[str, Any]) -> list[Row]:
 
 
 def listed(value: Any) -> Sequence[Any]:
-    """A column of Open vSwitch as a list: one value stands for itself."""
+    """A column of Open vSwitch as a list, also if it holds a single value."""
     return value if isinstance(value, list) else [value]
 
 
@@ -191,7 +191,7 @@ def _identity(port: Row, interface: Row, device: Row) -> Identity | None:
     wanted = interface["external_ids"].get("iface-id")
     if wanted is None:
         return None
-    # Neutron's agent notes here what it learned of the port's network when it wired it.
+    # Neutron's agent stores the port's network here when it wires the port.
     noted = port["other_config"]
     vni = str(noted.get("segmentation_id", ""))
     addresses = sorted(

@@ -1,4 +1,4 @@
-"""The picture of a topology: where everything is drawn, and the SVG that is made of it."""
+"""The picture of a topology: the layout of its parts, and the SVG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from pytest_kollalab.sdn.topology.topology import PATCH, TUNNEL, BridgePort, Topology
 
-# Bridges from top to bottom: the ports of tenants are above the first, the world below the last.
+# Bridges from top to bottom. The ports of tenants are drawn above the first.
 ORDER = ("br-int", "br-tun", "br-mpls", "br-ex", "br-phy")
 MARGIN, GAP, PAD = 24, 16, 12
 CELL_WIDTH, CELL_HEIGHT, COLUMNS = 158, 40, 4
@@ -17,7 +17,7 @@ BRIDGE_HEIGHT, BRIDGE_GAP, TITLE = 34, 46, 30
 # Room between nodes, for tunnels and their names.
 BETWEEN = 150
 LINE = 18
-# Told apart also by those who do not see all colours alike.
+# Colours that can be distinguished with colour blindness.
 NETWORKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6000", "#444444")
 CHAINS = ("#b00020", "#5b2a86", "#006064", "#8a4b00")
 SVG = "http://www.w3.org/2000/svg"
@@ -33,7 +33,7 @@ stroke-linejoin: round } .small { font-size: 10px; fill: #555 }
 
 @dataclass(frozen=True)
 class DrawnChain:
-    """A port chain for the picture: its name, and the ids of its ports in the order of packets."""
+    """A port chain: its name, and the ids of its ports in the order in which packets pass them."""
 
     name: str
     ports: tuple[str, ...]
@@ -50,16 +50,16 @@ class Box:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Its centre."""
+        """The centre."""
         return (self.x + self.width / 2, self.y + self.height / 2)
 
     @property
     def free(self) -> tuple[float, float]:
-        """A point at its right, where a port has no text."""
+        """A point near the right edge, where a port has no text."""
         return (self.x + self.width - 20, self.y + self.height / 2)
 
     def overlaps(self, other: Box) -> bool:
-        """Whether the two have more than an edge in common."""
+        """Whether the two rectangles have more than an edge in common."""
         return (
             self.x < other.x + other.width
             and other.x < self.x + self.width
@@ -68,7 +68,7 @@ class Box:
         )
 
     def inside(self, other: Box) -> bool:
-        """Whether no part of it is outside the other."""
+        """Whether it lies within the other rectangle."""
         return (
             other.x <= self.x
             and self.x + self.width <= other.x + other.width
@@ -79,7 +79,7 @@ class Box:
 
 @dataclass
 class Drawing:
-    """Where nodes, bridges and ports are drawn; `ports` are those with an end of their own."""
+    """The layout: the rectangles of nodes, bridges and ports (see `is_end`), and the size."""
 
     nodes: dict[str, Box] = field(default_factory=dict)
     bridges: dict[tuple[str, str], Box] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Drawing:
 
 
 def place(topology: Topology) -> Drawing:
-    """Find a place for everything: a column for each node, a row for each bridge of that name."""
+    """Lay out a topology: a column for each node, and a row for each name of a bridge."""
     layout = Drawing()
     inner = COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
     nodes = sorted(topology.nodes, key=_rank_node)
@@ -122,7 +122,14 @@ def svg(
     networks: Mapping[str, str] | None = None,
     chains: Sequence[DrawnChain] = (),
 ) -> str:
-    """The picture as SVG. `networks` are names of networks by their ids."""
+    """Draw a topology as SVG.
+
+    Args:
+        topology: The topology.
+        title: The title of the picture.
+        networks: The names of networks by their ids.
+        chains: Port chains to draw.
+    """
     layout = place(topology)
     names = networks or {}
     colours = _colours(topology)
@@ -167,7 +174,7 @@ def _place_ends(layout: Drawing, ends: Sequence[BridgePort], left: float, top: f
 
 
 def is_end(port: BridgePort) -> bool:
-    """Whether packets leave Open vSwitch by this port; patches and tunnels are drawn as lines."""
+    """Whether a port is drawn as a rectangle; patches and tunnels are drawn as lines."""
     return port.kind not in (PATCH, TUNNEL) and port.name != port.bridge
 
 
@@ -237,7 +244,7 @@ def _links(topology: Topology, layout: Drawing) -> Iterator[str]:
             continue
         top, bottom = sorted((one, other), key=lambda box: box.y)
         number = used[link.a.node] = used.get(link.a.node, 0) + 1
-        # Each at a place of its own, from the right, where few ports are.
+        # Each line has its own place, starting from the right, where there are few ports.
         x = top.x + top.width - number * 2 * LINE
         yield f'<path class="patch" d="M{x:g} {top.y + top.height:g} L{x:g} {bottom.y:g}"/>'
         upper, lower = (link.a, link.b) if top is one else (link.b, link.a)
@@ -252,7 +259,7 @@ def _chain(number: int, chain: DrawnChain, layout: Drawing) -> Iterator[str]:
     colour = CHAINS[number % len(CHAINS)]
     shift = 6 * (number % 3 - 1)
     for step, ((x, y), (to_x, to_y)) in enumerate(pairwise(points), 1):
-        # Bent upwards, so that a step along one row does not hide the ports between.
+        # Bent upwards, so that a line along a row does not cover the ports in between.
         bend = min(y, to_y) - 14 - abs(to_x - x) / 12
         yield (
             f'<path class="chain" stroke="{colour}" marker-end="url(#arrow{number})" '

@@ -1,4 +1,4 @@
-"""The topology: nodes, bridges, ports and links as a collector sees them, and what passes by."""
+"""The topology of a network: nodes, bridges, ports and links, and the packets at ports."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.probe.probe import Probe
     from pytest_kollalab.sdn.tenant.network import Target
 
-# What a port can be: the end of a patch, of a tunnel, a device of Open vSwitch's own, or one of
-# the kernel's that was plugged in.
+# The kinds of ports: an end of a patch or of a tunnel, an internal device of Open vSwitch, or a
+# device of the kernel.
 PATCH, TUNNEL, INTERNAL, DEVICE = "patch", "tunnel", "internal", "device"
-# Seconds after a change after which it is hopeless that a collector tells of it.
+# Seconds after a change within which a collector must see it.
 WITHIN = 30.0
 TUNNELS = frozenset({"vxlan", "gre", "geneve", "stt", "gtpu", "lisp"})
 
 
 @dataclass(frozen=True, order=True)
 class Identity:
-    """What a port is to Neutron: ids of port and network, `vni`, and addresses with prefix."""
+    """A port as Neutron knows it.
+
+    Attributes:
+        port: The id of the port.
+        network: The id of its network.
+        addresses: Its IPv4 addresses with their prefix lengths.
+        vni: The VXLAN network identifier, 0 if there is none.
+    """
 
     port: str
     network: str
@@ -45,10 +52,18 @@ class Bridge:
 
 @dataclass(frozen=True)
 class BridgePort:
-    """A port of a bridge. `namespace` is where its device is, "" for the node itself.
+    """A port of a bridge.
 
-    `peer` is the port at the other end of a patch, `remote` the address at that of a tunnel.
-    `neutron` is there for the ports that Neutron knows.
+    Attributes:
+        node: The node of the bridge.
+        bridge: The name of the bridge.
+        name: The name of the port.
+        kind: `patch`, `tunnel`, `internal` or `device`.
+        mac: The MAC address of its device, if it has one.
+        namespace: The network namespace of its device; empty for that of the node.
+        peer: The name of the port at the other end of a patch.
+        remote: The address of the other end of a tunnel.
+        neutron: What Neutron knows of it; None for ports that are not Neutron's.
     """
 
     node: str
@@ -66,13 +81,13 @@ class BridgePort:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Where it is: node, bridge and name; two ports of one topology differ in it."""
+        """Node, bridge and name, which are unique in a topology."""
         return (self.node, self.bridge, self.name)
 
 
 @dataclass(frozen=True)
 class Link:
-    """Two ports that pass packets on to each other: the ends of a patch or of a tunnel."""
+    """The two ends of a patch or a tunnel; `kind` is `patch` or `tunnel`."""
 
     kind: str
     a: BridgePort
@@ -81,7 +96,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that two topologies do not say alike; `name` is the way in which they differ."""
+    """A difference between two topologies.
+
+    Attributes:
+        name: The kind of the difference, such as `port` or `mac`.
+        where: What differs.
+        one: The value in the first topology, empty if there is none.
+        other: The value in the second topology, empty if there is none.
+    """
 
     name: str
     where: str
@@ -94,7 +116,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Topology:
-    """What is there at one moment. `addresses` are those of the nodes, by which tunnels go."""
+    """The nodes, bridges and ports of a network at one moment."""
 
     nodes: tuple[str, ...]
     bridges: frozenset[Bridge]
@@ -109,18 +131,18 @@ class Topology:
         return tuple(p for p in self.ports if p.node == node and bridge in (None, p.bridge))
 
     def neutron(self, port: str) -> BridgePort | None:
-        """The port that has this id in Neutron."""
+        """The port with this id in Neutron, or None."""
         found = (p for p in self.ports if p.neutron is not None and p.neutron.port == port)
         return next(found, None)
 
     def on_network(self, network: str) -> tuple[BridgePort, ...]:
-        """The ports of a network of Neutron, by its id."""
+        """The ports of the network with this id in Neutron."""
         return tuple(
             p for p in self.ports if p.neutron is not None and p.neutron.network == network
         )
 
     def patches(self, node: str) -> set[frozenset[str]]:
-        """The pairs of bridges of a node that patch ports join."""
+        """The pairs of bridges of a node that are connected by patch ports."""
         return {
             frozenset((link.a.bridge, link.b.bridge))
             for link in self.links()
@@ -128,7 +150,7 @@ class Topology:
         }
 
     def links(self) -> tuple[Link, ...]:
-        """Every patch and every tunnel, once; of a tunnel whose far end is here, both ends."""
+        """Every patch and every tunnel whose two ends are in the topology, once."""
         found: dict[frozenset[tuple[str, str, str]], Link] = {}
         by_name = {(port.node, port.name): port for port in self.ports if port.kind == PATCH}
         for port in self.ports:
@@ -136,7 +158,7 @@ class Topology:
                 found.setdefault(frozenset((port.place, far.place)), Link(PATCH, port, far))
         tunnels = [port for port in self.ports if port.kind == TUNNEL]
         for near in tunnels:
-            # Neutron makes a port for each other node: between two nodes there is one pair.
+            # Neutron makes one tunnel port for each other node, so two nodes have one pair.
             for far in tunnels:
                 if near.node < far.node and near.bridge == far.bridge:
                     found.setdefault(frozenset((near.place, far.place)), Link(TUNNEL, near, far))
@@ -145,7 +167,15 @@ class Topology:
 
 @dataclass(frozen=True)
 class ObservedFlow:
-    """What passed a point between two addresses: packets from `a` to `b`, and back."""
+    """The packets that passed a port between two addresses.
+
+    Attributes:
+        protocol: The protocol, such as `icmp`.
+        a: One address.
+        b: The other address.
+        forward: The number of packets from `a` to `b`.
+        back: The number of packets from `b` to `a`.
+    """
 
     protocol: str
     a: str
@@ -154,7 +184,7 @@ class ObservedFlow:
     back: int
 
     def between(self, one: str, other: str) -> tuple[int, int]:
-        """The packets from one address to the other, and back; none when it is of others."""
+        """The packets from `one` to `other` and back; zeros if the flow is of other addresses."""
         if (self.a, self.b) == (one, other):
             return (self.forward, self.back)
         return (self.back, self.forward) if (self.b, self.a) == (one, other) else (0, 0)
@@ -162,7 +192,7 @@ class ObservedFlow:
 
 @dataclass(frozen=True)
 class Hop:
-    """A port that packets passed, how many did, and the TTL they had."""
+    """A port that packets passed, with their number and their TTL."""
 
     port: BridgePort
     packets: int
@@ -170,33 +200,41 @@ class Hop:
 
 
 class Sight(Protocol):
-    """What passes some points while a block runs; complete when it has ended."""
+    """The flows and packets at some ports during a block; complete when the block has ended."""
 
     def flows(self, point: BridgePort) -> Sequence[ObservedFlow]:
-        """What passed a point, by pairs of addresses."""
+        """The flows that passed a port, one for each pair of addresses."""
 
     def packets(self, point: BridgePort) -> Sequence[Packet]:
-        """The packets that passed a point, in order."""
+        """The packets that passed a port, in order."""
 
 
 class Collector(Protocol):
-    """Whoever can tell what the network really is: Skydive, or the nodes themselves."""
+    """A source of the topology: Skydive, or the nodes themselves."""
 
     name: str
 
     def topology(self) -> Topology:
-        """What is there now."""
+        """The topology now."""
 
     def watch(
         self, points: Iterable[BridgePort], filter: str = ""
     ) -> AbstractContextManager[Sight]:
-        """Look at points until the block ends; `filter` is in tcpdump's language."""
+        """Capture at ports until the block ends; `filter` is a filter expression of tcpdump."""
 
 
 def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> BridgePort:
-    """Wait until a port of Neutron is seen whole, in its namespace. Raises WaitError.
+    """Wait until a collector sees a port with its MAC address and its namespace.
 
-    The seconds enter the figures of the run, as those of `await_gone` do.
+    The seconds that it takes are recorded as a figure.
+
+    Args:
+        collector: The collector.
+        id: The port's id in Neutron.
+        within: Seconds.
+
+    Raises:
+        WaitError: It does not see the port in time.
     """
     started = time.monotonic()
 
@@ -214,7 +252,18 @@ def await_port(collector: Collector, id: str, *, within: float = WITHIN) -> Brid
 
 
 def await_gone(collector: Collector, id: str, *, within: float = WITHIN) -> None:
-    """Wait until a port of Neutron is not seen any more. Raises WaitError."""
+    """Wait until a collector no longer sees a port.
+
+    The seconds that it takes are recorded as a figure.
+
+    Args:
+        collector: The collector.
+        id: The port's id in Neutron.
+        within: Seconds.
+
+    Raises:
+        WaitError: It still sees the port.
+    """
     started = time.monotonic()
 
     def look() -> bool | NotYet:
@@ -226,9 +275,16 @@ def await_gone(collector: Collector, id: str, *, within: float = WITHIN) -> None
 
 
 def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[Hop]:
-    """The ports that pings from src to dst passed, in order, the first and the last included.
+    """Ping dst from src, and return the ports of src's network that the requests passed, in order.
 
-    Every port of src's network is looked at. Raises AssertionError when a ping is lost.
+    Args:
+        collector: Where to capture.
+        src: The probe that sends.
+        dst: The probe or the address that receives.
+        count: The number of pings.
+
+    Raises:
+        AssertionError: A ping is lost.
     """
     from pytest_kollalab.sdn.tenant.network import address_of
 
@@ -241,10 +297,10 @@ def path(collector: Collector, src: Probe, dst: Target, count: int = 3) -> list[
 
 
 def hops(seen: Mapping[BridgePort, Sequence[Packet]], src: str, dst: str) -> list[Hop]:
-    """The ports that requests from src to dst passed, in order, without a common clock.
+    """The ports that ping requests from src to dst passed, in order.
 
-    Whoever routes lowers the TTL by one; of two ports that saw the same TTL, the one whose own
-    MAC the packets bear is where they came from.
+    Clocks of different nodes do not matter: ports are sorted by TTL, which every router lowers by
+    one. Of two ports with the same TTL, the one with the packets' source MAC address is the first.
     """
     found = []
     for port, packets in seen.items():
@@ -257,7 +313,7 @@ def hops(seen: Mapping[BridgePort, Sequence[Packet]], src: str, dst: str) -> lis
 
 
 def flows(packets: Iterable[Packet], protocol: str) -> list[ObservedFlow]:
-    """Packets added up to flows, one for each pair of addresses."""
+    """Sum up packets to flows, one for each pair of addresses."""
     counts: dict[tuple[str, str], list[int]] = {}
     for packet in packets:
         if (packet.dst, packet.src) in counts:
@@ -268,7 +324,7 @@ def flows(packets: Iterable[Packet], protocol: str) -> list[ObservedFlow]:
 
 
 def differences(one: Topology, other: Topology) -> list[Difference]:
-    """What two topologies do not say alike, each with the name of the way in which."""
+    """The differences between two topologies."""
     return list(_differences(one, other))
 
 
