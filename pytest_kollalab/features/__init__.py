@@ -1,4 +1,4 @@
-"""Features: what each capability adds to a lab, one folder each; this list names them."""
+"""The built-in features, one package each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive")
 
 
 def fixture_modules() -> tuple[str, ...]:
-    """The modules with fixtures of features: whoever uses one asks for the feature."""
+    """The modules with the fixtures of features. A test that uses one asks for the feature."""
     there = Path(__file__).parent
     return tuple(
         f"{__name__}.{name}.fixtures"

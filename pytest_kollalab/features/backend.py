@@ -1,4 +1,4 @@
-"""The network backend: what carries out Neutron's networks, and what a cloud has because of it."""
+"""Network backends: how a cloud implements Neutron's networks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pytest_kollalab.sdn.dataplane import Dataplane
 
 @dataclass(frozen=True)
 class NetworkBackend:
-    """One of the ways in which Neutron's networks are carried out, as plain data.
+    """A way to implement Neutron's networks, as plain data.
 
     Attributes:
-        name: What features and the configuration call it.
-        parts: What the feature `core` has more with it: images, containers, agents, variables.
-        dataplane: What scenarios must know of it.
+        name: Its name in features and in the configuration.
+        parts: What it adds to the feature `core`: images, containers, agents, variables.
+        dataplane: What scenarios need to know about it.
     """
 
     name: str
@@ -49,7 +49,7 @@ OVS = NetworkBackend(
         },
         globals={"neutron_plugin_agent": "openvswitch"},
         userspace_config={
-            # Open vSwitch in user space has no bridge that iptables could filter on.
+            # With Open vSwitch in user space there is no bridge on which iptables could filter.
             "neutron/openvswitch_agent.ini": "[securitygroup]\n"
             "firewall_driver = noop\nenable_security_group = false\n",
         },

@@ -1,4 +1,4 @@
-"""Features: what a capability adds to a lab, and which of them a lab has."""
+"""Features: what a capability adds to a lab."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """What must succeed on each node of a group before a test may use the cloud.
+    """A check that must succeed on each node of a group before a test may use the cloud.
 
-    It is either a command or an address. It is asked again until it succeeds or the time is over;
-    the error then has what was seen last.
+    A check has either a command or a URL. It is repeated until it succeeds or its time is over; the
+    error then contains the last result. In both, `{settings.NAME}` is replaced by a setting of the
+    feature.
 
     Attributes:
-        what: What it shows, for messages, such as "the greeter answers".
+        what: What the check shows, for messages, such as "the greeter answers".
         group: The node group.
         command: A shell command that the node runs as root; its exit code must be 0.
-        url: An address that this host asks, and that must answer with a status below 400.
-            `{management}` in it, or the name of another network, is the node's address there.
-
-    In both, `{settings.NAME}` is a setting of the feature.
+        url: A URL that this host requests; the status of the answer must be below 400.
+            `{management}`, or the name of another network, is replaced by the node's address there.
     """
 
     what: str
@@ -50,7 +49,11 @@ class HealthCheck:
             )
 
     def with_settings(self, feature: str, values: object) -> HealthCheck:
-        """The check with the settings of a feature put in. Raises ConfigError for others."""
+        """The check with the values of a feature's settings.
+
+        Raises:
+            ConfigError: The check uses a setting that the feature does not declare.
+        """
 
         def value(found: re.Match[str]) -> str:
             if not hasattr(values, found[1]):
@@ -65,31 +68,31 @@ class HealthCheck:
         return replace(self, command=put(self.command), url=put(self.url))
 
     def url_of(self, addresses: Mapping[str, str]) -> str:
-        """The address to ask for a node with these addresses, by network."""
+        """The URL for a node with these addresses (by network)."""
         return re.sub(r"\{(\w+)\}", lambda found: addresses.get(found[1], found[0]), self.url)
 
 
 @dataclass(frozen=True)
 class FeatureParts:
-    """How a feature differs with one OpenStack release, or with one network backend.
+    """How a feature differs with one OpenStack release or one network backend.
 
-    Everything that is not said here stays as the feature has it.
+    Everything else stays as it is in the feature.
 
     Attributes:
-        renamed_images: Kolla images that have another name, by the feature's name for them; None
-            for one that is not needed.
+        renamed_images: New names of Kolla images, by their names in the feature; None removes an
+            image.
         renamed_containers: The same for containers.
-        control_images: More images of controllers, fetched after the others.
-        compute_images: More images of compute nodes, fetched after the others.
-        containers: More containers that must run, by node group.
-        agents: More of Neutron's agents that must be alive, by node group.
-        globals: Kolla-Ansible variables that replace those of the same name; None takes one away.
-        config: Files that replace those of the same path; None takes one away.
+        control_images: Additional images of controllers, fetched after the others.
+        compute_images: Additional images of compute nodes, fetched after the others.
+        containers: Additional containers that must run, by node group.
+        agents: Additional Neutron agents that must be alive, by node group.
+        globals: Kolla-Ansible variables that replace those of the same name; None removes one.
+        config: Files that replace those of the same path; None removes one.
         userspace_config: The same for files that only Open vSwitch in user space needs.
-        addresses: More columns that hold addresses of nodes.
-        images_from: The folders of image templates, in place of the feature's; None for those.
-        playbooks: The playbooks, in place of the feature's; None for those.
-        health: The health checks, in place of the feature's; None for those.
+        addresses: Additional database columns that hold addresses of nodes.
+        images_from: The folders of image templates; None keeps those of the feature.
+        playbooks: The playbooks; None keeps those of the feature.
+        health: The health checks; None keeps those of the feature.
     """
 
     renamed_images: Mapping[str, str | None] = field(default_factory=dict)
@@ -111,43 +114,43 @@ class FeatureParts:
 class Feature:
     """What a capability adds to a lab, as plain data.
 
-    Node groups are `control`, `compute`, and the kind of a node that a feature has for itself:
-    `gateway-1` is in the group `gateway`.
+    The node groups are `control`, `compute`, and one for each kind of additional nodes: `gateway-1`
+    is in the group `gateway`.
 
     Attributes:
-        name: What tests and the configuration ask for it by.
+        name: The name by which tests and the configuration ask for it.
         requires: Other features that it builds on.
-        conflicts: Features that cannot be in the same lab, and why not.
+        conflicts: Features that cannot be in the same lab, each with the reason.
         backends: The network backends that it works with; empty for all.
-        by_release: How it differs with a release of OpenStack, by the release's name.
+        by_release: How it differs with a release of OpenStack, by the name of the release.
         control_images: Kolla images of controllers, in the order of the deploy.
         compute_images: Kolla images of compute nodes, in the order of the deploy.
-        nodes: More nodes of the lab, each with the images that it fetches. They run no OpenStack.
+        nodes: Additional nodes, each with the images that it fetches. They do not run OpenStack.
         globals: Kolla-Ansible variables; lists of several features are joined.
-        config: Texts of files by their path below Kolla's custom configuration folder.
+        config: The contents of files, by their paths below Kolla's custom configuration folder.
         userspace_config: The same, only where Open vSwitch forwards in user space; `config` wins.
-        images_from: Folders of Kolla image templates that the feature brings.
-        passwords: Names of passwords that are generated for the lab and known to playbooks.
-        addresses: Columns of the cloud's databases that hold addresses of nodes, each as
-            database.table.column: they change in a clone of the lab.
-        given: Tells which files the configuration has for the images.
-        unsupported_reason: Tells why the images cannot be built on this host, or None. It may ask
+        images_from: Folders with Kolla image templates.
+        passwords: Names of passwords that are generated for the lab and passed to playbooks.
+        addresses: Database columns that hold addresses of nodes, as `database.table.column`. They
+            are changed in a clone of the lab.
+        given: Returns the files that the configuration provides for the images.
+        unsupported_reason: Returns why the images cannot be built on this host, or None. It may use
             the network, and is called only before a build.
-        playbooks: Run after the deploy against the lab's inventory, each with its folder.
-        services: Types that must be in the catalogue.
-        queues: RabbitMQ's queues that some service must read.
+        playbooks: Playbooks that run after the deploy with the lab's inventory, each in its folder.
+        services: Service types that must be in the catalogue.
+        queues: RabbitMQ queues that must have a consumer.
         extensions: Extensions that the network API must have.
         containers: Containers that must run, by node group.
-        agents: Types of Neutron's agents that must be alive, by node group.
-        health: What else must succeed before a test may use the cloud; it is in no key.
-        artifacts: Shell commands by file name that every node runs when a test has failed (see
-            `where`); they are in no key.
-        fixtures: A test that uses one of these fixtures asks for the feature, if the fixture is
-            defined below the folder of the module that brings the feature. (Of the features of
-            this package, all fixtures in their `fixtures.py` ask for them.)
-        settings: A dataclass that declares what the configuration may say in the table of the
-            feature's name (`Config.table` reads it). It enters the key of the cloud, and playbooks
-            have it in `kollalab_settings`.
+        agents: Types of Neutron agents that must be alive, by node group.
+        health: Further checks before a test may use the cloud; they do not enter any key.
+        artifacts: Shell commands by file name that every node runs after a test has failed (see
+            `where`); they do not enter any key.
+        fixtures: Names of fixtures. A test that uses one of them asks for the feature, if the
+            fixture is defined below the folder of the module that adds the feature. For the
+            features of this package, all fixtures in their `fixtures.py` count.
+        settings: A dataclass with the settings in the feature's table of the configuration
+            (`Config.table` reads it). Their values enter the key of the cloud, and playbooks get
+            them in `kollalab_settings`.
     """
 
     name: str
@@ -179,26 +182,26 @@ class Feature:
 
     @property
     def images(self) -> Names:
-        """Every Kolla image of the feature, once."""
+        """All Kolla images of the feature, without duplicates."""
         own = [name for names in self.nodes.values() for name in names]
         return tuple(dict.fromkeys((*self.control_images, *self.compute_images, *own)))
 
     def for_release(self, release: str) -> Feature:
-        """The feature as it is with an OpenStack release; asked again, it stays the same."""
+        """The feature for an OpenStack release; a second call does not change it any more."""
         parts = self.by_release.get(release, FeatureParts())
         return replace(self.with_parts(parts), by_release={})
 
     def configured(self, config: Config) -> Feature:
-        """The feature with what the configuration says of it put into its health checks."""
+        """The feature with the values of its settings in its health checks. Raises ConfigError."""
         values = None if self.settings is None else config.table(self.name, self.settings)
         health = tuple(check.with_settings(self.name, values) for check in self.health)
         return replace(self, health=health)
 
     def with_parts(self, parts: FeatureParts) -> Feature:
-        """The feature with some parts put over its own.
+        """The feature with some parts added or replaced.
 
         Raises:
-            ConfigError: An image or container is renamed that the feature does not have.
+            ConfigError: The parts rename an image or a container that the feature does not have.
         """
         self._check_names("image", parts.renamed_images, self.images)
         there = [name for names in self.containers.values() for name in names]
@@ -252,17 +255,17 @@ def _over(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any
 
 
 def where(container: str, command: str) -> str:
-    """A shell command for the nodes that have a container; the others say nothing."""
+    """A shell command that does nothing on nodes without a container."""
     return f"docker container inspect {container} > /dev/null 2>&1 || exit 0\n{command}"
 
 
 def images(features: Iterable[Feature]) -> tuple[str, ...]:
-    """Every Kolla image that the features need, once, sorted."""
+    """All Kolla images of the features, sorted and without duplicates."""
     return tuple(sorted({name for feature in features for name in feature.images}))
 
 
 def stock_images(features: Iterable[Feature]) -> tuple[str, ...]:
-    """Those of the images that Kolla itself can build: no feature brings them. Sorted."""
+    """The images that Kolla itself can build, because no feature has templates for them; sorted."""
     found = list(features)
     brought = {
         template.parent.name
@@ -274,5 +277,5 @@ def stock_images(features: Iterable[Feature]) -> tuple[str, ...]:
 
 
 def nodes(features: Iterable[Feature]) -> tuple[str, ...]:
-    """The nodes that the features want beside those that every lab has, once, sorted."""
+    """The additional nodes of the features, sorted and without duplicates."""
     return tuple(sorted({name for feature in features for name in feature.nodes}))

@@ -1,4 +1,4 @@
-"""The image folder: Kolla image templates that a feature or plugin adds, built on our images."""
+"""Image folders: Kolla image templates that a feature or a plugin adds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOWNLOAD_TIMEOUT = 60.0
 FROM = re.compile(r"^FROM\s+(?P<from>.+?)\s*$", re.MULTILINE)
 KOLLA = re.compile(
     r"\{\{\s*namespace\s*\}\}/\{\{\s*image_prefix\s*\}\}(?P<name>[\w-]+):\{\{\s*tag\s*\}\}"
-    # The first of several stages has a name.
+    # The first stage of a multi-stage build has a name.
     r"(?:\s+AS\s+\w+)?",
     re.IGNORECASE,
 )
@@ -26,9 +26,12 @@ KOLLA = re.compile(
 
 @dataclass(frozen=True)
 class Given:
-    """A file for an image that the user provides: by path or URL, with its SHA-256.
+    """A file for an image that the user provides.
 
-    `into` is its place below the folder of templates.
+    Attributes:
+        into: Its path below the folder of templates.
+        source: Its path or URL.
+        sha256: Its SHA-256, in hexadecimal.
     """
 
     into: str
@@ -64,10 +67,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder in the shape of Kolla's own `docker/`: each folder with a template is an image.
+    """A folder with the layout of Kolla's own `docker/`: each folder with a template is an image.
 
-    `digest` is of all its files. `parents` are the images of ours that its images are built on.
-    `given` are files that are laid into it for the build.
+    Attributes:
+        path: The folder.
+        names: The names of its images.
+        parents: The lab's images that its images are built on.
+        digest: The digest of all its files.
+        given: Files of the user that are copied into it for the build.
     """
 
     path: Path
@@ -77,15 +84,23 @@ class Folder:
     given: tuple[Given, ...] = ()
 
     def tag(self, tag: str) -> str:
-        """The tag of its images, when those that they are built on have this one.
+        """The tag of its images, if the lab's images have the given one.
 
-        One of its own, so that ours are the same with and without such folders.
+        The tags differ, so that the lab's images are the same with and without such folders.
         """
         return short_digest(tag, self.digest)
 
 
 def read(path: Path, given: Iterable[Given] = ()) -> Folder:
-    """Read a folder. Raises ConfigError when it has no image, or one on something else."""
+    """Read a folder.
+
+    Args:
+        path: The folder.
+        given: Files of the user for its images.
+
+    Raises:
+        ConfigError: It has no image, or one that is not built on a Kolla image.
+    """
     templates = sorted(path.rglob(TEMPLATE))
     if not templates:
         raise ConfigError(
@@ -103,7 +118,7 @@ def read(path: Path, given: Iterable[Given] = ()) -> Folder:
 
 
 def digest(folder: Path) -> str:
-    """A digest of the names, modes and contents of all files of a folder but byte code."""
+    """A digest of the names, modes and contents of all files of a folder except byte code."""
     whole = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -114,7 +129,15 @@ def digest(folder: Path) -> str:
 
 
 def check_apart(folders: Iterable[Folder], taken: Iterable[str]) -> None:
-    """Raise ConfigError when two folders have an image of one name, or one that is taken."""
+    """Check that all names of images are unique.
+
+    Args:
+        folders: The folders.
+        taken: The names of Kolla's own images.
+
+    Raises:
+        ConfigError: Two images have the same name.
+    """
     owner = dict.fromkeys(taken, "Kolla")
     for folder in folders:
         for name in folder.names:

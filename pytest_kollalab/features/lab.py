@@ -1,4 +1,4 @@
-"""The lab and its nodes as the fixtures of features see them; they know nothing of the plugin."""
+"""The lab and its nodes as the fixtures of features see them, without importing the plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ProviderOfFixtures(Protocol):
 
     @property
     def slowness(self) -> float:
-        """What deadlines are multiplied with."""
+        """The factor by which deadlines are multiplied."""
 
 
 class LabOfFixtures(Protocol):
@@ -28,7 +28,7 @@ class LabOfFixtures(Protocol):
         """Where the nodes come from."""
 
     def ensure(self, stage: str) -> Any:
-        """Have a stage, and return what it made."""
+        """Build a stage if needed, and return its result."""
 
 
 class NodeOfFixtures(Protocol):

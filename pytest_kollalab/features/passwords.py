@@ -1,4 +1,4 @@
-"""The generated passwords of a lab's cloud, as a file has them."""
+"""The file with the generated passwords of a lab's cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHORTEST_SECRET = 8
 
 
 def read(path: Path) -> dict[str, object]:
-    """The passwords by their names; SSH keys are mappings of two."""
+    """The passwords by their names; an SSH key is a mapping with its two parts."""
     import yaml
 
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, object]:
 
 
 def secrets(passwords: dict[str, object]) -> tuple[str, ...]:
-    """Every text that must not be shown; the lines of a key one by one."""
+    """All texts that must not be shown; keys are split into their lines."""
     return tuple(dict.fromkeys(_texts(passwords)))
 
 

@@ -1,4 +1,4 @@
-"""The features that can be asked for: the built-in ones, and those that others add."""
+"""The registry of features: the built-in ones, and those that plugins add."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SHOWN = 3
 
 
 class FeatureRegistry:
-    """The features that can be asked for: the built-in ones, and those that others add."""
+    """The known features: the built-in ones, and those that plugins add."""
 
     def __init__(self) -> None:
         self._added: dict[str, Feature] = {}
 
     def add(self, feature: Feature) -> None:
-        """Make a feature known. Raises ConfigError when its name is taken."""
+        """Add a feature. Raises ConfigError if its name is taken."""
         if feature.name in self.names():
             raise ConfigError(
                 f"there are two features named {feature.name!r}",
@@ -34,9 +34,10 @@ class FeatureRegistry:
         return (*BUILT_IN, *self._added)
 
     def get(self, name: str) -> Feature:
-        """The feature of that name, for all releases and without what the network backend adds.
+        """The feature with a name, without changes for a release or a network backend.
 
-        Raises ConfigError with the nearest name.
+        Raises:
+            ConfigError: There is no such feature; the error suggests the nearest name.
         """
         if name in self._added:
             return self._added[name]
@@ -50,7 +51,7 @@ class FeatureRegistry:
     def resolve(
         self, wanted: Iterable[str], release: str, backend: NetworkBackend = OVS
     ) -> tuple[Feature, ...]:
-        """The features asked for and all that they require, as they are with a release.
+        """The wanted features and all that they require, for a release.
 
         Args:
             wanted: Names of features, in any order.
@@ -77,8 +78,7 @@ class FeatureRegistry:
         """Check that one lab can have all these features.
 
         Args:
-            wanted: Who asks for each feature, by the name of the feature: names of tests, for
-                instance. Nobody may be named.
+            wanted: For each feature, who asks for it, such as names of tests; it may be empty.
             backend: The network backend of the lab.
 
         Raises:
@@ -113,7 +113,7 @@ class FeatureRegistry:
                 )
 
     def _asked(self, wanted: Mapping[str, Iterable[str]], name: str) -> Iterable[str]:
-        """Say who asks for a feature, also by way of one that requires it."""
+        """Lines that say who asks for a feature, directly or through one that requires it."""
         for asked, by in wanted.items():
             if name not in {feature.name for feature in self._all([asked])}:
                 continue
@@ -144,10 +144,10 @@ REGISTRY = FeatureRegistry()
 
 
 def resolve(wanted: Iterable[str], release: str) -> tuple[Feature, ...]:
-    """The features asked for and all that they require, from those of this package."""
+    """The wanted features of this package and all that they require, for a release."""
     return REGISTRY.resolve(wanted, release)
 
 
 def built_in(release: str) -> tuple[Feature, ...]:
-    """The features of this package, as they are with a release."""
+    """The features of this package, for a release."""
     return REGISTRY.resolve(BUILT_IN, release)

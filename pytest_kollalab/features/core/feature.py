@@ -1,4 +1,4 @@
-"""The feature `core`: Keystone and Neutron, and what they stand on.
+"""The feature `core`: Keystone and Neutron, and the services that they need.
 
 The network backend adds its agents (`features/backend.py`).
 """
@@ -30,13 +30,13 @@ FEATURE = Feature(
         "openvswitch-vswitchd",
     ),
     config={
-        # An agent that starts before Neutron's RPC workers listen loses its first request, and asks
-        # again only after the time-out and as long again: up to two minutes by default. The
-        # time-out of a request doubles with each attempt, so a slow host is not left out; a
-        # provider of nodes that are slower by far says how long instead.
-        # State reports need no worker of their own for two nodes: the RPC worker takes them too.
-        # The threads of each pool (64 by default) wake up every second to see whether there is
-        # work (futurist's MAX_IDLE_FOR): an idle agent has 335 of them, and a lab six thousand.
+        # An agent that starts before Neutron's RPC workers listen loses its first request. It waits
+        # for the time-out and as long again before the next one, by default up to two minutes. The
+        # time-out doubles with each attempt, so slow hosts work too; a provider of much slower
+        # nodes sets it.
+        # The RPC worker also handles the state reports of a few nodes.
+        # The threads of each pool (64 by default) wake up every second to look for work (futurist's
+        # MAX_IDLE_FOR). An idle agent has 335 of them, and a lab six thousand.
         "neutron.conf": "[DEFAULT]\n"
         "rpc_response_timeout = {{ kollalab_rpc_timeout | default(20) }}\n"
         "rpc_state_report_workers = 0\n"

@@ -1,8 +1,8 @@
-"""The oracle of chains: which flows and groups Open vSwitch has to hold for one, and which not.
+"""The oracle of chains: the flows and groups that Open vSwitch must have for a chain.
 
-What networking-sfc puts on br-int: table 0 classifies at the source and behind each function, a
-select group chooses the next function, table 5 puts the label on, table 10 delivers by label and
-address and takes it off. Answers go through groups whose numbers are 7000 higher.
+networking-sfc uses these parts of br-int: table 0 classifies packets at the source and behind each
+function, a select group chooses the next function, table 5 pushes the label, and table 10 delivers
+by label and address and pops the label. Answers use groups whose numbers are 7000 higher.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ Switches = Mapping[str, Switch]
 
 @dataclass(frozen=True)
 class ChainLayout:
-    """What a chain is asked to be at one moment. `number` is that of the chain."""
+    """A chain as it was requested at one moment.
+
+    Attributes:
+        number: The chain's number in the header.
+        traffic: The traffic that it leads.
+        groups: The groups, in order.
+        members: The functions of each group.
+        symmetric: Whether it leads answers as well.
+        header: The header of packets between functions: `mpls` or `nsh`.
+    """
 
     number: int
     traffic: tuple[Traffic, ...]
@@ -41,7 +50,7 @@ class ChainLayout:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """All functions, in order; those that share the load beside each other."""
+        """All functions in the order of the steps."""
         return tuple(function for group in self.members for function in group)
 
     @property
@@ -54,7 +63,7 @@ class ChainLayout:
 
     @property
     def macs(self) -> set[str]:
-        """The addresses that the chain delivers to."""
+        """The MAC addresses of the functions' ports."""
         return {port.mac for function in self.functions for port in function.ports}
 
     @property
@@ -68,7 +77,7 @@ class ChainLayout:
         return self.number << INDEX_BITS | (HIGHEST_INDEX - step)
 
     def mark(self, step: int) -> dict[str, str]:
-        """What a flow matches of the header on the way to a step."""
+        """The match on the header of packets on the way to a step, counted from 0."""
         if self.header == "nsh":
             return {"nsh_spi": hex(self.number), "nsh_si": str(HIGHEST_INDEX - step)}
         return {"mpls_label": str(self.label(step))}
@@ -76,7 +85,7 @@ class ChainLayout:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A flow that has to be on a node, by some of its fields and actions, and why in words."""
+    """A flow that a node must have, by some of its fields and actions. `why` is for messages."""
 
     node: str
     why: str
@@ -86,7 +95,7 @@ class Wanted:
     actions: tuple[str, ...] = ()
 
     def is_met_by(self, node: str, flow: Flow) -> bool:
-        """Whether this flow on this node is the one."""
+        """Whether a flow on a node is the wanted one."""
         return (
             (node, flow.table, flow.priority) == (self.node, self.table, self.priority)
             and all(flow.match.get(name) == value for name, value in self.match.items())
@@ -96,13 +105,13 @@ class Wanted:
 
 @dataclass
 class Plan:
-    """All that a chain needs: flows, and the groups by node and number with where they lead."""
+    """What a chain needs: flows, and by node and number the MAC addresses that groups lead to."""
 
     flows: list[Wanted] = field(default_factory=list)
     groups: dict[tuple[str, int], set[str]] = field(default_factory=dict)
 
     def missing(self, switches: Switches) -> list[str]:
-        """What should be there and is not, in words."""
+        """The missing flows and groups, as text."""
         lacking = [
             wanted.why
             for wanted in self.flows
@@ -118,7 +127,13 @@ class Plan:
     def surplus(
         self, ours: Iterable[ChainLayout], others: Iterable[ChainLayout], switches: Switches
     ) -> Strays:
-        """What is there of a chain, as it is or was, and not wanted; others' things are theirs."""
+        """The flows and groups of a chain that should not exist.
+
+        Args:
+            ours: The layouts that the chain has or has had.
+            others: The layouts of other chains, whose flows and groups do not count.
+            switches: The flows and groups of each node.
+        """
         ours, others = tuple(ours), tuple(others)
         macs = {mac for layout in ours for mac in layout.macs}
         numbers = {number for layout in ours for number in layout.numbers}
@@ -141,13 +156,13 @@ class Plan:
 
 @dataclass
 class Strays:
-    """Flows, and groups by their number, that are on a node and should not be; by node."""
+    """Surplus flows, and surplus groups by their numbers, on each node."""
 
     flows: dict[str, list[Flow]] = field(default_factory=dict)
     groups: dict[str, list[int]] = field(default_factory=dict)
 
     def told(self) -> list[str]:
-        """The same, in words."""
+        """The flows and groups as text."""
         found = [f"{node}: {flow}" for node, flows in self.flows.items() for flow in flows]
         found += [f"{node}: group {n}" for node, numbers in self.groups.items() for n in numbers]
         return found
@@ -171,10 +186,10 @@ def plan(layout: ChainLayout) -> Plan:
 
 
 def without_rivals(flows: Sequence[Wanted]) -> list[Wanted]:
-    """Flows of which two match the same are wanted with either's actions: there can be but one.
+    """Join wanted flows with the same match: one of them can exist, with the actions of either.
 
-    A symmetric chain for both directions asks for that: what goes there is what the other
-    direction's answers are.
+    This happens in a symmetric chain for both directions: the packets of one direction are the
+    answers of the other.
     """
     by_match: dict[tuple[object, ...], list[Wanted]] = {}
     for each in flows:
@@ -187,10 +202,10 @@ def without_rivals(flows: Sequence[Wanted]) -> list[Wanted]:
 
 
 def last_hops(layout: ChainLayout) -> set[str]:
-    """The MAC addresses that packets of the first traffic may come from when the chain leads them.
+    """The MAC addresses from which packets of the first traffic may arrive through the chain.
 
-    Where a symmetric chain has both directions, one's packets may go the way of the other's
-    answers: see `without_rivals`.
+    If a symmetric chain is for both directions, packets of one direction may take the path of the
+    other's answers: see `without_rivals`.
     """
     steps = [m for g, m in zip(layout.groups, layout.members, strict=True) if m and not g.tap]
     if not steps or not layout.traffic:
@@ -235,9 +250,9 @@ def _plan_one_way(
 
 
 def _plan_taps(made: Plan, layout: ChainLayout) -> None:
-    """Copies for taps: table 7 where a packet comes from, and delivery by the sender's address."""
+    """Plan the copies for taps: table 7 at the sender, and delivery by the sender's MAC address."""
     plain = sum(not group.tap for group in layout.groups)
-    # Taps are numbered behind the source, all other steps and the target.
+    # The numbers of taps follow those of the source, all other steps and the target.
     label = layout.label(plain + 2)
     senders = [(t.src.name, t.src.node, t.src.ports[0]) for t in layout.traffic]
     for group, members in zip(layout.groups, layout.members, strict=True):
@@ -259,7 +274,7 @@ def _plan_taps(made: Plan, layout: ChainLayout) -> None:
 def _senders(
     layout: ChainLayout, steps: Sequence[tuple[Group, Sequence[Function]]], at: int, *, back: bool
 ) -> list[tuple[str, str, dict[str, str]]]:
-    """Who sends at a step: name, node, and what its flow matches."""
+    """The senders of packets to a step: name, node, and the match of their flow."""
     if at == 0:
         found = []
         for traffic in layout.traffic:
@@ -281,7 +296,7 @@ def _senders(
 
 
 def entry(function: Function, *, back: bool) -> Port:
-    """The port by which packets come to a function."""
+    """The port at which packets arrive at a function."""
     return function.egress if back else function.ingress
 
 
@@ -291,7 +306,7 @@ def leaving(function: Function, *, back: bool) -> Port:
 
 
 def addresses(traffic: Traffic, *, back: bool) -> dict[str, str]:
-    """What a flow matches of the traffic."""
+    """The match of a flow on the traffic, or with `back` on its answers."""
     src, dst = (traffic.dst, traffic.src) if back else (traffic.src, traffic.dst)
     match = {"nw_src": src.ip, "nw_dst": dst.ip}
     if traffic.anywhere:
@@ -304,11 +319,11 @@ def addresses(traffic: Traffic, *, back: bool) -> dict[str, str]:
 
 
 def belongs(flow: Flow, layout: ChainLayout, others: Iterable[ChainLayout]) -> bool:
-    """Whether a flow is one of a chain's, and none that another chain needs as well."""
+    """Whether a flow belongs to a chain and is not needed by another one."""
     if flow.table == ACROSS:
         address = flow.match.get("dl_dst")
         return address in layout.macs and not _is_shared(address, others)
-    # Numbers are given again, maybe to a chain of another project: the address counts as well.
+    # Numbers are reused, also by chains of other projects, so the address must match as well.
     named = {flow.match.get(name) for name in ("dl_dst", "dl_src", "in_port")}
     if number_of(flow) == layout.number and named & (
         layout.macs | _ends(layout) | _devices(layout)
@@ -345,7 +360,7 @@ def number_of(flow: Flow) -> int | None:
 
 
 def stray(switches: Switches, macs: set[str]) -> list[str]:
-    """Labels that are put on for an address, and that nobody delivers by."""
+    """Flows that push a label for one of the MAC addresses although no flow delivers that label."""
     delivered = {
         (flow.match.get("dl_dst"), flow.match.get("mpls_label"))
         for switch in switches.values()
@@ -363,7 +378,7 @@ def stray(switches: Switches, macs: set[str]) -> list[str]:
 
 
 def classifying(flows: Flows, device: str, traffic: Iterable[Traffic], *, back: bool) -> int:
-    """The packets that flows of table 0 led on from a device."""
+    """The packets of a traffic from a device that flows of table 0 have classified."""
     return sum(
         flows.where(
             table=CLASSIFY,

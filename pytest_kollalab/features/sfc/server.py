@@ -1,4 +1,4 @@
-"""A service function that is a Nova server: a real machine, with a card for each port."""
+"""Service functions that are Nova servers, with a network card for each port."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ set -eu -- %s
 
 
 class ServerFunction(Function):
-    """A function in a server. It is looked at from its node, where its cards end."""
+    """A service function in a server. Packets are captured at its devices on the node."""
 
     def __init__(self, server: Server, network: Network, ingress: Port, egress: Port) -> None:
-        # Its devices are in no namespace of ours.
+        # Its devices are in the node's own namespace.
         outside = Namespace(server.tenant.ssh, server.node, ROOT)
         super().__init__(server.name, network, outside, ingress, egress)
         self.server = server
 
     def forward(self) -> None:
-        """Nothing to do: it does so since it has booted."""
+        """Do nothing: the server has forwarded packets since it booted."""
 
     @contextmanager
     def dead(self) -> Iterator[None]:
-        """Be a machine that stands still, until the block ends."""
+        """Pause the server until the block ends."""
         compute = self.server.tenant.admin_inside.compute
         compute.pause_server(self.server.id)
         self.server.await_status("PAUSED")
@@ -47,16 +47,21 @@ class ServerFunction(Function):
             self.server.await_status("ACTIVE")
 
     def forwarded(self) -> int:
-        """The IP packets that its kernel has forwarded since it booted."""
+        """The number of IP packets that its kernel has forwarded since it booted."""
         return parse_forwarded(self.server.ssh(["cat", "/proc/net/snmp"]).stdout)
 
 
 def server_function(
     tenant: Tenant, network: Network, node: str, name: str, arms: int
 ) -> ServerFunction:
-    """Boot a server that forwards between its ports. The network needs DHCP.
+    """Start a server that forwards packets between its ports, and wait for it with `tenant.later`.
 
-    It may still boot: `tenant.later` is told to wait for it.
+    Args:
+        tenant: The project.
+        network: The network, which needs DHCP.
+        node: The node that the server runs on.
+        name: The name of the function.
+        arms: The number of ports: 1 or 2.
     """
     api = tenant.admin.network
     wanted: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""Timing: a stream of pings, and when its packets began to take another way."""
+"""Timing: a stream of pings, and the time at which its packets take another path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.capture.watch import Watch
     from pytest_kollalab.sdn.probe.probe import Probe
 
-# The resolution of what is measured.
+# Seconds between pings, which is the resolution of the measurements.
 INTERVAL = "0.02"
 LONGEST = "300"
 START = """
@@ -27,7 +27,7 @@ unit=$1
 shift
 exec systemd-run --quiet --collect --unit="$unit" --property=StandardOutput=null "$@"
 """
-# When the answer to one more ping is there, those before it are no longer on their way.
+# When one more ping is answered, the earlier ones have arrived as well.
 STOP = """
 systemctl stop --quiet "$1" 2> /dev/null || true
 ip netns exec "$2" ping -n -q -c 1 -W 1 "$3" > /dev/null || true
@@ -35,9 +35,9 @@ ip netns exec "$2" ping -n -q -c 1 -W 1 "$3" > /dev/null || true
 
 
 class Stream:
-    """Pings from a probe to another, all the time; made by `streaming`.
+    """A stream of pings from one probe to another, made by `streaming`.
 
-    `began` is this host's time at the call whose effect is waited for.
+    `began` is the time on this host at which the measured call was made.
     """
 
     def __init__(self, src: Probe, dst: Probe, watch: Watch, patience: float) -> None:
@@ -49,11 +49,23 @@ class Stream:
         self._mark = watch.mark(dst.node)
 
     def begin(self) -> None:
-        """The call is made now."""
+        """Note that the measured call is made now."""
         self.began = time.time()
 
     def first_from(self, macs: Iterable[str], name: str, *, timeout: float = 60) -> float:
-        """Wait for a ping that arrives from one of the MAC addresses; the seconds, a figure too."""
+        """Wait for a ping that arrives from one of the MAC addresses.
+
+        Args:
+            macs: The MAC addresses.
+            name: The name of the figure that is recorded.
+            timeout: Seconds.
+
+        Returns:
+            The seconds since `began`.
+
+        Raises:
+            WaitError: No such ping arrives in time.
+        """
         wanted = set(macs)
 
         def look() -> float | NotYet:
@@ -90,7 +102,7 @@ class Stream:
 
 @contextmanager
 def streaming(src: Probe, dst: Probe, watch: Watch, patience: float) -> Iterator[Stream]:
-    """Send pings from a probe to another until the block ends."""
+    """Send pings from one probe to another until the block ends."""
     watch.over(dst)
     unit = f"kollalab-{src.namespace.name}-stream-{secrets.token_hex(3)}"
     ping = ["ping", "-n", "-q", "-i", INTERVAL, "-w", LONGEST, dst.ip]

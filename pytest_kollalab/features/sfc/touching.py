@@ -1,7 +1,7 @@
-"""Waiting for an agent to apply a change, and asking it again: networking-sfc sends it only once.
+"""Waiting until agents apply a change, and making them ask again: it is sent to them only once.
 
-The functions that wait here are given `await_it`, which waits for a number of seconds (0 is one
-look) and raises WaitError.
+The argument `await_it` is a function that waits for a number of seconds (0 checks once) and raises
+WaitError.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 # How long a change may take, in seconds.
 PATIENCE = 10
-# How long it must be as it should be where nothing else tells that it is done, in seconds.
+# How long the result must stay right if there is no other sign that a change is done, in seconds.
 STEADY = 3
-# How many times as long it may take to come to rest.
+# How many times as long it may take until the result stays right.
 RESTLESS = 10
-# How often a workaround is applied: what an agent asks for while others change it may be half of it
-# again.
+# How often a workaround is applied: what an agent gets while others change it may be incomplete.
 ATTEMPTS = 3
 
 
@@ -43,13 +42,13 @@ def await_change(
     """Wait until an agent has applied a change.
 
     Args:
-        await_it: waits for the result of the change.
-        patience: how many times as long as usual things take; `await_it` counts it in itself.
-        unseen: the change ends as it began, so nothing tells whether the agent has started with
-            it. The result has to stay right for 3 s.
+        await_it: Waits for the result of the change.
+        patience: The factor by which deadlines are multiplied; `await_it` includes it already.
+        unseen: Whether the flows are the same before and after the change, so that they do not show
+            whether the agent has begun. The result must then stay right for 3 s.
 
     Raises:
-        WaitError: it was not there within 10 s, or 30 s where workarounds are forbidden.
+        WaitError: The result is not there within 10 s, or 30 s if workarounds are forbidden.
     """
     if unseen:
         _await_steadily(await_it, STEADY * patience)
@@ -60,9 +59,15 @@ def await_change(
 def repeat(
     await_it: Callable[[float], object], act: Callable[[], None], *, patience: float
 ) -> None:
-    """Act, up to three times, until what is waited for is there and stays for 3 s.
+    """Act up to three times, until the awaited result is there and stays for 3 s.
 
-    Raises WaitError when it does not come.
+    Args:
+        await_it: Waits for the result.
+        act: Applies the workaround.
+        patience: The factor by which deadlines are multiplied.
+
+    Raises:
+        WaitError: The result is still not there.
     """
     for _ in range(ATTEMPTS):
         act()
@@ -73,7 +78,7 @@ def repeat(
 
 
 def _await_steadily(await_it: Callable[[float], object], steady: float) -> None:
-    """An agent deals with one port after the other: what is right may be wrong again in between."""
+    """Wait until the result stays right: agents handle ports one by one, so it may change again."""
     await_it(workarounds.delay(PATIENCE))
     began = since = time.monotonic()
     while time.monotonic() - since < steady:

@@ -14,7 +14,7 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class SkydiveConfig:
-    """Where to get Skydive's binary if it cannot be built from Go modules."""
+    """The binary of Skydive, where it cannot be built from Go modules."""
 
     # Both enter keys through the image that contains the binary.
     binary: str = setting(
