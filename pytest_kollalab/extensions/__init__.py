@@ -1,1 +1,1 @@
-"""What other packages and projects bring: the hooks, and their answers as data."""
+"""Extensions from other packages and projects: the hooks, and their results as data."""

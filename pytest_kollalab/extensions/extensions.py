@@ -1,4 +1,4 @@
-"""The extension: what one plugin brings into labs, gathered from the hooks as plain data."""
+"""Extensions: what plugins add to labs through the hooks, as plain data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.features.image_folders import Folder, Given
     from pytest_kollalab.providers.choice import Factory
 
-# The project's name in pluggy: implementations may be marked with pytest.hookimpl.
+# The project's name in pluggy. It lets implementations use pytest.hookimpl.
 PROJECT = "pytest"
 PREFIX = "pytest_kollalab_"
 
@@ -39,10 +39,11 @@ def _nobody(lab: str, stage: str, action: str, made: Made) -> None:
 
 @dataclass(frozen=True)
 class Extension:
-    """What one plugin brings.
+    """What one plugin adds. The other attributes are the results of the hooks of these names.
 
-    `source` is its name for people; `place` is the folder of the module that brings it, or the
-    module's file if that is in no package.
+    Attributes:
+        source: The name of the plugin, for people.
+        place: The folder of the plugin's module, or the module's file if it is in no package.
     """
 
     source: str
@@ -57,14 +58,23 @@ class Extension:
 
 @dataclass(frozen=True)
 class Extensions:
-    """All extensions of a session; `watch` is told of each stage that is there."""
+    """All extensions of a session.
+
+    Attributes:
+        given: The extensions.
+        watch: Called with lab, stage, action and result when a stage is ready.
+    """
 
     given: tuple[Extension, ...] = ()
     watch: Watch = _nobody
 
     @cached_property
     def registry(self) -> FeatureRegistry:
-        """The features that can be asked for. Raises ConfigError when a name is taken."""
+        """All features that tests can request.
+
+        Raises:
+            ConfigError: Two features have the same name.
+        """
         registry = FeatureRegistry()
         for extension in self.given:
             for feature in extension.features:
@@ -73,7 +83,11 @@ class Extensions:
 
     @cached_property
     def providers(self) -> Mapping[str, Factory]:
-        """The added providers by name. Raises ConfigError when a name is taken."""
+        """The added providers, by name.
+
+        Raises:
+            ConfigError: Two providers have the same name.
+        """
         found: dict[str, Factory] = {}
         for extension in self.given:
             for name, factory in extension.providers.items():
@@ -87,9 +101,10 @@ class Extensions:
 
     @cached_property
     def tables(self) -> Mapping[str, type[Any]]:
-        """The classes of settings of features and providers, by the names of their tables.
+        """The settings classes of features and providers, by the names of their tables.
 
-        Raises ConfigError when a name is taken, or a class is no dataclass.
+        Raises:
+            ConfigError: Two tables have the same name, or a class is not a dataclass.
         """
         features = map(self.registry.get, self.registry.names())
         found = [(each.name, each.settings) for each in features if each.settings is not None]
@@ -109,7 +124,7 @@ class Extensions:
         return dict(found)
 
     def providers_for(self, config: Config) -> Mapping[str, Factory]:
-        """The added providers, each with what the configuration says of it."""
+        """The added providers with their settings from the configuration, by name."""
         declared = {name: each for given in self.given for name, each in given.settings.items()}
         return {
             name: partial(factory, settings=config.table(name, declared[name]))
@@ -119,7 +134,7 @@ class Extensions:
         }
 
     def keyed(self, config: Config, provider: str) -> dict[str, Any]:
-        """What of the settings of an added provider enters the key of the nodes."""
+        """The settings of an added provider that enter the key of the nodes."""
         for given in self.given:
             if provider in given.settings:
                 return keyed(config.table(provider, given.settings[provider]))
@@ -127,11 +142,14 @@ class Extensions:
 
     @property
     def layers(self) -> tuple[Feature, ...]:
-        """The globals of each extension, as features, which is how they are merged."""
+        """The globals of each extension as a feature, so that they can be merged like features."""
         return tuple(Feature(each.source, globals=each.globals) for each in self.given)
 
     def artifacts(self, features: Iterable[Feature]) -> dict[str, str]:
-        """What to run on each node when a test has failed, by the name of the file."""
+        """The commands to run on each node when a test has failed, by the name of the output file.
+
+        Later extensions replace commands of the same name.
+        """
         found: dict[str, str] = {}
         for feature in features:
             found.update(feature.artifacts)
@@ -140,10 +158,10 @@ class Extensions:
         return found
 
     def fixtures(self) -> dict[str, list[tuple[str, Path]]]:
-        """The features that a fixture asks for, by the fixture's name.
+        """The features that fixtures request, by the name of the fixture.
 
-        Each is with the place, a folder or a file, where the fixture has to be defined: another
-        project's fixture of the same name asks for nothing.
+        Each feature comes with the folder or file in which the fixture must be defined. Another
+        project's fixture of the same name requests nothing.
         """
         found: dict[str, list[tuple[str, Path]]] = {}
         for each in self.given:
@@ -155,7 +173,11 @@ class Extensions:
         return found
 
     def folders(self, features: Iterable[Feature], config: Config) -> tuple[Folder, ...]:
-        """The added image folders of a lab with these features. Raises ConfigError."""
+        """The added image folders of a lab with these features.
+
+        Raises:
+            ConfigError: A folder is not valid, or two of them have an image of the same name.
+        """
         paths: dict[Path, list[Given]] = {path: [] for each in self.given for path in each.images}
         for feature in features:
             for path in feature.images_from:
@@ -167,7 +189,7 @@ class Extensions:
         return found
 
     def describe(self, features: Iterable[Feature]) -> list[str]:
-        """What each extension adds to a lab with these features, a line each."""
+        """A line for everything that extensions add to a lab with these features."""
         there = {feature.name for feature in features}
         return [
             f"{what}, from {extension.source}"
@@ -180,14 +202,17 @@ NOTHING = Extensions()
 
 
 class Hooks(pluggy.PluginManager):
-    """The hooks without pytest; as in pytest, the name makes a function an implementation."""
+    """A plugin manager for the hooks that works without pytest.
+
+    As in pytest, a function implements a hook if it has the hook's name.
+    """
 
     def __init__(self) -> None:
         super().__init__(PROJECT)
         self.add_hookspecs(hookspecs)
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
-        """The marks of an implementation; none are needed."""
+        """The options of an implementation, which need not be marked."""
         if not name.startswith(PREFIX):
             return None
         unmarked = pluggy.HookimplOpts(
@@ -201,7 +226,7 @@ class Hooks(pluggy.PluginManager):
         return super().parse_hookimpl_opts(plugin, name) or unmarked
 
     def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
-        """The marks of a hook; all of ours are of one kind."""
+        """The options of a hook, the same for all hooks."""
         if not name.startswith(PREFIX):
             return None
         return pluggy.HookspecOpts(
@@ -212,9 +237,15 @@ class Hooks(pluggy.PluginManager):
 def gather(
     manager: pluggy.PluginManager, release: str, name: Callable[[str], str] = str
 ) -> Extensions:
-    """Ask the hooks of a plugin manager. `name` turns a plugin's name into one for people.
+    """Call the hooks of all plugins and collect the results.
 
-    Raises ConfigError when a plugin gives something that is not what its hook is for.
+    Args:
+        manager: The plugin manager.
+        release: The OpenStack release of the lab.
+        name: Turns the name of a plugin into one for people.
+
+    Raises:
+        ConfigError: A hook returned a value of the wrong type.
     """
     asked = [getattr(manager.hook, hook) for hook in hookspecs.NAMES]
     plugins = {impl.plugin_name: impl.plugin for hook in asked for impl in hook.get_hookimpls()}
@@ -236,7 +267,7 @@ def gather(
 
 
 def installed(release: str) -> Extensions:
-    """The extensions of the installed packages, by their entry points of the group `kollalab`."""
+    """The extensions of installed packages with entry points in the group `kollalab`."""
     hooks = Hooks()
     hooks.load_setuptools_entrypoints(hookspecs.GROUP)
     return gather(hooks, release)
@@ -248,7 +279,7 @@ def _place(plugin: object) -> Path | None:
     if module is None or file is None:
         return None
     path = Path(file)
-    # A conftest speaks for its folder, whether or not that is a package.
+    # A conftest applies to its folder, even if that is not a package.
     return path.parent if module.__package__ or path.name == "conftest.py" else path
 
 
@@ -286,7 +317,7 @@ def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Exte
 
 def _wrong(source: str, what: str, answer: object, wanted: str) -> ConfigError:
     return ConfigError(
-        f"{source} answers the hook {PREFIX}{what} with something else",
+        f"the hook {PREFIX}{what} of {source} returned a value of the wrong type",
         details=f"{answer!r}, a {type(answer).__name__}",
         hint=f"return {wanted}",
     )

@@ -30,10 +30,17 @@ def stages(
     made_by: Callable[[Inputs], Provider],
     source: Callable[[], CloneSource | None],
 ) -> tuple[Stage[Any], ...]:
-    """The four stages of a lab with these features.
+    """The four stages of a lab.
 
-    `made_by` is the provider of nodes with such inputs, `source` what the nodes are cloned from,
-    if they are.
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        features: The features of the lab.
+        extensions: Features, images and variables from other packages.
+        provider: The provider of the nodes.
+        made_by: Returns the provider that made nodes with such inputs.
+        source: Returns what the nodes are cloned from, or None.
     """
     given = (config, options, paths)
     cloud = CloudStage(*given, features=features, provider=provider, extensions=extensions)
@@ -60,6 +67,14 @@ def shared_stages(
     names: Sequence[str],
     folders: Sequence[Folder] = (),
 ) -> tuple[Stage[Any], ...]:
-    """The stages that all labs share; `names` are the images that must be there."""
+    """The stages that all labs share, tools and images.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        names: Names of the images that are needed.
+        folders: Folders with templates of added images.
+    """
     given = (config, options, paths)
     return ToolsStage(*given), images_stage(*given, names=names, folders=folders)

@@ -38,7 +38,19 @@ ASK_TIMEOUT = 10.0
 
 
 class NodesStage(Stage[NodesMade]):
-    """Makes the nodes through a provider and waits until they answer."""
+    """Makes the nodes through a provider and waits until they answer.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        provider: The provider of the nodes.
+        made_by: Returns the provider that made nodes with such inputs.
+        extra: Names of nodes besides controller and compute node.
+        source: Returns what the nodes are cloned from, or None.
+        images: Returns the images that each node will run.
+        settings: Settings of the provider that enter the key.
+    """
 
     makes = NodesMade
     name = "nodes"
@@ -69,31 +81,31 @@ class NodesStage(Stage[NodesMade]):
         self._made_by = made_by
 
     def inputs(self) -> Inputs:
-        """What the provider makes nodes from."""
+        """The inputs of the provider."""
         found = {"provider": self.provider.name} | self.provider.inputs(self.config.nodes)
-        # Left out where there is none: a lab without them is what it was.
+        # Left out if empty, so that the key of a lab without extra nodes does not change.
         found |= {"extra": list(self.extra)} if self.extra else {}
         return found | ({"settings": self.settings} if self.settings else {})
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
-        """Nodes that are there beside those that are wanted do no harm."""
+        """Whether the recorded nodes include the wanted ones and are otherwise the same."""
         if set(wanted.get("extra", ())) <= set(recorded.get("extra", ())):
             wanted = {k: v for k, v in wanted.items() if k != "extra"}
             recorded = {k: v for k, v in recorded.items() if k != "extra"}
         return super().serves(recorded, wanted)
 
     def room(self) -> dict[str, int]:
-        """The image of the nodes, and what they write."""
+        """The disk space in bytes for the image of the nodes and their data."""
         return {room.DOCKER: room.BASE}
 
     def gone(self, made: NodesMade) -> str | None:
-        """Ask the provider, and look for the key."""
+        """Why the nodes are not usable, according to the provider, or None if they are."""
         if not made.ssh_key.is_file():
             return "the lab's SSH key is not there"
         return self.provider.gone(self.lab, made)
 
     def create(self, work: Work) -> NodesMade:
-        """Make keys, nodes and the ssh_config, then wait for all nodes side by side."""
+        """Make keys, nodes and the ssh_config, then wait for all nodes."""
         key, config = work.folder / "id_ed25519", work.folder / "ssh_config"
         work.undo.callback(shutil.rmtree, work.folder, ignore_errors=True)
         ssh.make_key(key, f"kollalab {work.tag.lab}")
@@ -125,7 +137,7 @@ class NodesStage(Stage[NodesMade]):
             key=key,
             host_keys={node: host_key.public for node, host_key in host_keys.items()},
             sockets=ssh.control_folder(self.paths.state),
-            # All labs of a session are of one run, and their nodes have the same names.
+            # The lab's name is needed too: all labs of a session have one run and equal node names.
             connection=digest.digest(work.tag.lab, work.tag.run),
             jump=provided.jump,
             patience=self.provider.slowness,
@@ -136,14 +148,14 @@ class NodesStage(Stage[NodesMade]):
         return NodesMade(**vars(provided), ssh_config=config, ssh_key=key, clone=clone)
 
     def destroy(self, work: Work) -> None:
-        """Close connections, remove what the provider made, forget keys and saved states."""
+        """Remove the nodes with their connections, keys and saved states."""
         ssh.close(work.folder / "ssh_config")
         record = records.load_if_whole(self.paths.lab(self.lab) / f"{self.name}.json")
         former = record.inputs if record is not None else {}
         if self._made_by is not None and "provider" in former:
             now = self.inputs()
             if any(former.get(what) != now.get(what) for what in ("provider", "uri")):
-                # The lab is to come from elsewhere now; what it was is not there.
+                # The lab's provider or host has changed. Remove the nodes where they were made.
                 self._made_by(former).destroy(work.tag.lab)
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
@@ -152,7 +164,7 @@ class NodesStage(Stage[NodesMade]):
     def _clone(
         self, spec: Spec, source: CloneSource, work: Work
     ) -> tuple[ProvidedNodes, CloneMade]:
-        """Make the nodes from another lab's; the cloud on them is on the way when they are up."""
+        """Clone the nodes from another lab's. Their cloud starts with them."""
         cloning = self.provider.cloning
         assert cloning is not None, "a lab has a source only if its provider clones"
         with source.held():
@@ -181,9 +193,18 @@ def await_nodes(
     registry: str,
     log: Path,
 ) -> None:
-    """Return when the nodes run, and the registry if there is one, seen side by side.
+    """Wait until all nodes, and the registry if there is one, are up.
 
-    Raises StageError with the last words of the one that does not, which are in `log` as well.
+    Args:
+        provider: The provider of the nodes.
+        lab: Name of the lab.
+        names: Names of the nodes.
+        connection: SSH access to the nodes.
+        registry: The address of the lab's registry, or an empty string.
+        log: The log file.
+
+    Raises:
+        StageError: A node or the registry did not come up. The details have its last output.
     """
     with ThreadPoolExecutor() as pool:
         jobs = {node: pool.submit(await_node, provider, lab, connection, node) for node in names}
@@ -199,13 +220,17 @@ def await_nodes(
             raise StageError(
                 f"{thing} did not come up",
                 details=f"{error.details}\n{words}",
-                hint="mend what the lines above complain about, then run again",
+                hint="fix the problem that the lines above report, then run again",
                 log=log,
             ) from error
 
 
 def await_node(provider: Provider, lab: str, connection: Ssh, node: str) -> None:
-    """Return when a node runs. Raises WaitError."""
+    """Wait until systemd on a node reports that it is running.
+
+    Raises:
+        WaitError: The node did not come up.
+    """
 
     def running() -> bool | NotYet:
         _, said = _ask(provider, connection, node, ["systemctl", "is-system-running"])
@@ -218,7 +243,7 @@ def _await_registry(provider: Provider, lab: str, connection: Ssh, registry: str
     host, port = registry.split(":")
 
     def answers() -> bool | NotYet:
-        # From a node, because that is who pulls, and with what every image of a node has.
+        # Connect from a node, since nodes pull, and with bash, which every node has.
         dial = ["timeout", "2", "bash", "-c", f": < /dev/tcp/{host}/{port}"]
         code, said = _ask(provider, connection, CONTROLLER, dial)
         return True if code == 0 else NotYet(said or f"{CONTROLLER} gets no answer at {registry}")

@@ -1,4 +1,4 @@
-"""The room: what a build takes on disk, and whether the host has it."""
+"""The disk space that builds need, and whether the host has it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pytest_kollalab.system.errors import HostError
 
 GIB = 2**30
 DOCKER, CACHE = "docker", "cache"
-# Measured on the images of release 2026.1, which share most of their layers, and rounded up: of an
-# image in docker, compressed in the store, unpacked on a node.
+# Bytes per image in docker, compressed in the store, and unpacked on a node. Measured on the images
+# of release 2026.1, which share most of their layers, and rounded up.
 BUILT, STORED, PULLED = GIB // 4, GIB // 12, GIB // 4
 BASE = GIB
 SOURCES = GIB // 3
-# What all stages of a lab with every feature take where nothing of it is there.
+# Bytes that all stages of a lab with every feature need in total.
 WHOLE = {DOCKER: 17 * GIB, CACHE: 4 * GIB}
 
 
 @dataclass(frozen=True)
 class Need:
-    """How many bytes a stage takes in one of the places."""
+    """The disk space in bytes that a stage needs in one place."""
 
     stage: str
     place: str
@@ -33,10 +33,15 @@ class Need:
 
 
 def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:
-    """Raise HostError unless every file system has room for what goes there.
+    """Check that every file system has enough free space.
 
-    `folders` has the place's folder, which may not exist yet; a place that is left out is on
-    another host.
+    Args:
+        needs: The needs of stages.
+        folders: The folder of each place, which may not exist yet. Places that are left out are on
+            another host and are not checked.
+
+    Raises:
+        HostError: A file system has too little free space.
     """
     by_device: dict[int, list[Need]] = {}
     roots: dict[int, Path] = {}
@@ -60,24 +65,28 @@ def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:
 
 
 def check_stages(stages: Iterable[Stage[Any]], cache: Path) -> None:
-    """Raise HostError unless there is room for what these stages will make."""
+    """Check that there is enough free space to build stages.
+
+    Raises:
+        HostError: A file system has too little free space.
+    """
     root = data_root()
     folders = {CACHE: cache} | ({DOCKER: root} if root else {})
     check([Need(s.name, place, size) for s in stages for place, size in s.room().items()], folders)
 
 
 def told(needs: Iterable[Need]) -> list[str]:
-    """What takes how much, a line each, the largest first."""
+    """A line for each need, the largest first."""
     ordered = sorted(needs, key=lambda need: -need.size)
     return [f"{need.stage}: {need.size / GIB:.1f} GiB in {need.place}" for need in ordered]
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest parent that exists."""
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def data_root() -> Path | None:
-    """Where docker keeps images and volumes; None when its daemon is on another host."""
+    """The folder of docker's images and volumes, or None if the daemon is on another host."""
     root = Path(daemon.connect().info()["DockerRootDir"])
     return root if root.is_dir() else None

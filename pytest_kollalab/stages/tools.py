@@ -1,4 +1,4 @@
-"""The tools stage: a virtual environment with kolla, kolla-ansible and Ansible for one release."""
+"""The stage `tools`: a virtual environment with kolla, kolla-ansible and Ansible."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import run
 
-# Of this project's choice: neither Kolla nor Kolla-Ansible asks for it.
+# Neither Kolla nor Kolla-Ansible depends on it; this project adds it.
 MITOGEN = "mitogen==0.3.54"
 PROGRAMS = ("ansible-playbook", "kolla-ansible", "kolla-build", "python")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToolsMade(Made):
-    """What the stage `tools` made: a virtual environment."""
+    """The result of the stage `tools`: a virtual environment."""
 
     stage: ClassVar[str] = "tools"
     venv: Path
 
 
 class ToolsStage(Stage[ToolsMade]):
-    """Installs what the release's `tools.txt` pins."""
+    """Installs the packages that the release's `tools.txt` pins."""
 
     makes = ToolsMade
     name = "tools"
@@ -49,7 +49,7 @@ class ToolsStage(Stage[ToolsMade]):
         self.paths = paths
 
     def inputs(self) -> Inputs:
-        """The release, its pins and the Python that runs them."""
+        """The release, its pinned packages and the version of Python."""
         pins = (self.release.data / "tools.txt").read_bytes()
         return {
             "release": self.release.name,
@@ -59,21 +59,21 @@ class ToolsStage(Stage[ToolsMade]):
         }
 
     def room(self) -> dict[str, int]:
-        """A virtual environment."""
+        """The disk space in bytes for a virtual environment."""
         return {room.CACHE: room.GIB // 2}
 
     def garbage(self, used: InUse, older_than: float) -> Searches:
-        """Virtual environments."""
+        """Searches for virtual environments that nothing uses."""
         return {"tools": lambda: self._unused(used, older_than)}
 
     def gone(self, made: ToolsMade) -> str | None:
-        """Look for the programs; a Python that was removed leaves a dangling link."""
+        """Why a program is missing, for example because its Python was removed, or None."""
         folder = made.venv / "bin"
         missing = [name for name in PROGRAMS if not (folder / name).exists()]
         return f"{missing[0]} is not in {folder}" if missing else None
 
     def create(self, work: Work) -> ToolsMade:
-        """Make the virtual environment in place: its scripts name it by path."""
+        """Make the virtual environment at its final path, which its scripts contain."""
         venv = self.root / work.key
         shutil.rmtree(venv, ignore_errors=True)
         work.undo.callback(shutil.rmtree, venv, ignore_errors=True)

@@ -85,7 +85,9 @@ def test_a_checksum_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.Monkey
     found = hashlib.sha256((index / source.filename).read_bytes()).hexdigest()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    with pytest.raises(StageError, match=r"of kollalab-test 1 a file is not what was pinned") as e:
+    with pytest.raises(
+        StageError, match=r"a file of kollalab-test 1 is not the one that was pinned"
+    ) as e:
         sources.download([source], Path(sys.executable), tmp_path / "had", tmp_path / "log")
     assert source.sha256 in e.value.details
     assert found in e.value.details

@@ -1,4 +1,4 @@
-"""The health gate: a cloud is ready when everything that should run runs, and answers."""
+"""Health checks: a cloud is ready when all its services run and answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 240.0
 INTERVAL = 2.0
-# Kolla's health checks: the first 30 s after the start of a container, a verdict after three.
+# In seconds. Kolla's first health check is 30 s after the start of a container, and a container
+# counts as unhealthy after three failed checks.
 FIRST_CHECKS = 180.0
 REQUEST_TIMEOUT = 20
 CHECK_TIMEOUT = 60
@@ -40,7 +41,7 @@ COMPUTE_SERVICES = {
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a node, as `docker ps` lists it; `status` is the text in that column."""
+    """A container of a node, with the columns of `docker ps`."""
 
     name: str
     state: str
@@ -48,17 +49,17 @@ class Container:
 
     @property
     def unchecked(self) -> bool:
-        """Whether it runs and docker has not checked its health yet."""
+        """Whether it runs and docker has not finished its first health check."""
         return self.state == "running" and "(health: starting)" in self.status
 
     @property
     def unhealthy(self) -> bool:
-        """Whether it runs and docker says that it is unhealthy."""
+        """Whether it runs and failed docker's health check."""
         return self.state == "running" and "(unhealthy)" in self.status
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with it; None when it runs and is healthy, or has no health check."""
+        """What is wrong, or None if it runs and is healthy or has no health check."""
         if self.state != "running":
             return f"{self.name} is {self.state}"
         if self.unhealthy:
@@ -70,9 +71,9 @@ class Container:
 
 PS = ("docker", "ps", "--all", "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
 
-# Docker runs the health check of a container 30 s after its start for the first time, and keeps the
-# result until the next check, on emulated machines for four minutes. This runs the same commands
-# now, and prints the names of the containers that pass.
+# Docker runs the first health check of a container 30 s after its start and keeps the result until
+# the next check, on emulated machines for four minutes. This script runs the same commands now and
+# prints the names of the containers that pass.
 ASK = """\
 for name do
     {
@@ -91,7 +92,7 @@ def parse_ps(text: str) -> list[Container]:
 
 
 def with_passed(containers: Iterable[Container], passed: Iterable[str]) -> list[Container]:
-    """The containers; those that have passed their check count as healthy."""
+    """Return the containers with those that passed their check as healthy."""
     names = set(passed)
     return [
         replace(container, status="Up (healthy)") if container.name in names else container
@@ -100,10 +101,15 @@ def with_passed(containers: Iterable[Container], passed: Iterable[str]) -> list[
 
 
 def await_first_checks(node: str, ssh: Ssh, *, slowness: float) -> list[Container]:
-    """The containers of a node, once docker has checked each that has a health check.
+    """Wait until docker has checked the health of all containers of a node.
 
-    The end of a deploy restarts some containers, which docker then has not checked yet. Raises
-    WaitError with their names.
+    A deploy restarts some containers at its end, and docker has not checked those yet.
+
+    Returns:
+        The containers of the node.
+
+    Raises:
+        WaitError: Some containers were not checked in time. The details name them.
     """
 
     def look() -> list[Container] | NotYet:
@@ -120,7 +126,7 @@ def await_first_checks(node: str, ssh: Ssh, *, slowness: float) -> list[Containe
 
 
 def expected_containers(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:
-    """The containers that the features want, per node."""
+    """The names of the containers that the features need on each node."""
     members = inventory.groups(nodes)
     wanted: dict[str, set[str]] = {node: set() for node in nodes}
     for feature in features:
@@ -133,7 +139,7 @@ def expected_containers(features: Iterable[Feature], nodes: Sequence[str]) -> di
 def container_troubles(
     found: Mapping[str, Sequence[Container]], wanted: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """What is wrong with the containers, a line each."""
+    """Yield a line for each container that is missing or not healthy."""
     for node, names in wanted.items():
         there = {container.name for container in found[node]}
         yield from (f"{node}: {name} is missing" for name in names if name not in there)
@@ -158,7 +164,7 @@ def expected_agents(features: Iterable[Feature], nodes: Sequence[str]) -> set[tu
 def alive_troubles(
     found: Mapping[tuple[str, str], bool], wanted: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
-    """Which of the wanted pairs of kind and host are missing, and which of the found are down."""
+    """Yield a line for each missing pair of kind and host, and for each that is down."""
     for kind, host in sorted(wanted):
         if (kind, host) not in found:
             yield f"{host}: {kind} is not registered"
@@ -176,25 +182,25 @@ def wait_until_healthy(
     slowness: float,
     log: Path,
 ) -> None:
-    """Return when all is healthy; what it waits for goes into the log.
+    """Wait until the cloud is healthy. What is not healthy yet goes into the log.
 
     Args:
-        features: What the cloud has.
+        features: The features of the cloud.
         nodes: The nodes, by name.
-        ssh: Reaches the nodes.
+        ssh: SSH access to the nodes.
         connection: The connection of the cloud's administrator.
-        slowness: Scales the deadline.
-        log: Where to write what is not healthy yet.
+        slowness: Scales the timeout.
+        log: The log file.
 
     Raises:
-        StageError: Something was still wrong at the end; the details say what.
+        StageError: The cloud did not become healthy in time. The details say what was wrong.
     """
     names = tuple(nodes)
     started, told = time.monotonic(), ""
 
     def probe() -> bool | NotYet:
         nonlocal told
-        # The checks that load the nodes come last, when everything else is there.
+        # The expensive checks come last, when all others succeed.
         troubles = _api(features, names, connection)
         troubles += _containers(features, names, ssh, ask=not troubles)
         if not troubles:
@@ -226,9 +232,9 @@ QUEUES = ("docker", "exec", "rabbitmq", "rabbitmqctl", "-q", "list_queues", "nam
 
 
 def queue_troubles(text: str, wanted: Iterable[str]) -> Iterator[str]:
-    """Which of the wanted queues nobody reads, in the output of QUEUES.
+    """Yield a line for each wanted queue without a consumer in the output of QUEUES.
 
-    A service may be up and yet take no request, as while it reloads itself.
+    A service can be up and still handle no requests, for example while it reloads.
     """
     rows = (line.split("\t") for line in text.splitlines())
     read = {row[0] for row in rows if len(row) == 2 and row[1] not in ("0", "consumers")}
@@ -241,9 +247,13 @@ def check_troubles(
     ssh: Ssh,
     connection: Connection,
 ) -> list[str]:
-    """Which of the features' own health checks do not succeed, and what was seen instead.
+    """Run the features' own health checks.
 
-    Raises ConfigError for a node group that the lab does not have.
+    Returns:
+        A line for each failed check, with what was seen instead.
+
+    Raises:
+        ConfigError: A check is for a node group that the lab does not have.
     """
     members = inventory.groups(tuple(nodes))
 
@@ -287,14 +297,14 @@ def _ask_check(url: str, connection: Connection) -> str | None:
     try:
         answer = connection.session.get(
             url,
-            # It is not OpenStack's: the administrator's token is not for it.
+            # Do not send the administrator's token: the URL is not of an OpenStack service.
             authenticated=False,
             raise_exc=False,
             timeout=REQUEST_TIMEOUT,
             redirect=False,
         )
     except ClientException as error:
-        # It names the URL; what urllib3 says after it does so twice more.
+        # The rest of the message is from urllib3 and repeats the URL.
         return str(error).splitlines()[0].partition(": HTTP")[0]
     return f"{url} answers {answer.status_code}" if answer.status_code >= 400 else None
 

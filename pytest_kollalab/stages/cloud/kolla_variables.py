@@ -1,4 +1,4 @@
-"""Kolla-Ansible's globals and custom configuration: layers merged into one, purely."""
+"""Merges the layers of Kolla-Ansible's globals and custom configuration, without any I/O."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_kollalab.system.errors import ConfigError
 
 Globals = Mapping[str, Any]
 
-# What makes a cloud of two small nodes: one worker of everything, no load balancer in front of
-# the one controller, no log shipping, no dashboard. Endpoints are the controller's own address.
+# Settings for a cloud of two small nodes: one worker per service, no load balancer in front of the
+# only controller, no log shipping, no dashboard. Endpoints use the controller's own address.
 DEFAULTS: Globals = {
     "kolla_base_distro": "debian",
     "enable_fluentd": False,
@@ -49,10 +49,12 @@ max_connections = 500
 
 
 def merge_globals(features: Iterable[Feature], provider: Globals, user: Globals) -> dict[str, Any]:
-    """The globals of a lab: defaults, then features, then the provider's, then the user's.
+    """Merge the globals of a lab: defaults, features, provider and user. Later layers win.
 
-    Lists of several features are joined, each item once. Raises ConfigError when two features
-    want different values for one variable.
+    Lists of several features are joined without duplicates.
+
+    Raises:
+        ConfigError: Two features want different values for a variable.
     """
     wanted: dict[str, Any] = {}
     owner: dict[str, str] = {}
@@ -77,12 +79,22 @@ def merge_config(
     *,
     userspace: bool,
 ) -> dict[str, str]:
-    """The files of the custom configuration folder: path below it to text.
+    """Merge the files of Kolla's custom configuration folder, in the layers of `merge_globals`.
 
-    Layers as in `merge_globals`. Two layers with one INI file are merged option by option; any
-    other file is taken whole from the later layer. `userspace` says that Open vSwitch forwards
-    in user space. Raises ConfigError when two features disagree, for a
-    path that is not below that folder, and for text that would replace an INI file.
+    INI files are merged option by option. Of any other file, the later layer wins.
+
+    Args:
+        features: The features of the lab.
+        provider: Text by path, from the provider.
+        user: Text by path, from the user.
+        userspace: Whether Open vSwitch forwards in user space.
+
+    Returns:
+        Text by path below the folder.
+
+    Raises:
+        ConfigError: Two features want different values, a path is not below the folder, or a text
+            that is not INI would replace an INI file.
     """
     features = list(features)
     wanted: dict[str, str] = {}
@@ -119,7 +131,7 @@ def _check_below(path: str) -> None:
 
 
 def site_globals(images: ImagesMade, nodes: NodesMade) -> dict[str, Any]:
-    """The globals that say where this very lab is: addresses, registry, interfaces, tag."""
+    """The globals that differ between labs: addresses, registry, interfaces and tag."""
     return {
         "docker_registry": nodes.registry,
         "docker_namespace": images.namespace,
@@ -131,9 +143,9 @@ def site_globals(images: ImagesMade, nodes: NodesMade) -> dict[str, Any]:
 
 
 def added_images(images: ImagesMade, nodes: NodesMade, tags: Mapping[str, str]) -> dict[str, Any]:
-    """The variable `kollalab_images`: the reference of each added image by its name.
+    """The variable `kollalab_images`: the reference of each added image, by its name.
 
-    Their tags are not `openstack_tag`, which is that of Kolla's own images.
+    Added images have their own tags. `openstack_tag` is the tag of Kolla's images.
     """
     place = f"{nodes.registry}/{images.namespace}"
     found = {name: f"{place}/{name}:{tag}" for name, tag in tags.items()}
@@ -141,7 +153,7 @@ def added_images(images: ImagesMade, nodes: NodesMade, tags: Mapping[str, str]) 
 
 
 def networks(nodes: NodesMade) -> dict[str, Any]:
-    """The variable `kollalab_networks`, for playbooks: cidr, gateway and mtu of each network."""
+    """The variable `kollalab_networks` with cidr, gateway and mtu of each network."""
     return {"kollalab_networks": {name: asdict(each) for name, each in nodes.networks.items()}}
 
 

@@ -1,4 +1,4 @@
-"""The logs of the cloud's services: what is in them that should not be."""
+"""Searches the logs of the cloud's services for errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
 FOLDER = "/var/log/kolla"
-# As the level of a line, and not as the value of an option that is told.
+# CRITICAL with spaces matches the level of a line, but not the value of a logged option.
 TELLTALE = r" CRITICAL |Traceback \(most recent call last\)|[Oo]ut of memory|oom-kill|SIGKILL"
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \d+ [A-Z]+ \S+ (?:\[[^]]*\] ?)?")
-# Lines of a traceback below its head: file, source, marker, or blank.
+# Lines of a traceback below its first line: file, source, marker, or blank.
 BODY = re.compile(r"^\s+|^$|^Traceback ")
 CHAINED = re.compile(r"^During handling of the above|^The above exception was")
 CONTEXT = 2
@@ -22,7 +22,7 @@ CONTEXT = 2
 
 @dataclass(frozen=True)
 class Trouble:
-    """Lines of a log that tell of trouble; for a traceback what led to it and how it ends."""
+    """Lines of a log that report an error. Of a traceback, the context and the exception."""
 
     node: str
     file: str
@@ -37,14 +37,20 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Allowance:
-    """Trouble that is expected, by patterns of its file and its text, and the reason why."""
+    """Expected trouble.
+
+    Attributes:
+        file: A regular expression that matches the file.
+        text: A regular expression that matches the lines.
+        reason: Why the trouble is expected.
+    """
 
     file: str
     text: str
     reason: str
 
     def covers(self, trouble: Trouble) -> bool:
-        """Whether this is what it allows."""
+        """Whether this trouble is expected."""
         return bool(re.search(self.file, trouble.file) and re.search(self.text, trouble.text))
 
 
@@ -54,9 +60,13 @@ def troubles(
     allowed: Sequence[Allowance] = (),
     cut: Callable[[str], str] = str,
 ) -> list[Trouble]:
-    """The trouble in all logs of a node, without what is allowed.
+    """Find the trouble in all logs of a node.
 
-    `cut` leaves of the text of a log what is to be looked at.
+    Args:
+        ssh: SSH access to the node.
+        node: The name of the node.
+        allowed: Trouble to leave out.
+        cut: Returns the part of a log's text to search.
     """
     argv = ["grep", "-rlE", "--include=*.log", TELLTALE, f"{FOLDER}/"]
     found: list[Trouble] = []
@@ -68,7 +78,7 @@ def troubles(
 
 
 def find_troubles(node: str, file: str, text: str) -> list[Trouble]:
-    """The trouble in the text of one log."""
+    """Find the trouble in the text of one log."""
     telltale = re.compile(TELLTALE)
     lines = text.splitlines()
     found = []
@@ -86,14 +96,14 @@ def find_troubles(node: str, file: str, text: str) -> list[Trouble]:
 
 
 def summary(found: Iterable[Trouble], most: int = 10) -> str:
-    """The first of them in full, and how many more there are."""
+    """Show the first `most` in full, and how many more there are."""
     every = list(found)
     more = f"and {len(every) - most} more\n" if len(every) > most else ""
     return "".join(map(str, every[:most])) + more
 
 
 def _end_of_traceback(lines: Sequence[str], head: int) -> int:
-    """The number of the line that says which exception it was; the last one of a chain."""
+    """The index of the line that names the exception. Of a chain, that of the last exception."""
     end = None
     for at in range(head + 1, len(lines)):
         said = PREFIX.sub("", lines[at])

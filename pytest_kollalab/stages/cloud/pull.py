@@ -1,4 +1,4 @@
-"""Fetching images: every node gets the images its containers need, while the deploy begins."""
+"""Pulls the images of each node while the deploy begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_kollalab.system.errors import KollalabError, StageError
 if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
-# One at a time: dockerd fetches three layers of an image at once already.
+# Pulls one image at a time, since dockerd already fetches three layers at once.
 SCRIPT = """\
 for image do
     docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" || exit 1
@@ -24,7 +24,7 @@ done
 
 
 def images_by_node(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:
-    """Which images each node needs, in the order in which the deploy wants them."""
+    """The images that each node needs, in the order in which the deploy uses them."""
     members = inventory.groups(nodes)
     wanted: dict[str, dict[str, None]] = {node: {} for node in nodes}
     for feature in features:
@@ -45,9 +45,13 @@ def wanted(
     images: ImagesMade,
     tags: Mapping[str, str],
 ) -> Images:
-    """The same as the lab's registry has them.
+    """The images that each node needs, as repositories and tags of the lab's registry.
 
-    `tags` are those of images that have their own.
+    Args:
+        features: The features of the lab.
+        nodes: The names of the nodes.
+        images: What the stage `images` made.
+        tags: The tags of added images, by image. All other images have the tag of `images`.
     """
     namespace, tag = images.namespace, images.tag
     return Images(
@@ -60,7 +64,11 @@ def wanted(
 
 
 def check_built(features: Iterable[Feature], built: Iterable[str]) -> None:
-    """Raise StageError when a feature needs an image that the stage `images` does not have."""
+    """Check that all images of the features were built.
+
+    Raises:
+        StageError: A feature needs an image that the stage `images` did not build.
+    """
     have = set(built)
     for feature in features:
         missing = [name for name in feature.images if name not in have]
@@ -73,11 +81,16 @@ def check_built(features: Iterable[Feature], built: Iterable[str]) -> None:
 
 
 class Pull:
-    """Images being fetched onto all nodes at once; use it as a context manager.
+    """A context manager that pulls images onto all nodes at the same time.
 
-    `done` is told each node that had to pull some of its images, once it has all of them.
-    The deploy need not wait: dockerd lets a second pull of an image join the first. Leaving the
-    context waits for what is still under way, unless the deploy came to nothing.
+    The deploy need not wait for it, since dockerd joins concurrent pulls of the same image. The end
+    of the context waits for the remaining pulls, unless the body raised an exception.
+
+    Args:
+        ssh: SSH access to the nodes.
+        images: The images of each node.
+        registry: The address of the lab's registry.
+        done: Called with the name of a node once it has all images, if it had to pull any.
     """
 
     def __init__(
@@ -101,7 +114,11 @@ class Pull:
             thread.join()
 
     def check(self) -> None:
-        """Raise what went wrong so far."""
+        """Check for errors so far.
+
+        Raises:
+            StageError: A node could not pull its images.
+        """
         for node, error in self._errors.items():
             raise StageError(
                 f"{node} could not fetch its images", details=str(error), hint=error.hint

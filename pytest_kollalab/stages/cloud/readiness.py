@@ -1,4 +1,4 @@
-"""Readiness: what nodes and cloud must be after a rollback, before a test may use them."""
+"""Waits until nodes and cloud are usable after a rollback."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 API_TIMEOUT = 120.0
 REPORT_TIMEOUT = 240.0
-# Linux tells its host of free memory two seconds later (mm/page_reporting.c, PAGE_REPORTING_DELAY),
-# and only of whole free blocks of 2 MiB: so what is in use is moved together first.
+# Linux reports free memory to its host after two seconds (mm/page_reporting.c,
+# PAGE_REPORTING_DELAY), and only in blocks of 2 MiB. Memory is therefore compacted first.
 GIVE_BACK = """\
 sync
 echo 3 > /proc/sys/vm/drop_caches
@@ -35,7 +35,7 @@ echo 1 > /proc/sys/vm/compact_memory
 sleep 3
 """
 GIVE_BACK_TIMEOUT = 60.0
-# In one step and to the nanosecond; whole seconds are added, so that nodes that agreed still do.
+# Adds whole seconds to the clock, so that the clocks of the nodes do not drift apart.
 STEP = 'now=$(date +%s.%N) && date --set="@$((${now%.*} + $1)).${now#*.}"'
 
 
@@ -48,13 +48,22 @@ def settle(
     log: Path,
     since: datetime.datetime | None = None,
 ) -> None:
-    """Return when nodes and cloud are usable after a rollback or an interrupted save.
+    """Wait until nodes and cloud are usable after a rollback or an interrupted save.
 
-    `since` is when they were rolled back, in UTC; None if nothing was restarted. Raises StageError
-    with what was still wrong at the end.
+    Args:
+        lab: Name of the lab.
+        nodes: The nodes.
+        cloud: The cloud on the nodes, if there is one.
+        provider: The provider of the nodes.
+        resolve: Returns the features with these names.
+        log: The log file.
+        since: When the nodes were rolled back, in UTC. None if nothing was restarted.
+
+    Raises:
+        StageError: Nodes or cloud did not become usable in time. The details say what was wrong.
     """
     ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
-    # SSH connections from before are broken, which neither end notices.
+    # Earlier SSH connections are broken, but neither end notices.
     close(ssh.config)
     await_nodes(provider, lab, names, ssh, nodes.registry, log)
     saving = provider.saving
@@ -71,14 +80,15 @@ def settle(
 
 
 def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
-    """Set the clocks of nodes that were paused together, all by the same number of seconds.
+    """Set the clocks of nodes that were paused together.
 
-    Returns that number.
+    Returns:
+        The number of seconds by which all clocks were set forward.
     """
     names = list(nodes)
     asked = time.time()
     said = ssh.run(names[0], ["date", "+%s.%N"]).stdout
-    # The round trip is not necessarily symmetric: the middle of it is the best guess.
+    # Assume that the node read its clock in the middle of the round trip.
     behind = round((asked + time.time()) / 2 - float(said))
     if behind:
         with ThreadPoolExecutor() as pool:
@@ -92,9 +102,9 @@ def step_clocks(ssh: Ssh, nodes: Iterable[str]) -> int:
 
 
 def give_back_memory(ssh: Ssh, nodes: Iterable[str]) -> None:
-    """Have machines drop their caches and give free memory back to the host.
+    """Make machines drop their caches and give free memory back to the host.
 
-    A machine that does not answer is saved as it is.
+    Machines that do not answer are ignored.
     """
 
     def give_back(node: str) -> None:
@@ -116,10 +126,19 @@ def await_cloud(
     slowness: float,
     log: Path,
 ) -> None:
-    """Return when all of the cloud is healthy, and its API writes and reads.
+    """Wait until the cloud is healthy and its API can write and read.
 
-    With `awake` the API was never restarted, and both are asked for at the same time. Raises
-    StageError with what was still wrong at the end.
+    Args:
+        made: The cloud.
+        features: The features of the cloud.
+        nodes: The nodes, by name.
+        ssh: SSH access to the nodes.
+        awake: Whether the API was never restarted. Both conditions are then checked concurrently.
+        slowness: Scales the timeouts.
+        log: The log file.
+
+    Raises:
+        StageError: The cloud did not become healthy in time. The details say what was wrong.
     """
 
     def is_healthy() -> None:
@@ -147,14 +166,14 @@ def await_reports(
     *,
     timeout: float,
 ) -> None:
-    """Return when each network agent has reported since then.
+    """Wait until each network agent has reported after a point in time.
 
-    The database may still tell of the time before: of an agent as alive that has yet to start.
+    Without this, an agent that has not started yet could seem alive because of an older report.
 
     Args:
         made: What the stage `cloud` made.
-        wanted: Type and node of the agents that must be there; others are waited for as well.
-        since: When they were started anew, in UTC.
+        wanted: Type and node of the agents that must exist. All other agents must report as well.
+        since: When the agents were restarted, in UTC.
         timeout: How long to wait, in seconds.
 
     Raises:
@@ -186,9 +205,12 @@ def silent(
     wanted: Iterable[tuple[str, str]],
     since: datetime.datetime,
 ) -> list[str]:
-    """The agents that are not there, or whose last report is older.
+    """The agents that do not exist or have not reported since a point in time.
 
-    `told` are Neutron's times, in UTC, by type and node of the agent.
+    Args:
+        told: The time of each agent's last report, in UTC, by type and node.
+        wanted: Type and node of the agents that must exist.
+        since: The point in time, in UTC.
     """
     late = {
         agent
@@ -199,7 +221,7 @@ def silent(
 
 
 def write_and_read(connection: Connection, *, timeout: float) -> None:
-    """Make a network, find it and remove it: this takes the API, the database and the queues."""
+    """Create, read and delete a network, which uses the API, the database and the queues."""
     name = f"kollalab-quiet-{uuid.uuid4().hex[:8]}"
 
     def probe() -> bool | NotYet:
@@ -219,7 +241,7 @@ def write_and_read(connection: Connection, *, timeout: float) -> None:
 
 
 def _until(what: str, ask: Callable[[], bool | NotYet], *, timeout: float, otherwise: str) -> None:
-    """Ask the cloud's API until it says yes; an error of the API means not yet."""
+    """Call `ask` until it returns true. Errors of the cloud's API count as not yet."""
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import SDKException
 

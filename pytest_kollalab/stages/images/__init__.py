@@ -1,4 +1,4 @@
-"""Kolla images: their base, their sources, how they are built, and the registry that keeps them."""
+"""Kolla images: base image, sources, builds and the registry that stores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stage `images` made: where the registry's store is, and what it has for a lab."""
+"""The result of the stage `images`: the images of a lab in the registry's store."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from pytest_kollalab.providers.base import RegistrySource
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesMade(Made):
-    """The Kolla images of a lab, in the registry's store.
+    """The Kolla images of a lab in the registry's store.
 
-    Their references are `namespace/name:tag`, for each name in `images`. `registry_root` is the
-    store's folder, `registry_image` the image that serves it, empty where nodes need no registry.
-    `base_image` is what the images are built on.
+    The reference of an image is `namespace/name:tag`.
+
+    Attributes:
+        namespace: The namespace of all images.
+        tag: The tag of all images.
+        images: The names of the images.
+        registry_root: The folder of the store.
+        registry_image: The image of the registry. Empty if nodes need no registry.
+        base_image: The image that the others are built on.
     """
 
     stage: ClassVar[str] = "images"

@@ -1,4 +1,4 @@
-"""The mirror: images of another registry copied into the store, without the docker daemon."""
+"""Copies images from another registry into the store without loading them into docker."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ MIRRORED = "mirrored "
 
 @dataclass(frozen=True)
 class Copy:
-    """One image to copy: its name, the digest it has upstream, the tag it gets in the store.
+    """One image to copy.
 
-    With `loaded` it becomes an image of the docker daemon as well.
+    Attributes:
+        image: The name of the image.
+        digest: Its digest in the other registry.
+        tag: Its tag in the store.
+        loaded: Whether to load it into docker as well.
     """
 
     image: str
@@ -40,17 +44,17 @@ class Copy:
 
     @property
     def reference(self) -> str:
-        """What it is called here."""
+        """Its reference in the store."""
         return f"{NAMESPACE}/{self.image}:{self.tag}"
 
     def line(self, upstream: Upstream) -> str:
-        """Source, destination and archive."""
+        """The line for mirror.sh: source, destination and archive."""
         source = f"{upstream.host}/{upstream.repository(self.image)}@{self.digest}"
         return f"{source} {self.reference} {f'{self.image}.tar' if self.loaded else '-'}"
 
 
 def auth_file(upstream: Upstream) -> str:
-    """The login in the form of docker's configuration; empty without one."""
+    """The login as docker's config.json. Empty if there is no login."""
     if upstream.login is None:
         return ""
     return json.dumps({"auths": {upstream.host: {"auth": upstream.login.basic}}})
@@ -60,11 +64,24 @@ def copy(
     image: str, store: Path, upstream: Upstream, copies: Sequence[Copy], labels: Mapping[str, str],
     log: Path, say: Callable[[str], None], step: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Copy images into the store; `image` is the registry's.
+    """Copy images into the store.
 
-    As for images that were built, a throw-away container serves the store to itself, on a port of
-    the loopback: it needs the host's network to reach what the host reaches. The login goes in
-    through standard input, and is in memory only. Raises StageError when an image cannot be copied.
+    A temporary container runs the registry on a loopback port and copies the images into it. It
+    uses the host's network, so that it can reach the same registries as the host. The login is
+    passed through standard input and never written to disk.
+
+    Args:
+        image: The image of the registry.
+        store: The folder of the store.
+        upstream: The other registry.
+        copies: The images to copy.
+        labels: Labels for the container.
+        log: The log file.
+        say: Called with each line of progress.
+        step: Called with the name of each image that was copied.
+
+    Raises:
+        StageError: An image cannot be copied.
     """
     if not copies:
         return
@@ -103,16 +120,27 @@ def copy(
             raise StageError(
                 f"images could not be copied from {upstream.host}",
                 details="\n".join(error.details.splitlines()[-4:]),
-                hint="what was copied stays: run again when the cause is mended",
+                hint="what was copied stays: fix the cause, then run again",
                 log=log,
             ) from error
         finally:
-            # Ctrl-C ends the client, not always the container.
+            # Ctrl-C ends the docker client, but not always the container.
             run(["docker", "rm", "--force", "--volumes", name], check=False)
 
 
 def build_on(client: DockerClient, base: str, folder: Path, name: str, log: Path) -> None:
-    """Build an override: the Dockerfile of a folder, with the pulled image as its BASE."""
+    """Build an override: an image from the Dockerfile of a folder, with a pulled image as BASE.
+
+    Args:
+        client: The docker daemon.
+        base: The reference of the pulled image.
+        folder: The folder with the Dockerfile.
+        name: The reference of the new image.
+        log: The log file.
+
+    Raises:
+        StageError: The image could not be built.
+    """
     from docker.errors import APIError, BuildError
 
     lines: list[str] = []
@@ -128,7 +156,7 @@ def build_on(client: DockerClient, base: str, folder: Path, name: str, log: Path
         raise StageError(
             f"the override of {name} could not be built",
             details="".join(lines[-20:]) + str(error),
-            hint=f"mend {folder / 'Dockerfile'}; it begins with: ARG BASE, FROM ${{BASE}}",
+            hint=f"correct {folder / 'Dockerfile'}; it begins with: ARG BASE, FROM ${{BASE}}",
             log=log,
         ) from error
     finally:

@@ -1,4 +1,4 @@
-"""The images stage that pulls: prebuilt images of another registry, mirrored into the store."""
+"""The stage `images` in its mode `pull`: copies images from another registry into the store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import Paths
 
-# Tags move. Workers and the runs of a working hour are to see the same, though, and to be quick.
+# In seconds. Tags are resolved again after an hour: often enough for tags that move, but seldom
+# enough for workers and successive runs to see the same images.
 FRESH = 3600.0
 
 
@@ -39,7 +40,18 @@ def images_stage(
     names: Sequence[str],
     folders: Sequence[Folder] = (),
 ) -> ImagesStage | PulledImagesStage:
-    """The stage that the configuration asks for: one that builds, or one that pulls."""
+    """The stage for the configured mode: one that builds images, or one that pulls them.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        names: Names of the images that are needed.
+        folders: Folders with templates of added images.
+
+    Raises:
+        ConfigError: Images are pulled, but there are added images, which must be built.
+    """
     if config.images.mode == "build":
         return ImagesStage(config, options, paths, names=names, folders=folders)
     if folders:
@@ -51,11 +63,16 @@ def images_stage(
 
 
 class PulledImagesStage(Stage[ImagesMade]):
-    """Copies images from another registry into the store; builds overrides on top.
+    """Copies images from another registry into the store and builds overrides on top.
 
-    Tags are resolved to digests, and these are what the key and the tag here are made from. All
-    images of the built-in features are asked for, so that labs share the key; `names` are the
-    ones that must be there.
+    Tags are resolved to digests, which determine the key and the tag in the store. The images of
+    all built-in features are resolved, so that labs can share the key.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        names: Names of the images that are needed.
     """
 
     makes = ImagesMade
@@ -87,19 +104,23 @@ class PulledImagesStage(Stage[ImagesMade]):
 
     @property
     def tag(self) -> str:
-        """The tag upstream, which may move."""
+        """The tag in the other registry, which may move."""
         return self.config.tag or f"{self.release.name}-debian-{self.release.suite}"
 
     def inputs(self) -> Inputs:
-        """The digests behind the tag, and what is built on top; the source is no part of it."""
+        """The digests of the images and of the overrides. The name of the registry has no part."""
         folders = {name: image_folders.digest(folder) for name, folder in self.overrides.items()}
         return {"mode": "pull", "digests": self.digests, "overrides": folders}
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """The digest of each image; asked for once an hour, or known from then if nobody answers.
+        """The digest of each image.
 
-        Raises StageError when an image that is needed is not there.
+        Digests are requested at most once an hour. If the registry does not answer, the last known
+        ones are used.
+
+        Raises:
+            StageError: The registry does not have an image that is needed.
         """
         known = self.remembered()
         digests, when = known if known is not None else ({}, 0.0)
@@ -107,7 +128,7 @@ class PulledImagesStage(Stage[ImagesMade]):
             try:
                 digests = self._resolve()
             except StageError:
-                # What was mirrored serves without its source.
+                # Images that were copied before can be used without the other registry.
                 if self.anew or not digests or self._absent(digests):
                     raise
         absent = self._absent(digests)
@@ -120,19 +141,19 @@ class PulledImagesStage(Stage[ImagesMade]):
         return digests
 
     def remembered(self) -> tuple[dict[str, str], float] | None:
-        """The digests that were resolved last, and when."""
+        """The digests that were resolved last and the time in Unix seconds, or None."""
         path = self._memory()
         if not path.is_file():
             return None
         return json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
 
     def offline(self) -> None:
-        """What was resolved last will do; without it there is no image of this stage."""
+        """Use the digests that were resolved last, or none, without a network request."""
         if "digests" not in self.__dict__ and not self.recall():
             self.__dict__["digests"] = {}
 
     def recall(self) -> bool:
-        """Take the digests from the last time, whenever that was; whether there was one."""
+        """Use the digests that were resolved last, however old. Returns whether there are any."""
         known = self.remembered()
         if known is None:
             return False
@@ -140,21 +161,21 @@ class PulledImagesStage(Stage[ImagesMade]):
         return True
 
     def room(self) -> dict[str, int]:
-        """What the store lacks of the images."""
+        """The disk space in bytes for the images that the store does not have."""
         present = registry.stored(self.store, self.here(), self.names)
         missing = len(self.names) - len(present)
         return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
 
     def uses(self, made: Sequence[ImagesMade]) -> InUse:
-        """Their tags, and the images that they are built on and served by."""
+        """The tags of these results, their base images and the registry's image."""
         return garbage.uses(self.release.suite, made)
 
     def garbage(self, used: InUse, older_than: float) -> Searches:
-        """Images in docker and in the store, build folders, logs, sources."""
+        """Searches for unused images in docker and the store, build folders, logs and sources."""
         return garbage.searches(self.paths, used, older_than)
 
     def gone(self, made: ImagesMade) -> str | None:
-        """Look into the store for the images, and ask docker for the registry's image."""
+        """Which image is missing in the store or in docker, or None if none is."""
         if reason := registry.lacking(made.registry_root, made.tag, self.names):
             return reason
         if not registry.exists(daemon.connect(), made.registry_image):
@@ -162,7 +183,7 @@ class PulledImagesStage(Stage[ImagesMade]):
         return None
 
     def create(self, work: Work) -> ImagesMade:
-        """Copy what the store lacks, then build the overrides on what was copied."""
+        """Copy the images that the store does not have, then build the overrides on them."""
         client = daemon.connect()
         registry.sweep(client, self.store)
         files = pypi.configured().files()
@@ -198,7 +219,7 @@ class PulledImagesStage(Stage[ImagesMade]):
         )
 
     def destroy(self, work: Work) -> None:
-        """Take the tag out of the store, and the overrides out of docker."""
+        """Remove the tag from the store and the overrides from docker."""
         known = self.remembered()
         if known is None:
             return

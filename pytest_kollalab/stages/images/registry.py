@@ -1,4 +1,4 @@
-"""The registry: its image, its store in the cache, and how images get into it."""
+"""The registry: its image, its store in the cache, and copying images into it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPOOL = "push"
 
 
 def describe(base: str) -> list[str]:
-    """What the registry's image is made from, as JSON."""
+    """The inputs of the registry's image, as JSON."""
     return [base, *(path.read_text(encoding="utf-8") for path in _files())]
 
 
@@ -47,7 +47,11 @@ def exists(client: DockerClient, image: str) -> bool:
 
 
 def ensure_image(client: DockerClient, base: str, log: Path) -> str:
-    """Have the registry's image, on the same base as all others, and return its name."""
+    """Build the registry's image if docker does not have it, and return its name.
+
+    Raises:
+        StageError: The image could not be built.
+    """
     from docker.errors import APIError, BuildError
 
     name = reference(base)
@@ -60,7 +64,7 @@ def ensure_image(client: DockerClient, base: str, log: Path) -> str:
             tag=name,
             buildargs={"BASE": base},
             labels=LABELS,
-            # As kolla-build does it: the mirror is reached just as from the host.
+            # Like kolla-build, so that the Debian mirror is reached as from the host.
             network_mode="host",
             rm=True,
             forcerm=True,
@@ -82,12 +86,12 @@ def ensure_image(client: DockerClient, base: str, log: Path) -> str:
 
 
 def stored(store: Path, tag: str, names: Iterable[str]) -> list[str]:
-    """Those of the images that the store has under the tag."""
+    """The images that the store has with this tag."""
     return [name for name in names if (_tag(store, name, tag) / "current" / "link").is_file()]
 
 
 def lacking(store: Path, tag: str, names: Sequence[str]) -> str | None:
-    """Say which of the images are not in the store under the tag; None when all are."""
+    """Say which images the store does not have with this tag, or return None if it has all."""
     present = stored(store, tag, names)
     missing = [name for name in names if name not in present]
     if not missing:
@@ -97,15 +101,15 @@ def lacking(store: Path, tag: str, names: Sequence[str]) -> str | None:
 
 
 def forget(store: Path, tag: str) -> None:
-    """Take the tag from every image of the store; what it named stays until it is collected."""
+    """Remove the tag from every image of the store. Its blobs stay until garbage collection."""
     for folder in _repositories(store).glob(f"*/_manifests/tags/{tag}"):
         shutil.rmtree(folder)
 
 
 def sweep(client: DockerClient, store: Path) -> None:
-    """Remove what a push that was killed left behind; nobody else may be pushing to this store."""
+    """Remove the leftovers of a killed push. No other process may push to this store meanwhile."""
     for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
-        # Another cache on the host has pushes of its own.
+        # Other containers of this name may push to another cache on this host.
         if str(store) in {mount.get("Source") for mount in container.attrs.get("Mounts", ())}:
             container.remove(force=True, v=True)
     for folder in store.parent.glob(f"{SPOOL}-*"):
@@ -120,11 +124,21 @@ def push(
     log: Path,
     say: Callable[[str], None],
 ) -> None:
-    """Copy images that docker has into the store; `image` is the registry's.
+    """Copy images from docker into the store.
 
-    A throw-away container without a network serves the store to itself, so that no setting of
-    the host's docker is changed and no port is opened. Layers that the store has are not copied
-    again. Raises StageError when an image cannot be copied.
+    A temporary container without a network runs the registry and pushes to it. No setting of the
+    docker daemon changes, and no port is opened. Layers that the store has are not copied again.
+
+    Args:
+        image: The image of the registry.
+        store: The folder of the store.
+        references: The references of the images.
+        labels: Labels for the container.
+        log: The log file.
+        say: Called with each line of progress.
+
+    Raises:
+        StageError: An image cannot be copied.
     """
     if not references:
         return
@@ -142,7 +156,7 @@ def push(
         archive = Path(spool) / "images.tar"
         name = f"kollalab-{Path(spool).name}"
         try:
-            # One archive: layers that images share are read and written once.
+            # With one archive, shared layers are read and written only once.
             run(["docker", "save", "--output", archive, *references], log_file=log)
             point("images:saved")
             argv = ["docker", "run", "--rm", "--init", "--network", "none", "--name", name]
@@ -158,7 +172,7 @@ def push(
                 log=log,
             ) from error
         finally:
-            # Ctrl-C ends the client, not always the container.
+            # Ctrl-C ends the docker client, but not always the container.
             run(["docker", "rm", "--force", "--volumes", name], check=False)
 
 

@@ -1,4 +1,4 @@
-"""The sources: what pip downloads for the images, checked against the pinned hashes."""
+"""Downloads the sources of images with pip and checks them against the pinned hashes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.run import run
 
-# What pip says of a file whose hash is not the one that was asked for.
+# Part of pip's message for a file with a wrong hash.
 MISMATCH = "THESE PACKAGES DO NOT MATCH THE HASHES"
 COLLECTIONS = "ansible_collections"
-# The one image that has Ansible in it.
+# The only image that contains Ansible.
 TOOLBOX = "kolla-toolbox"
 
 
 def download(sources: Sequence[SourceArchive], python: Path, folder: Path, log: Path) -> None:
-    """Have every source in the folder, whole and as pinned.
+    """Download all sources that the folder does not have yet.
 
-    `python` has pip, and what sources need to tell their own names. Raises StageError when a
-    source cannot be had or is not what was pinned.
+    Args:
+        sources: The sources.
+        python: A Python with pip and with the build tools that sources need for their metadata.
+        folder: The folder to download to.
+        log: The log file.
+
+    Raises:
+        StageError: A source cannot be downloaded, or its hash is not the pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [source for source in sources if not is_whole(source, folder)]
@@ -35,8 +41,8 @@ def download(sources: Sequence[SourceArchive], python: Path, folder: Path, log: 
         kind = "--only-binary" if group[0].wheel else "--no-binary"
         argv: list[str | Path] = [python, "-m", "pip", "download", "--quiet", "--no-deps"]
         argv += [kind, ":all:", "--require-hashes", "-r", requirements, "--dest", folder]
-        # The tools have what sources are built with; in isolation, it would be downloaded once
-        # for each of them.
+        # The build tools are installed. With build isolation, pip would download them again for
+        # each source.
         argv += ["--no-build-isolation"]
         try:
             run(argv, log_file=log)
@@ -44,10 +50,10 @@ def download(sources: Sequence[SourceArchive], python: Path, folder: Path, log: 
             names = ", ".join(f"{source.project} {source.version}" for source in group)
             if MISMATCH in error.details:
                 raise StageError(
-                    f"of {names} a file is not what was pinned",
+                    f"a file of {names} is not the one that was pinned",
                     details=error.details[error.details.index(MISMATCH) :],
-                    hint="the package index gives another file than everybody else has: "
-                    "ask who runs it, or use another one",
+                    hint="the package index has a different file under this name: "
+                    "ask its administrator, or use another index",
                     log=log,
                 ) from error
             raise StageError(
@@ -68,7 +74,7 @@ def download(sources: Sequence[SourceArchive], python: Path, folder: Path, log: 
 
 
 def needed(sources: Iterable[SourceArchive], images: Iterable[str]) -> list[SourceArchive]:
-    """Those of the sources that the images, parents included, are built from."""
+    """The sources that these images are built from. `images` must include all parents."""
     names = set(images)
     return [
         source
@@ -80,7 +86,7 @@ def needed(sources: Iterable[SourceArchive], images: Iterable[str]) -> list[Sour
 
 
 def is_whole(source: SourceArchive, folder: Path) -> bool:
-    """Whether the file is there and has the pinned hash."""
+    """Whether the file exists and has the pinned hash."""
     path = folder / source.filename
     if not path.is_file():
         return False
@@ -94,7 +100,7 @@ def requirement(source: SourceArchive) -> str:
 
 
 def batches(sources: Iterable[SourceArchive]) -> list[list[SourceArchive]]:
-    """Groups that one call of pip can download: one kind, and each project once."""
+    """Group sources for calls of pip: each group has one kind, and each project only once."""
     groups: list[list[SourceArchive]] = []
     for source in sources:
         for group in groups:
@@ -108,9 +114,10 @@ def batches(sources: Iterable[SourceArchive]) -> list[list[SourceArchive]]:
 
 
 def unpack_collections(sources: Sequence[SourceArchive], folder: Path) -> Path:
-    """Take the named Ansible collections out of their wheels; returns the folder with them.
+    """Extract Ansible collections from their wheels.
 
-    Without a wheel among the sources, the folder is not made.
+    Returns:
+        The folder with the collections. It is not created if no source is a wheel.
     """
     wheels = [source for source in sources if source.wheel]
     name = digest([[source.sha256, *source.collections] for source in wheels])
@@ -123,14 +130,14 @@ def unpack_collections(sources: Sequence[SourceArchive], folder: Path) -> Path:
             with zipfile.ZipFile(folder / source.filename) as wheel:
                 members = [m for m in wheel.namelist() if belongs(m, source.collections)]
                 wheel.extractall(unpacked, members)
-        # Only a whole folder gets the name that is looked for.
+        # Move the folder to its final name only when it is complete.
         target.parent.mkdir(exist_ok=True)
         shutil.move(unpacked, target)
     return target
 
 
 def belongs(member: str, collections: Sequence[str]) -> bool:
-    """Whether a file of a wheel is part of one of the collections, and of use at run time."""
+    """Whether a file of a wheel is part of one of the collections and used at run time."""
     parts = PurePosixPath(member).parts
     if len(parts) < 4 or parts[0] != COLLECTIONS or f"{parts[1]}.{parts[2]}" not in collections:
         return False

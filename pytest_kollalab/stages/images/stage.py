@@ -1,4 +1,4 @@
-"""The images stage: the Kolla images that the features need, in the registry's store."""
+"""The stage `images`: builds the Kolla images of a lab into the registry's store."""
 
 from __future__ import annotations
 
@@ -35,9 +35,16 @@ if TYPE_CHECKING:
 class ImagesStage(Stage[ImagesMade]):
     """Builds images with kolla-build and copies them into the store.
 
-    The key and the tag are those of all images of the built-in features, whichever of them this
-    lab has, so that labs share the images; `names` are the ones that must be there. `folders` are
-    the image folders of others; each has a tag of its own, and enters the key of the cloud.
+    Key and tag depend on the images of all built-in features, even those that the lab does not
+    have, so that labs can share images. Added image folders have their own tags and enter the key
+    of the cloud.
+
+    Args:
+        config: The project's configuration.
+        options: The options of this run.
+        paths: Folders for state and cache.
+        names: Names of the images that are needed.
+        folders: Folders with templates of added images.
     """
 
     makes = ImagesMade
@@ -67,11 +74,11 @@ class ImagesStage(Stage[ImagesMade]):
         self.paths = paths
 
     def inputs(self) -> Inputs:
-        """The recipe; which images are needed is no part of it."""
+        """The recipe of the images, which does not depend on the images that are needed."""
         return render.recipe(self.release)
 
     def room(self) -> dict[str, int]:
-        """What docker and the store lack of the images."""
+        """The disk space in bytes for the images that docker and the store do not have."""
         known = self.rendered()
         tags = dict.fromkeys(self.names, known.tag if known is not None else "")
         for folder in self.folders:
@@ -89,15 +96,15 @@ class ImagesStage(Stage[ImagesMade]):
         }
 
     def uses(self, made: Sequence[ImagesMade]) -> InUse:
-        """Their tags, and the images that they are built on and served by."""
+        """The tags of these results, their base images and the registry's image."""
         return garbage.uses(self.release.suite, made)
 
     def garbage(self, used: InUse, older_than: float) -> Searches:
-        """Images in docker and in the store, build folders, logs, sources."""
+        """Searches for unused images in docker and the store, build folders, logs and sources."""
         return garbage.searches(self.paths, used, older_than)
 
     def gone(self, made: ImagesMade) -> str | None:
-        """Look into the store for the images, and ask docker for the registry's image."""
+        """Which image is missing in the store or in docker, or None if none is."""
         if reason := registry.lacking(made.registry_root, made.tag, self.names):
             return reason
         for folder in self.folders:
@@ -108,7 +115,7 @@ class ImagesStage(Stage[ImagesMade]):
         return None
 
     def create(self, work: Work) -> ImagesMade:
-        """Build what the store lacks; what docker has of it is not built again."""
+        """Build the images that neither the store nor docker has, and copy them into the store."""
         client = daemon.connect()
         venv = work.made(ToolsMade).venv
         self._check_names(venv)
@@ -145,7 +152,7 @@ class ImagesStage(Stage[ImagesMade]):
         )
 
     def destroy(self, work: Work) -> None:
-        """Remove the images of this recipe from docker and from the store, and forget their tag."""
+        """Remove the images of this recipe from docker and the store, and forget their tag."""
         known = self.rendered()
         if known is None:
             return
@@ -157,7 +164,7 @@ class ImagesStage(Stage[ImagesMade]):
                 if registry.exists(client, _reference(name, tag)):
                     client.images.remove(_reference(name, tag), force=True)
         registry.forget(self.store, known.tag)
-        # Children first: docker keeps an image that another one is built on.
+        # Children first: docker does not remove an image that another one is built on.
         for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
             if registry.exists(client, _reference(name, known.tag)):
                 client.images.remove(_reference(name, known.tag), force=True)
@@ -165,9 +172,9 @@ class ImagesStage(Stage[ImagesMade]):
         work.say(f"the images with tag {known.tag} are removed")
 
     def has(self, folder: Folder) -> bool:
-        """Whether all images of a folder are in the store, as far as the recipe was ever rendered.
+        """Whether all images of a folder are in the store.
 
-        Reads files only.
+        Only reads files. False if the recipe was never rendered.
         """
         known = self.rendered()
         return known is not None and not self._lacking(folder, known.tag)
@@ -201,7 +208,7 @@ class ImagesStage(Stage[ImagesMade]):
             self._build(work, venv, rendered, unbuilt, client)
         mine = dataclasses.replace(rendered, tag=folder.tag(rendered.tag))
         with ExitStack() as undo:
-            # kolla-build knows one tag: what the folder builds on has its tag for the while.
+            # kolla-build uses a single tag, so the parents of the folder's images get it for now.
             for name in ancestors:
                 image = client.images.get(_reference(name, rendered.tag))
                 image.tag(f"{NAMESPACE}/{name}", mine.tag)
@@ -221,9 +228,18 @@ class ImagesStage(Stage[ImagesMade]):
         log: Path,
         overlays: Sequence[Path] = (),
     ) -> Path:
-        """Fetch the sources of images and of their parents; writes kolla-build.conf into `place`.
+        """Download the sources of images and their parents, and write kolla-build.conf.
 
-        `overlays` are folders of templates that are laid over Kolla's and ours. Returns the file.
+        Args:
+            venv: The virtual environment with kolla-build.
+            rendered: The rendered recipe.
+            names: Names of the images.
+            place: The folder for kolla-build.conf and patched templates.
+            log: The log file.
+            overlays: Folders with templates that replace those of Kolla and of this package.
+
+        Returns:
+            The path of kolla-build.conf.
         """
         folder = self.cache / "sources"
         needed = sources.needed(self.release.sources, render.with_parents(names, rendered.parents))
@@ -263,11 +279,11 @@ class ImagesStage(Stage[ImagesMade]):
         build.build(venv, conf, names, total, logs, place / "work", work.log, work.say, work.step)
 
     def rendered(self) -> render.Rendered | None:
-        """What the recipe rendered to the last time, if it ever did."""
+        """The result of the last rendering of the recipe, or None if there was none."""
         return render.recall(self.release, self._universe(), self._renderings())
 
     def _universe(self) -> list[str]:
-        """What the tag is made from: independent of what this lab needs."""
+        """The images that determine the tag. They do not depend on what this lab needs."""
         kolla = stock_images(built_in(self.release.name))
         return sorted({*kolla, *render.own_images(self.release)})
 
@@ -282,7 +298,7 @@ def _reference(name: str, tag: str) -> str:
 def unsupported(
     names: Iterable[str], extensions: Extensions, config: Config, options: Options, paths: Paths
 ) -> dict[str, str]:
-    """The features asked for whose images this host can neither find nor build, and why."""
+    """The requested features whose images can be neither found nor built here, and why."""
     found: dict[str, str] = {}
     for name in names:
         for feature in extensions.registry.resolve([name], config.release):

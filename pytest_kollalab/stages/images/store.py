@@ -1,4 +1,4 @@
-"""The registry's store as files: its tags, what only some of them need, and how a tag goes."""
+"""The files of the registry's store: its tags, their sizes and their removal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIG = "/etc/docker/registry/config.yml"
 
 
 def tags(root: Path) -> dict[str, list[Path]]:
-    """Tag -> the folders of that tag, one for each image."""
+    """The folders of each tag, one for each image."""
     found: dict[str, list[Path]] = {}
     for link in _base(root).glob("repositories/**/_manifests/tags/*/current/link"):
         folder = link.parent.parent
@@ -30,13 +30,13 @@ def tags(root: Path) -> dict[str, list[Path]]:
 
 
 def only_in(root: Path, mine: Iterable[Path], others: Iterable[Path]) -> int:
-    """The bytes of the blobs that the tags `mine` need and no other tag does."""
+    """The bytes of the blobs that only the tags `mine` need."""
     blobs = _blobs(root, mine) - _blobs(root, others)
     return sum(size_of(path) for digest in blobs if (path := _blob(root, digest)).is_file())
 
 
 class Forget:
-    """Takes a tag out of the store and has the registry collect what nothing names any more."""
+    """Removes a tag from the store and runs the registry's garbage collection."""
 
     def __init__(self, client: DockerClient, root: Path, tag: str, guard: Path) -> None:
         self.client = client
