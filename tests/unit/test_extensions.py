@@ -110,7 +110,7 @@ def test_the_watchers_are_told() -> None:
     [("features", "sfc"), ("features", 3), ("globals", ["a"]), ("images", "folder")],
 )
 def test_a_wrong_answer_says_whose_it_is(hook: str, answer: object) -> None:
-    with pytest.raises(ConfigError, match=f"one answers the hook pytest_kollalab_{hook}"):
+    with pytest.raises(ConfigError, match=f"the hook pytest_kollalab_{hook} of one returned"):
         gather(one=plugin(**{hook: lambda: answer}))
 
 
