@@ -1,1 +1,1 @@
-"""The lab as one object, and what command line and plugin say about it and its host."""
+"""The lab as an object, and reports about a lab and its host."""

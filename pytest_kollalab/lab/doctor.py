@@ -1,4 +1,4 @@
-"""The host: what a lab needs of it, what is there, and the command that mends what is not."""
+"""Checks whether the host has what a lab needs, and names commands that fix problems."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PYTHON = (3, 11)
 NET_TIMEOUT = 5.0
 DOCKER_TIMEOUT = 20
 
-# Program -> the package that has it, by family of distributions, where the names differ.
+# The package of each program by family of distributions, if the names differ.
 PACKAGES: dict[str, dict[str, str]] = {
     "docker": {"debian": "docker.io", "fedora": "moby-engine", "suse": "docker", "arch": "docker"},
     "ssh": {"debian": "openssh-client", "fedora": "openssh-clients", "suse": "openssh-clients",
@@ -54,7 +54,7 @@ INSTALL = {
     "suse": "zypper install",
     "arch": "pacman -S --needed",
 }
-# Program -> what needs it.
+# The required programs and what they are needed for.
 PROGRAMS = {
     "docker": "images are copied with it",
     "mmdebstrap": "it makes the base of images and nodes",
@@ -68,9 +68,13 @@ FOR_LIBVIRT = ("virsh", "qemu-img", "xorriso")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
-    `status` is ok, note (a lab works without it) or problem; `fix` is the command that mends it.
+    Attributes:
+        what: What was checked.
+        status: `ok`, `note` (a lab works without it) or `problem`.
+        found: What was found.
+        fix: The command that fixes the problem.
     """
 
     what: str
@@ -80,7 +84,7 @@ class Finding:
 
 
 def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
-    """Look at everything, at once; changes nothing. Takes as long as the slowest answer."""
+    """Run all checks at the same time, without changing anything."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _cores,
@@ -106,7 +110,7 @@ def is_fit(findings: list[Finding]) -> bool:
 
 
 def family(os_release: str) -> str:
-    """The family of the distribution, from the text of /etc/os-release; empty if unknown."""
+    """The family of the distribution with this /etc/os-release, or an empty string if unknown."""
     table = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
     words = f"{table.get('ID', '')} {table.get('ID_LIKE', '')}".replace('"', "").split()
     for name, members in {
@@ -129,7 +133,7 @@ def install(program: str, system: str) -> str:
 
 
 def memory_finding(total: int, what: str = "memory") -> Finding:
-    """Whether that many bytes of memory are enough."""
+    """Check whether this many bytes of memory are enough."""
     found = f"{total / room.GIB:.1f} GiB"
     if total < MEMORY:
         return Finding(
@@ -139,12 +143,12 @@ def memory_finding(total: int, what: str = "memory") -> Finding:
 
 
 def on_hosts(options: Options) -> list[Options]:
-    """The options of a lab on each of the hosts that they name."""
+    """The options of a lab for each of the hosts that they name."""
     return [replace(options, provider_uri=uri) for uri in dict.fromkeys(uris(options))]
 
 
 def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
-    """Whether there is room for `need` bytes below a folder that may not exist yet."""
+    """Check whether `need` bytes are free for a folder that may not exist yet."""
     free = shutil.disk_usage(room.existing(folder)).free
     found = f"{free / room.GIB:.0f} GiB free for {folder}"
     if free < need:
@@ -221,7 +225,7 @@ def _docker() -> Iterator[Finding]:
 
 
 def _docker_elsewhere(options: Options) -> Iterator[Finding]:
-    """The daemons of other hosts that labs are to be made on."""
+    """Check the docker daemons on other hosts that the options name."""
     for uri in filter(None, map(docker_host.uri_of, on_hosts(options))):
         what = f"docker of {uri}"
         try:
@@ -284,12 +288,12 @@ def _mirror(mirror: str, suite: str) -> Iterator[Finding]:
         with urllib.request.urlopen(request, timeout=NET_TIMEOUT):
             yield Finding("Debian mirror", "ok", mirror)
     except (OSError, ValueError, urllib.error.URLError) as error:
-        # Whoever has all images needs no mirror.
+        # The mirror is not needed if all images exist.
         yield Finding("Debian mirror", "note", f"{url}: {error}", fix)
 
 
 def _shortcuts(config: Config) -> Iterator[Finding]:
-    """What reaches into private parts of Ansible, with the versions that a lab would have."""
+    """Check the shortcuts that use private parts of Ansible against the versions of a lab."""
     release = releases.get(config.release)
     found = [(known.MITOGEN, known.in_tools(release))]
     if config.images.mode == "build":
@@ -301,21 +305,21 @@ def _shortcuts(config: Config) -> Iterator[Finding]:
 
 
 def _layers(config: Config) -> Iterator[Finding]:
-    """Whether nodes that are containers can start with images that others pulled."""
+    """Check whether nodes of the docker provider can start with images that others pulled."""
     import docker
     from docker.errors import DockerException
 
     try:
         why = layers.unfit(docker.from_env(timeout=DOCKER_TIMEOUT), config.nodes.suite)
     except DockerException:
-        # Without a daemon there are no nodes; that is told already.
+        # A missing daemon is reported by another check.
         return
     if why is not None:
         yield Finding("layers of images", "note", f"{why}; each node pulls its own images")
 
 
 def _machines(options: Options, paths: Paths) -> Iterator[Finding]:
-    """Virtual machines: a choice, not a need."""
+    """Check the libvirt provider, which is optional."""
     system = _system()
     for program in FOR_LIBVIRT:
         path = shutil.which(program)

@@ -1,4 +1,4 @@
-"""The explanation: each effective setting of a lab, and where it comes from."""
+"""Explains the settings of a lab: each effective value and its source."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MISSING = object()
 
 @dataclass(frozen=True)
 class Effective:
-    """The effective value of a setting, and who said so.
+    """The effective value of a setting and its source.
 
     Attributes:
-        name: The name as in kollalab.toml, with that of its table.
-        value: The value that counts.
+        name: The name as in kollalab.toml, including its table.
+        value: The effective value.
         source: The file, option or environment variable that it comes from, or `default`.
     """
 
@@ -31,11 +31,11 @@ class Effective:
 
 
 def explain(lab: Lab, said: Settings) -> list[Effective]:
-    """All settings of a lab: what it is, its features and provider, the run, Kolla's variables.
+    """All settings of a lab: its own, those of its features, provider and run, and globals.
 
     Args:
         lab: The lab that was made from the settings.
-        said: The settings as they were read.
+        said: The settings as they were read, with their sources.
     """
     tables = {name: lab.config.table(name, kind) for name, kind in lab.tables.items()}
     found = [*_fields(lab.config, said.origins, "")]
@@ -45,7 +45,7 @@ def explain(lab: Lab, said: Settings) -> list[Effective]:
 
 
 def layered(layers: list[tuple[str, Mapping[str, Any]]], name: str, value: Any) -> str:
-    """Who said it: the last layer that has this value, or all whose lists were joined to it."""
+    """The source of a value: the last layer with this value, or all layers joined in a list."""
     who = [source for source, layer in layers if name in layer]
     exact = [source for source, layer in layers if layer.get(name, MISSING) == value]
     if exact:

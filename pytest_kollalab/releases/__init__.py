@@ -1,1 +1,1 @@
-"""The OpenStack releases: what is pinned for each, and where packages come from."""
+"""The OpenStack releases: pinned versions, patches and package sources."""

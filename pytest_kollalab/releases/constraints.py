@@ -1,4 +1,4 @@
-"""The constraints: resolves a release's requirements anew, as the package index was on its day."""
+"""Resolves the constraints of a release with the packages of its release day."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pytest_kollalab.releases.releases import Release
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.run import run
 
-# Later than anything: what is pinned by hand may be younger than the release.
+# Projects that are pinned by hand may be newer than the release.
 ANY_TIME = "2100-01-01T00:00:00Z"
 
 
 def resolve(release: Release) -> list[Path]:
-    """Write upper-constraints.txt and tools.txt of the release; returns their paths."""
+    """Write upper-constraints.txt and tools.txt of the release, and return their paths."""
     pinned = sorted(pinned_projects(release.data.glob("*.in")))
     images = release.data / "requirements" / "upper-constraints.txt"
     tools = release.data / "tools.txt"
@@ -31,7 +31,7 @@ def resolve(release: Release) -> list[Path]:
         for project in pinned:
             uv += ["--exclude-newer-package", f"{project}={ANY_TIME}"]
         linux: list[str | Path] = ["--python-platform", "x86_64-unknown-linux-gnu"]
-        # What the images have from elsewhere, or not at all.
+        # Packages that the images get from other sources or do not need.
         linux += ["--overrides", images.with_name("overrides.txt")]
         environment = pypi.configured(python).environment()
         for target, source, target_options in (
@@ -46,7 +46,7 @@ def resolve(release: Release) -> list[Path]:
 
 
 def pinned_projects(files: Iterable[Path]) -> set[str]:
-    """The projects that requirements files pin to one version or to one series."""
+    """The projects that requirements files pin to a version or a series."""
     lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     wanted = [line.partition("#")[0].strip() for line in lines]
     return {line.partition("==")[0].partition("[")[0] for line in wanted if "==" in line}

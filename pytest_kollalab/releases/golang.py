@@ -1,4 +1,4 @@
-"""The Go module proxy: what this host tells Go, for builds in images, and whether it answers."""
+"""Go's settings on this host, for builds in images, and checks of the Go module proxy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pytest_kollalab.system import http
 from pytest_kollalab.system.run import run
 
 TIMEOUT = 10.0
-# Which modules may come from where, and who vouches for them.
+# The variables that name module proxies and checksum databases.
 VARIABLES = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
-# The one build argument of an image that is built with Go.
+# The build argument of images that are built with Go.
 ARGUMENT = "GO_SETTINGS"
 UPPER = re.compile(r"[A-Z]")
 
 
 def settings() -> dict[str, str]:
-    """What the host's user tells Go, by the environment or by Go's own file; empty: nothing."""
+    """Go's settings of this user, from the environment and from Go's own file."""
     named = os.environ.get("GOENV", "")
     path = Path(named) if named else Path.home() / ".config" / "go" / "env"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -36,14 +36,17 @@ def parse(text: str) -> dict[str, str]:
 
 
 def argument(told: Mapping[str, str]) -> str:
-    """The settings as one word, for the build argument; a comma would end kolla-build's value."""
+    """The settings as the value of the build argument.
+
+    Commas become semicolons, because kolla-build ends a value at a comma.
+    """
     return " ".join(f"{name}={value}" for name, value in told.items()).replace(",", ";")
 
 
 def proxies(told: Mapping[str, str]) -> list[str]:
-    """The entries of GOPROXY, in order: addresses, `direct` and `off`.
+    """The entries of GOPROXY, in order: URLs, `direct` and `off`.
 
-    Without one, the default of the Go that is installed here; empty when there is no Go either.
+    If it is not set, the default of the installed Go. Empty if Go is not installed either.
     """
     value = told.get("GOPROXY", "")
     if not value and shutil.which("go") is not None:
@@ -52,7 +55,7 @@ def proxies(told: Mapping[str, str]) -> list[str]:
 
 
 def unsupported_reason(module: str, version: str) -> str | None:
-    """Why a build cannot have a module from the proxy; None when it can, or when nobody knows."""
+    """Why a build cannot get a module from the proxy, or None if it can or that is unknown."""
     entries = proxies(settings())
     reasons = []
     for entry in entries:
@@ -68,7 +71,7 @@ def unsupported_reason(module: str, version: str) -> str | None:
 
 
 def address(proxy: str, module: str, version: str) -> str:
-    """Where a proxy tells of a version of a module; Go writes a capital X as !x."""
+    """The URL at which a proxy describes a version of a module. Go escapes a capital X as !x."""
     escaped = UPPER.sub(lambda found: f"!{found[0].lower()}", module)
     return f"{proxy.rstrip('/')}/{escaped}/@v/{version}.info"
 

@@ -1,8 +1,8 @@
-"""Patches: what is changed in others' software, each with its reason, applied whole or not at all.
+"""Patches of other projects' software. A patch must apply completely, or it is an error.
 
-A folder of patches is as `quilt` and Kolla know it: the file `series` names them in their order,
-and paths in them count from the folder that they are applied in (`patch -p0`). The header of each
-follows Debian's DEP-3.
+A folder of patches has the format of `quilt` and Kolla: the file `series` lists the patches in
+order, and paths in them are relative to the folder that they are applied in (`patch -p0`). Headers
+follow Debian's DEP-3.
 """
 
 from __future__ import annotations
@@ -18,14 +18,20 @@ from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.run import run
 
 SERIES = "series"
-# Nothing of a patch is guessed at: each line around a change has to be as it was.
+# No fuzz: all context lines of a patch must match.
 COMMAND = ("patch", "--batch", "--forward", "--fuzz=0", "--strip=0", "--no-backup-if-mismatch")
 _CHANGED = re.compile(r"^\+\+\+ (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """One change; `header` is what its file says of it, `files` are the paths that it changes."""
+    """One patch.
+
+    Attributes:
+        path: The file of the patch.
+        header: The fields of its DEP-3 header.
+        files: The paths that it changes.
+    """
 
     path: Path
     header: Mapping[str, str]
@@ -33,7 +39,7 @@ class Patch:
 
     @property
     def name(self) -> str:
-        """Its file, with the folder: what it is called in messages."""
+        """Its name in messages: folder and file."""
         return f"{self.path.parent.name}/{self.path.name}"
 
     @property
@@ -43,7 +49,7 @@ class Patch:
 
     @property
     def reason(self) -> str:
-        """Why, in one paragraph."""
+        """Why it is needed, in one paragraph."""
         return " ".join(self.header["Description"].split("\n", 1)[1].split())
 
 
@@ -55,7 +61,7 @@ def read(path: Path) -> Patch:
 
 
 def series(folder: Path) -> list[Patch]:
-    """The patches of a folder in their order; none where there is no folder."""
+    """The patches of a folder in their order. Empty if the folder does not exist."""
     if not folder.is_dir():
         return []
     names = (folder / SERIES).read_text(encoding="utf-8").split()
@@ -63,7 +69,11 @@ def series(folder: Path) -> list[Patch]:
 
 
 def apply(patches: Iterable[Patch], folder: Path) -> None:
-    """Apply patches to the files in a folder. Raises StageError for the first that does not fit."""
+    """Apply patches to the files in a folder.
+
+    Raises:
+        StageError: A patch does not fit.
+    """
     for patch in patches:
         argv = [*COMMAND, "--reject-file=-", f"--directory={folder}", f"--input={patch.path}"]
         try:
@@ -78,7 +88,11 @@ def apply(patches: Iterable[Patch], folder: Path) -> None:
 
 
 def lay(patches: Iterable[Patch], stock: Path, folder: Path) -> None:
-    """Make `folder` have what the patches change, and nothing else, as it is after them."""
+    """Copy only the files that the patches change from `stock` to `folder`, and patch them.
+
+    Raises:
+        StageError: A patch does not fit.
+    """
     found = list(patches)
     for file in (file for patch in found for file in patch.files):
         target = folder / file

@@ -1,4 +1,4 @@
-"""The page of the docs that lists all patches, made from their headers.
+"""Makes the page of the docs that lists all patches, from their headers.
 
 python -m pytest_kollalab.releases.patches_page > docs/patches.md
 """
@@ -40,7 +40,7 @@ def page() -> str:
 
 
 def entry(patch: Patch) -> str:
-    """What the page says of a patch."""
+    """The entry of a patch on the page."""
     header = patch.header
     state = "; ".join(
         text.format(" ".join(header[name].split()))

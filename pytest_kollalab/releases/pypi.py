@@ -1,4 +1,4 @@
-"""Where Python packages come from: what this host tells pip, passed on to uv and into images."""
+"""Passes pip's settings of this host on to uv and into images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pytest_kollalab.system.run import run
 
-# uv resolves and unpacks in seconds what takes pip minutes; pip is used to get it.
+# uv installs packages in seconds for which pip needs minutes. pip is used only to install uv.
 UV = "uv==0.13.9"
 
 
 @dataclass(frozen=True)
 class Index:
-    """Where pip looks for packages; empty where it uses its defaults."""
+    """The places where pip looks for packages. Empty values stand for pip's defaults."""
 
     url: str = ""
     extra_urls: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Index:
     cert: str = ""
 
     def environment(self) -> dict[str, str]:
-        """The same for uv, as environment variables."""
+        """The settings as environment variables for uv."""
         wanted = {
             "UV_DEFAULT_INDEX": self.url,
             "UV_INDEX": " ".join(self.extra_urls),
@@ -36,7 +36,7 @@ class Index:
         return {name: value for name, value in wanted.items() if value}
 
     def files(self) -> dict[str, str]:
-        """The same for pip and uv in an image, as files by path; links of this host left out."""
+        """The settings as files for pip and uv in an image, by path. Local links are left out."""
         pip, uv = [], []
         if self.url:
             pip.append(f"index-url = {self.url}")
@@ -56,13 +56,13 @@ class Index:
 
 
 def configured(python: Path | str = sys.executable) -> Index:
-    """What pip of this Python is told by its files and by the environment."""
+    """The settings of this Python's pip, from its files and the environment."""
     listed = run([python, "-m", "pip", "config", "list"], check=False).stdout
     return parse(listed)
 
 
 def parse(listed: str) -> Index:
-    """Read what `pip config list` prints: `global.index-url='...'`, a line each."""
+    """Parse the output of `pip config list`, which has lines like `global.index-url='...'`."""
     found: dict[str, str] = {}
     ranks: dict[str, int] = {}
     for line in listed.splitlines():

@@ -1,4 +1,4 @@
-"""The OpenStack releases: what is pinned for each of them, in one table."""
+"""The table of OpenStack releases with their pinned sources."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from pytest_kollalab.system.nearest import nearest
 if TYPE_CHECKING:
     from pytest_kollalab.releases.patches import Patch
 
-# What has patches beside images.
+# The projects with patches, besides images.
 KOLLA = "kolla"
 KOLLA_ANSIBLE = "kolla-ansible"
 
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """A file that pip downloads: a source distribution, or a wheel for its contents.
+    """A file that pip downloads: a source distribution, or a wheel of Ansible collections.
 
-    `section` is the part of kolla-build's configuration that installs it, empty for a wheel of
-    Ansible collections; those are named by `collections`.
+    Attributes:
+        project: The name of the project.
+        version: Its version.
+        sha256: The hash of the file.
+        section: The section of kolla-build's configuration that uses it. Empty for a wheel.
+        collections: The Ansible collections to take from a wheel.
     """
 
     project: str
@@ -34,7 +38,7 @@ class SourceArchive:
 
     @property
     def wheel(self) -> bool:
-        """Whether it is a wheel; all others are source distributions."""
+        """Whether it is a wheel and not a source distribution."""
         return bool(self.collections)
 
     @property
@@ -48,10 +52,15 @@ class SourceArchive:
 class Release:
     """One OpenStack release.
 
-    `suite` is the Debian suite of the images and `python` its Python. `as_of` is the day of the
-    release: constraints are resolved as the package index was then, except for the projects that
-    are pinned here. `sources` become images, `disabled` are sources that Kolla would fetch from
-    elsewhere. With `stock` nothing is patched, but for what no image could be built without.
+    Attributes:
+        name: The name of the release, for example `2026.1`.
+        suite: The Debian suite of the images.
+        python: The version of Python in that suite.
+        as_of: The day of the release. Constraints are resolved with the packages of that day,
+            except for the projects that are pinned here.
+        sources: The sources of the images.
+        disabled: Sections of kolla-build's configuration for sources that are not used.
+        stock: Apply no patches except those of Kolla's templates, which all builds need.
     """
 
     name: str
@@ -64,14 +73,18 @@ class Release:
 
     @property
     def data(self) -> Path:
-        """The folder with the release's recipe: overlay, overrides, constraints."""
+        """The folder with the release's overlay, overrides, patches and constraints."""
         return Path(str(resources.files("pytest_kollalab.releases"))) / self.name
 
     def patches(self, of: str) -> list[Patch]:
-        """The patches of Kolla's templates, of Kolla-Ansible, or of what is in an image."""
+        """The patches of a project or an image.
+
+        Args:
+            of: `kolla` for Kolla's templates, `kolla-ansible`, or the name of an image.
+        """
         if self.stock and of != KOLLA:
             return []
-        # The settings know the names of releases: every session of pytest imports this module.
+        # Every session of pytest imports this module, so it imports patches only when needed.
         from pytest_kollalab.releases.patches import series
 
         return series(self.data / "patches" / of)
@@ -152,7 +165,7 @@ RELEASES = {
                     "openstack.cloud",
                 ),
             ),
-            # The last one that has this collection.
+            # The last version with this collection.
             SourceArchive(
                 "ansible",
                 "10.7.0",
@@ -174,7 +187,15 @@ RELEASES = {
 
 
 def get(name: str, *, stock: bool = False) -> Release:
-    """The release of that name, `stock` or patched. Raises ConfigError with the nearest one."""
+    """Return the release of that name.
+
+    Args:
+        name: The name of the release.
+        stock: Whether to use it without patches.
+
+    Raises:
+        ConfigError: There is no such release. The hint names a similar one.
+    """
     try:
         return replace(RELEASES[name], stock=stock)
     except KeyError:

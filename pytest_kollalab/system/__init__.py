@@ -1,1 +1,1 @@
-"""What everything else stands on: processes, files, locks, errors. Imports nothing from above."""
+"""Processes, files, locks and errors. All other packages may import these modules."""

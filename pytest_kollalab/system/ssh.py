@@ -28,7 +28,7 @@ class Ssh:
 
     @cached_property
     def _sockets(self) -> Path | None:
-        """Where the shared connections have their sockets; None if there is no such file."""
+        """The folder with the sockets of shared connections, or None if there is no ssh_config."""
         with suppress(FileNotFoundError):
             for line in self.config.read_text(encoding="utf-8").splitlines():
                 if line.strip().startswith("ControlPath "):
@@ -41,7 +41,7 @@ class Ssh:
         Raises:
             HostError: the folder of the shared connections is not this user's any more.
         """
-        # At each use: a cleaner may have removed it since, and somebody else made it.
+        # Check at each use: the folder may have been removed and created by another user since.
         if self._sockets is not None:
             private(self._sockets)
         words = ["ssh", "-F", str(self.config)]
@@ -142,17 +142,21 @@ def control_folders(state: Path) -> tuple[Path, ...]:
 
 
 def control_folder(state: Path) -> Path:
-    """The first of them that is short enough for the name of a socket, made private.
+    """The first of these folders whose path is short enough for the name of a socket.
 
     Raises:
-        HostError: somebody else owns it.
+        HostError: Another user owns the folder or can use it.
     """
     fitting = (each for each in control_folders(state) if len(str(each)) <= LONGEST_FOLDER)
     return private(next(fitting))
 
 
 def private(folder: Path) -> Path:
-    """The folder, made if it is not there. Raises HostError unless it is this user's alone."""
+    """Create a folder if it does not exist, check that only this user can use it, and return it.
+
+    Raises:
+        HostError: Another user owns the folder or can use it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:

@@ -1,1 +1,1 @@
-"""Garbage collection: what nothing uses any more, and its removal."""
+"""Garbage collection: finds what nothing uses any more and removes it."""

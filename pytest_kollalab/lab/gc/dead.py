@@ -1,4 +1,4 @@
-"""What a killed run left on this host besides its lab: processes, temporary files, sockets."""
+"""Finds processes, temporary files and sockets that killed runs left on this host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHY = "the run that it belongs to is gone"
 
 
 def runs(paths: Paths) -> Iterator[Item]:
-    """Orphaned processes, and files that only a run that lives has a use for."""
+    """Orphaned processes, and temporary files and sockets of runs that have ended."""
     for pid in leftovers.orphans():
         remove = functools.partial(leftovers.end, [pid], _quiet)
         what = f"process {pid}: {process.command(pid)}"
@@ -27,4 +27,4 @@ def runs(paths: Paths) -> Iterator[Item]:
 
 
 def _quiet(_text: str) -> None:
-    """The list of garbage has named it already."""
+    """Show nothing, since the list of garbage has named the process already."""

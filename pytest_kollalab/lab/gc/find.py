@@ -1,4 +1,4 @@
-"""The search for garbage: all kinds of it, in the order in which they go."""
+"""Searches for all kinds of garbage, in the order in which they are removed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,19 @@ def find(
     options: Options | None = None,
     added: Mapping[str, Factory] | None = None,
 ) -> list[Item]:
-    """Everything that could go, of the kinds named or of all; changes nothing.
+    """Find everything that can be removed, without changing anything.
 
-    `options` say which libvirt or docker is asked for leftovers besides those of this host,
-    `added` are the providers of other packages, by name.
+    Args:
+        paths: Folders for state and cache.
+        config: The project's configuration, whose images and tools are kept.
+        days: Find only what was not used for this many days.
+        kinds: The kinds of garbage to find. The default is all.
+        options: Name a libvirt or docker on another host to search as well.
+        added: The providers of other packages, by name.
 
-    Raises ConfigError for an unknown kind, HostError when docker has to be asked and is not there.
+    Raises:
+        ConfigError: A kind is unknown.
+        HostError: Docker cannot be used.
     """
     for kind in kinds:
         if kind not in KINDS:

@@ -1,4 +1,4 @@
-"""What is in use of what labs share."""
+"""Finds the shared resources that are in use."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from pytest_kollalab.system.paths import Paths
 
 
 def in_use(paths: Paths, config: Config) -> InUse:
-    """What the releases of this version, this configuration and all labs use."""
+    """The shared resources that this version's releases, this configuration or any lab use."""
     wanted = _needed(paths)
     known: list[tuple[Stage[Any], str]] = []
     for each in (config, *(Config(release=name) for name in releases.RELEASES)):
-        # Whatever this configuration's own mode is: the images of both are worth keeping.
+        # Keep the images of the default mode as well as those of the configured mode.
         for configured in (each, Config(release=each.release, images=ImagesConfig())):
             stages = stages_of(configured, paths)
             engine = Engine("gc", stages, paths)
-            # No registry is asked here: what was not resolved yet is not there either.
+            # Do not ask registries: images that were never resolved are not here either.
             engine.offline()
             known += [(stage, engine.key(stage.name)) for stage in stages]
     keys = [InUse({stage.name: frozenset({key})}) for stage, key in known]
@@ -45,7 +45,7 @@ def stages_of(config: Config, paths: Paths) -> tuple[Stage[Any], ...]:
 
 
 def _needed(paths: Paths) -> InUse:
-    """The keys of shared stages that the labs which are there stand on."""
+    """The keys of the shared stages that existing labs need."""
     labs = (paths.state / "labs").glob("*/*.json")
     needs = (record.needs for path in labs if (record := _read(path)) is not None)
     return reduce(

@@ -1,4 +1,4 @@
-"""The choice among garbage: the oldest, all but the newest, what is above a size."""
+"""Selects garbage by age and size, and formats sizes and ages."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def spare(items: Sequence[Item], keep_last: int) -> list[Item]:
 
 
 def above(items: Sequence[Item], size: int) -> list[Item]:
-    """The oldest of the items: as many as must go for the others to take at most `size` bytes.
+    """The oldest items, as many as must be removed so that the rest takes at most `size` bytes.
 
-    What a size is not known of takes nothing, and stays.
+    Items of unknown size count as empty and are not removed.
     """
     over = total(items) - size
     found = []
@@ -42,7 +42,11 @@ def above(items: Sequence[Item], size: int) -> list[Item]:
 
 
 def bytes_of(text: str) -> int:
-    """The bytes that a size says, such as 500M or 20G. Raises ConfigError for anything else."""
+    """The bytes of a size such as 500M or 20G.
+
+    Raises:
+        ConfigError: The text is not a size.
+    """
     number, unit = text.strip().rstrip("iBb"), 1
     if number and number[-1].upper() in UNITS:
         number, unit = number[:-1], UNITS[number[-1].upper()]
@@ -55,7 +59,7 @@ def bytes_of(text: str) -> int:
 
 
 def human_size(size: int | None) -> str:
-    """Bytes for people."""
+    """Format a number of bytes."""
     if size is None:
         return "?"
     value = float(size)
@@ -67,7 +71,7 @@ def human_size(size: int | None) -> str:
 
 
 def human_age(seconds: float) -> str:
-    """A span of time for people, in its largest unit."""
+    """Format a duration in its largest unit."""
     for name, length in (("d", DAY), ("h", 3600.0), ("min", 60.0)):
         if seconds >= length:
             return f"{seconds / length:.0f} {name}"

@@ -1,4 +1,4 @@
-"""Labs that nobody uses any more, and what carries the tag of a lab that is not there."""
+"""Finds labs that nobody uses any more, and resources of labs that no longer exist."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STOPPED = (records.CREATING, records.DESTROYING)
 
 
 def stale(paths: Paths, older_than: float) -> Iterator[Item]:
-    """The labs that a run left half made, and those untouched for `older_than` seconds."""
+    """The labs that a run left unfinished, and those not used for `older_than` seconds."""
     folder = paths.state / "labs"
     for lab in sorted(each for each in folder.glob("*") if each.is_dir()):
         if in_use(paths, lab.name):
@@ -46,7 +46,7 @@ def stale(paths: Paths, older_than: float) -> Iterator[Item]:
 
 
 def why_stale(statuses: Mapping[str, str], age: float, older_than: float) -> str | None:
-    """Why a lab that nobody uses may go; None when it should stay."""
+    """Why an unused lab can be removed, or None if it should stay."""
     if not statuses:
         return "a folder without records"
     for stage, status in statuses.items():
@@ -58,13 +58,13 @@ def why_stale(statuses: Mapping[str, str], age: float, older_than: float) -> str
 
 
 def in_use(paths: Paths, lab: str) -> bool:
-    """Whether a process has the lab's lock or its lease."""
+    """Whether a process holds the lab's lock or a lease on it."""
     folder = paths.state / "labs"
     return is_held(folder / f"{lab}.lock") or Lease(folder / f"{lab}.lease").is_shared()
 
 
 def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
-    """Containers, networks, volumes and images by lab, where the lab has no records any more."""
+    """The containers, networks, volumes and images of labs without records, by lab."""
     found: dict[str, list[tuple[str, str, float]]] = {}
     for kind, thing, name, made in _tagged(client):
         labels = thing.get("Labels") or {}
@@ -82,9 +82,13 @@ def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
 
 
 def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
-    """The folder of the lab that something carries the tag of; None when there is none.
+    """The folder of the lab that a resource belongs to, or None if the lab no longer exists.
 
-    A lab whose folder cannot be looked into belongs to somebody else.
+    A lab whose folder cannot be read counts as existing, since it belongs to another user.
+
+    Args:
+        labels: The labels of the resource.
+        paths: Folders for state and cache.
     """
     lab = labels[LAB_LABEL]
     homes = {Path(labels.get(HOME_LABEL) or paths.state), paths.state}
@@ -95,13 +99,13 @@ def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
 
 
 def is_kept(labels: Mapping[str, str], paths: Paths) -> bool:
-    """Whether something is of the golden state that is kept of a lab that is gone."""
+    """Whether a resource belongs to the retained golden state of a removed lab."""
     there = retained.read(Path(labels.get(HOME_LABEL) or paths.state), labels[LAB_LABEL])
     return there is not None and labels.get(saves.SAVE) == there.label
 
 
 def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
-    """The golden states that are kept of labs, and made more than `older_than` seconds ago."""
+    """The retained golden states that were made more than `older_than` seconds ago."""
     for folder in sorted(paths.state.glob(f"golden/*/{retained.FILE}")):
         lab = folder.parent.name
         there = retained.read(paths.state, lab)
@@ -114,7 +118,7 @@ def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
 
 
 class _Forget:
-    """Forgets the golden state that is kept of a lab."""
+    """Removes the retained golden state of a lab."""
 
     def __init__(self, paths: Paths, lab: str, there: Retained) -> None:
         self.paths = paths
@@ -137,7 +141,7 @@ class _Destroy:
 
     def __call__(self) -> None:
         nodes = records.load_if_whole(self.paths.lab(self.name) / "nodes.json")
-        # The inputs are there before anything is made.
+        # The inputs are recorded before anything is made.
         inputs = nodes.inputs if nodes is not None else {}
         provider, uri = str(inputs.get("provider", "auto")), str(inputs.get("uri", ""))
         options = Options(name=self.name, provider=provider, provider_uri=uri)
@@ -146,7 +150,7 @@ class _Destroy:
 
 
 class _Remove:
-    """Removes what carries a tag: containers first, for the rest is theirs."""
+    """Removes docker resources, containers first because they use the others."""
 
     def __init__(self, client: DockerClient, things: list[tuple[str, str, float]]) -> None:
         self.client = client
@@ -162,7 +166,7 @@ class _Remove:
             "volume": lambda name: api.remove_volume(name, force=True),
             "image": lambda name: api.remove_image(name, force=True),
         }
-        # Docker stumbles over two images of one parent that go at once.
+        # Docker fails to remove two images of one parent at the same time.
         for kinds, at_once in (
             (("container",), None),
             (("network", "volume"), None),
@@ -177,7 +181,7 @@ class _Remove:
                 except APIError as error:
                     if error.status_code != 404:
                         raise KollalabError(
-                            "docker did not remove it",
+                            "docker could not remove a leftover",
                             details=str(error.explanation),
                             hint="stop or disconnect the container that uses it, then run again",
                         ) from error

@@ -1,4 +1,4 @@
-"""What libvirt has of labs that are not there any more."""
+"""Finds resources in libvirt of labs that no longer exist."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pytest_kollalab.system.paths import Paths
 
 
 def leftovers(paths: Paths, host: LibvirtHost) -> Iterator[Item]:
-    """Machines, networks and disks by lab, where the lab has no records any more.
+    """The machines, networks and disks of labs without records, by lab.
 
-    Nothing where there is no libvirt. A disk has no tag: it belongs to whom its machine belongs.
+    Finds nothing if libvirt cannot be used. Disks have no tag and belong to the lab in their name.
     """
     if host.problems():
         return

@@ -1,1 +1,1 @@
-"""The cloud on the nodes: what Kolla-Ansible is given, how it is run, and whether it is healthy."""
+"""The cloud on the nodes: the input of Kolla-Ansible, its runs, and health checks."""

@@ -1,4 +1,4 @@
-"""The events of an Ansible run: turned into progress, failures and timings, purely."""
+"""Turns the events of an Ansible run into progress, failures and timings, without any I/O."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pytest_kollalab.engine.progress import clock
 
 MESSAGE_LINES = 4
 MESSAGE_WIDTH = 300
-# Seconds without a line after which a task is worth one: CI ends a job that says nothing for long.
+# After this many seconds without a line, the current task is shown: CI ends jobs without output.
 SILENCE = 60.0
 
-# What warnings of modules begin with that are for the user to see.
+# The prefix of module warnings that are shown to the user.
 OURS = "kollalab: "
 _STARTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -80,9 +80,11 @@ class PlayProgress:
         self._items: dict[tuple[str, str], list[str]] = {}
 
     def read(self, event: Mapping[str, Any]) -> str | None:
-        """Take one event in; returns a line when a play begins its work, or after SILENCE.
+        """Read one event.
 
-        A warning of what we run on nodes is a line too, once.
+        Returns:
+            A line to show when a play begins, after SILENCE, or for a new warning with the prefix
+            OURS. Otherwise None.
         """
         kind = event.get("event", "")
         data = event.get("event_data") or {}
@@ -98,7 +100,7 @@ class PlayProgress:
             what = ": ".join(filter(None, (self._play, data.get("task", ""))))
             self.tally.step(what)
             self._task = (self._play, data.get("role", ""), data.get("task", ""), at)
-            # A play none of whose hosts match starts no task: it is not worth a line.
+            # A play without matching hosts starts no task and is not shown.
             if self._play != self._shown_play:
                 self._shown_play = self._play
                 return self._line(self._play, at)
@@ -142,7 +144,7 @@ class PlayProgress:
         )
 
     def _forget_rescued(self, stats: Mapping[str, Any]) -> None:
-        """Keep of each host the failures that Ansible counts: a rescued task ended nothing."""
+        """Keep only the failures that Ansible counts for each host, without rescued tasks."""
         kept: list[TaskFailure] = []
         for kind in ("failures", "dark"):
             for host, count in (stats.get(kind) or {}).items():
@@ -180,7 +182,7 @@ def message(result: Mapping[str, Any]) -> str:
     if result.get("module_stderr") or not any(parts[1:]):
         parts += [result.get("stdout"), result.get("module_stdout")]
     texts = [str(part).strip() for part in parts if part]
-    # Ansible's standard phrases say nothing when something else was said.
+    # Leave out Ansible's standard phrases if there is another message.
     telling = [text for text in texts if not text.startswith(("non-zero return code", "MODULE FA"))]
     return "\n".join(dict.fromkeys(telling or texts)) or "no message"
 
@@ -199,7 +201,7 @@ def totals(timings: Iterable[Timing], by: str = "play") -> list[tuple[str, float
 def _short(text: str) -> str:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if len(lines) > MESSAGE_LINES:
-        # The end of a traceback tells what happened, its start only where.
+        # Keep the end of a traceback, which names the exception.
         lines = [lines[0], *lines[-(MESSAGE_LINES - 1) :]]
     return "\n".join(
         line if len(line) <= MESSAGE_WIDTH else f"{line[:MESSAGE_WIDTH]}..." for line in lines

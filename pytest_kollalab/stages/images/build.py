@@ -1,4 +1,4 @@
-"""The build: one run of kolla-build, its progress, and what a failed image says."""
+"""Runs kolla-build and reports its progress and failures."""
 
 from __future__ import annotations
 
@@ -53,10 +53,15 @@ def build(
     venv: Path, conf: Path, names: Sequence[str], total: int, logs: Path, work: Path, log: Path,
     say: Callable[[str], None], step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:  # fmt: skip
-    """Build the named images and their parents, those that docker has left out.
+    """Build images and their parents, except those that docker already has.
 
-    `total` is how many that will be. Each image's log goes into the folder `logs`. Returns how
-    long each image took, in seconds. Raises StageError for the first image that fails.
+    Each image's log is written to the folder `logs`. `total` is the number of images to build.
+
+    Returns:
+        The seconds that each image took.
+
+    Raises:
+        StageError: An image failed.
     """
     logs.mkdir(parents=True, exist_ok=True)
     summary = logs / "summary.json"
@@ -79,11 +84,15 @@ def build(
 
 
 def check(summary: dict[str, list[dict[str, str]]], logs: Path) -> None:
-    """Raise StageError when kolla-build's summary tells of failed images, with the last lines."""
+    """Check kolla-build's summary for failed images.
+
+    Raises:
+        StageError: An image failed. The details have the last lines of its log.
+    """
     failed = summary.get("failed", [])
     if not failed:
         return
-    # kolla-build lists among the failed what it never tried, because something before it failed.
+    # kolla-build also lists images as failed that it did not try because another one failed.
     causes = [entry["name"] for entry in failed if entry.get("status") not in UNTRIED]
     first = (causes or [failed[0]["name"]])[0]
     others = [entry["name"] for entry in failed if entry["name"] != first]

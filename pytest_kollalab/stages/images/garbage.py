@@ -1,4 +1,4 @@
-"""What images leave behind: in docker, in the registry's store, and as files in the cache."""
+"""Searches for unused images in docker and the registry's store, and for their files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pytest_kollalab.system.paths import Paths
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# What the tag of an image that something is built on ends in.
+# The suffix of the tag of an upstream image that an override is built on.
 BELOW = "-upstream"
 
 
 def uses(suite: str, made: Sequence[ImagesMade]) -> InUse:
-    """What is in use as long as these images are, and what images of a suite are built on."""
+    """The tags and images that these results use, and the base images of a suite."""
     own = {each.tag for each in made}
     tags = {folder.tag(tag) for tag in own for folder in _folders()}
     names = {debian.reference(suite), registry.reference(debian.reference(suite))}
@@ -38,7 +38,7 @@ def uses(suite: str, made: Sequence[ImagesMade]) -> InUse:
 
 
 def searches(paths: Paths, used: InUse, older_than: float) -> Searches:
-    """The searches for what nothing uses any more."""
+    """The searches for unused images and files, by kind."""
     return {
         "images": lambda: images(daemon.connect(), paths, used, older_than),
         "store": lambda: stored(daemon.connect(), paths, used, older_than),
@@ -47,12 +47,12 @@ def searches(paths: Paths, used: InUse, older_than: float) -> Searches:
 
 
 def images(client: DockerClient, paths: Paths, used: InUse, older_than: float) -> Iterator[Item]:
-    """Images of ours in docker, by tag, that nothing uses; containers keep theirs."""
+    """Images in docker that were built here and that neither a lab nor a container uses, by tag."""
     if is_held(paths.shared_lock("images")):
         return
     api: Any = client.api
     ours = api.images(filters={"label": [LABEL]})
-    # Those of a saved state go with their lab.
+    # Images of saved states are removed with their lab.
     ours = [each for each in ours if LAB_LABEL not in (each["Labels"] or {})]
     listed = [api.inspect_image(each["Id"]) for each in ours]
     running = {each["ImageID"] for each in api.containers(all=True)}
@@ -77,7 +77,7 @@ def images(client: DockerClient, paths: Paths, used: InUse, older_than: float) -
 
 
 def stored(client: DockerClient, paths: Paths, used: InUse, older_than: float) -> Iterator[Item]:
-    """Tags in the registry's store that nothing uses, with the blobs that only they need."""
+    """Unused tags in the registry's store, with the size of the blobs that only they need."""
     guard = paths.shared_lock("images")
     root = paths.cache / "registry"
     if is_held(guard) or not root.is_dir():
@@ -94,7 +94,7 @@ def stored(client: DockerClient, paths: Paths, used: InUse, older_than: float) -
 
 
 def files(paths: Paths, used: InUse, older_than: float) -> Iterator[Item]:
-    """Build folders and logs of old tags, their records, old sources."""
+    """Build folders, logs and records of unused tags, and unused sources."""
     guard = paths.shared_lock("images")
     if is_held(guard):
         return
@@ -118,7 +118,7 @@ def files(paths: Paths, used: InUse, older_than: float) -> Iterator[Item]:
 
 
 def own_sizes(images: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """What each image has beyond the one it stands on, in bytes, by its id."""
+    """The bytes that each image adds to its parent, by the image's ID."""
     chains = {image["Id"]: tuple(image["RootFS"].get("Layers") or ()) for image in images}
     sizes = {image["Id"]: int(image["Size"]) for image in images}
     by_chain = {chain: sizes[each] for each, chain in chains.items()}
@@ -131,7 +131,7 @@ def own_sizes(images: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 class _RemoveImages:
-    """Removes images from docker, those that stand on others first."""
+    """Removes images from docker, children before their parents."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class _RemoveImages:
             try:
                 self.client.api.remove_image(name)
             except APIError as error:
-                # In use meanwhile, or the base of an image of somebody else: it stays.
+                # Keep it if it is gone or in use, or if another image is built on it.
                 if error.status_code not in (404, 409):
                     raise KollalabError(
                         f"docker did not remove {name}", details=str(error.explanation)

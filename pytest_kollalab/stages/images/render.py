@@ -1,4 +1,4 @@
-"""The recipe: kolla-build's configuration and templates, and the digest of what they render to."""
+"""Renders the recipe of images: kolla-build's configuration and templates, and their digest."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ CUSTOMIZABLE = re.compile(r"""customizable\(["'](\w+)["']\)""")
 
 @dataclass(frozen=True)
 class Rendered:
-    """What the recipe renders to: the tag of all images, and the parent of each."""
+    """The result of rendering the recipe: the tag of all images and the parent of each image."""
 
     tag: str
     parents: Mapping[str, str]
 
 
 def recipe(release: Release) -> dict[str, Any]:
-    """Everything that decides what the images will be, as JSON; reads only the package's files."""
+    """Everything that determines the contents of images, as JSON. Reads only package files."""
     found: dict[str, Any] = {
         "release": release.name,
         "files": {
@@ -54,7 +54,7 @@ def recipe(release: Release) -> dict[str, Any]:
 
 
 def files(release: Release) -> list[Path]:
-    """The files of the package that make the recipe."""
+    """The package files that belong to the recipe."""
     found = [release.data / "template-overrides.j2"]
     patched = [f"patches/{name}" for name in (KOLLA, *release.patched_images)]
     for name in ("overlay", "requirements", *patched):
@@ -63,7 +63,7 @@ def files(release: Release) -> list[Path]:
 
 
 def own_images(release: Release) -> list[str]:
-    """The images that a release's overlay, if it has one, adds to Kolla's or replaces."""
+    """The images that a release's overlay adds to Kolla's images or replaces, if it has one."""
     return sorted(path.parent.name for path in (release.data / "overlay").rglob("Dockerfile.j2"))
 
 
@@ -82,7 +82,17 @@ def configuration(
     collections: Path,
     extra: Mapping[str, str] | None = None,
 ) -> str:
-    """The text of kolla-build.conf. `docker_dirs` are laid over Kolla's own, later ones win."""
+    """The text of kolla-build.conf.
+
+    Args:
+        release: The release.
+        tag: The tag of the images.
+        base_tag: The tag of the base image.
+        docker_dirs: Folders with templates that replace Kolla's. Later ones win.
+        sources: The folder with the downloaded sources.
+        collections: The folder with Ansible collections.
+        extra: Further options of the section DEFAULT.
+    """
     default = {
         "base": "debian",
         "base_image": debian.REPOSITORY,
@@ -90,7 +100,7 @@ def configuration(
         "engine": "docker",
         "namespace": NAMESPACE,
         "tag": tag,
-        # Or kolla-build asks a registry for the base image.
+        # Otherwise kolla-build would pull the base image from a registry.
         "pull": "false",
         "retries": "1",
         "template_override": str(release.data / "template-overrides.j2"),
@@ -112,9 +122,18 @@ def configuration(
 
 
 def lay_over(release: Release, venv: Path, folder: Path) -> list[Path]:
-    """The folders that are laid over Kolla's templates: those patched, made anew, and our own.
+    """Make the folders with templates that replace Kolla's.
 
-    Raises StageError when a patch does not fit, or an override names what Kolla does not have.
+    Args:
+        release: The release.
+        venv: The virtual environment with Kolla.
+        folder: The folder for Kolla's templates with patches applied. An existing one is replaced.
+
+    Returns:
+        `folder`, and the release's overlay if it has one.
+
+    Raises:
+        StageError: A patch does not fit, or an override is for something that Kolla does not have.
     """
     stock = _stock(venv)
     overrides = (release.data / "template-overrides.j2").read_text(encoding="utf-8")
@@ -132,12 +151,12 @@ def lay_over(release: Release, venv: Path, folder: Path) -> list[Path]:
 
 
 def overridden(overrides: str) -> set[str]:
-    """The blocks and lists that a template of overrides replaces, as `replaceable` names them."""
+    """The names of the blocks and lists that a template of overrides replaces."""
     return set(BLOCK.findall(overrides)) | set(LIST.findall(overrides))
 
 
 def replaceable(docker: Path) -> set[str]:
-    """The blocks of Kolla's templates, and the lists of each with its image before it."""
+    """The names of the blocks and lists in Kolla's templates. Lists are prefixed by their image."""
     found: set[str] = set()
     for path in docker.rglob("*.j2"):
         text = path.read_text(encoding="utf-8")
@@ -159,15 +178,24 @@ def _stock(venv: Path) -> Path:
 
 
 def patterns(names: Iterable[str]) -> list[str]:
-    """The images as the regular expressions that kolla-build takes; exactly these."""
+    """Regular expressions for kolla-build that match exactly these images."""
     return [f"^{re.escape(name)}$" for name in names]
 
 
 def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log: Path) -> Rendered:
-    """Render the images with a placeholder tag and tell their tag and their parents.
+    """Render the templates of images to find their tag and their parents.
 
-    Takes some seconds the first time; the answer is kept in the cache folder under the digest of
-    the recipe.
+    The first call takes some seconds. The result is cached under the digest of the recipe.
+
+    Args:
+        release: The release.
+        venv: The virtual environment with Kolla.
+        names: Names of the images.
+        cache: The folder for results.
+        log: The log file.
+
+    Raises:
+        StageError: The templates do not render, or a patch does not fit.
     """
     known = recall(release, names, cache)
     if known is not None:
@@ -204,7 +232,7 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
 
 
 def recall(release: Release, names: Sequence[str], cache: Path) -> Rendered | None:
-    """What the recipe rendered to the last time, if it ever did."""
+    """The cached result of rendering the recipe, or None if there is none."""
     kept = _kept(release, names, cache)
     if not kept.is_file():
         return None
@@ -212,7 +240,7 @@ def recall(release: Release, names: Sequence[str], cache: Path) -> Rendered | No
 
 
 def forget(release: Release, names: Sequence[str], cache: Path) -> None:
-    """Forget what the recipe rendered to."""
+    """Remove the cached result of rendering the recipe."""
     _kept(release, names, cache).unlink(missing_ok=True)
 
 
@@ -221,7 +249,7 @@ def _kept(release: Release, names: Sequence[str], cache: Path) -> Path:
 
 
 def digest_tree(folder: Path) -> str:
-    """A SHA-256 over names and contents of what enters images; templates and byte code do not."""
+    """A SHA-256 digest of the names and contents of all files except templates and byte code."""
     whole = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.suffix in {".j2", ".pyc"} or not path.is_file():
@@ -232,7 +260,11 @@ def digest_tree(folder: Path) -> str:
 
 
 def check_patched(tree: Path, release: Release) -> None:
-    """Raise StageError when a rendered image that has patches does not apply them."""
+    """Check that the rendered images with patches apply them.
+
+    Raises:
+        StageError: The template of such an image does not call kolla_patch.
+    """
     for name in release.patched_images:
         for path in tree.rglob(f"{name}/Dockerfile"):
             if not RUNS_PATCHES.search(path.read_text(encoding="utf-8")):
@@ -244,7 +276,7 @@ def check_patched(tree: Path, release: Release) -> None:
 
 
 def read_parents(folder: Path) -> dict[str, str]:
-    """Image -> the image it is built from, of the rendered Dockerfiles; "" for the base."""
+    """The parent of each image with a rendered Dockerfile. Empty if it is the base image."""
     parents = {}
     for path in sorted(folder.rglob("Dockerfile")):
         match = FROM.search(path.read_text(encoding="utf-8"))
@@ -256,7 +288,7 @@ def read_parents(folder: Path) -> dict[str, str]:
 
 
 def with_parents(names: Iterable[str], parents: Mapping[str, str]) -> list[str]:
-    """The images and all that they are built from, parents first."""
+    """The images with all their parents, parents first."""
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
@@ -270,5 +302,5 @@ def with_parents(names: Iterable[str], parents: Mapping[str, str]) -> list[str]:
 
 
 def clean(folder: Path) -> None:
-    """Remove a work folder of kolla-build: it would take old archives along."""
+    """Remove a work folder of kolla-build, which would otherwise reuse old archives."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The upstream: a registry that has prebuilt images, asked for the digests behind its tags."""
+"""Resolves the tags of prebuilt images in another registry, the upstream, to digests."""
 
 from __future__ import annotations
 
@@ -36,20 +36,27 @@ REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 @dataclass(frozen=True)
 class Login:
-    """A user name and a password; neither is ever shown."""
+    """A user name and a password. Both are left out of its `repr`."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
 
     @property
     def basic(self) -> str:
-        """Both in the form that HTTP and docker's configuration use."""
+        """The credentials of HTTP basic authentication, which docker's config.json also uses."""
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """A registry (`host` may have a port), a namespace in it, and how it is reached."""
+    """A namespace in another registry, and how to reach it.
+
+    Attributes:
+        host: The host of the registry, with its port if it is not the default.
+        namespace: The namespace of the images.
+        ca: A file with additional certificate authorities.
+        login: The login, if there is one.
+    """
 
     host: str
     namespace: str
@@ -58,7 +65,7 @@ class Upstream:
 
     @property
     def tls(self) -> bool:
-        """Whether it is spoken to over TLS: always, but on the loopback without authorities."""
+        """Whether to use TLS. False only for a loopback host without `ca`."""
         return self.ca is not None or not is_loopback(self.host)
 
     def repository(self, image: str) -> str:
@@ -67,7 +74,11 @@ class Upstream:
 
 
 def parse(source: str, ca: str = "") -> tuple[str, str]:
-    """Split a source into registry and namespace. Raises ConfigError for anything else."""
+    """Split a source into registry and namespace.
+
+    Raises:
+        ConfigError: The source is not of this form, or the file `ca` does not exist.
+    """
     host, _, namespace = source.strip("/").partition("/")
     named = "." in host or ":" in host or host == "localhost"
     if not namespace or not named or "://" in source:
@@ -84,13 +95,13 @@ def parse(source: str, ca: str = "") -> tuple[str, str]:
 
 
 def reach(source: str, ca: str = "") -> Upstream:
-    """The upstream that a configuration names, with the login that this user has for it."""
+    """The upstream of a configuration, with this user's login for it."""
     host, namespace = parse(source, ca)
     return Upstream(host, namespace, Path(ca) if ca else None, find_login(host))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a registry is on this very host."""
+    """Whether the address of a registry is a loopback address."""
     name = urlsplit(f"//{host}").hostname or ""
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -99,7 +110,11 @@ def is_loopback(host: str) -> bool:
 
 
 def find_login(host: str) -> Login | None:
-    """The login from the environment, or from docker's own configuration and its helpers."""
+    """The login from the environment, or from docker's configuration and credential helpers.
+
+    Raises:
+        StageError: Docker's login cannot be read.
+    """
     if os.environ.get(USERNAME):
         return Login(os.environ[USERNAME], os.environ.get(PASSWORD, ""))
     from docker import auth
@@ -119,12 +134,13 @@ def find_login(host: str) -> Login | None:
 
 
 def resolve(upstream: Upstream, images: Iterable[str], tag: str) -> dict[str, str]:
-    """The digest of each image that the registry has under the tag; others are left out.
+    """Resolve a tag to the digest of each image. Images without this tag are left out.
 
-    Raises StageError when the registry cannot be asked, or has none of them for this user.
+    Raises:
+        StageError: The registry does not answer, refuses the login, or has none of the images.
     """
     names = list(images)
-    # One session, which nobody changes: its connections are used again.
+    # The threads share a session, so that its connections are reused. None of them changes it.
     with _session(upstream) as session, ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(lambda name: _digest(session, upstream, name, tag), names))
     digests = {name: digest for name, (digest, _) in zip(names, found, strict=True) if digest}
@@ -189,7 +205,7 @@ def _authorize(session: Session, upstream: Upstream, challenge: str, image: str)
         return basic
     if kind != "bearer" or "realm" not in said:
         return ""
-    # A login goes nowhere in the clear, whatever the registry says.
+    # Never send a login without TLS, even if the registry asks for it.
     if basic and not said["realm"].startswith("https://") and upstream.tls:
         return ""
     scope = f"repository:{upstream.repository(image)}:pull"
