@@ -1,4 +1,4 @@
-"""The command line: `kollalab`, the lab's verbs for a person at a terminal."""
+"""The command line `kollalab`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame of the command line: the group, the options every verb takes, exit codes, errors."""
+"""What all verbs of the command line share: the group, common options, exit codes, errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXIT_USAGE = 2  # click's own for a wrong command line
 EXIT_HOST = 3
 EXIT_BUSY = 4
 EXIT_INTERRUPTED = 130
-# The settings that every verb takes as options, and those of verbs that build.
+# The settings that are options of every verb, and those of verbs that build.
 WHICH_LAB = ("config", "name", "provider", "release")
 BUILD = ("until", "fresh", "clone_of", "stock")
 SETTINGS = plain_settings(Config, Options, Invocation)
@@ -63,7 +63,7 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
 
 
 def exit_code(error: KollalabError) -> int:
-    """The exit code that goes with an error."""
+    """The exit code for an error."""
     kinds = ((ConfigError, EXIT_USAGE), (HostError, EXIT_HOST), (BusyError, EXIT_BUSY))
     return next((code for kind, code in kinds if isinstance(error, kind)), EXIT_FAILED)
 
@@ -71,7 +71,7 @@ def exit_code(error: KollalabError) -> int:
 def verb(
     function: Callable[..., None], settings: dict[str, Any] | None = None
 ) -> Callable[..., None]:
-    """A command with the options that every verb takes, and errors shown as messages."""
+    """Make a function a verb: a command with the common options that shows errors as messages."""
 
     @functools.wraps(function)
     def wrapped(**arguments: Any) -> None:
@@ -92,7 +92,7 @@ def verb(
 
 
 def feature_option(function: Callable[..., None]) -> Callable[..., None]:
-    """The option that says which features the cloud gets."""
+    """Add the option `--feature`."""
     return click.option(
         "--feature",
         "features",
@@ -102,7 +102,7 @@ def feature_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options that give settings, by the names of those."""
+    """Add options for settings, given by name."""
 
     def added(function: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
@@ -119,11 +119,11 @@ def setting_options(*names: str) -> Callable[[Callable[..., None]], Callable[...
     return added
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for a program.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings that the options of a verb, the environment and the file make."""
+    """Read the settings from the configuration file, the environment and the options of a verb."""
     here = Path.cwd()
     options: Layer = {
         name: (value, Place(_flag(name), folder=here))
@@ -136,7 +136,7 @@ def read_settings(**given: Any) -> Settings:
 
 
 def lab_of(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
-    """The lab of these settings with these features, `more` as for `Lab`; touches nothing."""
+    """The lab with these settings and features; it creates nothing. `more` is passed to `Lab`."""
     extensions = installed(settings.config.release)
     if settings.config.tables:
         check_tables(settings.config, extensions.tables)
@@ -151,7 +151,7 @@ def make_lab(
     watcher: Watcher | None = None,
     **given: Any,
 ) -> Lab:
-    """The lab that the options of a verb and the configuration file describe; touches nothing."""
+    """The lab that the options of a verb and the configuration describe; it creates nothing."""
     return lab_of(read_settings(**given), features, say=say, watcher=watcher)
 
 

@@ -22,7 +22,7 @@ COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 @verb
 @json_option
 def doctor(as_json: bool, **given: Any) -> None:
-    """Look at the host: what it has, what it lacks, and the command that mends it.
+    """Check whether the host can run a lab, and show how to fix what it lacks.
 
     Exits with 3 when a lab cannot run here.
     """
@@ -46,17 +46,19 @@ def doctor(as_json: bool, **given: Any) -> None:
 
 
 @verb
-@click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing changes.")
+@click.option("--yes", is_flag=True, help="Remove what is listed. Without it, nothing is removed.")
 @click.option(
     "--older-than",
     "days",
     default=7.0,
     show_default=True,
-    help="Days that a lab or a cache must have been untouched.",
+    help="List only labs and caches that were not used for this many days.",
 )
-@click.option("--keep-last", default=0, metavar="N", help="Spare the newest N of each kind.")
-@click.option("--max-size", metavar="SIZE", help="Only what is above it goes, oldest first: 20G.")
-@click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated.")
+@click.option("--keep-last", default=0, metavar="N", help="Keep the newest N of each kind.")
+@click.option(
+    "--max-size", metavar="SIZE", help="Keep this much, such as 20G; the oldest go first."
+)
+@click.option("--kind", "kinds", multiple=True, help="List only this kind; may be repeated.")
 @json_option
 def gc(
     yes: bool,
@@ -67,11 +69,11 @@ def gc(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """List what nothing uses any more, how old and how big it is; remove it with --yes.
+    """List what is no longer used, with its age and size; remove it with --yes.
 
-    Kinds: run (processes and files of a killed run), lab (stopped half-way or long untouched),
-    golden (kept of a lab that is gone, and long unused),
-    leftover (carries the tag of a lab without records), tools, images (in docker), store (in the
+    Kinds: run (processes and files of a killed run), lab (incomplete, or long unused),
+    golden (the golden state of a removed lab, long unused),
+    leftover (tagged with a lab that has no records), tools, images (in docker), store (in the
     registry), files. What a running process or an existing lab uses is never listed.
     """
     from pytest_kollalab.lab.gc.item import above, bytes_of, human_age, human_size, spare, total

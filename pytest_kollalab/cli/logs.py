@@ -1,4 +1,4 @@
-"""The verb logs: of a stage, of a node, of a container on it."""
+"""The verb logs: shows logs of stages, nodes and containers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pytest_kollalab.system.run import become
 
 LINES = 100
 
-# What a container prints is how it started; what its services say is in Kolla's folder, in a
-# file that bears the container's name or, if there is none, in those of the whole service.
+# A container prints only how it started. Its services log into Kolla's folder, into files with the
+# container's name or, if there are none, into those of the whole service.
 CONTAINER = """\
 container=$1 lines=$2 follow=$3
 name=$(echo "$container" | tr _ -)
@@ -42,12 +42,14 @@ fi
 @verb
 @click.argument("node", metavar="[NODE|STAGE]", required=False)
 @click.argument("container", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
-@click.option("-n", "--lines", default=LINES, show_default=True, help="How many, from the end.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the logs until Ctrl-C.")
+@click.option(
+    "-n", "--lines", default=LINES, show_default=True, help="How many lines to show, from the end."
+)
 def logs(node: str | None, container: str | None, follow: bool, lines: int, **given: Any) -> None:
     """Show the log of a stage, the journal of a node, or the logs of a container on it.
 
-    Without an argument it lists what there is; with -f it follows the logs of all stages.
+    Without an argument it lists the logs that exist; with -f it then follows those of all stages.
     """
     lab = make_lab((), **given)
     if node is None:
@@ -59,7 +61,7 @@ def logs(node: str | None, container: str | None, follow: bool, lines: int, **gi
 
 
 def stage_logs(lab: Lab, stage: str) -> list[Path]:
-    """The log files of a stage. Raises StageError when it has none yet."""
+    """The log files of a stage. Raises StageError if it has none yet."""
     main = lab.engine.log_path(stage)
     found = [*main.parent.glob(f"{stage}.log"), *sorted(main.parent.glob(f"{stage}-*.log"))]
     if not found:
@@ -73,7 +75,7 @@ def tail_argv(files: Sequence[Path], follow: bool, lines: int) -> list[str]:
 
 
 def node_command(container: str | None, follow: bool, lines: int) -> list[str]:
-    """What runs on the node: the journal, or a container's logs."""
+    """The command for the node that shows its journal, or a container's logs."""
     if container is None:
         end = ["--follow"] if follow else ["--no-pager"]
         return ["journalctl", "--boot", "--lines", str(lines), *end]
@@ -113,7 +115,7 @@ def _on_node(lab: Lab, node: str, container: str | None, follow: bool, lines: in
         raise ConfigError(
             f"there is no container {container!r} on {node}", hint=nearest(container, known)
         )
-    # A terminal on the node, so that Ctrl-C ends what follows there too.
+    # With a terminal on the node, Ctrl-C also ends the command there.
     become(access.argv(node, node_command(container, follow, lines), tty=follow))
 
 

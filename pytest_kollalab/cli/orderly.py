@@ -1,4 +1,4 @@
-"""The orderly end of a verb that changes a lab: what signals do while it runs."""
+"""Signal handling of verbs that change a lab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_kollalab.system.signals import Signals
 
 @contextmanager
 def orderly(lab: Lab) -> Iterator[None]:
-    """Have the first SIGINT or SIGTERM take back what is half made, the second stop at once."""
+    """Undo what is half made on the first SIGINT or SIGTERM in the block; stop on the second."""
     command = "kollalab down" + (f" --name {lab.name}" if lab.name != Options.name else "")
     signals = Signals(
         "stopping; what is half made is taken back",
@@ -25,7 +25,7 @@ def orderly(lab: Lab) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"stopped; what is there of lab {lab.name} is removed by: {command}", err=True)
+        click.echo(f"stopped; to remove what exists of lab {lab.name}: {command}", err=True)
         sys.exit(128 + signals.last)
     finally:
         signals.restore()

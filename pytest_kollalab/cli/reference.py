@@ -1,6 +1,6 @@
-"""What is made from the declared settings: the shipped schema, and tables in the documentation.
+"""Generates the shipped schema and tables of the documentation from the declared settings.
 
-`python -m pytest_kollalab.cli.reference` writes them anew in a checkout.
+`python -m pytest_kollalab.cli.reference` updates them in a checkout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def made() -> Mapping[Path, str]:
-    """The texts of the files that are made from the settings, as they ought to be."""
+    """The generated files with their contents."""
     page, readme = ROOT / "docs" / "configuration.md", ROOT / "README.md"
     return {
         schema.shipped(): schema.text(NOTHING.tables),

@@ -13,7 +13,7 @@ from pytest_kollalab.cli.orderly import orderly
 @verb
 @click.argument("state")
 def save(state: str, **given: Any) -> None:
-    """Save nodes and cloud as they are under a name; of virtual machines the memory as well."""
+    """Save the current state of nodes and cloud under a name; with virtual machines also memory."""
     lab = make_lab((), **given)
     with orderly(lab):
         lab.save(state)
@@ -22,7 +22,7 @@ def save(state: str, **given: Any) -> None:
 @verb
 @click.argument("state")
 def rollback(state: str, **given: Any) -> None:
-    """Bring nodes and cloud back to a saved state; returns when they are usable."""
+    """Bring nodes and cloud back to a saved state, and wait until they are usable."""
     lab = make_lab((), **given)
     with orderly(lab):
         lab.rollback(state)
@@ -31,7 +31,7 @@ def rollback(state: str, **given: Any) -> None:
 @verb
 @click.argument("state")
 def clear(state: str, **given: Any) -> None:
-    """Forget a saved state; `show` lists them."""
+    """Delete a saved state; `show` lists them."""
     lab = make_lab((), **given)
     with orderly(lab):
         lab.clear(state)

@@ -1,4 +1,4 @@
-"""The verb topology: the lab's network as a picture."""
+"""The verb topology: draws the lab's network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLLECTORS = ("local", "skydive")
     type=click.Choice(COLLECTORS),
     default="local",
     show_default=True,
-    help="Who is asked: the nodes themselves, or Skydive.",
+    help="Where to read the topology: from the nodes themselves, or from Skydive.",
 )
 @click.option(
     "-o",
@@ -34,10 +34,10 @@ COLLECTORS = ("local", "skydive")
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("topology.svg"),
     show_default=True,
-    help="The file; - is the standard output.",
+    help="The file to write; - is the standard output.",
 )
 def topology(source: str, output: Path, **given: Any) -> None:
-    """Draw the lab: nodes, bridges, ports, tunnels, networks, chains. As SVG."""
+    """Draw the lab as SVG: nodes, bridges, ports, tunnels, networks, chains."""
     lab = make_lab((), **given)
     text = draw(lab, source)
     if str(output) == "-":
@@ -48,7 +48,7 @@ def topology(source: str, output: Path, **given: Any) -> None:
 
 
 def draw(lab: Lab, source: str) -> str:
-    """The picture of a lab that is up. Raises StageError when it is not."""
+    """The picture of a lab as SVG. Raises StageError if the lab has no cloud."""
     from pytest_kollalab.sdn.topology import chains
     from pytest_kollalab.sdn.topology.picture import svg
     from pytest_kollalab.stages.cloud.connect import connect

@@ -36,7 +36,7 @@ from pytest_kollalab.system.run import become
 @setting_options(*BUILD)
 @feature_option
 def up(features: tuple[str, ...], **given: Any) -> None:
-    """Build what is missing, up to a healthy cloud."""
+    """Build what is missing, until the cloud is healthy."""
     from pytest_kollalab.report.live import watcher
 
     asked = click.get_current_context().find_root().obj
@@ -67,7 +67,7 @@ def down(**given: Any) -> None:
 
 @verb
 def destroy(**given: Any) -> None:
-    """The same as `down`: nodes, cloud and saved states go."""
+    """The same as `down`: remove nodes, cloud and saved states."""
     _remove(make_lab((), **given))
 
 
@@ -77,7 +77,7 @@ def destroy(**given: Any) -> None:
 @click.option("--explain", "explained", is_flag=True, help="Show every setting and its origin.")
 @json_option
 def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any) -> None:
-    """Say what each stage would do and why; change nothing."""
+    """Show what each stage would do and why; change nothing."""
     from pytest_kollalab.lab.explain import explain
 
     said = read_settings(**given)
@@ -98,11 +98,11 @@ def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any
 
 @verb
 def show(**given: Any) -> None:
-    """Show what is there: nodes, addresses, cloud, credentials file."""
+    """Show the lab: nodes, addresses, cloud, credentials file."""
     _show(make_lab((), **given))
 
 
-# What follows the node belongs to the command there, options too.
+# Everything behind the node's name belongs to the command, including options.
 @functools.partial(
     verb, settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
@@ -116,7 +116,7 @@ def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
     nodes = made.nodes if made is not None else {}
     if node not in nodes:
         raise ConfigError(f"there is no node {node!r}", hint=nearest(node, list(nodes)))
-    # The terminal belongs to ssh from here on, so this process becomes it.
+    # This process becomes ssh, which then owns the terminal.
     become([*access.argv(node), *command])
 
 
@@ -157,7 +157,7 @@ def _show(lab: Lab) -> None:
         of = "nodes and cloud" if save.cloud else "nodes"
         if save.size:
             of += f", {human_size(save.size)}"
-        told = of if is_whole else "not whole any more: kollalab clear forgets it"
+        told = of if is_whole else "incomplete: remove it with kollalab clear"
         click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
     if cloud is not None:
         click.echo(f"  features      {' '.join(cloud.features)}")

@@ -1,1 +1,1 @@
-"""The pytest plugin: hooks, the session, options, fixtures. Nothing else imports pytest."""
+"""The pytest plugin: hooks, the session, options and fixtures."""

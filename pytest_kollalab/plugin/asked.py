@@ -1,4 +1,4 @@
-"""What tests ask for: features, by markers and by the fixtures in use, and the lab itself."""
+"""What tests ask for: the lab, and features through markers and fixtures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pytest_kollalab.plugin.markers import FEATURE
 
 # A test whose fixtures include this one, directly or through others, uses the lab.
 LAB = "kollalab"
-# Rolls the lab back, which no other test could live with.
+# Rolls the lab back, so no other test may run at the same time.
 FRESH = "fresh_cloud"
 # All fixtures of pytest_kollalab/features/NAME/fixtures.py ask for the feature NAME.
 BUILT_IN = "pytest_kollalab.features."
 
-# By the name of a fixture: the features that it asks for, each with the folder or file in which
-# the fixture must be defined to count.
+# For each name of a fixture: the features that it asks for, each with the folder or file in which
+# the fixture must be defined.
 Added = Mapping[str, Iterable[tuple[str, Path]]]
 
 
 def fixture_names(item: pytest.Item) -> Sequence[str]:
-    """The fixtures that a test uses; what other plugins collect may have none."""
+    """The fixtures that a test uses; items of other plugins may have none."""
     return getattr(item, "fixturenames", ())
 
 
@@ -36,12 +36,12 @@ def uses_lab(item: pytest.Item) -> bool:
 def features(items: Iterable[pytest.Item], added: Added) -> dict[str, list[str]]:
     """The features that tests ask for, each with the node ids of these tests.
 
-    A fixture counts by its definition, not by its name: a project's own fixture `compute` has
-    nothing to do with the feature of that name.
+    What counts is where a fixture is defined, not its name: a project's own fixture `compute` does
+    not ask for the feature `compute`.
 
     Args:
         items: The tests.
-        added: The fixtures of features that others bring.
+        added: The fixtures of features that plugins add.
     """
     found: dict[str, list[str]] = {}
     for item in items:
@@ -56,7 +56,7 @@ def features(items: Iterable[pytest.Item], added: Added) -> dict[str, list[str]]
 def definitions(item: pytest.Item) -> Iterator[pytest.FixtureDef[Any]]:
     """The fixture definitions that a test uses.
 
-    One that was overridden is used only if the overriding one asks for it.
+    An overridden fixture is used only if the overriding one requests it.
     """
     info = getattr(item, "_fixtureinfo", None)
     for name, found in info.name2fixturedefs.items() if info is not None else ():

@@ -1,4 +1,4 @@
-"""What a session cannot have: features that an external cloud lacks, or that cannot be built."""
+"""Skips tests whose features an external cloud lacks, or that cannot be built on this host."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Offer(Protocol):
     """Decides which tests are skipped because of the features that they ask for."""
 
     def check(self, lab: Lab, wanted: Iterable[str]) -> None:
-        """Skip the test that runs now if one of the wanted features cannot be had."""
+        """Skip the running test if one of the wanted features is not available."""
 
 
 class ExternalCloud:
-    """A cloud that is not ours: a test is skipped when the cloud lacks what its feature needs."""
+    """An external cloud: tests are skipped if the cloud lacks what their features need."""
 
     def __init__(self) -> None:
         self._refused: str | None = None
@@ -34,14 +34,14 @@ class ExternalCloud:
         try:
             lacking = self._lacking_of(lab, wanted)
         except KollalabError as error:
-            # A cloud that does not answer is not waited for again.
+            # Later tests do not wait again for a cloud that does not answer.
             self._refused = error.brief
             pytest.fail(str(error), pytrace=False)
         for feature, why in lacking.items():
             pytest.skip(f"the cloud {lab.options.cloud} has no feature {feature}: {why}")
 
     def _lacking_of(self, lab: Lab, names: Iterable[str]) -> dict[str, str]:
-        """The named features that the cloud lacks, and what it has not; the cloud is asked once."""
+        """The named features that the cloud lacks, with the reason. The cloud is asked once."""
         from pytest_kollalab.stages.cloud import external
 
         if self._lacking is None:
@@ -55,7 +55,7 @@ class ExternalCloud:
 
 
 class OwnLab:
-    """A lab of our own: a test is skipped when this host cannot build what its feature needs."""
+    """A lab: tests are skipped if this host cannot build what their features need."""
 
     def check(self, lab: Lab, wanted: Iterable[str]) -> None:
         """Skip the test if one of the features is left out of the lab."""
@@ -66,7 +66,7 @@ class OwnLab:
 
 
 def skipping() -> Generator[None, object, object]:
-    """Skip a test that turns out to need a lab where there is none."""
+    """Skip a test that turns out to need a lab, although there is only an external cloud."""
     try:
         return (yield)
     except NeedsLabError as error:

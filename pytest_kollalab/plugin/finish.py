@@ -1,4 +1,4 @@
-"""The end of a session: a lab is removed or kept, and summed up."""
+"""The end of a session: labs are removed or kept, and summaries are written."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Finish:
-    """What is done with each lab when its session is over.
+    """Removes or keeps the labs at the end of a session.
 
     Attributes:
-        failed: Whether a test has failed, or a lab could not be had.
+        failed: Whether a test has failed, or a lab could not be built.
         failures: The first failure of each lab.
         complete: Adds to a summary what only the session knows.
-        folder: Where pytest was started.
+        folder: The folder in which pytest was started.
         say: Shows a line.
-        quiet: Whether the user asked for quiet: only what is left on the host is shown.
-        kept_logs: The log of a failure, and where it is once its lab is removed.
+        quiet: Whether to show only what is left on the host.
+        kept_logs: Where the logs of failures are after their labs are removed, by their old paths.
     """
 
     failed: bool
@@ -42,7 +42,7 @@ class Finish:
     kept_logs: dict[str, Path]
 
     def leave(self, lab: Lab) -> None:
-        """Remove a lab or keep it, as its options say, and sum it up."""
+        """Remove or keep a lab, as its options say, and write its summary."""
         keep = lab.options.keep
         kept = keep == "always" or (keep == "failed" and self.failed)
         try:
@@ -75,7 +75,7 @@ class Finish:
 
 
 def _keep_logs(lab: Lab, failures: Iterable[LabFailure]) -> dict[str, Path]:
-    """Copy the logs that failures name out of a lab that is removed; returns old and new places."""
+    """Copy the logs of failures out of a lab before it is removed; returns the new paths by old."""
     logs = {failure.log for failure in failures if Path(failure.log).is_relative_to(lab.folder)}
     if not logs:
         return {}

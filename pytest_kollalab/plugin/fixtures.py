@@ -1,4 +1,4 @@
-"""The fixtures: the stages of a lab, and what scenarios talk to."""
+"""The fixtures: the stages of a lab, and projects in its cloud."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the lab: its name, its addresses by network, and the ways to look into it."""
+    """A node of the lab.
+
+    Attributes:
+        name: Its name.
+        addresses: Its addresses, by the name of the network.
+        ssh: Runs commands on the nodes of the lab.
+    """
 
     name: str
     addresses: Mapping[str, str]
@@ -42,7 +48,7 @@ class Node:
 
 @pytest.fixture(scope="session")
 def kollalab(pytestconfig: pytest.Config) -> Lab:
-    """The lab of this session. Override it to bring up a lab in another way."""
+    """The lab of this session. Override it to build a lab in another way."""
     return pytestconfig.stash[session_key].use()
 
 
@@ -56,7 +62,7 @@ def kolla_images(kollalab: Lab) -> ImagesMade:
 
 @pytest.fixture(scope="session")
 def lab_nodes(kollalab: Lab, kolla_images: ImagesMade) -> Mapping[str, Node]:
-    """The nodes by name, up and reachable: `lab_nodes["controller-1"].host` is testinfra's."""
+    """The running nodes by name. `lab_nodes["controller-1"].host` is a testinfra host."""
     from pytest_kollalab.providers.base import NodesMade
 
     made = ensure(kollalab, NodesMade)
@@ -66,11 +72,11 @@ def lab_nodes(kollalab: Lab, kolla_images: ImagesMade) -> Mapping[str, Node]:
 
 @pytest.fixture(scope="session")
 def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    """The deployed, healthy cloud as an openstacksdk connection of its administrator."""
+    """An openstacksdk connection to the healthy cloud, as its administrator."""
     from pytest_kollalab.stages.cloud.made import CloudMade
 
     if not kollalab.options.cloud:
-        # Whoever overrides the nodes has them made first; an existing cloud has none.
+        # An overridden fixture `lab_nodes` must run first. An external cloud has no nodes.
         request.getfixturevalue("lab_nodes")
         ensure(kollalab, CloudMade)
     try:
@@ -82,7 +88,7 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
 
 
 def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
-    """A project in the lab, or in somebody else's cloud, that is there while it is entered."""
+    """A project in the lab or in an external cloud; it exists while it is entered."""
     from pytest_kollalab.providers.base import NodesMade
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
@@ -100,9 +106,9 @@ def make_tenant(cloud: Connection, lab: Lab, name: str) -> Tenant:
 
 @pytest.fixture(scope="module")
 def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connection]:
-    """The cloud as it was right after its deploy, for a module whose tests run alone.
+    """The cloud in the state right after its deploy, for tests that run alone.
 
-    The lab is rolled back to its golden state first; each module that uses this has it afresh.
+    For each module that uses this fixture, the lab is rolled back to its golden state.
     """
     from pytest_kollalab.stages.states.saves import GOLDEN
 
@@ -112,7 +118,7 @@ def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connecti
         pytest.skip(error.brief)
     except KollalabError as error:
         pytest.fail(str(error), pytrace=False)
-    # What it kept open leads to servers that know nothing of it.
+    # Its open connections lead to servers that no longer know them.
     openstack_cloud.session.session.close()
     connection = kollalab.connect()
     yield connection
@@ -123,9 +129,9 @@ def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connecti
 def tenant(
     openstack_cloud: Connection, kollalab: Lab, request: pytest.FixtureRequest
 ) -> Iterator[Tenant]:
-    """A project of the module's own; everything made in it is removed, last first."""
+    """A project for the module. Resources made in it are removed in reverse order at the end."""
     if "fresh_cloud" in request.fixturenames:
-        # What it makes must not be gone again with the rollback.
+        # The rollback must come first, or it would remove the project.
         request.getfixturevalue("fresh_cloud")
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     with make_tenant(openstack_cloud, kollalab, name) as tenant:
@@ -134,7 +140,7 @@ def tenant(
 
 @pytest.fixture(scope="session")
 def local_view(openstack_cloud: Connection, lab_nodes: Mapping[str, Node]) -> Local:
-    """The topology as the nodes tell it themselves; needs no feature."""
+    """The collector that reads the topology from the nodes; it needs no feature."""
     from pytest_kollalab.sdn.topology.local import Local
 
     return Local(next(iter(lab_nodes.values())).ssh, lab_nodes)

@@ -1,4 +1,4 @@
-"""The way in from pytest: options, fixtures, hooks of others, and the LabSession for the rest."""
+"""The entry point of the plugin: registers options, hooks, fixtures and the LabSession."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pytest_kollalab.plugin import markers, options
 from pytest_kollalab.plugin.session import LabSession, session_key
 from pytest_kollalab.system.errors import KollalabError
 
-# Ours, and those of the features, each from the feature's own folder. Registered by hand: what is
-# named in `pytest_plugins` must not have been imported before.
+# The fixtures of the plugin and of each feature. They are not in `pytest_plugins`, whose modules
+# must not have been imported before.
 FIXTURE_MODULES = ("pytest_kollalab.plugin.fixtures", *features.fixture_modules())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and their ini twins."""
+    """Add the options and their ini values."""
     options.add(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add our hooks and fixtures, and the packages that bring something by an entry point."""
+    """Add hooks and fixtures, and load the packages that extend the plugin by an entry point."""
     for name in FIXTURE_MODULES:
         pluginmanager.register(importlib.import_module(name), name)
     pluginmanager.add_hookspecs(hookspecs)
@@ -32,10 +32,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Remove the labs and stop, if that was asked for."""
+    """Remove the labs and stop, if requested."""
     if not options.is_asked(config, "destroy"):
         return None
-    # pytest has not been configured yet: neither is there a terminal reporter to speak through.
+    # pytest is not configured yet, so there is no terminal reporter.
     try:
         for name in LabSession(config, options.settings_of(config)).destroy():
             sys.stdout.write(f"kollalab: lab {name} is gone\n")
@@ -45,7 +45,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the LabSession, which does the rest."""
+    """Create and register the LabSession."""
     try:
         settings = options.settings_of(config)
         plan = options.is_asked(config, "plan")
@@ -53,16 +53,16 @@ def pytest_configure(config: pytest.Config) -> None:
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
     if plan and hasattr(config.option, "dist"):
-        # Workers would run the tests, and the controller knows none: no plan could be said.
+        # With workers the controller does not know the tests, so it could not show a plan.
         config.option.dist = "no"
     config.stash[session_key] = session
     config.pluginmanager.register(session, "kollalab-session")
-    # A project that says nothing of labs need not have them: `smoke` is no name of ours there.
+    # In a project that does not configure labs, a marker such as `smoke` is the project's own.
     speaks_of_labs = settings.file is not None or bool(settings.origins) or plan
     session.foreign_markers = markers.register(config, old=speaks_of_labs)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """A worker is given a test before it can say that it runs none."""
+    """Skip tests in a worker that was refused: it is given a test before it can report that."""
     return True if item.config.stash[session_key].processes.refused else None

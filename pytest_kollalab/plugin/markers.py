@@ -1,4 +1,4 @@
-"""The markers: what they are called, and the old names that stay valid for one more release."""
+"""The markers, and their old names, which stay valid for one more release."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ OLD = {"smoke": SMOKE, "disruptive": DISRUPTIVE}
 
 
 def register(config: pytest.Config, *, old: bool) -> frozenset[str]:
-    """Register our markers, with `old` those by their old names too.
+    """Register the markers; with `old`, also by their old names.
 
-    Returns the old names that somebody else has registered: those mean something else.
+    Returns:
+        The old names that the project has registered itself, with a meaning of its own.
     """
     foreign = frozenset(OLD) & frozenset(map(_name, config.getini("markers")))
     for line in LINES:
@@ -34,14 +35,17 @@ def register(config: pytest.Config, *, old: bool) -> frozenset[str]:
 
 
 def is_disruptive(item: pytest.Item) -> bool:
-    """Whether a test that uses a lab has to have it for itself."""
+    """Whether a test must run alone in a lab."""
     return any(item.get_closest_marker(name) is not None for name in (DISRUPTIVE, "disruptive"))
 
 
 def warn_of_old(item: pytest.Item, foreign: Iterable[str]) -> None:
-    """Warn of old names on a test that uses a lab; `foreign` are those that are not ours.
+    """Warn about old names of markers on a test that uses a lab.
 
-    `disruptive` is warned of in any case, because such a test runs alone by it.
+    Args:
+        item: The test.
+        foreign: Old names that the project uses itself. There is no warning about them, except for
+            `disruptive`, because tests with this marker run alone.
     """
     for name, new in OLD.items():
         if item.get_closest_marker(name) is None or item.get_closest_marker(new) is not None:

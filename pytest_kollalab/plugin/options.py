@@ -1,4 +1,4 @@
-"""The options of pytest, their twins in its ini file, and the settings that all of them make."""
+"""The plugin's options and ini values, and the settings of a session that result from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = (Invocation, Config, Options)
 
 
 def add(parser: pytest.Parser) -> None:
-    """Add an option and an ini value for each setting that text can say."""
+    """Add an option and an ini value for each setting that can be written as text."""
     group = parser.getgroup("kollalab", "OpenStack lab")
     for each in plain_settings(*KINDS).values():
         kwargs: dict[str, Any] = {"metavar": each.metavar, "action": "store"}
@@ -37,13 +37,13 @@ def settings_of(config: pytest.Config) -> Settings:
 
 
 def is_asked(config: pytest.Config, name: str) -> bool:
-    """Whether pytest is told to plan or to destroy. Raises ConfigError."""
+    """Whether the option `plan` or `destroy` is set. Raises ConfigError."""
     said = {**ini(config), **given(config)}.get(name)
     return said is not None and bool(parse(settings(Invocation)[name], *said))
 
 
 def given(config: pytest.Config) -> Layer:
-    """What the command line says."""
+    """The settings on the command line."""
     folder = config.invocation_params.dir
     found = {name: getattr(config.option, each.ini) for name, each in _all().items()}
     return {
@@ -54,7 +54,7 @@ def given(config: pytest.Config) -> Layer:
 
 
 def ini(config: pytest.Config) -> Layer:
-    """What the ini file says; an empty value says nothing."""
+    """The settings in the ini file; empty values are ignored."""
     file = config.inipath
     folder = file.parent if file is not None else config.invocation_params.dir
     found = {each.ini: (name, _ini(config, each.ini)) for name, each in _all().items()}
@@ -73,8 +73,8 @@ def _ini(config: pytest.Config, name: str) -> Any:
     try:
         return config.getini(name)
     except TypeError:
-        # pytest 9 has values with types, and refuses those of another type than was registered: a
-        # number, but also the text of one where a number was. It does not hand them out.
+        # pytest 9 has typed values, and refuses to return one whose type is not the registered one,
+        # such as a number. So it is read from the file.
         assert config.inipath is not None
         table = tomllib.loads(config.inipath.read_text(encoding="utf-8"))
         own = config.inipath.name in {"pytest.toml", ".pytest.toml"}

@@ -35,21 +35,21 @@ class Reporter:
         with uncaptured(self._config):
             reporter.ensure_newline()
             if self._config.get_terminal_writer().width_of_current_line:
-                # xdist writes the results of workers in a line that the reporter does not count.
+                # xdist writes the results of workers in a line that the reporter does not know of.
                 reporter.write_line("")
             reporter.write_line(text)
-            # In a pipe the line would be seen only once the stage is over.
+            # Without a flush, a reader of a pipe would see the line only after the stage.
             reporter.flush()
 
     def watcher(self) -> Watcher | None:
-        """What shows the progress of stages; made once, and None in a worker."""
+        """The watcher that shows the progress of stages; None in a worker."""
         from pytest_kollalab.report import live
 
         if hasattr(self._config, "workerinput"):
             return None
         if self._watcher is None:
             with uncaptured(self._config):
-                # A handle of its own: pytest captures what goes to standard output later.
+                # A copy of the handle, because pytest later captures standard output.
                 handle = os.dup(1)
             terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
             self._config.add_cleanup(terminal.close)

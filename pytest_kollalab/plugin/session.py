@@ -1,4 +1,4 @@
-"""The session of pytest: owns settings, labs, terminal, processes and what reports say more."""
+"""The LabSession: the settings, labs, terminal, processes and reports of a pytest session."""
 
 from __future__ import annotations
 
@@ -29,38 +29,37 @@ if TYPE_CHECKING:
     from pytest_kollalab.report.failures import Failures
     from pytest_kollalab.report.summary import Summary
 
-# The stage that a fixture wants, the later one first.
+# The stage that a fixture needs, the latest first.
 STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes"}
 
-# openstacksdk 4.22 warns of what its own modules do on every call: a project that turns warnings
-# into errors could not use it. By module and not by category, which would have to be imported.
+# openstacksdk 4.22 warns about its own modules on every call, which would fail tests of projects
+# that turn warnings into errors. The filter is by module, because a category must be imported.
 SDK = r"openstack\..*"
-# docker's SDK forgets the Unix socket that it could not connect: with its daemon stopped, a session
-# that turns warnings into errors would end in a traceback instead of our message.
+# docker's SDK does not close a Unix socket that it could not connect. If its daemon is stopped and
+# warnings are errors, there would be a traceback instead of a message.
 DOCKER_WARNING = r"unclosed <socket\.socket fd=\d+, family=1"
 FILTERS = (f"ignore::Warning:{SDK}", f"ignore:{DOCKER_WARNING}:ResourceWarning")
 
 
 class LabSession:
-    """What a process of pytest has to do with labs; registered as a plugin.
+    """The labs of one pytest process; registered as a plugin.
 
-    It is made when pytest is configured, touches nothing before a test asks for a lab, and does
-    nothing in a session in which none does.
+    It is created when pytest is configured. It does nothing until a test asks for a lab.
 
     Args:
         config: pytest's configuration.
-        settings: What the files, the environment and the command line say.
-        plan: Whether the plan is said and no test is run.
+        settings: The settings from files, the environment and the command line.
+        plan: Whether to show the plan instead of running tests.
 
     Attributes:
-        settings: What the labs are.
-        options: How this run behaves. This is the only copy; in a worker of pytest-xdist they are
-            those of its own lab.
-        file: The configuration file that counts, if there is one.
+        settings: The settings that describe labs.
+        options: The options of this run. This is the only copy; in a worker of pytest-xdist they
+            are those of its own lab.
+        file: The configuration file in use, if there is one.
         features: The features that the selected tests ask for.
-        used: Whether this process, or a worker of it, used a lab.
-        kept_logs: The log of a failure, and where it is once its lab is removed.
-        foreign_markers: The old names of our markers that the project uses for its own.
+        used: Whether this process, or one of its workers, used a lab.
+        kept_logs: Where the logs of failures are after their labs are removed, by their old paths.
+        foreign_markers: The old names of markers that the project uses itself.
     """
 
     def __init__(
@@ -94,33 +93,33 @@ class LabSession:
 
     @property
     def lab(self) -> Lab:
-        """The lab of this process; making the object touches nothing."""
+        """The lab of this process; the object alone creates nothing."""
         if self._lab is None:
             self._lab = self._make(self.options)
         return self._lab
 
     def use(self) -> Lab:
-        """The lab of this process, for a test: the session then has a lab to remove or keep."""
+        """The lab of this process, for a test. The session then removes or keeps it at its end."""
         self.used = True
         self._ignore_warnings()
         self.processes.use(self.options)
         return self.lab
 
     def labs(self) -> list[Lab]:
-        """The labs of the session, last one first: a clone goes before what it is made from."""
+        """The labs of the session, the last one first: clones go before their original."""
         numbers = range(1, self.options.labs)
         more = [self._make(configuration.of_lab(self.options, number)) for number in numbers]
         return [*reversed(more), self.lab]
 
     def destroy(self) -> Iterator[str]:
-        """Remove the labs, and tell the name of each that is gone. Raises KollalabError."""
+        """Remove the labs, and yield the name of each removed one. Raises KollalabError."""
         for lab in self.labs():
             lab.destroy()
             yield lab.name
 
     @cached_property
     def extensions(self) -> Extensions:
-        """What plugins and conftest files bring; they are asked once. Raises ConfigError."""
+        """The extensions by plugins and conftest files, collected once. Raises ConfigError."""
         from pytest_kollalab.extensions.extensions import gather
 
         root = self.config.rootpath
@@ -136,13 +135,13 @@ class LabSession:
 
     @property
     def failures(self) -> Failures:
-        """What masks the reports of this session, and collects artifacts for its failed tests."""
+        """Masks secrets in the reports of this session, and collects artifacts of failed tests."""
         if self._failures is None:
             self._failures = self._make_failures()
         return self._failures
 
     def wanted_features(self, items: Iterable[pytest.Item]) -> dict[str, list[str]]:
-        """The features that tests ask for, by their markers and by the fixtures they use.
+        """The features that tests ask for through markers and fixtures.
 
         Returns:
             The names of the features, each with the node ids of the tests that ask for it.
@@ -151,57 +150,57 @@ class LabSession:
         others = any(getattr(hook, name).get_hookimpls() for name in hookspecs.NAMES)
         wanted = asked.features(items, self.extensions.fixtures() if others else {})
         if self.options.guests == "server" and "sfc" in wanted:
-            # Service functions that are servers need what servers need.
+            # Service functions that are servers need Nova.
             wanted["compute"] = [*wanted.get("compute", ()), *wanted["sfc"]]
         return wanted
 
     # What the user sees
 
     def say(self, text: str) -> None:
-        """Show a line to the user now, whatever pytest captures and whichever process this is."""
+        """Show a line to the user now, from any process and despite pytest's capturing."""
         self.processes.say(text)
 
     def tell(self, text: str) -> None:
-        """Show a line, unless the user asked for quiet."""
+        """Show a line unless pytest runs with `-q`."""
         if self.config.get_verbosity() >= 0:
             self.say(text)
 
     def properties(self) -> list[tuple[str, Any]]:
-        """What was noted for the test that runs since the last call, as properties of its report.
+        """What the running test recorded since the last call, as properties of its report.
 
-        A property reaches JUnit and, through the report of a test's teardown, the controller:
-        `pytest_runtest_logreport` takes it up there, `pytest_terminal_summary` shows it, and
-        `complete` puts it into the JSON summary. Whatever else is noted during tests goes this way.
+        JUnit has these properties. They also reach the controller in the report of the teardown:
+        `pytest_runtest_logreport` collects them there, `pytest_terminal_summary` shows them, and
+        `complete` adds them to the JSON summary.
         """
         return [*figures.taken(), *workarounds.taken()]
 
     def complete(self, summary: Summary) -> Summary:
-        """The summary of a lab with what tests noted."""
+        """The summary of a lab with the figures and workarounds of the tests."""
         return replace(summary, figures=self.figures.rows, workarounds=self.workarounds.rows)
 
     # pytest's hooks, in the order in which they are called
 
     def pytest_report_header(self) -> str | None:
-        """Which file counts: it may be in a folder above, where nobody thinks of it."""
+        """Show the configuration file in use, which may be in a folder above."""
         return f"kollalab: {self.file}" if self.file is not None else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """In the controller: a worker is about to start."""
+        """Prepare a worker in the controller before it starts."""
         self.processes.add_worker(node, self.options)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Find out what the selected tests ask for, and whether it makes sense."""
+        """Find out what the selected tests ask for, and check it."""
         try:
             self._settle(session.items)
         except KollalabError as error:
             self.processes.refuse(session, error)
 
     def pytest_runtestloop(self) -> bool | None:
-        """Say the plan and stop, if that was asked for."""
+        """Show the plan and stop, if requested."""
         if self._tests_use_lab:
-            # What was filtered during the collection ended with it.
+            # Warning filters that were set during the collection end with it.
             self._ignore_warnings()
         if not self._plan:
             return None
@@ -214,15 +213,15 @@ class LabSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Run a test when it is its turn to use the lab."""
+        """Run a test when it may use the lab."""
         self._have_lab(item)
         with self.processes.turn(item, self.options.name):
             return (yield)
 
-    # Within what pytest's own plugins set up, which they take down for a test that is skipped too.
+    # Inside the wrappers of pytest's own plugins, so that they also end for a skipped test.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Skip a test whose feature cannot be had, and one whose fixture needs a lab."""
+        """Skip a test whose feature is not available, or whose fixture needs a lab."""
         if asked.uses_lab(item):
             markers.warn_of_old(item, self.foreign_markers)
         if wanted := self.wanted_features([item]):
@@ -236,7 +235,7 @@ class LabSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        """Let go of a test whose cleaning up would look at nodes."""
+        """Skip a test whose teardown turns out to need a lab."""
         return (yield from self._skipping())
 
     @pytest.hookimpl(wrapper=True)
@@ -250,9 +249,9 @@ class LabSession:
         failure = call.excinfo.value if call.excinfo is not None else None
         explained = isinstance(failure, BrokenLab) and failure.explained
         if isinstance(failure, BrokenLab) and not explained:
-            # A report for machines has no summary at its end.
+            # A machine-readable report has no terminal summary.
             item.user_properties.append(("kollalab_failure", failure.text))
-            # pytest raises the one failure of a session fixture again for every test that uses it.
+            # pytest raises the failure of a session fixture again for every test that uses it.
             failure.explained = True
         if self.used:
             span = {"began": call.start, "ended": call.stop}
@@ -260,19 +259,19 @@ class LabSession:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take up what a test noted, in whichever process it ran."""
+        """Collect what a test recorded, from any process."""
         self.figures.pytest_runtest_logreport(report)
         self.workarounds.pytest_runtest_logreport(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """In the controller: a worker has ended."""
+        """Note in the controller that a worker has ended."""
         if self.processes.end_worker(node):
             self.used = True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        """Set the exit code; then, when the workers are gone, remove the labs or keep them."""
+        """Set the exit code; remove or keep the labs after all workers have ended."""
         if self.processes.refused:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif (
@@ -280,7 +279,7 @@ class LabSession:
             and not self.processes.worker
             and self.processes.failures
         ):
-            # No test has failed: those of a lab that could not be had went on in another.
+            # No test has failed, because the tests of a broken lab ran in another one.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         try:
             yield
@@ -288,7 +287,7 @@ class LabSession:
             self._finish(failed=bool(session.testsfailed))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show what tests noted, and explain the first failure of each lab."""
+        """Show what tests recorded, and explain the first failure of each lab."""
         self.figures.pytest_terminal_summary(terminalreporter)
         self.workarounds.pytest_terminal_summary(terminalreporter)
         for failure in self.processes.failures:
@@ -325,14 +324,14 @@ class LabSession:
             check(provider, self.extensions.providers)
 
     def _have_lab(self, item: pytest.Item) -> None:
-        """Have what tests want of the worker's own lab, or go on with the first lab.
+        """Build what tests need in the worker's own lab; if that fails, use the first lab.
 
-        Tests of a broken lab take no time: its worker would be given most of those that the other
-        labs could run.
+        Otherwise the tests of a broken lab would fail so quickly that its worker would get most of
+        the tests that other labs could run.
         """
         if self._has_lab or not asked.uses_lab(item):
             return
-        # Once, before any fixture knows the lab: all that any test of the session wants.
+        # Once, before any fixture uses the lab: the stage that all tests of the session need.
         self._has_lab = True
         names = {name for each in item.session.items for name in asked.fixture_names(each)}
         wanted = next((stage for name, stage in STAGE_OF.items() if name in names), "")
@@ -348,7 +347,7 @@ class LabSession:
                 each.lease.release()
             first = configuration.first_lab(options)
             self.say(f"lab {lab.name}: {failure.line}; its tests go on in lab {first.name}")
-            # No test has a fixture of the lab so far.
+            # No fixture of the lab exists yet, so the lab can be replaced.
             self.options = first
             self._lab = self._failures = None
 
@@ -414,7 +413,7 @@ class LabSession:
         return (yield)
 
     def _ignore_warnings(self) -> None:
-        """Ignore warnings of libraries that a lab uses: in tests, and in what runs outside them."""
+        """Ignore warnings of libraries that a lab uses, in tests and outside of them."""
         known = self.config.getini("filterwarnings")
         for line in FILTERS:
             if line not in known:

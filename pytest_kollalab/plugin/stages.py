@@ -1,4 +1,4 @@
-"""A stage for a test: had from the lab, or a failure that is explained once."""
+"""Builds the stage that a test needs; a failure is explained once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Made")
 
 
-# pytest offers this class as an attribute of a function only, which mypy does not take for a class.
+# pytest has this class only as an attribute of a function, which mypy does not accept as a class.
 class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
-    """A stage could not be had: one line for each test, explained once when the session ends.
+    """A stage failed: each test gets one line, and the end of the session explains it once.
 
     Attributes:
         text: The whole message.
@@ -32,7 +32,14 @@ class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
 
 
 def ensure(lab: Lab, kind: type[M]) -> M:
-    """Have what a stage makes for a test; a failure is its message, without a traceback."""
+    """Build a stage for a test if needed, and return its result.
+
+    A failure fails the test with its message and without a traceback.
+
+    Args:
+        lab: The lab.
+        kind: The class of the stage's result.
+    """
     from pytest_kollalab.settings.config import STAGES
 
     stage = kind.stage

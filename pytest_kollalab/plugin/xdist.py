@@ -1,4 +1,4 @@
-"""The processes of a session: the controller, the workers of pytest-xdist, and what they share."""
+"""The processes of a session: the controller and the workers of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> configuration.Options:
-    """The options, without a golden state where neither a test nor a lab goes back to it."""
+    """The options, without a golden state if no test and no lab needs it."""
     asked = any(FRESH in fixture_names(item) for item in items)
     if options.labs > 1 and not options.clone_of:
         return options
@@ -43,15 +43,15 @@ def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> conf
 
 
 def of_worker(options: configuration.Options, worker: str) -> configuration.Options:
-    """The options in a worker of pytest-xdist: those of its own lab where there are several."""
+    """The options in a worker of pytest-xdist: those of its own lab if there are several labs."""
     number = int(worker.removeprefix("gw") or 0)
     return configuration.of_lab(options, number % options.labs)
 
 
 class Processes:
-    """One process of a session, and what it has to do with the others.
+    """One process of a session, and its communication with the others.
 
-    A worker of pytest-xdist has no terminal: its lines go to the controller, which shows them.
+    A worker of pytest-xdist has no terminal, so it sends lines to the controller, which shows them.
 
     Args:
         config: pytest's configuration of this process.
@@ -71,7 +71,7 @@ class Processes:
 
     @cached_property
     def run(self) -> SharedRun:
-        """The session's run, which the processes share."""
+        """The run of the session, which all its processes share."""
         from pytest_kollalab.engine.runs import SharedRun, new_run_id
 
         return SharedRun(default_paths(), self._run or new_run_id())
@@ -79,23 +79,23 @@ class Processes:
     @property
     def failures(self) -> list[LabFailure]:
         """The first failure of each lab of the session."""
-        # Without a run no lab was used, and nothing needs to be imported to say so.
+        # Without a run, no lab was used, and nothing needs to be imported.
         return self.run.failures() if "run" in vars(self) else []
 
     @property
     def is_used(self) -> bool:
-        """Whether any process has used a lab; one that died could not say so itself."""
+        """Whether any process has used a lab, including one that crashed."""
         return "run" in vars(self) and self.run.is_used()
 
     def use(self, options: configuration.Options) -> None:
-        """Note that this process uses a lab; from now on signals end the session in order."""
+        """Note that this process uses a lab; from now on, signals end the session in order."""
         self.run.open()
         self.run.use()
         if not self.worker and self.signals is None:
             self._handle_signals(options)
 
     def say(self, text: str) -> None:
-        """Show a line, here or where the terminal is."""
+        """Show a line, in a worker through the controller."""
         if self.worker:
             from pytest_kollalab.engine.runs import Line
 
@@ -104,13 +104,13 @@ class Processes:
             self._show(text)
 
     def begin_removal(self) -> None:
-        """From now on there is nothing that a first signal could interrupt."""
+        """Note that labs are being removed: a first signal no longer interrupts anything."""
         self.run.join()
         if self.signals is not None:
             self.signals.removing = True
 
     def close(self) -> None:
-        """End what use() and the workers began."""
+        """End the run, the thread for workers and the signal handling."""
         self._done.set()
         if self._follower is not None:
             self._follower.join()
@@ -120,13 +120,13 @@ class Processes:
             self.run.close()
 
     def refuse(self, session: pytest.Session, error: KollalabError) -> None:
-        """End the session before its first test: what it asks for does not make sense.
+        """End the session before its first test because of a wrong request.
 
-        A worker passes the message on and runs nothing: if it raised, it would be taken for one
-        that crashed.
+        A worker passes the message on and runs no tests. If it raised an error, pytest-xdist would
+        report a crash.
 
         Raises:
-            pytest.UsageError: Where there is a terminal to show it.
+            pytest.UsageError: This process is not a worker.
         """
         if not self.worker:
             raise pytest.UsageError(str(error)) from None
@@ -143,7 +143,7 @@ class Processes:
         node.workerinput[RUN] = self.run.name
 
     def end_worker(self, node: Any) -> bool:
-        """Take what a worker left when it ended; returns whether it used a lab."""
+        """Read the output of a worker that has ended; returns whether it used a lab."""
         output: dict[str, Any] = getattr(node, "workeroutput", {})
         refused = output.get(REFUSED, "")
         if refused and not self.refused:
@@ -152,12 +152,12 @@ class Processes:
         return bool(output.get(USED))
 
     def tell_controller(self, *, used: bool) -> None:
-        """Leave word for the controller, in a worker, whether it used a lab."""
+        """Tell the controller, from a worker, whether it used a lab."""
         self._output[USED] = used
 
     @contextmanager
     def turn(self, item: pytest.Item, lab: str) -> Iterator[None]:
-        """A block in which a test may use a lab: with others, or alone if it disrupts it."""
+        """A block in which a test may use a lab: alone if it is disruptive, or else with others."""
         if self.refused or not uses_lab(item):
             yield
             return
@@ -178,8 +178,8 @@ class Processes:
 
     def _follow(self) -> None:
         for line in self.run.lines():
-            # Workers make the folder when they use the lab; without this process among its owners
-            # it would be a leftover as soon as they have ended.
+            # Workers create the run's folder. This process must own it too, because otherwise it
+            # would count as a leftover after the workers have ended.
             self.run.join()
             if line is not None:
                 self._show(f"[{line.who}] {line.text}")
@@ -195,7 +195,7 @@ class Processes:
         if name != configuration.Options.name:
             command += f" --name {name}"
         with uncaptured(self.config):
-            # A handle of its own: pytest captures what goes to standard error later.
+            # A copy of the handle, because pytest later captures standard error.
             handle = os.dup(2)
         after = {
             "always": f"; lab {name} is kept",
@@ -212,7 +212,7 @@ class Processes:
         self.signals.install()
 
     def _pass_on(self, number: int) -> None:
-        # A terminal sends Ctrl-C to the workers too, any other sender does not.
+        # On Ctrl-C the terminal signals the workers as well; other senders do not.
         if number == signal.SIGTERM:
             for pid in self.run.users():
                 if pid != os.getpid():

@@ -1,4 +1,4 @@
-"""The external network: behind br-ex in a lab, or an existing one in a foreign cloud."""
+"""The external network: behind br-ex in a lab, or an existing one in an external cloud."""
 
 from __future__ import annotations
 

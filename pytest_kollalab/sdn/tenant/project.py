@@ -47,7 +47,7 @@ class Project(Scope):
     Args:
         admin: The administrator's connection.
         name: A name; a random suffix makes it unique.
-        ssh: Runs commands on the nodes. None in a foreign cloud, where methods that need the nodes
+        ssh: Runs commands on the nodes. None in an external cloud, where methods that need nodes
             raise NeedsLabError.
         external_cidr: The prefix of the network behind br-ex on the controller. Its first address
             is the gateway; routers and floating IPs get addresses from the upper half. None uses
@@ -115,7 +115,7 @@ class Project(Scope):
 
     @property
     def ssh(self) -> Ssh:
-        """Runs commands on the nodes. Raises NeedsLabError in a foreign cloud."""
+        """Runs commands on the nodes. Raises NeedsLabError in an external cloud."""
         self._check_nodes()
         assert self._ssh is not None
         return self._ssh

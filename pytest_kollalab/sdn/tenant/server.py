@@ -161,7 +161,7 @@ def boot(
     Args:
         tenant: The project of the server.
         network: The network of the server.
-        node: The node that it runs on. In a foreign cloud the scheduler chooses the node.
+        node: The node that it runs on. In an external cloud the scheduler chooses the node.
         name: The server's name; by default a random one.
         user_data: A script that the guest runs when it boots.
         ports: The ports of the server; by default it gets a new one on the network.

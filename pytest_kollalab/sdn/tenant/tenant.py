@@ -21,7 +21,7 @@ class Tenant(Project):
 
         Args:
             network: The network of the server.
-            node: The node that it runs on. In a foreign cloud the scheduler chooses the node.
+            node: The node that it runs on. In an external cloud the scheduler chooses the node.
             **options: Keyword arguments of `boot`.
 
         Raises:
