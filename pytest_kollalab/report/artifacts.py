@@ -1,4 +1,4 @@
-"""The artifacts of a failure: what the nodes can tell of a span of time, in a folder, masked."""
+"""The artifacts of a failure: what nodes know about a span of time, masked, in a folder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from pytest_kollalab.sdn.capture.recordings import pcapng
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.ssh import Ssh
 
-# A node is given NODE_BUDGET for everything at once, what asks it DEADLINE: what is late by then
-# is told and left out. Together with masking and writing it stays below 20 s.
+# Seconds. A node has NODE_BUDGET for everything, and whoever asks it waits until DEADLINE. What is
+# late is reported and left out. With masking and writing, the whole takes less than 20 s.
 NODE_BUDGET = 10.0
 DEADLINE = 14.0
 CLOCK_DEADLINE = 5.0
 SCRIPT = Path(__file__).with_name("collect.sh")
-# Docker and journald cut to the span themselves; Kolla's logs each have times of their own.
+# Docker and journald return only the span. Kolla's logs are cut here, each by its own times.
 CUT_HERE = "kolla/"
 LONGEST_NAME = 80
 
@@ -41,9 +41,12 @@ Source = Callable[[], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected: text by file, and a line for everything that could not be had.
+    """What was collected.
 
-    `captures` are the frames of captures by the name of each.
+    Attributes:
+        files: The texts by the names of files.
+        problems: A line for everything that could not be collected.
+        captures: The frames of captures, by their names.
     """
 
     files: Mapping[str, str]
@@ -53,7 +56,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when, in seconds since 1970 of this host's clock."""
+    """A span of time, in seconds since 1970 of this host's clock."""
 
     began: float
     ended: float
@@ -73,9 +76,17 @@ def sources(
     last_words: Callable[[str], str] | None = None,
     commands: Mapping[str, str] | None = None,
 ) -> dict[str, Source]:
-    """Who can be asked about a span: every node, and whoever hears its console.
+    """The sources of information about a span: each node, and its console.
 
-    `commands` maps file names to shell commands whose output each node is asked for as well.
+    Args:
+        ssh: Runs commands on the nodes; None if they are not reachable.
+        nodes: The names of the nodes.
+        span: The span.
+        last_words: Returns the end of a node's console, if there is one.
+        commands: Further shell commands for each node, by the name of the file for their output.
+
+    Returns:
+        For each source, a function that asks it.
     """
     asked: dict[str, Source] = {}
     for node in nodes:
@@ -87,9 +98,9 @@ def sources(
 
 
 def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Collected:
-    """Ask all sources at once, and wait no longer than the deadline (seconds) for them.
+    """Ask all sources in parallel, for at most `deadline` seconds.
 
-    A source that fails, or is late, costs what it would have told and nothing more.
+    If a source fails or is late, the result has a problem instead of its files.
     """
     answers: SimpleQueue[tuple[str, Mapping[str, str] | KollalabError]] = SimpleQueue()
 
@@ -102,7 +113,7 @@ def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Colle
             answers.put((name, KollalabError(repr(error))))
 
     for name, source in asked.items():
-        # Daemons: what hangs does not keep the process from ending.
+        # Daemon threads, so that a source that hangs does not keep the process alive.
         threading.Thread(target=ask, args=(name, source), daemon=True).start()
     end = time.monotonic() + deadline
     missing = set(asked)
@@ -122,7 +133,7 @@ def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Colle
 
 
 def ask_node(ssh: Ssh, node: str, span: Span, commands: Mapping[str, str]) -> dict[str, str]:
-    """Everything a node can tell of a span: file -> text, below a folder of its name."""
+    """Ask a node about a span: texts by file, below a folder with the node's name."""
     asked = time.time()
     clock = ssh.run(node, ["date", "+%s.%N"], timeout=CLOCK_DEADLINE).stdout
     answered = time.time()
@@ -135,9 +146,18 @@ def ask_node(ssh: Ssh, node: str, span: Span, commands: Mapping[str, str]) -> di
 
 
 def skew(clock: str, asked: float, answered: float) -> float:
-    """How many seconds a node's clock is ahead of ours, from its answer and when that was had.
+    """The seconds that a node's clock is ahead of this host's.
 
-    As far as the answer may be the same time as ours, it is: half a slow connection is no skew.
+    It is 0 if the node's time lies between question and answer, because then the difference may be
+    due to a slow connection.
+
+    Args:
+        clock: What the node's clock says, in seconds since 1970.
+        asked: When it was asked.
+        answered: When it had answered.
+
+    Raises:
+        KollalabError: `clock` is not a number.
     """
     try:
         theirs = float(clock)
@@ -147,7 +167,7 @@ def skew(clock: str, asked: float, answered: float) -> float:
 
 
 def script(commands: Mapping[str, str]) -> str:
-    """What a node runs, with the commands of others among its own."""
+    """The script that a node runs, including further commands."""
     head, mark, tail = SCRIPT.read_text(encoding="utf-8").partition("# OTHERS\n")
     assert mark, "the script says where others come in"
     added = [
@@ -158,9 +178,10 @@ def script(commands: Mapping[str, str]) -> str:
 
 
 def unpack(archive: str) -> dict[str, str]:
-    """The texts in a node's archive; logs that tell times are cut to the span that it names.
+    """The texts in a node's archive. Kolla's logs are cut to the span that the archive names.
 
-    Raises KollalabError when it is not an archive.
+    Raises:
+        KollalabError: It is not an archive.
     """
     texts: dict[str, str] = {}
     try:
@@ -180,7 +201,7 @@ def unpack(archive: str) -> dict[str, str]:
 
 
 def parse_window(line: str) -> Window | None:
-    """The span in a node's own words: since, until, zone such as +0100; None if it is not that."""
+    """Parse the span as a node writes it: since, until, zone such as +0100. None if it is wrong."""
     found = re.fullmatch(r"([\d.]+) ([\d.]+) ([+-])(\d\d)(\d\d)\s*", line)
     if found is None:
         return None
@@ -195,13 +216,14 @@ def write(
     mask: Mask,
     captures: Mapping[str, Sequence[Frame]] | None = None,
 ) -> list[str]:
-    """Write texts and captures, masked, into a folder in place of what it had.
+    """Write masked texts and captures into a folder, whose former contents are deleted.
 
-    Returns the names of the files.
+    Returns:
+        The names of the files.
     """
     shutil.rmtree(folder, ignore_errors=True)
     contents = {
-        # Anything else than a log or JSON is text, which a browser shows instead of saving it.
+        # Other names get .txt, so that a browser shows the file instead of saving it.
         name if name.endswith((".log", ".json")) else f"{name}.txt": mask(text).encode(
             "utf-8", errors="replace"
         )
@@ -211,7 +233,7 @@ def write(
         contents[f"captures/{name}.pcapng"] = pcapng(masked(frame, mask) for frame in frames)
     names = []
     for name, content in sorted(contents.items()):
-        # Nothing that came from a node says where on this host something is written.
+        # A name from a node must not lead out of the folder.
         parts = [_plain(part) for part in name.split("/") if part not in ("", ".", "..")]
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,7 +243,7 @@ def write(
 
 
 def masked(frame: Frame, mask: Mask) -> Frame:
-    """The frame, cut before the first secret in it, as if no more had been captured."""
+    """The frame, cut off before the first secret in it."""
     text = frame.data.decode("latin-1")
     shown = mask(text)
     if shown == text:
@@ -231,9 +253,9 @@ def masked(frame: Frame, mask: Mask) -> Frame:
 
 
 def merged(files: Mapping[str, str]) -> str:
-    """The warnings and errors of all nodes' logs in the order of their times."""
+    """The warnings and errors in the logs of all nodes, in order of time."""
     found: list[Moment] = []
-    # Whatever the zone of the nodes: UTC is what Kolla's containers have.
+    # In UTC, the time zone of Kolla's containers, whatever the zone of the nodes is.
     window = Window(0.0, time.time())
     for name, text in files.items():
         if f"/{CUT_HERE}" in name or name.endswith("/journal"):
@@ -242,7 +264,7 @@ def merged(files: Mapping[str, str]) -> str:
 
 
 def slug(test: str) -> str:
-    """A name for a test's folder: readable, good for every file system, and unlike any other's."""
+    """A name for a test's folder: readable, portable and unique."""
     short = re.sub(r"\W+", "-", test.replace(".py", "")).strip("-")[-LONGEST_NAME:].strip("-")
     return f"{short}-{sha256(test.encode()).hexdigest()[:6]}"
 

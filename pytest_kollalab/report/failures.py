@@ -1,4 +1,4 @@
-"""Failures of tests: their artifacts, where these are told of, and no secrets in any report."""
+"""Failures of tests: collects artifacts, links them in reports, and masks secrets in reports."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
 PROPERTY = "kollalab_artifacts"
-# Of a stage's log, at most so much of its end.
+# At most this much is kept of the end of a stage's log.
 LOG_CHARACTERS = 2_000_000
 
 
 class Scene(Protocol):
-    """What a failed test had to do with: its secrets, and what it can tell of a span of time."""
+    """Where tests run: knows the secrets, and collects information about a span of time."""
 
     def redactor(self) -> Redactor:
-        """What masks its secrets, as they are now."""
+        """Masks the current secrets."""
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
-        """What can be told of a span (seconds since 1970)."""
+        """Collect information about a span (seconds since 1970)."""
 
 
 class LabScene:
-    """What of a lab is looked at: its state folder, and ways to its nodes as far as there are.
+    """A lab in which tests run.
 
-    `commands` maps file names to shell commands of others, which each node is asked too.
+    Args:
+        folder: The lab's state folder.
+        ssh: Returns what runs commands on the nodes.
+        provider: Returns the provider of the nodes.
+        commands: Further shell commands for each node, by the name of the file for their output.
     """
 
     def __init__(
@@ -58,16 +62,16 @@ class LabScene:
         self._known: tuple[tuple[str, int], ...] = ()
 
     def redactor(self) -> Redactor:
-        """What masks the lab's secrets, those of a cloud that was just deployed too."""
+        """Masks the lab's secrets, including those of a cloud that was just deployed."""
         known = tuple((str(path), path.stat().st_mtime_ns) for path in secret_files(self.folder))
-        # Without a lab that is still there, what was secret in it before stays so.
+        # The secrets of a removed lab are still masked.
         if known and known != self._known:
             self._known = known
             self._redactor = Redactor(lab_secrets(self.folder))
         return self._redactor
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
-        """What the nodes and the logs of the stages tell of a span (seconds since 1970)."""
+        """Collect from the nodes and the logs of stages about a span (seconds since 1970)."""
         logs = stage_logs(self.folder / "logs", began)
         try:
             record = records.load(self.folder / "nodes.json")
@@ -85,16 +89,22 @@ class LabScene:
         asked = artifacts.sources(ssh, nodes, span, last_words=last_words, commands=self.commands)
         asked["the captures that run"] = _pulled
         told = artifacts.collect(asked)
-        # What captures see of the collecting itself is cut off by the span.
+        # The span excludes the packets of the collection itself.
         captures = RECORDINGS.during(began, ended)
         return artifacts.Collected({**told.files, **logs}, told.problems, captures)
 
 
 @dataclass(frozen=True)
 class FailedTest:
-    """A test that failed: its id, the phase (setup, call, teardown), the span, what it said.
+    """A failed test.
 
-    `workarounds` are the entries of those that it used or was refused.
+    Attributes:
+        test: Its node id.
+        phase: `setup`, `call` or `teardown`.
+        began: When it began, in seconds since 1970.
+        ended: When it failed, in seconds since 1970.
+        text: The failure and what the test printed.
+        workarounds: The entries of the workarounds that it used or was refused.
     """
 
     test: str
@@ -106,25 +116,30 @@ class FailedTest:
 
 
 class ExternalCloudScene:
-    """Somebody else's cloud: it has secrets that are masked, and nothing that is looked at."""
+    """An external cloud: its secrets are masked, and nothing is collected from it."""
 
     def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
         self._secrets = secrets
         self._redactor: Redactor | None = None
 
     def redactor(self) -> Redactor:
-        """What masks the passwords that the cloud is reached with."""
+        """Masks the passwords for the cloud."""
         if self._redactor is None:
             self._redactor = Redactor(self._secrets())
         return self._redactor
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
-        """Nothing, and why."""
-        return artifacts.Collected({}, ("the cloud is somebody else's: its nodes are not asked",))
+        """Collect nothing, and say why."""
+        return artifacts.Collected({}, ("an external cloud: its nodes are not asked",))
 
 
 class Failures:
-    """Collects for each failed test of a session once; `folder` is where, None for nowhere."""
+    """Collects artifacts once for each failed test of a session.
+
+    Args:
+        site: Where the tests run.
+        folder: The folder for the artifacts; None to collect none.
+    """
 
     def __init__(self, site: Scene, folder: Path | None) -> None:
         self.site = site
@@ -133,9 +148,15 @@ class Failures:
         self._done: set[str] = set()
 
     def see(self, report: Any, item: Any, *, began: float, ended: float, explained: bool) -> None:
-        """Look at pytest's report of a phase: mask its secrets, collect if it is a failure.
+        """Mask the secrets in pytest's report of a phase, and collect artifacts if it failed.
 
-        A failure that was explained before, such as a broken lab's, is not collected for again.
+        Args:
+            report: The report.
+            item: The test.
+            began: When the phase began, in seconds since 1970.
+            ended: When it ended.
+            explained: Whether the failure is a broken lab's that was already explained. Nothing is
+                collected then.
         """
         if report.when == "setup":
             self._began[item.nodeid] = began
@@ -146,7 +167,7 @@ class Failures:
         if wanted and item.nodeid not in self._done:
             self._done.add(item.nodeid)
             since = self._began.get(item.nodeid, began)
-            # A broken lab's report has the whole message among its properties.
+            # The report of a broken lab has the whole message in its properties.
             said = [*report.user_properties, *report.sections]
             text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
             used = workarounds.told(report.user_properties)
@@ -164,8 +185,8 @@ class Failures:
         except OSError as error:
             report.sections.append(("kollalab artifacts", f"could not be written: {error}"))
             return
-        # Relative: the report and the folder are carried elsewhere together. Both lists, because
-        # the report of this phase has its own copy, and JUnit is made from the last phase's.
+        # A relative path, because report and folder may be moved together. Both lists, because the
+        # report of this phase has a copy, and JUnit uses the report of the last phase.
         link = (PROPERTY, name)
         item.user_properties.append(link)
         if link not in report.user_properties:
@@ -178,7 +199,7 @@ class Failures:
             report.extras = [*getattr(report, "extras", []), extra]
 
     def keep(self, failure: FailedTest, folder: Path) -> str:
-        """Collect for one failure into a folder of its own; returns a line about it."""
+        """Collect the artifacts of one failure into a folder; returns a summary of them."""
         started = time.monotonic()
         told = self.site.collect(failure.began, failure.ended)
         files = dict(told.files)
@@ -187,7 +208,7 @@ class Failures:
         files["failure"] = failure.text
         if failure.workarounds:
             files["workarounds"] = failure.workarounds
-        # Asked for again: the failure may be of the deploy that made the passwords.
+        # A new redactor, because the failed deploy may have created the passwords.
         names = artifacts.write(folder, files, mask := self.site.redactor(), told.captures)
         seconds = round(time.monotonic() - started, 1)
         about = {
@@ -212,7 +233,7 @@ def _pulled() -> Mapping[str, str]:
 
 
 def stage_logs(folder: Path, began: float) -> dict[str, str]:
-    """The logs of the stages that were written to since a moment, below `stages/`."""
+    """The logs of stages that were written since a time, by file names below `stages/`."""
     return {
         f"stages/{path.name}": path.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
         for path in sorted(folder.glob("*.log"))
@@ -221,7 +242,7 @@ def stage_logs(folder: Path, began: float) -> dict[str, str]:
 
 
 def html_extra(folder: Path, start: Path) -> Mapping[str, Any]:
-    """A link for pytest-html to a folder, from the folder that its page is in."""
+    """A link for pytest-html to a folder, relative to the folder of its page."""
     from pytest_html import extras
 
     link: Mapping[str, Any] = extras.url(os.path.relpath(folder, start), name="kollalab artifacts")

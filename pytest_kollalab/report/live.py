@@ -1,4 +1,4 @@
-"""The live line: one per running stage at the foot of a terminal."""
+"""Live progress: a line for each running stage at the bottom of a terminal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Running:
 
 
 def describe(stage: str, running: Running, now: float) -> str:
-    """The line of a stage: what it does, how far it is, elapsed, how long it still takes."""
+    """The line of a stage: current step, number of steps, elapsed and remaining time."""
     elapsed = now - running.began
     parts = [f"{stage}: {running.what}" if running.what else stage]
     if running.steps:
         total = running.expected.steps
-        # More steps than ever before: the history is no measure any more.
+        # With more steps than ever before, the history is no longer a good estimate.
         of = f" of about {total}" if total is not None and total >= running.steps else ""
         parts.append(f"step {running.steps}{of}")
     parts.append(clock(elapsed))
@@ -42,9 +42,10 @@ def describe(stage: str, running: Running, now: float) -> str:
 
 
 class Terminal(Watcher):
-    """Keeps the lines up to date while stages run; `file` is the terminal itself.
+    """Shows live lines on a terminal while stages run.
 
-    pytest captures what goes to standard output, so that it must be a handle of one's own.
+    Args:
+        file: The terminal. It must not be standard output, which pytest captures.
     """
 
     def __init__(self, file: IO[str]) -> None:
@@ -82,7 +83,7 @@ class Terminal(Watcher):
             self._live = None
 
     def line(self, text: str) -> bool:
-        # No stage runs: there is no live line to keep out of the way of.
+        # No stage runs, so there are no live lines to keep below the text.
         if self._live is None:
             return False
         self._live.console.print(text, markup=False, soft_wrap=True)
@@ -97,7 +98,7 @@ class Terminal(Watcher):
 
 
 class Lines(Watcher):
-    """Says each step in a line: for a log, when much is asked for."""
+    """Writes a line for each step, for verbose output that is not on a terminal."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -119,7 +120,7 @@ class Lines(Watcher):
 
 
 def watcher(file: IO[str], verbosity: int) -> Watcher:
-    """Who watches: a terminal gets live lines, anything else lines of steps if asked for."""
+    """The watcher for an output: live lines on a terminal, or else lines of steps if verbose."""
     if verbosity < 0:
         return Watcher()
     if file.isatty():

@@ -1,4 +1,4 @@
-"""The redactor: passwords, tokens and private keys of a lab, masked wherever they may be shown."""
+"""The redactor: masks passwords, tokens and private keys of a lab in everything that is shown."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pytest_kollalab.features.passwords import secrets as texts_in
 from pytest_kollalab.stages.cloud.clouds_yaml import auth_secrets
 from pytest_kollalab.system.run import MASK
 
-# What a secret looks like, whoever made it: users' passwords and tokens are in no file of the lab.
-# Of a header the name is kept, of a URL the user. Each pattern's group 1 stays.
-# With escaped line ends a key may stand in one line; without an end it was cut off.
+# Patterns of secrets that are in no file of the lab, such as users' passwords and tokens. Group 1
+# of each pattern is kept: the name of a header, or the user in a URL.
+# A key may be in one line, with escaped line ends, and may be cut off.
 KEY_BEGINS = r"()-----BEGIN [A-Z ]*PRIVATE KEY-----"
 # openstacksdk and Keystone log some tokens as {SHA256} and a digest.
 HEADER = r"(X-(?:Auth|Subject|Service|Storage)-Token\\?[\"'\s]*[:=,]\s*[bu]?\\?[\"']?)"
@@ -28,7 +28,7 @@ PATTERNS = tuple(
     re.compile(pattern, flags)
     for pattern, flags in (
         (KEY_BEGINS + r"(?:(?s:.{0,20000}?)-----END [A-Z ]*PRIVATE KEY-----|[\w+/=\s\\:,-]*)", 0),
-        # Fernet: version 0x80 and the upper bytes of a time always begin so.
+        # Fernet tokens begin with the version 0x80 and the upper bytes of a time.
         (r"()gAAAA[\w-]{12,}(?:=|%3D){0,2}", 0),
         (r"()\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*", 0),
         (HEADER + r"(?:\{\w+\})?[^\s\"'\\,}]+", re.I),
@@ -42,15 +42,15 @@ PATTERNS = tuple(
 
 
 class Redactor:
-    """Masks the given texts, in every spelling they may be met in, and what looks like a secret."""
+    """Masks the given texts, also in JSON, URL, Python and Base64 spelling, and known patterns."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # Longest first: a secret within another must not leave the rest of it.
+        # Longest first, so that a secret that contains another one is masked as a whole.
         spellings = {spelt for secret in secrets if secret for spelt in _spellings(secret)}
         self._texts = sorted(spellings, key=lambda text: (-len(text), text))
 
     def __call__(self, text: str) -> str:
-        """The text without secrets; masking it again changes nothing."""
+        """The text with its secrets masked; masking it again changes nothing."""
         for secret in self._texts:
             if secret in text:
                 text = text.replace(secret, MASK)
@@ -59,22 +59,25 @@ class Redactor:
         return text
 
     def tree(self, value: Any) -> Any:
-        """Mask every text below an object, in place where it can be changed.
+        """Mask all texts in an object, in place where possible.
 
-        Goes through lists, tuples, mappings and plain objects such as pytest's representation of
-        an exception. Returns what stands for the value now.
+        It visits lists, tuples, dicts and the attributes of objects, such as pytest's
+        representation of an exception.
+
+        Returns:
+            The value, or the one that replaces it.
         """
         return _walk(value, self, set())
 
 
 def lab_secrets(folder: Path) -> tuple[str, ...]:
-    """Every secret in the files of a lab's state folder: passwords, clouds.yaml, private keys."""
+    """All secrets in the files of a lab's state folder: passwords, clouds.yaml, private keys."""
     found: list[str] = []
     for path in secret_files(folder):
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError:
-            continue  # removed meanwhile; what it held is not in use any more
+            continue  # removed meanwhile, so its secrets are no longer in use
         if path.name == "passwords.yml":
             found += texts_in(_yaml(text))
         elif path.name in ("clouds.yaml", "secure.yaml"):
@@ -85,7 +88,7 @@ def lab_secrets(folder: Path) -> tuple[str, ...]:
 
 
 def secret_files(folder: Path) -> list[Path]:
-    """The files of a lab's state folder that hold nothing but secrets, as far as they are there."""
+    """The files with secrets that exist in a lab's state folder."""
     candidates = [
         *folder.glob("cloud/etc/passwords.yml"),
         *folder.glob("cloud/clouds.yaml"),

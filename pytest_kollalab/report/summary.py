@@ -1,4 +1,4 @@
-"""The summary: each stage of a run, reused or built and why, seconds, and what was kept."""
+"""The summary of a run: its stages, whether they were reused or built, and what was kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ SHARED = ("tools", "images")
 
 @dataclass(frozen=True)
 class StageRow:
-    """One stage: `action` is reuse, build or failed; `seconds` is what it took in this run."""
+    """A stage in a run.
+
+    Attributes:
+        stage: Its name.
+        action: `reuse`, `build` or `failed`.
+        reason: Why it was reused or built.
+        seconds: How long it took in this run.
+        key: Its key.
+    """
 
     stage: str
     action: str
@@ -30,9 +38,17 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `remove` is the command that removes what was kept, empty if nothing was.
+    """What a run did.
 
-    `figures` is what its tests measured, `workarounds` what they used or were refused.
+    Attributes:
+        lab: The name of the lab.
+        run: The id of the run.
+        stages: Its stages.
+        kept: Whether the lab was kept.
+        remove: The command that removes a kept lab.
+        removed_in: Seconds that the removal took, None if the lab was not removed.
+        figures: The measurements of the tests.
+        workarounds: The workarounds that the tests used or were refused.
     """
 
     lab: str
@@ -45,7 +61,7 @@ class Summary:
     workarounds: tuple[workarounds.WorkaroundRow, ...] = ()
 
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """The lines of the printed summary."""
         lines = [
             f"{row.stage:<7} {row.action:<6} {row.seconds:>6.0f} s  {row.reason}"
             for row in self.stages
@@ -55,7 +71,7 @@ class Summary:
         return lines + self.kept_lines()
 
     def kept_lines(self) -> list[str]:
-        """What was kept and how to remove it; empty when nothing was."""
+        """Lines that say what was kept and how to remove it; empty if nothing was kept."""
         if not self.kept:
             return []
         return [f"lab {self.lab} is kept; remove it with: {self.remove}"]
@@ -72,10 +88,13 @@ def rows(
     history: Sequence[Mapping[str, Any]],
     records: Mapping[str, Record | None],
 ) -> tuple[StageRow, ...]:
-    """The stages of a run: what the history says that it built, and the records that it reused.
+    """The stages of a run: those that it built, from the history, and those that it reused.
 
-    Of a run with several labs only this one counts, and what they share.
-    `records` has the stages in their order, as they are before anything is removed.
+    Args:
+        run: The id of the run.
+        lab: The lab. In a run with several labs, only its stages and the shared ones count.
+        history: The entries of the history.
+        records: The record of each stage, in order, before anything is removed.
     """
     found = []
     for stage, record in records.items():

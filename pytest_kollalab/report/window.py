@@ -1,4 +1,4 @@
-"""The window of time of a test: lines of logs that lie in it, and those that tell of trouble."""
+"""The time window of a test: selects the lines of logs in it, and those with warnings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-# uwsgi and syslog tell whole seconds.
+# uwsgi and syslog write whole seconds.
 SLACK = 1.0
-# Of a log that tells no times at all, so many lines at its end.
+# The number of lines that are kept from the end of a log without any times.
 UNSTAMPED_LINES = 500
 MONTHS = {
     name: at for at, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
@@ -29,21 +29,27 @@ TROUBLE = re.compile(
 
 @dataclass(frozen=True)
 class Window:
-    """A span of time in seconds since 1970; `offset` is the zone of times that name none, too."""
+    """A span of time.
+
+    Attributes:
+        since: Its start, in seconds since 1970.
+        until: Its end, in seconds since 1970.
+        offset: The offset from UTC, in seconds, of times without a zone.
+    """
 
     since: float
     until: float
     offset: int = 0
 
     def covers(self, moment: float) -> bool:
-        """Whether a moment lies in the span, give or take a second."""
+        """Whether a time is in the span, with a tolerance of a second."""
         return self.since - SLACK <= moment <= self.until + SLACK
 
     def cut(self, text: str) -> str:
-        """The lines of a log that lie in the span.
+        """The lines of a log that are in the span.
 
-        A line without a time goes with the one before it, such as the lines of a traceback. Of a
-        log without any times the end is returned.
+        A line without a time, such as one of a traceback, belongs to the line before it. If a log
+        has no times at all, its end is returned.
         """
         kept: list[str] = []
         inside = stamped = False
@@ -58,11 +64,11 @@ class Window:
         return "".join(kept if stamped else lines[-UNSTAMPED_LINES:])
 
     def moment(self, line: str) -> float | None:
-        """The time that a line of a log begins with, or tells of a request; None without one."""
+        """The time of a line in seconds since 1970, None if it has none."""
         try:
             return self._moment(line)
         except (ValueError, KeyError):
-            return None  # it only looked like a time
+            return None  # it only looks like a time
 
     def _moment(self, line: str) -> float | None:
         if found := ISO.match(line):
@@ -78,7 +84,7 @@ class Window:
             name, day, *clock = found.groups()
             this_year = datetime.fromtimestamp(self.until, UTC).year
             moment = self._at(None, this_year, MONTHS[name], day, *clock)
-            # In January December is last year's.
+            # syslog has no year; in January, December belongs to the last year.
             if moment <= self.until + 86400:
                 return moment
             return self._at(None, this_year - 1, MONTHS[name], day, *clock)
@@ -90,7 +96,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Moment:
-    """A line of some log and when it was written."""
+    """A line of a log and the time at which it was written."""
 
     time: float
     where: str
@@ -102,7 +108,7 @@ class Moment:
 
 
 def troubles(where: str, text: str, window: Window) -> Iterator[Moment]:
-    """The lines of a log that are warnings or worse."""
+    """The lines of a log with warnings and errors."""
     for line in text.splitlines():
         if TROUBLE.search(line):
             moment = window.moment(line)
@@ -111,7 +117,7 @@ def troubles(where: str, text: str, window: Window) -> Iterator[Moment]:
 
 
 def timeline(moments: Iterable[Moment]) -> str:
-    """Lines of many logs in the order of their times."""
+    """Lines of several logs as text, in order of time."""
     return "".join(f"{moment}\n" for moment in sorted(moments, key=lambda each: each.time))
 
 

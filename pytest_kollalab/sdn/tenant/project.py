@@ -415,7 +415,7 @@ class Project(Scope):
     def _check_nodes(self) -> None:
         if self._ssh is None:
             raise NeedsLabError(
-                "access to nodes needs a lab; this cloud is somebody else's",
+                "access to nodes needs a lab; this is an external cloud",
                 hint="leave out --kollalab-cloud",
             )
 

@@ -1,4 +1,4 @@
-"""The guest image: built once from Debian's kernel and busybox, kept in the cache by its key."""
+"""The guest image: built from Debian's kernel and busybox, and kept in the cache by its key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_kollalab.system.run import run
 MIRROR = "http://deb.debian.org/debian"
 SUITE = "trixie"
 
-# Bumped when the way the image is put together changes meaning without a change in `files`.
+# Increased when the image changes without a change in `files`.
 VERSION = 1
 
 PACKAGES = (
@@ -25,7 +25,7 @@ PACKAGES = (
     "syslinux",
     "syslinux-common",
     "mtools",
-    # What the build script itself calls inside the tree.
+    # Commands that the build script itself calls.
     "bash",
     "cpio",
     "dash",
@@ -37,17 +37,24 @@ PACKAGES = (
     "xz-utils",
 )
 
-# Packages are only unpacked, and without base-files nobody makes the links of a merged /usr.
+# Packages are only unpacked, so base-files does not create the links of a merged /usr.
 MERGED_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
 
 
 def guest_image(cache: Path, *, mirror: str = MIRROR, suite: str = SUITE) -> Path:
-    """The disk image (raw, 37 MiB, boots by itself under a PC BIOS); built when it is not cached.
+    """The guest's disk image (raw, 37 MiB, boots with a PC BIOS), built if it is not cached.
 
-    Built in about 15 s as root, with packages from `mirror`. The guest wants virtio devices,
-    takes its address, MTU and routes by DHCP and its name, keys and script from the metadata
-    service; it serves SSH (user root, port 22), its host name over HTTP (port 80, path
-    /hostname) and echo (port 7). Raises KollalabError with the log of the build.
+    A build takes about 15 s and needs root. The guest needs virtio devices. It gets its address,
+    MTU and routes by DHCP, and its name, keys and script from the metadata service. It serves SSH
+    (user root, port 22), its host name over HTTP (port 80, path /hostname) and echo (port 7).
+
+    Args:
+        cache: The cache folder.
+        mirror: The Debian mirror for the packages.
+        suite: The Debian release.
+
+    Raises:
+        KollalabError: The build failed; the error names its log.
     """
     folder = cache / "guest"
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,7 @@ def guest_image(cache: Path, *, mirror: str = MIRROR, suite: str = SUITE) -> Pat
 
 
 def build_argv(sources: Path, target: Path, mirror: str, suite: str) -> list[str]:
-    """The call that unpacks the packages, builds inside them and leaves guest.img in `target`."""
+    """The command that unpacks the packages, builds in them and copies guest.img to `target`."""
     return [
         "mmdebstrap",
         "--variant=extract",
