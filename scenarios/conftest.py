@@ -1,4 +1,4 @@
-"""What every scenario is held to: it leaves nothing behind."""
+"""Checks for all scenarios: a test leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def known_defects_are_expected(request: pytest.FixtureRequest) -> None:
-    """A test of a defect has to fail on a release that has it."""
+    """Expect that a test of a known defect fails on releases that have the defect."""
     for marker in request.node.iter_markers(MARKER):
         defect = DEFECTS.get(marker.args[0])
         if defect is None:
@@ -49,9 +49,9 @@ def known_defects_are_expected(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test made goes with it, and the tenant has afterwards what it had before.
+    """Remove what a test made, and check that the tenant has what it had before.
 
-    An existing cloud is not looked at: its nodes are not ours.
+    There is no check in an external cloud, whose nodes are not accessible.
     """
     if "tenant" not in request.fixturenames:
         yield
@@ -69,7 +69,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whoever disrupts the cloud leaves it with all its agents alive."""
+    """After a disruptive test, wait until all agents are alive."""
     yield
     if request.node.get_closest_marker("kollalab_disruptive") is None:
         return
@@ -80,14 +80,14 @@ def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_left_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Of a tenant that goes with its module nothing is left."""
+    """Check that nothing is left of the tenant of a module."""
     yield
     check_closed_tenants(request)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def nothing_is_left_of_a_session(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Of a tenant that goes with the session nothing is left."""
+    """Check that nothing is left of the tenants of the session."""
     yield
     check_closed_tenants(request)
 

@@ -25,8 +25,8 @@ from pytest_kollalab.sdn.capture.recordings import pcapng
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.ssh import Ssh
 
-# Seconds. A node has NODE_BUDGET for everything, and whoever asks it waits until DEADLINE. What is
-# late is reported and left out. With masking and writing, the whole takes less than 20 s.
+# Seconds. A node has NODE_BUDGET to collect everything, and its answer may take DEADLINE. A late
+# answer is reported and left out. With masking and writing, the whole takes less than 20 s.
 NODE_BUDGET = 10.0
 DEADLINE = 14.0
 CLOCK_DEADLINE = 5.0

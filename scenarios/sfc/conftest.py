@@ -37,7 +37,7 @@ class Cast:
 
 @pytest.fixture(scope="session")
 def tenant(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Tenant]:
-    """One project for this folder: to plug its functions for each module would take longer."""
+    """One project for all modules of this folder, so that functions are plugged only once."""
     with make_tenant(openstack_cloud, kollalab, "sfc") as tenant:
         yield tenant
 
@@ -50,7 +50,7 @@ def sfc(tenant: Tenant, make_sfc: Callable[[Tenant], Sfc]) -> Iterator[Sfc]:
 
 @pytest.fixture(scope="session")
 def cast(tenant: Tenant, sfc: Sfc) -> Cast:
-    # Servers get their addresses by DHCP; without it the network is there sooner.
+    # Only servers need DHCP; a network without it is ready sooner.
     network = tenant.network("chained", dhcp=sfc.guests == "server")
     with tenant.together():
         cast = Cast(
@@ -122,16 +122,16 @@ def labelled(tenant: Tenant, sfc: Sfc, network: Network) -> list[Function]:
 
 @pytest.fixture
 def service(sfc: Sfc, target: Probe) -> Probe:
-    """The address by which the source knows the target."""
+    """A second address of the target, to which the source sends."""
     return sfc.alias(target, "service")
 
 
 @pytest.fixture
 def balancer(sfc: Sfc, network: Network, service: Probe, target: Probe) -> Function:
-    """A function that turns what goes to the service to the target.
+    """A function that sends packets for the service to the target.
 
-    Classifiers of two chains must not overlap, so only a function that changes a packet can make
-    it one that fits the next chain.
+    Classifiers of two chains must not overlap, so a packet fits the next chain only if a function
+    changes it.
     """
     turns = (service.ip, target.ip)
     return sfc.function(network, COMPUTE, name="balancer", keeps="mpls", turns=turns)

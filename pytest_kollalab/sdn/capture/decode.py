@@ -37,14 +37,15 @@ TAIL = 12  # of a block without content
 
 
 def packets(data: bytes) -> Packets:
-    """The packets in a capture file; none of an empty one."""
+    """The packets in a capture file, which may be empty."""
     return Packets(decode(frame) for frame in read(data))
 
 
 def read(data: bytes) -> list[Frame]:
-    """The frames in a pcap or pcapng file. What is cut short at its end does not count.
+    """The frames in a pcap or pcapng file. An incomplete frame at its end is left out.
 
-    Raises ValueError when it is neither.
+    Raises:
+        ValueError: The file has another format.
     """
     if len(data) < 24:
         return []
@@ -52,12 +53,12 @@ def read(data: bytes) -> list[Frame]:
 
 
 def decode(frame: Frame) -> Packet:
-    """Decode an Ethernet frame as far as it goes; what is cut short is left out."""
+    """Decode an Ethernet frame as far as possible; incomplete headers are left out."""
     packet = Packet(frame.time, "", "", 0, frame.length)
     try:
         return _frame(packet, frame.data)
     except RecursionError:
-        return packet  # headers in headers without end: nobody's traffic
+        return packet  # too many nested headers
 
 
 def _pcap(data: bytes) -> Iterator[Frame]:

@@ -134,7 +134,7 @@ class Packet:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A packet at a device. `way` is in, out, or by: it came in but was for somebody else."""
+    """A packet at a device. `way` is `in`, `out`, or `by` for one that is addressed to others."""
 
     device: str
     way: str

@@ -12,18 +12,18 @@ from weakref import WeakSet
 from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.on_nodes import observer
 
-# In bytes, of all captures together: the oldest frames go first.
+# The limit of all recorded frames together, in bytes; the oldest are dropped first.
 LIMIT = 32 << 20
-# Of a file in the artifacts, its end.
+# The limit of a file in the artifacts, in bytes; the last frames are kept.
 FILE_LIMIT = 2_000_000
-# In seconds: the clocks of nodes are not quite ours.
+# Tolerance for different clocks of nodes, in seconds.
 SLACK = 1.0
 FLAGS = {"in": observer.FLAGS[0], "out": observer.FLAGS[4], "by": observer.FOR_OTHERS}
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A frame, the capture that it is of, and when it was recorded, by the clock of this host."""
+    """A frame, the name of its capture, and when it was recorded by the clock of this host."""
 
     capture: str
     moment: float
@@ -34,11 +34,11 @@ class Running(Protocol):
     """A capture that goes on until the test and its fixtures have ended."""
 
     def pull(self) -> None:
-        """Record what was seen up to now."""
+        """Record the packets up to now."""
 
 
 class Recordings:
-    """The last frames of all captures, and those that are `running`."""
+    """The last frames of all captures; `running` are the captures that have not ended."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.running: WeakSet[Running] = WeakSet()
@@ -51,9 +51,9 @@ class Recordings:
         """Record frames of a capture.
 
         Args:
-            capture: its name, which becomes that of a file.
-            frames: the frames, in order.
-            moment: when it ended, where the times of the frames are not of this host's clock.
+            capture: The name of the capture, which becomes the name of a file.
+            frames: The frames, in order.
+            moment: When it ended, if the times of the frames are not those of this host's clock.
         """
         with self._lock:
             for frame in frames:
@@ -74,10 +74,7 @@ class Recordings:
 
 
 def pcapng(frames: Iterable[Frame]) -> bytes:
-    """A capture file of the format pcapng, which tcpdump and Wireshark read, in order of time.
-
-    Of a large one its last frames are kept.
-    """
+    """A capture file in the format pcapng, in order of time; of many frames the last are kept."""
     kept: deque[Frame] = deque()
     size = 0
     for frame in sorted(frames, key=lambda each: each.time):

@@ -1,4 +1,4 @@
-"""Captures with tcpdump: it runs on a node and writes pcap, which is read when it has ended."""
+"""Captures with tcpdump, which runs on a node; its output is read when it has ended."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.sdn.probe.namespace import Background, Namespace
 from pytest_kollalab.system.errors import KollalabError
 
-# Each packet is written at once; nothing waits in the kernel for a block to be full.
+# tcpdump writes each packet at once, without buffering.
 TCPDUMP = ("tcpdump", "-n", "-U", "--immediate-mode", "-w", "-")
 
 
 @dataclass
 class Capture:
-    """What tcpdump sees on one interface; complete when its block has ended."""
+    """The packets that tcpdump captures on an interface; complete when the block has ended."""
 
     where: str
     running: Background
@@ -43,12 +43,15 @@ class Capture:
 
 @contextmanager
 def capture(place: Namespace, device: str, filter: str = "") -> Iterator[Capture]:
-    """Record the packets on a device until the block ends.
+    """Capture packets on a device until the block ends.
 
     Args:
-        place: the namespace that the device is in.
-        device: its name.
-        filter: in tcpdump's language.
+        place: The namespace of the device.
+        device: The name of the device.
+        filter: A filter expression of tcpdump.
+
+    Yields:
+        The capture, with its `packets`.
     """
     argv = [*TCPDUMP, "-i", device, *filter.split()]
     with place.background("capture", argv, ready="listening on") as running:
@@ -56,7 +59,7 @@ def capture(place: Namespace, device: str, filter: str = "") -> Iterator[Capture
         try:
             yield seen
         finally:
-            # Also of a test that fails in the block: its artifacts have the capture.
+            # Also after a failure in the block: the artifacts of the test contain the capture.
             running.stop()
             seen.data = running.binary()
             name = f"{place.node}-{running.unit.removeprefix('kollalab-')}"

@@ -1,4 +1,4 @@
-"""Captures between nodes: what tunnels carry, seen at the interface on the tunnel network."""
+"""Captures of tunnel traffic between nodes, at the interface on the tunnel network."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ _numbers = count(1)
 
 @contextmanager
 def watched(ssh: Ssh, node: str, filter: str = "ip proto 47") -> Iterator[tcpdump.Capture]:
-    """Record what goes through tunnels of a node until the block ends.
+    """Capture the tunnel traffic of a node until the block ends.
 
-    What is in a tunnel is the `inner` packet of one in `packets`. `filter` is in tcpdump's
-    language; without one it is GRE.
+    The packet in a tunnel is `inner` of a packet in `packets`.
+
+    Args:
+        ssh: Runs commands on the node.
+        node: The node.
+        filter: A filter expression of tcpdump; by default it selects GRE.
+
+    Yields:
+        The capture, with its `packets`.
     """
     outer = NodeItself(ssh, node, f"tunnels-{next(_numbers)}")
     try:

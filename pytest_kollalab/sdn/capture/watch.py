@@ -1,4 +1,4 @@
-"""The watch: what passed the devices of a tenant's probes, on each node, since a moment."""
+"""The watch: records the packets at the devices of a tenant's probes on each node."""
 
 from __future__ import annotations
 
@@ -37,16 +37,23 @@ until [ -S "$folder/socket" ]; do
     sleep 0.05
 done
 """
-# Stands for the node itself: a device there is the other end of a server's card.
+# Stands for the node's own namespace, where devices are the other ends of servers' cards.
 ROOT = "-"
 STOP = 'systemctl stop --quiet "$2" 2> /dev/null || true; rm -rf "$1"'
 
 
 @dataclass(eq=False)
 class NodeWatch:
-    """The observer of one node, and all that it has seen. `ahead` is its clock against ours.
+    """The observer of one node.
 
-    `cards` are the devices of servers, with the MAC addresses of the cards behind them.
+    Attributes:
+        ssh: Runs commands on the node.
+        node: The node.
+        name: The name of the tenant.
+        devices: The devices that are watched.
+        cards: The devices of servers, with the MAC addresses of the servers' cards.
+        seen: The packets so far.
+        ahead: The seconds that the node's clock is ahead of this host's.
     """
 
     ssh: Ssh
@@ -75,12 +82,12 @@ class NodeWatch:
         RECORDINGS.running.add(self)
 
     def stop(self) -> None:
-        """Stop it; nothing to do is fine."""
+        """Stop the observer, if it runs."""
         RECORDINGS.running.discard(self)
         self._script(STOP)
 
     def watch(self, devices: Iterable[tuple[str, str]]) -> None:
-        """Look at devices, given with their namespaces, too."""
+        """Watch further devices, given as pairs of namespace and device."""
         new = [(namespace, device) for namespace, device in devices if device not in self.devices]
         if not new:
             return
@@ -90,14 +97,14 @@ class NodeWatch:
         self.devices |= {device for _, device in new}
 
     def forget(self, devices: Iterable[str]) -> None:
-        """Look at devices no more."""
+        """Stop watching devices."""
         known = [device for device in devices if device in self.devices]
         if known:
             self._ask("forget " + " ".join(known))
             self.devices -= set(known)
 
     def pull(self) -> None:
-        """Get what was seen up to now."""
+        """Fetch the packets up to now."""
         with self._lock:
             taken = [
                 replace(frame, time=frame.time - self.ahead)
@@ -129,13 +136,13 @@ class NodeWatch:
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment: how much each node had seen."""
+    """A moment, as the number of packets that each node has seen."""
 
     seen: dict[str, int]
 
 
 class Watch:
-    """The observers of a tenant, one for each node with a probe that is looked at."""
+    """The observers of a tenant, one for each node with a watched probe."""
 
     def __init__(self, ssh: Ssh, name: str) -> None:
         self._ssh = ssh
@@ -143,7 +150,7 @@ class Watch:
         self._nodes: dict[str, NodeWatch] = {}
 
     def over(self, *probes: Probe) -> None:
-        """Look at all devices of probes from now on; those that are looked at already are fine."""
+        """Watch all devices of probes from now on; they may be watched already."""
         by_node: dict[str, list[tuple[str, str]]] = {}
         for probe in probes:
             pairs = [(probe.namespace.name, port.device) for port in probe.ports]
@@ -159,19 +166,19 @@ class Watch:
                 self._nodes[probe.node].cards.update(cards)
 
     def forget(self, probe: Probe) -> None:
-        """Look at a probe no more: it goes away."""
+        """Stop watching a probe, because it is removed."""
         if probe.node in self._nodes:
             self._nodes[probe.node].forget([port.device for port in probe.ports])
 
     def mark(self, *nodes: str) -> Mark:
-        """Now, on the given nodes or on all."""
+        """Mark the present moment on the given nodes, or on all."""
         wanted = nodes or tuple(self._nodes)
         for node in wanted:
             self._nodes[node].pull()
         return Mark({node: len(self._nodes[node].seen) for node in wanted})
 
     def since(self, mark: Mark) -> list[Sighting]:
-        """What was seen since, node by node in the order in which it was seen."""
+        """The packets since a mark: node by node, in the order in which they were seen."""
         found = []
         for node, start in mark.seen.items():
             self._nodes[node].pull()
@@ -187,7 +194,7 @@ class Watch:
 
 
 def from_inside(way: str, packet: Packet, card: str) -> str:
-    """The way of a packet as a server sees it, of one seen at the other end of its card."""
+    """The way of a packet as a server sees it, from its way at the node's end of the card."""
     if way != "out":
         return "out"
     return "in" if packet.dst_mac == card else "by"
