@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_kollalab.cli import frame, main, verbs
+from pytest_kollalab.cli import frame, main, ssh
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
 from tests import made
@@ -84,7 +84,7 @@ def test_ssh_leaves_the_options_of_the_command_alone(
     kollalab: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     became: list[list[str]] = []
-    monkeypatch.setattr(verbs, "become", became.append)
+    monkeypatch.setattr(ssh, "become", became.append)
     result = kollalab("ssh", "--name", "lab", "controller-1", "docker", "ps", "-a", "--name", "x")
     assert result.exit_code == 0, result.output
     (argv,) = became

@@ -1,0 +1,51 @@
+"""The verb `show`: what there is of a lab."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pytest_kollalab.cli.frame import make_lab, verb
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers.base import NodesMade
+from pytest_kollalab.stages.cloud.made import CloudMade
+
+
+@verb
+def show(**given: Any) -> None:
+    """Show the lab: nodes, addresses, cloud, credentials file."""
+    show_lab(make_lab((), **given))
+
+
+def show_lab(lab: Lab) -> None:
+    """Print the nodes, addresses, saved states, features and credentials file of a lab."""
+    from pytest_kollalab.lab.gc.item import human_size
+
+    records = lab.records()
+    if not records:
+        click.echo(f"there is no lab {lab.name}; `kollalab up` makes one")
+        return
+    for record in records.values():
+        click.echo(f"{record.stage:<7} {record.status:<10} {record.key}  {record.created}")
+    nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)
+    if nodes is not None:
+        for name, node in nodes.nodes.items():
+            listed = "  ".join(f"{where} {address}" for where, address in node.addresses.items())
+            click.echo(f"  {name:<13} {listed}")
+        if nodes.uri:
+            kind = nodes.extra.get("accelerator", nodes.provider)
+            click.echo(f"  on            {kind} at {nodes.uri}")
+    whole = lab.rewind.whole() if "nodes" in records else {}
+    for save, is_whole in whole.items():
+        of = "nodes and cloud" if save.cloud else "nodes"
+        if save.size:
+            of += f", {human_size(save.size)}"
+        told = of if is_whole else "incomplete: remove it with kollalab clear"
+        click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
+    if cloud is not None:
+        click.echo(f"  features      {' '.join(cloud.features)}")
+        click.echo(f"  endpoint      {cloud.auth_url}")
+        click.echo(
+            f"  credentials   OS_CLIENT_CONFIG_FILE={cloud.clouds_yaml} OS_CLOUD={cloud.cloud}"
+        )

@@ -1,0 +1,46 @@
+"""The verb `up`: build what is missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from pytest_kollalab.cli.frame import (
+    BUILD,
+    DEFAULT_FEATURES,
+    feature_option,
+    make_lab,
+    setting_options,
+    verb,
+)
+from pytest_kollalab.cli.orderly import orderly
+from pytest_kollalab.cli.show import show_lab
+
+
+@verb
+@setting_options(*BUILD)
+@feature_option
+def up(features: tuple[str, ...], **given: Any) -> None:
+    """Build what is missing, until the cloud is healthy."""
+    from pytest_kollalab.report.live import watcher
+
+    asked = click.get_current_context().find_root().obj
+    verbosity = asked["verbose"] - asked["quiet"]
+    watching = watcher(sys.stdout, verbosity)
+
+    def say(text: str) -> None:
+        if verbosity >= 0 and not watching.line(text):
+            click.echo(text)
+
+    lab = make_lab(features or DEFAULT_FEATURES, **given, say=say, watcher=watching)
+    try:
+        with orderly(lab):
+            lab.up()
+    finally:
+        summary = lab.summary(kept=lab.exists())
+        summary.write(lab.paths.state / "summaries" / lab.name)
+        for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
+            click.echo(line)
+    show_lab(lab)
