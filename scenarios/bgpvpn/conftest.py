@@ -1,4 +1,4 @@
-"""What the scenarios of VPNs share: two networks on two nodes, and a second project."""
+"""Fixtures for the scenarios of VPNs: two networks on two nodes, and a second project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
-    """VPNs and sites of a test go before its ports: agents need these to take routes back."""
+    """Remove VPNs and sites of a test before its ports, which agents need to withdraw routes."""
     with ExitStack() as parts:
         for name in ("bgpvpn", "other_bgpvpn"):
             if name in request.fixturenames:
@@ -28,7 +28,7 @@ def vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def ends_are_plugged(request: pytest.FixtureRequest) -> None:
-    """A test in another worker may have started Open vSwitch anew, under the ends of this one."""
+    """Replug the ends if a test in another worker has restarted their Open vSwitch."""
     if hasattr(request.config, "workerinput") and "ends" in request.fixturenames:
         ends: Ends = request.getfixturevalue("ends")
         request.getfixturevalue("bgpvpn").tenant.mend(ends.near, ends.far)

@@ -12,9 +12,9 @@ from pytest_kollalab.system.errors import WaitError
 if TYPE_CHECKING:
     from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
 
-# The numbers of an AS that take four bytes begin here.
+# The first AS number that needs four bytes.
 FOUR_BYTES = 2**16
-# What is announced when nothing was asked for.
+# The default local preference.
 DEFAULT = 100
 
 

@@ -29,7 +29,7 @@ class Pair:
         return self.tenant.network(f"{name}-{self.number}", dhcp=False)
 
     def probes(self, there: str = "compute-1") -> tuple[Probe, Probe]:
-        # A network's own router is on the controller: whoever has one is on the other node.
+        # Routers are on the controller, so the probes are on the other node by default.
         with self.tenant.together():
             return (
                 self.tenant.probe(self.here, "compute-1", name=f"here-{self.number}"),
@@ -144,7 +144,7 @@ def test_a_probe_on_the_node_of_its_router(tenant: Tenant, bgpvpn: Bgpvpn, pair:
     vpn.join(pair.here)
     vpn.join(pair.there)
     tenant.router(pair.there)
-    # Until the router is there, the speaker's gateway serves.
+    # Until the router exists, the speaker's gateway is used.
     assert pair.there.gateway
     there.reaches(pair.there.gateway)
     bgpvpn.reaches(there, here, within=10)

@@ -72,7 +72,7 @@ def test_a_prefix_without_the_address_of_its_port(bgpvpn: Bgpvpn, ends: Ends) ->
         vpn.join(ends.far, routes=[BEHIND], fixed_ips=False)
         bgpvpn.flow_appears("compute-1", BEHIND)
         assert not bgpvpn.rib(ends.far)
-        # A way there and, without the address, none back.
+        # There is a route to the prefix, but without the address there is none back.
         with ends.far.capture(f"icmp and dst host {ADDRESS}") as seen:
             assert bgpvpn.apart(ends.near, ADDRESS)
         assert seen.packets
@@ -80,8 +80,8 @@ def test_a_prefix_without_the_address_of_its_port(bgpvpn: Bgpvpn, ends: Ends) ->
 
 def test_ninety_prefixes(bgpvpn: Bgpvpn, ends: Ends) -> None:
     prefixes = [f"{address}/32" for address in MANY]
-    # The speaker has an instance for each prefix of a port. That of a VPN which only exports takes
-    # no routes: otherwise each of ninety would have ninety.
+    # The speaker has an instance for each prefix of a port. This VPN only exports, because
+    # otherwise each of ninety instances would import ninety routes.
     rt = bgpvpn.target()
     with bgpvpn.l3(exports=[rt]) as vpn, bgpvpn.l3(bgpvpn.target(), imports=[rt]) as both:
         both.join(ends.left)
@@ -151,9 +151,9 @@ def test_routes_leak_through_a_port_that_forwards(
     inner.join(middle)
     bgpvpn.l3(exports=[to_left]).join(transit, routes=[inner])
     back = bgpvpn.l3(exports=[to_right]).join(transit, routes=[left])
-    # What leaks into the left VPN may leak on from there through the way back.
+    # Routes that leak into the left VPN may leak from there into the VPN for the way back.
     bgpvpn.announced(ends.far, by="compute-1", rt=to_left)
-    # The way leads through the port, and nobody there passes anything on yet.
+    # The path leads through the port, whose probe does not forward packets yet.
     assert bgpvpn.apart(ends.near, ends.far)
     transit.forward()
     bgpvpn.reaches(ends.near, ends.far)

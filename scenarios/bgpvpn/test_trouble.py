@@ -56,7 +56,7 @@ def test_the_reflector_goes_and_comes_back(
     with bgpvpn.reflector.stopped():
         for speaker in bgpvpn.speakers.values():
             speaker.wait_established(60, down=True)
-        # Nobody vouches for the routes any more.
+        # Without the reflector, the speakers drop its routes.
         bgpvpn.lost(ends.near, ends.far)
     vpn.touch()
     record_property("seconds until converged", round(vpn.wait_converged(120), 1))
@@ -70,7 +70,7 @@ def test_a_silent_peer_is_noticed(
         seconds = bgpvpn.withdrawn(ends.near, within=60)
         record_property("seconds until withdrawn", round(seconds, 1))
         bgpvpn.lost(ends.far, ends.near)
-    # By itself it would try again 20 s after that, as after any end of a session.
+    # A restart saves time: the speaker reconnects by itself only 20 s after a session has ended.
     speaker.restart()
     bgpvpn.announced(ends.near, within=60)
 
@@ -79,10 +79,10 @@ def test_another_as_is_refused(bgpvpn: Bgpvpn, ends: Ends, speaker: Speaker) -> 
     with bgpvpn.reflector.expecting(speaker.address, "remote-as 64999"):
         speaker.wait_established(60, down=True)
         bgpvpn.withdrawn(ends.near)
-        # By itself it would try again 20 s after an error.
+        # A restart saves time: the speaker reconnects by itself only 20 s after an error.
         speaker.restart()
         bgpvpn.reflector.await_complaint(speaker.address, "Bad Peer AS")
-    # Not by itself: the next test says why.
+    # The speaker does not reconnect by itself, which is the subject of the next test.
     speaker.restart_refused()
     bgpvpn.announced(ends.near, within=60)
 
@@ -95,7 +95,7 @@ def test_who_was_refused_for_its_as_tries_again(
         with bgpvpn.reflector.expecting(speaker.address, "remote-as 64999"):
             speaker.restart()
             bgpvpn.reflector.await_complaint(speaker.address, "Bad Peer AS")
-        # After a connection that failed it waits for 5 s.
+        # The speaker waits for 5 s after a failed connection.
         speaker.wait_established(15)
     finally:
         speaker.restart()
@@ -158,7 +158,7 @@ def test_the_agent_is_killed(
     bgpvpn: Bgpvpn, ends: Ends, vpn: Vpn, tenant: Tenant, speaker: Speaker
 ) -> None:
     speaker.kill_agent()
-    # Only an agent that is back brings up a port, and has the speaker announce it.
+    # A new port becomes active and is announced only when the agent is back.
     guest = tenant.probe(ends.left, speaker.node, name="guest")
     vpn.wait_converged(120)
     bgpvpn.reaches(guest, ends.far, within=60)

@@ -77,7 +77,7 @@ def test_no_unit_has_failed(node: Node) -> None:
 
 @every_node
 def test_logs_of_the_deploy_are_quiet(node: Node, kollalab: Lab) -> None:
-    # Later on there are scenarios that provoke errors.
+    # Only logs of the deploy are checked, because later scenarios provoke errors.
     cloud = kollalab.records()["cloud"]
     ready = datetime.fromisoformat(cloud.created).timestamp() + cloud.seconds
     features = {feature.name for feature in kollalab.features}

@@ -106,7 +106,7 @@ def test_another_network_is_apart_until_a_router_joins_them(
     assert not here.ping(stranger, 1)
     tenant.router(network, other)
     here.reaches(stranger)
-    # More than the router answers at once; it has to be a hop all the same.
+    # More than the router answers at once. The traceroute must show it as a hop all the same.
     too_short = ["ping", "-c", "10", "-i", "0.01", "-W", "1", "-t", "1", stranger.ip]
     here.namespace.run(too_short, check=False)
     assert here.traceroute(stranger) == (network.gateway, stranger.ip)

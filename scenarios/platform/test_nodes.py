@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers.base import NodesMade
 
 NODES = ("controller-1", "compute-1")
-# What a look at a clock may take, over SSH and on an emulated processor.
+# Seconds that reading a clock may take, over SSH and on an emulated processor.
 CLOCK = 2.0
 
 

@@ -112,7 +112,7 @@ def test_delete_leaves_no_flow_and_no_group(
 ) -> None:
     chain = sfc.chain(source, target, through=[firewall, nat], symmetric=True)
     assert sfc.path(source, target) == [firewall, nat]
-    # Not `chain.delete()`, which would take out by hand what the agent leaves.
+    # Not `chain.delete()`, which would remove flows that the agent leaves behind.
     chain.withdraw()
     chain.wait_gone()
     assert not any(chain.flows(node) for node in chain.nodes)

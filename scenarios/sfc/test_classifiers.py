@@ -35,7 +35,7 @@ def test_several_classifiers_lead_into_one_symmetric_chain(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function
 ) -> None:
     back = [sfc.traffic(target, source)]
-    # Of two sources on one node something is left: see the test of that below.
+    # Chains with two sources on one node leave flows behind, which a test below shows.
     with sfc.chain(source, target, through=[firewall], also=back, symmetric=True):
         assert sfc.ways(source, target) == ([firewall], [firewall])
         assert sfc.ways(target, source) == ([firewall], [firewall])
@@ -43,7 +43,7 @@ def test_several_classifiers_lead_into_one_symmetric_chain(
     assert sfc.ways(target, source) == ([], [])
 
 
-# Which of the two ways has no flow depends on which classifier comes first, by its random id.
+# Which direction lacks its flow depends on the order of the classifiers, by their random ids.
 @pytest.mark.defect("sfc-symmetric-classifiers-on-two-nodes")
 def test_several_classifiers_lead_into_one_symmetric_chain_between_nodes(
     sfc: Sfc, source: Probe, far: Probe, firewall: Function
@@ -92,7 +92,7 @@ def test_only_the_protocol_that_was_asked_for_is_led(
 def test_two_ports_of_one_pair_of_hosts_take_two_chains(
     sfc: Sfc, source: Probe, target: Probe, firewall: Function, nat: Function
 ) -> None:
-    # Of the chain that goes last something is left: see the next test.
+    # The chain that is deleted last leaves flows behind, which the next test shows.
     with (
         sfc.chain(source, target, through=[firewall], protocol="udp", port=53) as names,
         sfc.chain(source, target, through=[nat], protocol="udp", port=123) as times,

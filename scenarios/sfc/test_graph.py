@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.features.sfc.words import Function, Sfc
     from pytest_kollalab.sdn.probe.probe import Probe
 
-# Agents of nodes that have no part in a graph may be killed for it: a workaround.
+# A workaround may kill the agents of nodes that have no part in a graph.
 pytestmark = pytest.mark.kollalab_disruptive
 
 NAMES, TIMES = 53, 123
@@ -26,7 +26,7 @@ def test_a_graph_leads_on_what_fits(
     labelled: list[Function],
 ) -> None:
     branch = labelled[0]
-    # Chains of one source leave something (test_classifiers.py), which is taken out by hand.
+    # Chains with the same source leave flows behind (test_classifiers.py), which are then removed.
     with (
         sfc.chain(source, service, [balancer], protocol="udp") as trunk,
         sfc.chain(source, target, [branch], protocol="udp", port=NAMES) as names,
@@ -34,7 +34,7 @@ def test_a_graph_leads_on_what_fits(
         sfc.watching(target) as seen,
     ):
         source.spray(service, NAMES, 20000, 1, PACKETS)
-        # Not the branch's: from the end of the trunk it goes straight on.
+        # This port is not the branch's: packets go straight on from the end of the trunk.
         source.spray(service, TIMES, 20000, 1, PACKETS)
     assert sfc.followed(seen, NAMES) == [balancer, branch]
     assert sfc.followed(seen, TIMES) == [balancer]

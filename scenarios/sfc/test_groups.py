@@ -19,7 +19,7 @@ def test_functions_of_a_group_share_the_load(
     with sfc.chain(source, target, through=[[firewall, nat]]) as chain:
         share = sfc.share(source, target, FLOWS)
         assert set(share) == {firewall, nat}
-        # Far from what chance makes of 200 tosses of a coin.
+        # A random choice for 200 flows practically never gives less than a quarter.
         assert min(len(ports) for ports in share.values()) > FLOWS / 4
         assert len(sfc.path(source, target)) == 1
         assert not chain.stray()

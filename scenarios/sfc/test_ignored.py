@@ -115,7 +115,7 @@ def led(
     ports: tuple[int | None, int | None],
     asked: list[int],
 ) -> int:
-    """How many questions to these ports a chain leads through a function, one packet each."""
+    """Send one packet to each port in `asked`; return how many a chain leads to the function."""
     with (
         sfc.chain(source, target, through=[function], protocol="udp", ports=ports) as chain,
         chain.counting() as counted,
@@ -127,7 +127,7 @@ def led(
 
 @pytest.fixture
 def two_addresses(tenant: Tenant, network: Network) -> Probe:
-    """An end whose port has two addresses, so that no one of them is the prefix that is missing."""
+    """An end whose port has two addresses, so that neither can replace a missing prefix."""
     probe = tenant.probe(network, COMPUTE, name="two-addresses")
     addresses = [{"ip_address": probe.ip}, {"subnet_id": network.subnet_id}]
     tenant.admin.network.update_port(probe.ports[0].id, fixed_ips=addresses)

@@ -54,7 +54,7 @@ def test_a_dead_function_takes_the_traffic_along_until_it_is_replaced(
         with firewall.dead():
             with chain.counting() as counted:
                 assert source.ping(target, PINGS, burst=True).received == 0
-            # Open vSwitch goes on to lead the traffic there: nobody looks after functions.
+            # Open vSwitch still leads the traffic there, because functions are not monitored.
             assert counted.classified == counted.delivered[firewall] == PINGS
             assert counted.passed_on[firewall] == 0
             group.update([nat])

@@ -67,10 +67,10 @@ def test_a_lost_change_comes_with_an_update_of_the_ports(
     change: Callable[[Sfc, Chain, Function], None],
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Whether a change is lost depends on which of two threads is first, so the test counts.
+    """Count lost changes: whether one is lost depends on which of two threads is first.
 
-    One that is not lost leads packets. One that is lost does so once the ports of the chain were
-    updated, as an operator could do.
+    A change that is not lost leads packets. A lost one does so after an update of the chain's
+    ports, which an operator could make as well.
     """
     lost = 0
     for _ in range(ROUNDS):

@@ -104,7 +104,7 @@ def test_both_collectors_see_the_same_flows(
 def test_a_device_that_only_the_kernel_tells_of_is_captured(
     skydive: Skydive, source: Probe
 ) -> None:
-    # What a port of Open vSwitch's in user space is to Skydive, if netlink was the last to tell.
+    # Skydive sees ports of Open vSwitch in user space like this if netlink reports them last.
     device = "kl-tap"
     argv = ["python3", "tap.py", device]
     with source.namespace.background("tap", argv, ready="^ready", files={"tap.py": TAP}):
@@ -145,7 +145,7 @@ def test_an_alert_fires_when_it_comes_true_and_stops(
         tenant.remove(probe)
         await_gone(skydive, probe.ports[0].id)
         before = len(called.calls())
-        # The graph goes on changing, and the alert has nothing to say.
+        # The graph changes again, but the alert's expression does not become true.
         other = tenant.probe(network, "compute-1", name="quiet")
         await_port(skydive, other.ports[0].id)
         assert len(called.calls()) == before

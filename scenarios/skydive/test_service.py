@@ -40,7 +40,7 @@ def test_nobody_is_answered_without_the_password(skydive: Skydive, path: str) ->
 def test_it_listens_on_the_management_network_only(
     skydive: Skydive, local_view: Local, lab_nodes: Mapping[str, Node]
 ) -> None:
-    # Whatever restarted them before, they are up.
+    # An earlier test may have restarted analyzer and agents.
     await_whole(skydive, local_view)
     for node in lab_nodes.values():
         listening = node.host.check_output("ss --no-header -ltnp")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.topology.local import Local
 
 NODES = ("controller-1", "compute-1")
-# What Neutron's agent joins, wherever such a bridge is.
+# The bridges that agents connect to br-int, on nodes that have them.
 JOINED = ("br-tun", "br-ex", "br-mpls")
 
 every_node = pytest.mark.parametrize("node", NODES)
