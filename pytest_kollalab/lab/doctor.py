@@ -177,7 +177,7 @@ def _python() -> Iterator[Finding]:
 def _cores() -> Iterator[Finding]:
     count = len(os.sched_getaffinity(0))
     if count < CORES:
-        yield Finding("cores", "note", f"{count}: all will take long", "use a host with more")
+        yield Finding("cores", "note", f"{count}: builds will be slow", "use a host with more")
     else:
         yield Finding("cores", "ok", str(count))
 
@@ -252,11 +252,11 @@ def _kernel() -> Iterator[Finding]:
     missing = capabilities.missing_here()
     if "SYS_ADMIN" in missing or "NET_ADMIN" in missing:
         yield Finding(
-            "capabilities", "problem", f"this host gives no {', '.join(missing)}",
+            "capabilities", "problem", f"this host does not grant {', '.join(missing)}",
             "run on a virtual machine, or in a container with --privileged",
         )  # fmt: skip
     elif missing:
-        yield Finding("capabilities", "note", f"nodes go without {', '.join(missing)}")
+        yield Finding("capabilities", "note", f"nodes do not have {', '.join(missing)}")
     else:
         yield Finding("capabilities", "ok", "all")
 

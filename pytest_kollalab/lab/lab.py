@@ -123,7 +123,7 @@ class Lab:
 
     @cached_property
     def retained(self) -> RetainedGolden:
-        """The golden state that outlives the lab, and the way back to it."""
+        """Retains the golden state of a removed lab and brings the lab back from it."""
         from pytest_kollalab.stages.states.goldens import RetainedGolden
 
         wanted = self.options.golden == "keep" and self.options.until == "cloud"
@@ -286,7 +286,7 @@ class Lab:
             StageError: A stage cannot be built.
         """
         for name, why in self.unsupported.items():
-            raise HostError(f"this host cannot have the feature {name}", details=why)
+            raise HostError(f"this host does not support the feature {name}", details=why)
         self.ensure(self.options.until)
 
     def destroy(self, *, force: bool = False) -> None:

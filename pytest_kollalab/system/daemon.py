@@ -74,8 +74,8 @@ def _settings(uri: str) -> dict[str, Any]:
     if "://" in uri:
         if not is_endpoint(uri):
             raise ConfigError(
-                f"provider_uri: {uri} is no endpoint of docker",
-                details=f"those begin with {', '.join(f'{each}://' for each in SCHEMES)}",
+                f"provider_uri: {uri} is not an endpoint of docker",
+                details=f"endpoints begin with {', '.join(f'{each}://' for each in SCHEMES)}",
                 hint='a URI of libvirt needs provider = "libvirt"',
             )
         return {"base_url": uri}

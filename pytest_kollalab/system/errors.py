@@ -103,7 +103,7 @@ def as_message(error: Exception) -> Exception:
         )
     if not isinstance(error, OSError) or error.errno not in CLOSED | FULL:
         return error
-    hint = "give this user the folder, or name others in KOLLALAB_CACHE and KOLLALAB_STATE"
+    hint = "let this user write to it, or set KOLLALAB_CACHE and KOLLALAB_STATE to other folders"
     if error.errno in FULL:
         hint = "make room: `kollalab gc --yes`, `docker image prune`; then run again"
     where = error.filename or "a file"

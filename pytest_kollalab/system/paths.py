@@ -51,7 +51,7 @@ def check_writable(folder: Path, variable: str) -> None:
             details=f"{there} is not a folder that this user may write to"
             if there != folder
             else "it is read-only, or belongs to another user",
-            hint=f"give this user the folder, or set {variable} to another one",
+            hint=f"let this user write to it, or set {variable} to another folder",
         )
 
 

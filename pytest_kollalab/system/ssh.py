@@ -15,13 +15,13 @@ from pytest_kollalab.system.errors import CommandError, HostError
 from pytest_kollalab.system.run import Result, run
 
 CONNECT_TIMEOUT = 5
-# The name of a socket has 107 characters at most. ssh adds 17 while it makes one, after the digest
-# that names the connection and the name of the node.
+# The path of a socket may have 107 characters. It consists of the folder, the digest that names the
+# connection, the name of the node, and 17 characters that ssh adds while it creates the socket.
 LONGEST_FOLDER = 107 - 17 - len("/0123456789ab-") - len("controller-1234")
 
 
 class Ssh:
-    """Runs commands on the nodes that an ssh_config names; `ssh -F CONFIG NODE` does the same."""
+    """Runs commands on the nodes of an ssh_config, like `ssh -F CONFIG NODE`."""
 
     def __init__(self, config: Path) -> None:
         self.config = config
@@ -36,10 +36,10 @@ class Ssh:
         return None
 
     def argv(self, node: str, command: Sequence[str] = (), *, tty: bool = False) -> list[str]:
-        """The command line; without a command it is an interactive shell.
+        """The ssh command line. Without a command it opens an interactive shell.
 
         Raises:
-            HostError: the folder of the shared connections is not this user's any more.
+            HostError: Another user owns the folder of the shared connections or can use it.
         """
         # Check at each use: the folder may have been removed and created by another user since.
         if self._sockets is not None:
@@ -50,11 +50,11 @@ class Ssh:
         return [*words, node, *([shlex.join(command)] if command else [])]
 
     def run(self, node: str, command: Sequence[str], **options: Any) -> Result:
-        """Run a command on a node as root; `options` are those of `run`."""
+        """Run a command on a node as root. `options` are those of `system.run.run`."""
         return run(self.argv(node, command), **options)
 
     def close(self) -> None:
-        """Close the shared connections; the next command opens new ones."""
+        """Close the shared connections. The next command opens new ones."""
         for node in _hosts(self.config):
             run(["ssh", "-F", self.config, "-O", "exit", node], check=False, timeout=5)
 
@@ -77,18 +77,18 @@ def write_config(
     jump: str = "",
     patience: float = 1.0,
 ) -> None:
-    """Write the ssh_config and, beside it, a known_hosts of the nodes' host keys.
+    """Write an ssh_config, and a known_hosts with the nodes' host keys in the same folder.
 
     Args:
-        path: where the ssh_config goes.
-        addresses: the address of each node.
-        key: the private key that the nodes accept.
-        host_keys: the public host key of each node.
-        sockets: the folder of the shared connections.
-        connection: names the shared connections of this lab. A lab that is built again at the same
-            addresses must not meet the sockets of the one before.
-        jump: the ProxyCommand through which the nodes are reached, if they are not next to us.
-        patience: multiplies the seconds that a connection may take.
+        path: The ssh_config to write.
+        addresses: The address of each node.
+        key: The private key that the nodes accept.
+        host_keys: The public host key of each node.
+        sockets: The folder of the shared connections.
+        connection: The name of this lab's shared connections. A lab that is built again at the same
+            addresses must not use the sockets of the previous one.
+        jump: The ProxyCommand to reach the nodes, if they are on another host.
+        patience: A factor for the connection timeout.
     """
     known_hosts = path.parent / "known_hosts"
     files.write(known_hosts, known_hosts_text(addresses, host_keys))
@@ -97,7 +97,7 @@ def write_config(
 
 
 def known_hosts_text(addresses: Mapping[str, str], host_keys: Mapping[str, str]) -> str:
-    """A known_hosts file: both the name and the address of each node."""
+    """The text of a known_hosts file with the name and the address of each node."""
     return "".join(
         f"{node},{address} {' '.join(host_keys[node].split()[:2])}\n"
         for node, address in addresses.items()
@@ -112,7 +112,7 @@ def config_text(
     connection: str,
     patience: float = 1.0,
 ) -> str:
-    """An ssh_config that reaches the nodes by name and is complete in itself."""
+    """The text of an ssh_config that reaches the nodes by name, independent of other files."""
     blocks = [f"Host {node}\n    HostName {address}\n" for node, address in addresses.items()]
     blocks.append(
         "Host *\n"
@@ -135,7 +135,7 @@ def config_text(
 
 
 def control_folders(state: Path) -> tuple[Path, ...]:
-    """The folders in which the sockets of shared connections may be, the preferred one first."""
+    """The possible folders for the sockets of shared connections, the preferred one first."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     found = [state / "ssh", *([Path(runtime, "kollalab")] if runtime else [])]
     return (*found, Path("/tmp") / f"kollalab-{os.getuid()}")
@@ -169,7 +169,7 @@ def private(folder: Path) -> Path:
 
 
 def close(config: Path) -> None:
-    """Close the shared connections of an ssh_config that may not be there any more."""
+    """Close the shared connections of an ssh_config, if it exists."""
     if config.is_file():
         with suppress(CommandError):
             Ssh(config).close()

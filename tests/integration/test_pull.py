@@ -270,7 +270,7 @@ def test_with_tls_and_an_authority_of_its_own(
              "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=other",
              "-keyout", tmp_path / "other.key", "-out", other]
         )  # fmt: skip
-        with pytest.raises(StageError, match="cannot be asked") as caught:
+        with pytest.raises(StageError, match="cannot be reached") as caught:
             site.engine(host, "tiny", ca=str(other)).plan()
         assert "registry_ca" in caught.value.hint
         made = site.engine(host, "tiny", ca=str(certs / "ca.pem")).ensure(ImagesMade)

@@ -113,10 +113,14 @@ def test_a_read_only_cache_folder(real: pytest.Pytester) -> None:
     cache = close(real.mkdir("cache"))
     result = kollalab("up", denied=True)
     said(
-        result, 3, f"error: {cache} cannot be written", "what now: give this user", "KOLLALAB_CACHE"
+        result,
+        3,
+        f"error: {cache} cannot be written",
+        "what now: let this user write",
+        "KOLLALAB_CACHE",
     )
     result = run(*heeding(*PYTEST))
-    said(result, 1, f"{cache} cannot be written", "what now: give this user the folder")
+    said(result, 1, f"{cache} cannot be written", "what now: let this user write to it")
 
 
 def test_a_state_folder_that_cannot_be_written(project: pytest.Pytester) -> None:

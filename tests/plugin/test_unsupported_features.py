@@ -54,7 +54,7 @@ def test_where_images_are_pulled_the_feature_is_left_out(pytester: pytest.Pytest
     (pytester.path / "kollalab.toml").write_text('[images]\nmode = "pull"\n')
     result = pytester.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=2, skipped=2)
-    result.stdout.fnmatch_lines(["SKIPPED*no feature skydive: its images are built here only*"])
+    result.stdout.fnmatch_lines(["SKIPPED*no feature skydive: its images can only be built*"])
 
 
 def test_a_binary_takes_the_obstacle_away(pytester: pytest.Pytester) -> None:

@@ -166,8 +166,8 @@ def test_secrets_are_all_texts_of_some_length() -> None:
 def test_a_queue_that_nobody_reads() -> None:
     text = "name\tconsumers\nscheduler\t0\nconductor\t1\nscheduler_fanout\t2\n"
     assert list(queue_troubles(text, ["scheduler", "conductor", "compute"])) == [
-        "nobody takes requests for compute",
-        "nobody takes requests for scheduler",
+        "no service takes requests for compute",
+        "no service takes requests for scheduler",
     ]
 
 

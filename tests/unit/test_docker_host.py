@@ -55,7 +55,7 @@ def test_another_daemon_of_this_host_is_no_other_host(uri: str) -> None:
 
 
 def test_a_uri_of_libvirt_is_no_endpoint_of_docker() -> None:
-    with pytest.raises(ConfigError, match="is no endpoint of docker") as caught:
+    with pytest.raises(ConfigError, match="is not an endpoint of docker") as caught:
         daemon.endpoint("qemu+ssh://other/system")
     assert 'provider = "libvirt"' in caught.value.hint
 

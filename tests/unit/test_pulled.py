@@ -162,7 +162,7 @@ def test_a_registry_that_refuses_says_how_to_log_in(served: type[Registry]) -> N
 
 
 def test_a_registry_that_is_not_there_is_a_message() -> None:
-    with pytest.raises(StageError, match="cannot be asked") as caught:
+    with pytest.raises(StageError, match="cannot be reached") as caught:
         upstream.resolve(Upstream("127.0.0.1:1", "kolla"), ["keystone"], "t")
     assert "Connection refused" in caught.value.details
 
@@ -257,7 +257,7 @@ def test_what_the_mirror_is_told() -> None:
 def test_a_lab_is_removed_and_summed_up_without_the_registry(paths: Paths) -> None:
     images = ImagesConfig(mode="pull", source="127.0.0.1:1/kolla")
     lab = Lab(Config(images=images), Options(until="images"), paths=paths)
-    with pytest.raises(StageError, match="cannot be asked"):
+    with pytest.raises(StageError, match="cannot be reached"):
         lab.plan()
     lab = Lab(Config(images=images), Options(until="images"), paths=paths)
     assert lab.summary(kept=False).stages == ()

@@ -54,7 +54,7 @@ def bytes_of(text: str) -> int:
         return int(float(number) * unit)
     except ValueError:
         raise ConfigError(
-            f"{text!r} is no size", hint="write 500M, 20G or a number of bytes"
+            f"{text!r} is not a size", hint="write 500M, 20G or a number of bytes"
         ) from None
 
 

@@ -283,5 +283,5 @@ def collections(venv: Path) -> Path:
     """
     found = sorted(venv.glob("lib/python3*/site-packages"))
     if not found:
-        raise StageError(f"{venv} is no virtual environment", hint="kollalab up --fresh tools")
+        raise StageError(f"{venv} is not a virtual environment", hint="kollalab up --fresh tools")
     return found[0]

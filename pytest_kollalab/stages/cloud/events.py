@@ -25,7 +25,7 @@ _FAILS = ("runner_on_failed", "runner_on_unreachable")
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """A task that failed on a host; `message` has at most MESSAGE_LINES lines."""
+    """A task that failed on a host. Its message has at most MESSAGE_LINES lines."""
 
     host: str
     task: str
@@ -39,7 +39,15 @@ class TaskFailure:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a task kept its run busy, over all hosts; seconds, and when it began."""
+    """The duration of a task on all hosts.
+
+    Attributes:
+        play: The name of the play.
+        role: The name of the role, or an empty string.
+        task: The name of the task.
+        seconds: How long the task took.
+        began: Seconds from the beginning of the first run to that of the task.
+    """
 
     play: str
     role: str
@@ -49,10 +57,13 @@ class Timing:
 
 
 class Tally:
-    """How far runs that belong together have come: `tasks` begun; `began`, `shown` in Unix time.
+    """The progress of several runs of one deploy.
 
-    `shown` is when one of them last had a line to show. `step` is told the play and the task
-    that begins.
+    Attributes:
+        step: Called with the play and the task when a task begins.
+        tasks: The number of tasks that have begun.
+        began: When the first run began, in Unix time.
+        shown: When a line was last shown, in Unix time.
     """
 
     def __init__(self, step: Callable[[str], None] = lambda _: None) -> None:
@@ -64,10 +75,12 @@ class Tally:
 
 
 class PlayProgress:
-    """Reads the events of one run in their order.
+    """Reads the events of one run. Pass every event to `read`, in order.
 
-    `failures` holds the tasks that ended the run, `timings` the wall time of each task. Feed
-    every event to `read`; it returns a line worth showing, or None. A `tally` may be shared.
+    Attributes:
+        tally: The progress of all runs of the deploy.
+        failures: The tasks that ended the run.
+        timings: The duration of each task.
     """
 
     def __init__(self, tally: Tally | None = None) -> None:
@@ -160,10 +173,10 @@ class PlayProgress:
 
 
 def _result(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a failed task returned.
+    """The result of a failed task.
 
-    ansible-runner empties a result that is longer than MAX_EVENT_RES (ansible-runner 2.4.3,
-    awx_display.py, event_context). Ansible has shown it on its output all the same.
+    ansible-runner empties results that are longer than MAX_EVENT_RES (ansible-runner 2.4.3,
+    awx_display.py, event_context). Such a result is read from Ansible's output.
     """
     if found := event["event_data"].get("res"):
         return dict(found)
@@ -177,7 +190,7 @@ def _result(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def message(result: Mapping[str, Any]) -> str:
-    """What a failed result says, the most telling part first."""
+    """The messages of a failed result, the most useful one first."""
     parts = [result.get("msg"), result.get("stderr"), result.get("module_stderr")]
     if result.get("module_stderr") or not any(parts[1:]):
         parts += [result.get("stdout"), result.get("module_stdout")]
@@ -188,7 +201,7 @@ def message(result: Mapping[str, Any]) -> str:
 
 
 def totals(timings: Iterable[Timing], by: str = "play") -> list[tuple[str, float, int]]:
-    """Seconds and number of tasks by `play`, `role` or `task`, the longest first."""
+    """The seconds and the number of tasks of each `play`, `role` or `task`, the longest first."""
     sums: dict[str, tuple[float, int]] = {}
     for timing in timings:
         name = str(getattr(timing, by)) or "-"

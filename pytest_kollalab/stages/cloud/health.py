@@ -238,7 +238,7 @@ def queue_troubles(text: str, wanted: Iterable[str]) -> Iterator[str]:
     """
     rows = (line.split("\t") for line in text.splitlines())
     read = {row[0] for row in rows if len(row) == 2 and row[1] not in ("0", "consumers")}
-    yield from (f"nobody takes requests for {name}" for name in sorted(set(wanted) - read))
+    yield from (f"no service takes requests for {name}" for name in sorted(set(wanted) - read))
 
 
 def check_troubles(

@@ -1,8 +1,7 @@
-"""OpenStack's INI files: parsed, merged and compared, as oslo.config and Kolla-Ansible read them.
+"""Parses, merges and compares INI files as oslo.config and Kolla-Ansible read them.
 
-An option may stand there several times. A line that begins with white space continues the value
-before it, whatever it looks like, until a blank line or the next option (oslo.config 10,
-iniparser.py, BaseParser.parse).
+An option may occur several times. Any line that begins with white space continues the value before
+it, until a blank line or the next option (oslo.config 10, iniparser.py, BaseParser.parse).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 
 from pytest_kollalab.system.errors import ConfigError
 
-# Section -> option -> its values; a value of several lines has line breaks.
+# The values of each option in each section. Continued values contain line breaks.
 Sections = dict[str, dict[str, list[str]]]
 
 _SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
@@ -19,13 +18,13 @@ _OPTION = re.compile(r"(?P<name>[^\s=:#;\[][^=:]*?)\s*[=:]\s*(?P<value>.*)")
 
 
 def parse(text: str) -> Sections | None:
-    """The sections, options and values of a text; None when it is not an INI file."""
+    """The sections, options and values of a text, or None if it is not an INI file."""
     sections, stray = _read(text)
     return None if stray else sections
 
 
 def _read(text: str) -> tuple[Sections, str]:
-    """The sections, and the first line that does not belong into an INI file ("" for none)."""
+    """The sections, and the first line that is not valid in an INI file ("" for none)."""
     sections: Sections = {}
     options: dict[str, list[str]] | None = None
     values: list[str] | None = None
@@ -66,22 +65,22 @@ def _line(option: str, value: str) -> str:
 
 
 def merge(base: str, over: str, name: str = "a file") -> str:
-    """Lay one text over another: option by option when both are INI, else the later one.
+    """Merge two texts option by option. If `base` is not INI, the result is `over`.
 
     Args:
-        base: the text below, "" for none.
-        over: the text whose options win.
-        name: the file that both are for, as an error names it.
+        base: The first text, "" for none.
+        over: The text whose options win.
+        name: The name of the file, for errors.
 
     Raises:
-        ConfigError: the text below is INI and the one above is not, which would lose the first.
+        ConfigError: `base` is an INI file and `over` is not.
     """
     below, above = parse(base), parse(over)
     if not base or below is None:
         return over
     if above is None:
         raise ConfigError(
-            f"{name} is an INI file, and what is laid over it is none",
+            f"{name} is an INI file, but the text to merge into it is not",
             details=_read(over)[1],
             hint="write sections and options; only a continued value begins with white space",
         )
@@ -91,7 +90,7 @@ def merge(base: str, over: str, name: str = "a file") -> str:
 
 
 def difference(first: str, second: str) -> tuple[str, str, str] | None:
-    """Where two texts want different things: (place, first's value, second's); None: nowhere."""
+    """The first conflict between two texts: place, first value, second value. None if none."""
     left, right = parse(first), parse(second)
     if left is None or right is None:
         return None if first == second else ("its text", first, second)

@@ -54,7 +54,7 @@ def check(names: Iterable[str], venv: Path, release: str) -> None:
         if name not in there:
             raise ConfigError(
                 f"Kolla-Ansible of {release} knows no variable {name}",
-                details="a value that nothing reads would change nothing",
+                details="setting it would have no effect",
                 hint=_hint(name, there),
             )
 

@@ -22,9 +22,14 @@ UNTRIED = frozenset({"matched", "parent_error", "unprocessed"})
 
 @dataclass
 class BuildProgress:
-    """Reads kolla-build's output and says a line for each image that is started or built.
+    """Reads kolla-build's output and reports each image that is started or built.
 
-    `seconds` is how long each built image took.
+    Attributes:
+        total: The number of images to build.
+        say: Called with each line of progress.
+        step: Called with the name of each image that is started.
+        seconds: How long each built image took.
+        started: The images that were started.
     """
 
     total: int
@@ -110,7 +115,7 @@ def check(summary: dict[str, list[dict[str, str]]], logs: Path) -> None:
 
 
 def tail(path: Path, lines: int = TAIL) -> str:
-    """The last lines of an image's log, without the name of the logger before each."""
+    """The last lines of an image's log, without the name of the logger."""
     if not path.is_file():
         return "it left no log"
     text = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]

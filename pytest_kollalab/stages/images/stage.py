@@ -305,7 +305,7 @@ def unsupported(
             if feature.unsupported_reason is None:
                 continue
             if config.images.mode != "build":
-                found[name] = "its images are built here only, and images.mode is another"
+                found[name] = "its images can only be built, but images.mode is not build"
                 continue
             folders = extensions.folders([feature], config)
             stage = ImagesStage(config, options, paths, names=())

@@ -187,7 +187,7 @@ def _head(
     except requests.RequestException as error:
         reason = http.root(error)
         raise StageError(
-            f"the registry {upstream.host} cannot be asked",
+            f"the registry {upstream.host} cannot be reached",
             details=str(reason),
             hint="name its certificate authority as registry_ca under [run] in kollalab.toml"
             if isinstance(reason, ssl.SSLCertVerificationError)
