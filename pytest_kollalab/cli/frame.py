@@ -68,10 +68,8 @@ def exit_code(error: KollalabError) -> int:
     return next((code for kind, code in kinds if isinstance(error, kind)), EXIT_FAILED)
 
 
-def verb(
-    function: Callable[..., None], settings: dict[str, Any] | None = None
-) -> Callable[..., None]:
-    """Make a function a verb: a command with the common options that shows errors as messages."""
+def with_messages(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a function show errors as messages and exit with their codes."""
 
     @functools.wraps(function)
     def wrapped(**arguments: Any) -> None:
@@ -88,7 +86,15 @@ def verb(
             click.echo("stopped; `kollalab down` removes what is there", err=True)
             sys.exit(EXIT_INTERRUPTED)
 
-    return main.command(context_settings=settings)(setting_options(*WHICH_LAB)(wrapped))
+    return wrapped
+
+
+def verb(
+    function: Callable[..., None], settings: dict[str, Any] | None = None
+) -> Callable[..., None]:
+    """Make a function a verb: a command with the common options that shows errors as messages."""
+    told = with_messages(function)
+    return main.command(context_settings=settings)(setting_options(*WHICH_LAB)(told))
 
 
 def feature_option(function: Callable[..., None]) -> Callable[..., None]:

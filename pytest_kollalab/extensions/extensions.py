@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from pytest_kollalab.engine.made import Made
-from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.extensions import entry_points, hookspecs
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature, stock_images
 from pytest_kollalab.features.registry import FeatureRegistry, built_in
@@ -258,7 +258,8 @@ def gather(
             return list(caller(**arguments))
 
         place = _place(plugin)
-        given.append(replace(_extension(name(plugin_name), ask, release), place=place))
+        source = name(plugin_name.removeprefix(entry_points.PREFIX))
+        given.append(replace(_extension(source, ask, release), place=place))
 
     def watch(lab: str, stage: str, action: str, made: Made) -> None:
         manager.hook.pytest_kollalab_stage_done(lab=lab, stage=stage, action=action, made=made)
@@ -269,7 +270,7 @@ def gather(
 def installed(release: str) -> Extensions:
     """The extensions of installed packages with entry points in the group `kollalab`."""
     hooks = Hooks()
-    hooks.load_setuptools_entrypoints(hookspecs.GROUP)
+    entry_points.load(hooks)
     return gather(hooks, release)
 
 

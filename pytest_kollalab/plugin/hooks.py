@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pytest_kollalab import features
-from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.extensions import entry_points, hookspecs
 from pytest_kollalab.plugin import markers, options
 from pytest_kollalab.plugin.session import LabSession, session_key
 from pytest_kollalab.system.errors import KollalabError
@@ -24,11 +24,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add hooks and fixtures, and load the packages that extend the plugin by an entry point."""
+    """Add hooks and fixtures."""
     for name in FIXTURE_MODULES:
         pluginmanager.register(importlib.import_module(name), name)
     pluginmanager.add_hookspecs(hookspecs)
-    pluginmanager.load_setuptools_entrypoints(hookspecs.GROUP)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Load the packages that extend the plugin by an entry point, after all plugins of pytest."""
+    try:
+        entry_points.load(early_config.pluginmanager)
+    except KollalabError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

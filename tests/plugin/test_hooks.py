@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
+
 import pytest
 
 CONFTEST = """
@@ -140,3 +143,50 @@ def test_an_added_provider_can_be_chosen_and_others_are_refused(
     result = pytester.runpytest_subprocess("--kollalab-provider=hird")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*'hird' is not known*", "*did you mean 'hired'?*"])
+
+
+@pytest.mark.parametrize("fixtures", ["fixtures", "hooks"])
+def test_a_package_may_use_one_name_in_both_groups_of_entry_points(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fixtures: str
+) -> None:
+    fixture = """
+        import pytest
+
+        @pytest.fixture
+        def balancer(lab_nodes):
+            pass
+        """
+    files = {"__init__": "", "hooks": CONFTEST}
+    files[fixtures] = files.get(fixtures, "") + textwrap.dedent(fixture)
+    package = pytester.mkdir("package")
+    (package / "balancer").mkdir()
+    for name, text in files.items():
+        (package / "balancer" / f"{name}.py").write_text(text)
+    metadata = package / "balancer-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: balancer\nVersion: 1\n")
+    groups = f"[kollalab]\nbalancer = balancer.hooks\n[pytest11]\nbalancer = balancer.{fixtures}\n"
+    (metadata / "entry_points.txt").write_text(groups)
+    monkeypatch.setenv("PYTHONPATH", str(package), prepend=os.pathsep)
+    pytester.makepyfile("def test_it(balancer): pass")
+    result = pytester.runpytest_subprocess("-W", "error", "--kollalab-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["feature balancer, from balancer"])
+
+
+def test_a_package_that_cannot_be_imported_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = pytester.mkdir("balancer-1.dist-info")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: balancer\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[kollalab]\nbalancer = no_such_module\n")
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path), prepend=os.pathsep)
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: no_such_module, an extension that balancer brings, cannot be imported",
+            "*what now*",
+        ]
+    )
+    result.stderr.no_fnmatch_line("*Traceback*")

@@ -54,3 +54,12 @@ def test_each_trouble_has_its_test() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert len(named) > 25
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+def test_names_that_a_page_imports_are_there() -> None:
+    text = (ROOT / "docs/extending.md").read_text()
+    lines = re.findall(r"^from (pytest_kollalab\S*) import (.+)$", text, re.MULTILINE)
+    named = {(module, name) for module, names in lines for name in names.split(", ")}
+    assert {name for _, name in named} >= {"Feature", "Lab", "Provider", "Tenant", "setting"}
+    missing = [each for each in named if not hasattr(import_module(each[0]), each[1])]
+    assert missing == []

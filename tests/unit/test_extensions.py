@@ -11,7 +11,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from pytest_kollalab.cli import main
+from pytest_kollalab.cli.frame import EXIT_USAGE
 from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Stage, Work
@@ -238,20 +241,38 @@ def test_each_stage_is_told_once_with_what_it_made(tmp_path: Path) -> None:
     assert [action for _, _, action, _ in seen] == ["reuse", "reuse", "build"]
 
 
+def install(folder: Path, module: str, text: str) -> None:
+    metadata = folder / "balancer-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: balancer\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(f"[kollalab]\nbalancer = {module}\n")
+    (folder / f"{module}.py").write_text(text)
+
+
 def test_installed_packages_bring_extensions_without_pytest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metadata = tmp_path / "balancer-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: balancer\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[kollalab]\nbalancer = balancer_hooks\n")
-    (tmp_path / "balancer_hooks.py").write_text(PACKAGE)
+    install(tmp_path, "balancer_hooks", PACKAGE)
     monkeypatch.syspath_prepend(tmp_path)
     found = extensions.installed(RELEASE)
     (extension,) = [each for each in found.given if each.source == "balancer"]
     assert extension.globals == {"release_seen": RELEASE}
     names = [feature.name for feature in found.registry.resolve(["balancer"], "2026.1")]
     assert names == ["core", "compute", "balancer"]
+
+
+def test_an_installed_package_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "balancer_broken", "import no_such_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(main, ["schema"])
+    assert result.exit_code == EXIT_USAGE
+    assert result.output == (
+        "error: balancer_broken, an extension that balancer brings, cannot be imported\n"
+        "  ModuleNotFoundError: No module named 'no_such_module'\n"
+        "  what now: fix or uninstall balancer\n"
+    )
 
 
 def test_an_added_provider_is_known(tmp_path: Path) -> None:
