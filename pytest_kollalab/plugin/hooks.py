@@ -41,10 +41,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Remove the labs and stop, if requested."""
-    if not options.is_asked(config, "destroy"):
-        return None
     # pytest is not configured yet, so there is no terminal reporter.
     try:
+        if not options.is_asked(config, "destroy"):
+            return None
         for name in LabSession(config, options.settings_of(config)).destroy():
             sys.stdout.write(f"kollalab: lab {name} is gone\n")
     except KollalabError as error:

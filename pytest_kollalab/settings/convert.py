@@ -6,6 +6,7 @@ import shlex
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,24 @@ def _one(setting: Setting, value: Any, place: Place) -> Any:
 
 def _mapping(setting: Setting, table: Mapping[str, Any], place: Place) -> dict[str, Any]:
     if typing.get_args(setting.kind)[1] is not str:
+        for key, value in table.items():
+            _check_plain(value, place.inside(key))
         return dict(table)
     for key, value in table.items():
         if not isinstance(value, str):
             raise _wrong_type(str, value, place.inside(key))
     return {key: _one(setting, value, place) for key, value in table.items()}
+
+
+def _check_plain(value: Any, place: Place) -> None:
+    """Raise ConfigError for a date or time of TOML, which neither JSON nor a key can have."""
+    if isinstance(value, date | time):
+        raise ConfigError(
+            f"{place} has the wrong type", details=f"it is {value}, a date or time", hint="quote it"
+        )
+    parts = value.items() if isinstance(value, Mapping) else ()
+    for key, part in enumerate(value, 1) if isinstance(value, list) else parts:
+        _check_plain(part, place.inside(str(key)))
 
 
 def _parsed(setting: Setting, text: Any, place: Place) -> Any:

@@ -59,6 +59,12 @@ def read(file: Path | None, *layers: Layer) -> Settings:
         raise ConfigError(f"{file}: {RUN} must be a table", hint=f"write it as [{RUN}]")
     origins = dict.fromkeys([*_dotted(table), *_dotted(run, f"{RUN}.")], place.source)
     tables = {k: v for k, v in table.items() if isinstance(v, dict) and k not in settings(Config)}
+    for name in table.keys() - tables.keys() - settings(Config).keys():
+        raise ConfigError(
+            f"{file}: unknown key {name}",
+            details=f"settings of a feature or a provider are a table, such as [{name}]",
+            hint=nearest(name, settings(Config)),
+        )
     config = fill(Config, {k: v for k, v in table.items() if k not in tables}, place)
     config = dataclasses.replace(config, tables=tables, file=file)
     options = fill(Options, run, place.inside(RUN))
@@ -137,9 +143,17 @@ def _load(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
-            f"there is no configuration file {file}", hint="check --kollalab-config"
+            f"there is no configuration file {file}", hint="name one that is there"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be read", details=str(error), hint="name a file that can be read"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file} is not valid TOML", details=str(error), hint="save it as UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{file} is not valid TOML", details=str(error), hint="mend the line that it names"
         ) from error

@@ -107,6 +107,10 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
         ([], "[run]\nthreads = '2'", "*what now: write a whole number"),
         ([], "[nodes]\nsuite = 13", "*it is 13, a whole number"),
         ([], "images = 'pull'", "*what now: write a table"),
+        ([], "skydive = 3", "*are a table, such as [[]skydive]*"),
+        ([], "[globals]\nmade = 1979-01-01", "*globals.made has the wrong type*"),
+        ([], "[globals]\nall = [1, {at = 07:32:00}]", "*globals.all.2.at has the wrong type*"),
+        (["--kollalab-config=."], None, "*cannot be read*"),
         ([], "release = '2026.2'", "*did you mean '2026.1'?*"),
         ([], "features = ['sfx']", "*did you mean 'sfc'?*"),
         (["--kollalab-provider=dokcer"], None, "*did you mean 'docker'?*"),
@@ -133,6 +137,19 @@ def test_a_mistake_is_a_usage_error_without_traceback(
     text = result.stderr.str()
     assert text.count("what now: ") == 1
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+@pytest.mark.parametrize("name", ["destroy", "plan", "stock"])
+def test_what_is_no_boolean_in_the_ini_file_is_a_usage_error(
+    pytester: pytest.Pytester, name: str
+) -> None:
+    pytester.makeini(f"[pytest]\nkollalab_{name} = maybe\n")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: *tox.ini: kollalab_{name}: 'maybe' is no boolean", "*write true or false"]
+    )
+    result.stderr.no_fnmatch_line("*Traceback*")
 
 
 def test_a_mistake_in_the_ini_file_is_a_usage_error_too(pytester: pytest.Pytester) -> None:
