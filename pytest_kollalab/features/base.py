@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,6 +180,18 @@ class Feature:
     fixtures: Names = ()
     settings: type[Any] | None = None
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            given = getattr(self, each.name)
+            by_group = each.name in ("nodes", "containers", "agents")
+            for value in given.values() if by_group else [given]:
+                if isinstance(value, str) and (by_group or each.default == ()):
+                    raise ConfigError(
+                        f"the feature {self.name} has a string where {each.name} are several",
+                        details=f"it is {value!r}",
+                        hint=f"write a tuple: ({value!r},)",
+                    )
+
     @property
     def images(self) -> Names:
         """All Kolla images of the feature, without duplicates."""
@@ -192,7 +204,18 @@ class Feature:
         return replace(self.with_parts(parts), by_release={})
 
     def configured(self, config: Config) -> Feature:
-        """The feature with the values of its settings in its health checks. Raises ConfigError."""
+        """The feature with the values of its settings in its health checks.
+
+        Raises:
+            ConfigError: A setting of a health check is not declared, or a playbook is not there.
+        """
+        for playbook in self.playbooks:
+            if not playbook.is_file():
+                raise ConfigError(
+                    f"there is no playbook {playbook}",
+                    details=f"the feature {self.name} names it",
+                    hint="correct its path",
+                )
         values = None if self.settings is None else config.table(self.name, self.settings)
         health = tuple(check.with_settings(self.name, values) for check in self.health)
         return replace(self, health=health)

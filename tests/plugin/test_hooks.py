@@ -190,3 +190,35 @@ def test_a_package_that_cannot_be_imported_is_named(
         ]
     )
     result.stderr.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize(
+    ("parts", "lines"),
+    [
+        ("fixtures=('balancer')", ["*has a string where fixtures are several", "*('balancer',)"]),
+        ("containers={'control': 'a'}", ["*has a string where containers are several"]),
+        ("playbooks=(Path('/none.yml'),)", ["*there is no playbook /none.yml", "*balancer names*"]),
+    ],
+)
+def test_a_mistake_in_a_feature_is_told_before_anything_is_built(
+    pytester: pytest.Pytester, parts: str, lines: list[str]
+) -> None:
+    feature = f"return Feature('balancer', {parts})"
+    pytester.makeconftest(
+        "from pathlib import Path\n"
+        "from pytest_kollalab.features.base import Feature\n"
+        f"def pytest_kollalab_features():\n    {feature}\n"
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.kollalab_feature("balancer")
+        def test_it():
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--kollalab-plan")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(lines)
+    result.stderr.no_fnmatch_line("*Traceback*")
