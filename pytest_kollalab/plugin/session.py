@@ -88,6 +88,9 @@ class LabSession:
         self._has_lab = False
         self._lab: Lab | None = None
         self._failures: Failures | None = None
+        self._running: pytest.Item | None = None
+        self._is_called = False
+        self._is_explained = False
 
     # The labs
 
@@ -215,8 +218,12 @@ class LabSession:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Run a test when it may use the lab."""
         self._have_lab(item)
-        with self.processes.turn(item, self.options.name):
-            return (yield)
+        self._running = item
+        try:
+            with self.processes.turn(item, self.options.name):
+                return (yield)
+        finally:
+            self._running = None
 
     # Inside the wrappers of pytest's own plugins, so that they also end for a skipped test.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -231,7 +238,11 @@ class LabSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
         """Skip a test that turns out to need a lab."""
-        return (yield from self._skipping())
+        self._is_called = True
+        try:
+            return (yield from self._skipping())
+        finally:
+            self._is_called = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
@@ -245,6 +256,9 @@ class LabSession:
         """Add the test's properties, mask secrets, collect artifacts for a failure."""
         # Before the report is made, which copies the properties.
         item.user_properties += self.properties()
+        if self.used and call.excinfo is not None:
+            # Some reporters, such as Allure, show the exception instead of the report.
+            self.failures.site.redactor().error(call.excinfo.value)
         report = yield
         failure = call.excinfo.value if call.excinfo is not None else None
         explained = isinstance(failure, BrokenLab) and failure.explained
@@ -253,13 +267,27 @@ class LabSession:
             item.user_properties.append(("kollalab_failure", failure.text))
             # pytest raises the failure of a session fixture again for every test that uses it.
             failure.explained = True
-        if self.used:
+        self._is_explained = explained
+        if self.used and self._is_called:
+            # Of a subtest, whose report is complete only when it is logged.
+            self.failures.hide(report)
+        elif self.used:
             span = {"began": call.start, "ended": call.stop}
             self.failures.see(report, item, **span, explained=explained)
         return report
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect what a test recorded, from any process."""
+        """Mask what was added to a report after it was made; collect what a test recorded.
+
+        pytest reports a subtest while its test is called, and adds its output and arguments last.
+        The controller of pytest-xdist runs no test, and gets reports that are masked.
+        """
+        if self.used and self._running is not None:
+            if self._is_called:
+                self.failures.see_part(report, self._running, explained=self._is_explained)
+            else:
+                self.failures.hide(report)
         self.figures.pytest_runtest_logreport(report)
         self.workarounds.pytest_runtest_logreport(report)
 

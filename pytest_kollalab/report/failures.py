@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
 PROPERTY = "kollalab_artifacts"
+LINK = "kollalab artifacts"
+# What reports are found and sorted by: it is of the code, and never masked.
+PLAIN = frozenset(("nodeid", "location", "keywords", "outcome", "when"))
 # At most this much is kept of the end of a stage's log.
 LOG_CHARACTERS = 2_000_000
 
@@ -146,6 +151,8 @@ class Failures:
         self.folder = folder
         self._began: dict[str, float] = {}
         self._done: set[str] = set()
+        self._parts: Counter[str] = Counter()
+        self._extras: list[Mapping[str, Any]] = []
 
     def see(self, report: Any, item: Any, *, began: float, ended: float, explained: bool) -> None:
         """Mask the secrets in pytest's report of a phase, and collect artifacts if it failed.
@@ -160,30 +167,67 @@ class Failures:
         """
         if report.when == "setup":
             self._began[item.nodeid] = began
-        mask = self.site.redactor()
-        for name in ("longrepr", "sections", "user_properties"):
-            setattr(report, name, mask.tree(getattr(report, name)))
-        wanted = self.folder is not None and report.failed and not explained
-        if wanted and item.nodeid not in self._done:
+        self.hide(report)
+        if report.failed and not explained and item.nodeid not in self._done:
             self._done.add(item.nodeid)
-            since = self._began.get(item.nodeid, began)
-            # The report of a broken lab has the whole message in its properties.
-            said = [*report.user_properties, *report.sections]
-            text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
-            used = workarounds.told(report.user_properties)
-            failed = FailedTest(item.nodeid, report.when, since, ended, text, used)
-            self._link(report, item, failed)
+            self._collect(report, item, item.nodeid, self._began.get(item.nodeid, began), ended)
+        if report.when == "call" and self._extras:
+            # pytest-html has one row for a test and its subtests, made of the test's own report.
+            report.extras = [*getattr(report, "extras", []), *self._extras]
         if report.when == "teardown":
             self._began.pop(item.nodeid, None)
             self._done.discard(item.nodeid)
+            self._parts.clear()
+            self._extras.clear()
 
-    def _link(self, report: Any, item: Any, failure: FailedTest) -> None:
-        assert self.folder is not None
+    def see_part(self, report: Any, item: Any, *, explained: bool) -> None:
+        """Mask the secrets in the report of a subtest, and collect artifacts if it failed.
+
+        Args:
+            report: The report, which pytest makes out of the one that `see` masked.
+            item: The test.
+            explained: As for `see`.
+        """
+        self.hide(report)
+        if not report.failed or explained:
+            return
+        name = f"{item.nodeid} {part_of(report)}"
+        self._parts[name] += 1
+        if (number := self._parts[name]) > 1:
+            name += f" #{number}"
+        self._collect(report, item, name, report.start, report.stop)
+        self._extras += [each for each in getattr(report, "extras", []) if each.get("name") == LINK]
+
+    def hide(self, report: Any) -> None:
+        """Mask the secrets in a report of pytest, whoever added them."""
+        mask = self.site.redactor()
+        for name, value in list(vars(report).items()):
+            if name in PLAIN:
+                continue
+            if name == "longrepr":
+                masked = mask.tree(value)
+            elif name == "context":
+                masked = _hidden_context(value, mask)
+            elif name == "extras":
+                masked = [each if _is_picture(each) else mask.data(each) for each in value]
+            else:
+                masked = mask.data(value)
+            if masked is not value:
+                setattr(report, name, masked)
+
+    def _collect(self, report: Any, item: Any, test: str, began: float, ended: float) -> None:
+        if self.folder is None:
+            return
+        # The report of a broken lab has the whole message in its properties.
+        said = [*report.user_properties, *report.sections]
+        text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
+        used = workarounds.told(report.user_properties)
+        failure = FailedTest(test, report.when, began, ended, text, used)
         name = artifacts.slug(failure.test)
         try:
             summary = self.keep(failure, self.folder / name)
         except OSError as error:
-            report.sections.append(("kollalab artifacts", f"could not be written: {error}"))
+            report.sections.append((LINK, f"could not be written: {error}"))
             return
         # A relative path, because report and folder may be moved together. Both lists, because the
         # report of this phase has a copy, and JUnit uses the report of the last phase.
@@ -191,7 +235,7 @@ class Failures:
         item.user_properties.append(link)
         if link not in report.user_properties:
             report.user_properties.append(link)
-        report.sections.append(("kollalab artifacts", summary))
+        report.sections.append((LINK, summary))
         if item.config.pluginmanager.hasplugin("html"):
             page = item.config.getoption("htmlpath", None)
             start = Path(item.config.invocation_params.dir, page or "").resolve()
@@ -226,6 +270,34 @@ class Failures:
         return f"{folder}: {len(names)} files in {seconds} s{problems}"
 
 
+def part_of(report: Any) -> str:
+    """What distinguishes a subtest in its test, as pytest writes it: `[message] (name=value)`."""
+    context = getattr(report, "context", None)
+    message = getattr(context, "msg", None)
+    given = getattr(context, "kwargs", None) or {}
+    parts = [f"[{message}]"] if message is not None else []
+    if given:
+        parts.append(f"({', '.join(f'{name}={value}' for name, value in given.items())})")
+    return " ".join(parts) or "(<subtest>)"
+
+
+def _hidden_context(context: Any, mask: Redactor) -> Any:
+    # Of pytest or of pytest-subtests. It is frozen; the arguments may be any objects.
+    given = {
+        name: value if (masked := mask(text := str(value))) == text else masked
+        for name, value in context.kwargs.items()
+    }
+    hidden = copy.copy(context)
+    object.__setattr__(hidden, "msg", mask.data(context.msg))
+    object.__setattr__(hidden, "kwargs", given)
+    return hidden
+
+
+def _is_picture(extra: Any) -> bool:
+    # In Base64, in which a pattern may be found by chance.
+    return isinstance(extra, dict) and extra.get("format_type") in ("image", "video")
+
+
 def _pulled() -> Mapping[str, str]:
     for each in list(RECORDINGS.running):
         each.pull()
@@ -245,7 +317,7 @@ def html_extra(folder: Path, start: Path) -> Mapping[str, Any]:
     """A link for pytest-html to a folder, relative to the folder of its page."""
     from pytest_html import extras
 
-    link: Mapping[str, Any] = extras.url(os.path.relpath(folder, start), name="kollalab artifacts")
+    link: Mapping[str, Any] = extras.url(os.path.relpath(folder, start), name=LINK)
     return link
 
 

@@ -6,6 +6,8 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +41,8 @@ PATTERNS = tuple(
         (r"(IDENTIFIED BY (?:PASSWORD )?')[^']+", re.I),
     )
 )
+# The texts of built-in exceptions that are in no dictionary.
+OF_ERRORS = ("args", "filename", "filename2", "strerror", "msg", "text")
 
 
 class Redactor:
@@ -48,18 +52,43 @@ class Redactor:
         # Longest first, so that a secret that contains another one is masked as a whole.
         spellings = {spelt for secret in secrets if secret for spelt in _spellings(secret)}
         self._texts = sorted(spellings, key=lambda text: (-len(text), text))
+        # pytest has what a test printed in the report of each of its phases.
+        self._masked = lru_cache(maxsize=64)(self._mask)
 
     def __call__(self, text: str) -> str:
         """The text with its secrets masked; masking it again changes nothing."""
+        return self._masked(text)
+
+    def known(self, text: str) -> str:
+        """The text with the given secrets masked; what only looks like a secret stays."""
         for secret in self._texts:
             if secret in text:
                 text = text.replace(secret, MASK)
-        for pattern in PATTERNS:
-            text = pattern.sub(rf"\g<1>{MASK}", text)
         return text
 
+    def data(self, value: Any) -> Any:
+        """Mask all texts in lists, tuples and dicts, which may be a test's own: in a copy.
+
+        Returns:
+            The value itself if it has no secret.
+        """
+        return _copy(value, self)
+
+    def error(self, error: BaseException | None) -> None:
+        """Mask the texts in an exception, and in those that it was raised from, in place."""
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            for name in (*OF_ERRORS, *getattr(error, "__dict__", ())):
+                value = getattr(error, name, None)
+                masked = self.data(value)
+                if masked is not value:
+                    with suppress(AttributeError, TypeError):
+                        setattr(error, name, masked)
+            error = error.__cause__ or error.__context__
+
     def tree(self, value: Any) -> Any:
-        """Mask all texts in an object, in place where possible.
+        """Mask all texts in an object of a reporter, in place where possible.
 
         It visits lists, tuples, dicts and the attributes of objects, such as pytest's
         representation of an exception.
@@ -68,6 +97,12 @@ class Redactor:
             The value, or the one that replaces it.
         """
         return _walk(value, self, set())
+
+    def _mask(self, text: str) -> str:
+        text = self.known(text)
+        for pattern in PATTERNS:
+            text = pattern.sub(rf"\g<1>{MASK}", text)
+        return text
 
 
 def lab_secrets(folder: Path) -> tuple[str, ...]:
@@ -107,7 +142,10 @@ def cloud_passwords(document: Mapping[str, Any]) -> list[str]:
 def _yaml(text: str) -> dict[str, object]:
     import yaml
 
-    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    try:
+        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return {}  # being written, or cut short by a full disk
     return loaded if isinstance(loaded, dict) else {}
 
 
@@ -120,9 +158,29 @@ def _spellings(secret: str) -> Iterator[str]:
     yield base64.b64encode(secret.encode()).decode().rstrip("=")
 
 
+def _copy(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        masked = mask(value)
+        return value if masked == value else masked
+    items: list[Any]
+    if isinstance(value, dict):
+        items = list(value.values())
+    elif isinstance(value, list | tuple):
+        items = list(value)
+    else:
+        return value
+    copied = [_copy(item, mask) for item in items]
+    if all(a is b for a, b in zip(copied, items, strict=True)):
+        return value
+    if isinstance(value, dict):
+        return dict(zip(value, copied, strict=True))
+    return copied if isinstance(value, list) else tuple(copied)
+
+
 def _walk(value: Any, mask: Callable[[str], str], seen: set[int]) -> Any:
     if isinstance(value, str):
-        return mask(value)
+        masked = mask(value)
+        return value if masked == value else masked
     if value is None or isinstance(value, int | float | bytes | Path | type) or id(value) in seen:
         return value
     if isinstance(value, tuple):

@@ -223,3 +223,69 @@ def test_the_page_of_pytest_html_links_the_folder(
         assert f"../out/{link}" in page
     for secret in SECRETS:
         assert secret not in page.replace("&#34;gAAAA&#34;", "").replace("gAAAA&amp;#34;", "")
+
+
+SUBTESTS = """
+import logging
+import unittest
+
+import pytest
+
+SECRET = "pass-word-" + "of-the-database"
+
+def test_parts(lab_nodes, subtests):
+    with subtests.test("good one", value=SECRET):
+        print("printed " + SECRET)
+    for number in (1, 2):
+        with subtests.test("bad " + SECRET, number=number, value=[SECRET]):
+            print("printed " + SECRET)
+            logging.getLogger("x").error("logged %s", SECRET)
+            assert SECRET == f"part {number}"
+    for number in range(2):
+        with subtests.test("the same"):
+            raise ValueError(SECRET)
+
+@pytest.fixture(scope="class")
+def lab(lab_nodes):
+    pass
+
+@pytest.mark.usefixtures("lab")
+class TestOfTheLibrary(unittest.TestCase):
+    def test_old(self):
+        with self.subTest("old " + SECRET, value=SECRET):
+            assert SECRET == ""
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_each_failing_subtest_has_a_folder_and_no_report_tells_a_secret(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    project.makepyfile(test_it=SUBTESTS)
+    result = run(
+        project, *workers, "-rA", "-vv", "-o", "junit_logging=all", "--html=pages/report.html"
+    )
+    result.stdout.fnmatch_lines(["SUBFAILED[[]bad ????????[]] (number=*2*, value=*????????*) *"])
+    found: dict[str, list[str]] = {}
+    page = (project.path / "pages" / "report.html").read_text()
+    for case in ElementTree.parse(project.path / "junit.xml").iter("testcase"):
+        for entry in case.iter("property"):
+            assert entry.get("name") == "kollalab_artifacts"
+            found.setdefault(str(case.get("name")), []).append(str(entry.get("value")))
+    assert {name: len(links) for name, links in found.items()} == {"test_parts": 4, "test_old": 1}
+    every = sorted(link for links in found.values() for link in links)
+    assert every == sorted(folder.name for folder in folders(project))
+    abouts = {}
+    for link in every:
+        assert f"../out/{link}" in page
+        about = json.loads((project.path / "out" / link / "about.json").read_text())
+        abouts[about["test"]] = (project.path / "out" / link / "failure.txt").read_text()
+    named = "test_it.py::test_parts [bad ********] (number=2, value=['********'])"
+    assert "printed ********" in abouts[named]
+    assert "logged ********" in abouts[named]
+    assert "part 2" in abouts[named]
+    assert "part 1" not in abouts[named]
+    assert {"test_it.py::test_parts [the same]", "test_it.py::test_parts [the same] #2"} < {*abouts}
+    shown = {Path("stdout"): result.stdout.str(), Path("page"): page, **texts(project)}
+    for path, text in shown.items():
+        assert SECRETS[0] not in text, (path, text)

@@ -183,3 +183,40 @@ def test_megabytes_are_masked_in_time() -> None:
     assert secrets[7] not in Redactor(secrets)(text)
     # 1.7 MB; a failure's files are a few of these, and have seconds.
     assert time.process_time() - started < 3
+
+
+def test_data_of_a_test_is_masked_in_a_copy() -> None:
+    mask = Redactor(["the-secret"])
+    own = {"a": ["the-secret", 1], "b": ("fine",)}
+    masked = mask.data(own)
+    assert masked == {"a": [MASK, 1], "b": ("fine",)}
+    assert own["a"] == ["the-secret", 1]
+    assert masked["b"] is own["b"]
+    assert mask.data(kept := ["fine", {"a": None}]) is kept
+
+
+def test_an_exception_and_those_before_it_are_masked() -> None:
+    class RefusedError(Exception):
+        def __init__(self, message: str) -> None:
+            super().__init__(message)
+            self.message = message
+            self.code = 401
+
+    def refused() -> None:
+        try:
+            raise OSError(2, "no file", "/the-secret")
+        except OSError:
+            raise RefusedError("login with the-secret") from None
+
+    with pytest.raises(RefusedError) as caught:
+        refused()
+    Redactor(["the-secret"]).error(error := caught.value)
+    assert (str(error), error.message, error.code) == (f"login with {MASK}", error.args[0], 401)
+    assert "the-secret" not in str(error.__context__)
+
+
+def test_a_damaged_file_of_passwords_ends_nothing(tmp_path: Path) -> None:
+    etc = tmp_path / "cloud" / "etc"
+    etc.mkdir(parents=True)
+    (etc / "passwords.yml").write_text('database_password: "cut sho')
+    assert lab_secrets(tmp_path) == ()
