@@ -17,11 +17,10 @@ ROOT = Path(__file__).parents[2]
 def made() -> Mapping[Path, str]:
     """The generated files with their contents."""
     page, readme = ROOT / "docs" / "configuration.md", ROOT / "README.md"
+    text = tables.put(page.read_text(encoding="utf-8"), "settings", tables.of_file(NOTHING.tables))
     return {
         schema.shipped(): schema.text(NOTHING.tables),
-        page: tables.put(
-            page.read_text(encoding="utf-8"), "settings", tables.of_file(NOTHING.tables)
-        ),
+        page: tables.put(text, "environment", tables.of_environment()),
         readme: tables.put(
             readme.read_text(encoding="utf-8"), "options", tables.of_options("docs/")
         ),

@@ -140,6 +140,13 @@ class ProvidedNodes(Made):
         """The node with the control plane."""
         return self.nodes[CONTROLLER]
 
+    @property
+    def direct(self) -> tuple[str, ...]:
+        """Networks and addresses that no proxy leads to. Not all clients know networks here."""
+        addresses = [each for node in self.nodes.values() for each in node.addresses.values()]
+        networks = [network.cidr for network in self.networks.values()]
+        return (*networks, *addresses, *filter(None, [self.registry.partition(":")[0]]))
+
 
 @dataclass(frozen=True)
 class CloneMade:

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_kollalab.settings.config import Config, Invocation, Options
 from pytest_kollalab.settings.declare import Setting, description, plain_settings, settings
 from pytest_kollalab.settings.read import RUN
+from pytest_kollalab.system import environment
 from pytest_kollalab.system.errors import ConfigError
 
 BEGIN = "<!-- made from the code: {name} -->"
@@ -36,6 +37,14 @@ def of_options(pages: str) -> str:
     for each in plain_settings(Invocation, Config, Options).values():
         shown = f"{each.flag} {each.metavar}".strip()
         rows.append(f"| `{shown}` | {_meaning(each.help, each, pages)} |")
+    return "\n".join(rows)
+
+
+def of_environment() -> str:
+    """The variables of the environment that are passed on to child processes."""
+    rows = ["| variables | for |", "|---|---|"]
+    for names, what in environment.PASSED.items():
+        rows.append(f"| {', '.join(f'`{name}`' for name in names)} | {what} |")
     return "\n".join(rows)
 
 

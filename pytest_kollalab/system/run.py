@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
-from pytest_kollalab.system import process as owner
+from pytest_kollalab.system import environment
 from pytest_kollalab.system.errors import CommandError, HostError
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def run(
         argv: The command and its arguments.
         check: Raise CommandError if the exit code is not 0.
         input: The standard input.
-        env: Variables to add to the environment of this process.
+        env: Variables to add to the environment of child processes.
         cwd: The working directory.
         timeout: In seconds.
         secrets: Texts to mask in logs and errors, and in output that is passed on.
@@ -79,7 +79,7 @@ def run(
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if streaming else subprocess.PIPE,
-            env={**os.environ, **owner.environment(), **(env or {})},
+            env={**environment.of_children(), **(env or {})},
             cwd=cwd,
         )
     except FileNotFoundError as error:
@@ -145,7 +145,10 @@ def connect(argv: Sequence[str], end: socket.socket) -> Callable[[], int]:
     Returns:
         A function that waits until the program ends and returns its exit code.
     """
-    return subprocess.Popen(argv, stdin=end.fileno(), stdout=end.fileno()).wait
+    started = subprocess.Popen(
+        argv, stdin=end.fileno(), stdout=end.fileno(), env=environment.of_children()
+    )
+    return started.wait
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -45,7 +45,7 @@ class Skydive:
     def __init__(self, url: str, user: str, password: str, *, within: float = 30) -> None:
         self.url = url.rstrip("/")
         self.within = within
-        self._session = http.session((user, password))
+        self._session = http.session((user, password), proxies=False)
 
     def __repr__(self) -> str:
         return f"Skydive({self.url})"

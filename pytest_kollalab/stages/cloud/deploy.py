@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_kollalab.stages.cloud.events import PlayProgress
-from pytest_kollalab.system import files, process
+from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.environment import of_children
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.run import MASK, mask
 
@@ -43,6 +45,7 @@ class Deployment:
         folder: The folder for files of the deploy itself.
         strategy: Ansible's strategy for runs that name none.
         secrets: Texts to mask in logs and errors.
+        direct: Addresses and networks of the lab, which must be reached without a proxy.
     """
 
     venv: Path
@@ -51,6 +54,7 @@ class Deployment:
     folder: Path
     strategy: str = STRATEGY.stem
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    direct: tuple[str, ...] = ()
 
     @property
     def inventory(self) -> Path:
@@ -234,22 +238,27 @@ def _go(
     stop: threading.Event,
     strategy: str,
 ) -> str:
-    import ansible_runner
+    from ansible_runner.interface import init_runner
 
-    # Run it in a thread, so that Ctrl-C interrupts this function and not the reading of output.
-    thread, runner = ansible_runner.run_async(
+    environment = _environment(site) | {"ANSIBLE_STRATEGY": strategy}
+    runner = init_runner(
         private_data_dir=str(private),
         ident="run",
         binary=str(site.venv / "bin" / "ansible-playbook"),
         cmdline=shlex.join(words),
         project_dir=str(site.playbooks),
         fact_cache=str(site.folder / "facts"),
-        envvars=_environment(site) | {"ANSIBLE_STRATEGY": strategy},
+        envvars=environment,
         settings={"pexpect_timeout": POLL, "suppress_output_file": True},
         quiet=True,
         event_handler=reader,
         cancel_callback=stop.is_set,
     )
+    # It also passes on the whole environment of this process.
+    runner.config.env = _without_inherited(runner.config.env, environment)
+    # Run it in a thread, so that Ctrl-C interrupts this function and not the reading of output.
+    thread = threading.Thread(target=runner.run)
+    thread.start()
     try:
         while thread.is_alive():
             thread.join(0.2)
@@ -260,13 +269,25 @@ def _go(
     return str(runner.status)
 
 
+def _without_inherited(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """What ansible-runner made of an environment, without what it took from this process."""
+    return {
+        name: value
+        for name, value in found.items()
+        if name in wanted or os.environ.get(name) != value
+    }
+
+
 def _environment(site: Deployment) -> dict[str, str]:
     return {
-        **process.environment(),
+        **of_children(site.direct),
         "ANSIBLE_CONFIG": str(site.etc / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(collections(site.venv)),
         "ANSIBLE_HOME": str(site.folder / "ansible"),
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+        # ansible-runner adds its own values to those that it finds here.
+        "ANSIBLE_CALLBACK_PLUGINS": "",
+        "ANSIBLE_STDOUT_CALLBACK": "",
         "ANSIBLE_NOCOLOR": "1",
         "MAX_EVENT_RES": str(LARGEST_RESULT),
         # The playbooks call other commands of Ansible by name.

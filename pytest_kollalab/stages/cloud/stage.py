@@ -273,6 +273,7 @@ class CloudStage(Stage[CloudMade]):
             etc=etc,
             folder=work.folder,
             strategy=self._strategy(work, venv),
+            direct=work.made(NodesMade).direct,
         )
         secrets = etc / "passwords.yml"
         etc.mkdir(parents=True, exist_ok=True, mode=0o700)
