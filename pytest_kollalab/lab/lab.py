@@ -16,7 +16,7 @@ from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
-from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
+from pytest_kollalab.settings.config import FILE, STAGES, Config, Options, first_lab
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import BusyError, HostError, NeedsLabError, StageError
 from pytest_kollalab.system.locks import Lease
@@ -207,7 +207,7 @@ class Lab:
             One step per stage, in order. Empty with an existing cloud.
 
         Raises:
-            ConfigError: The features cannot be in one lab, or a variable is unknown.
+            ConfigError: The features cannot be in one lab, or a variable is unknown or fixed.
         """
         if self.options.cloud:
             return []
@@ -246,7 +246,7 @@ class Lab:
         Raises:
             HostError: The host lacks something. The error lists everything that is missing.
             StageError: A stage cannot be built, or it comes after the option `until`.
-            ConfigError: The features cannot be in one lab, or a variable is unknown.
+            ConfigError: The features cannot be in one lab, or a variable is unknown or fixed.
             NeedsLabError: This run uses an existing cloud.
         """
         self._check_ours(f"the stage {stage}")
@@ -256,6 +256,7 @@ class Lab:
                 hint="leave out the option until, or name a later stage",
             )
         self._check_features()
+        self._check_variables()
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
@@ -466,16 +467,22 @@ class Lab:
         return made_by(inputs, self.options, self.paths, added)
 
     def _check_variables(self) -> None:
-        from pytest_kollalab.stages.cloud import variables
+        from pytest_kollalab.stages.cloud import assumed, services, variables
         from pytest_kollalab.stages.tools import ToolsMade
 
-        tools = self.engine.made(ToolsMade) if self.config.globals else None
+        source = f"{self.config.file or FILE}: globals"
+        asked = self.config.globals
+        hooks = {f"hook of {each.name}": each.globals for each in self.extensions.layers}
+        assumed.check([*hooks.items(), (source, asked)])
+        switched = dict(item for layer in (*hooks.values(), asked) for item in layer.items())
+        tools = self.engine.made(ToolsMade) if switched else None
         if tools is not None:
             # Features may define variables for their own playbooks.
             layers = (*self.features, *self.extensions.layers)
             own = {name for feature in layers for name in feature.globals}
-            asked = {k: v for k, v in self.config.globals.items() if k not in own}
-            variables.check(asked, tools.venv, self.config.release)
+            named = {name: value for name, value in asked.items() if name not in own}
+            variables.check(named, tools.venv, self.config.release)
+            services.check(switched, tools.venv, self.features)
 
     def _check_ours(self, what: str) -> None:
         if self.options.cloud:

@@ -56,7 +56,7 @@ def put(text: str, name: str, made: str) -> str:
     """
     begin = BEGIN.format(name=name)
     place = re.compile(f"(?<={re.escape(begin)}\n).*?(?={re.escape(END)})", re.DOTALL)
-    found, count = place.subn(lambda _: f"{made}\n", text)
+    found, count = place.subn(lambda _: f"{made}\n", text, count=1)
     if not count:
         raise ConfigError(f"a page has no place for {name}", hint=f"write {begin} and {END} there")
     return found

@@ -262,7 +262,7 @@ def test_the_last_one_out_removes_it(sessions: Sessions, trail: Trail) -> None:
 
 
 def test_a_task_that_fails_is_told_in_four_lines(sessions: Sessions) -> None:
-    wrong = '[globals]\nnetwork_interface = "nowhere0"\n'
+    wrong = "[globals]\nfernet_token_expiry = 604801\n"
     session = sessions.at_the_lab(cwd=EXAMPLE, keep="never", toml=wrong)
     assert session.end() == pytest.ExitCode.TESTS_FAILED, session.said
     said = session.said
@@ -270,7 +270,7 @@ def test_a_task_that_fails_is_told_in_four_lines(sessions: Sessions) -> None:
     assert told is not None, said
     where, *message = told[1].splitlines()
     assert re.fullmatch(r"  (controller|compute)-1: .* : .*", where), told[1]
-    assert "nowhere0" in told[1]
+    assert "fernet_token_expiry must be an integer" in told[1]
     lines = [line for line in message if line.startswith("    ")]
     assert 1 <= len(lines) <= 4 * 3, told[1]
     assert "  log: " in told[1]

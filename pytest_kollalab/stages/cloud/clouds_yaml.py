@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab.stages.cloud.assumed import Access
 from pytest_kollalab.system import files
 
-REGION = "RegionOne"
 KEYSTONE_PORT = 5000
+DEFAULTS = Access()
 SECRET = re.compile(r"password|secret|token|passcode")
 # Shorter passwords could be common words. They are masked only where they are named as passwords.
 SHORTEST_PASSWORD = 6
@@ -26,20 +27,20 @@ def cloud_name(lab: str) -> str:
     return f"kollalab-{lab}"
 
 
-def document(cloud: str, url: str, password: str) -> dict[str, Any]:
-    """The contents of clouds.yaml with the administrator of the project `admin`."""
+def document(cloud: str, url: str, password: str, access: Access = DEFAULTS) -> dict[str, Any]:
+    """The contents of clouds.yaml with the login of the cloud's administrator."""
     return {
         "clouds": {
             cloud: {
                 "auth": {
                     "auth_url": url,
-                    "username": "admin",
+                    "username": access.user,
                     "password": password,
-                    "project_name": "admin",
+                    "project_name": access.project,
                     "user_domain_name": "Default",
                     "project_domain_name": "Default",
                 },
-                "region_name": REGION,
+                "region_name": access.region,
                 "identity_api_version": 3,
             }
         }

@@ -26,6 +26,7 @@ from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.settings.read import keyed
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.cloud import (
+    assumed,
     clouds_yaml,
     deploy,
     health,
@@ -291,7 +292,7 @@ class CloudStage(Stage[CloudMade]):
 
         images, nodes = work.made(ImagesMade), work.made(NodesMade)
         merged = self._globals()
-        # The user's values override all others, even addresses.
+        # The user's values override all others.
         tags = image_folders.tags(self.folders, images.tag)
         own = {**kolla.added_images(images, nodes, tags), **kolla.networks(nodes)}
         own["kollalab_settings"] = self._settings()
@@ -394,7 +395,8 @@ class CloudStage(Stage[CloudMade]):
         url = clouds_yaml.auth_url(work.made(NodesMade).controller.management)
         password = str(passwords.read(site.etc / "passwords.yml")["keystone_admin_password"])
         path = work.folder / "clouds.yaml"
-        clouds_yaml.write(path, clouds_yaml.document(cloud, url, password))
+        access = assumed.access(self._globals())
+        clouds_yaml.write(path, clouds_yaml.document(cloud, url, password, access))
         return CloudMade(
             clouds_yaml=path,
             cloud=cloud,
