@@ -92,7 +92,7 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         _docker,
         lambda: _docker_elsewhere(options),
         _kernel,
-        _addresses,
+        lambda: _addresses(options),
         lambda: _folders(paths),
         lambda: _mirror(options.mirror, config.nodes.suite),
         lambda: _machines(options, paths),
@@ -261,9 +261,9 @@ def _kernel() -> Iterator[Finding]:
         yield Finding("capabilities", "ok", "all")
 
 
-def _addresses() -> Iterator[Finding]:
+def _addresses(options: Options) -> Iterator[Finding]:
     try:
-        block = addresses.pick("doctor", addresses.in_use())
+        block = addresses.pick(options.name, addresses.in_use(), options.addresses)
     except KollalabError as error:
         yield Finding("addresses", "problem", f"{error.brief}: {error.details}", error.hint)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
@@ -18,6 +18,11 @@ FIRST_NODE_HOST = 11
 # Whole packets of 1500 bytes travel the tunnels with room for VXLAN, MPLS and VLAN headers.
 MTU = {"provisioning": 1500, "management": 1500, "external": 1500, "tunnel": 1600}
 BLOCK_PREFIX = 22
+# A VPN makes a default route of two or more: 0.0.0.0/1 and 128.0.0.0/1. None of a network that
+# somebody has is as short, since the largest private one is 10.0.0.0/8.
+SHORTEST_PREFIX = 8
+# Not routed anywhere: for tests of devices (RFC 2544).
+LAST_RESORT = IPv4Network("198.18.0.0/15")
 
 
 @dataclass(frozen=True)
@@ -46,39 +51,65 @@ def subnets(block: IPv4Network, nodes: tuple[str, ...] = NODES) -> dict[str, Sub
     return {name: Subnet(cidr, MTU[name], nodes) for name, cidr in zip(NETWORKS, cut, strict=True)}
 
 
-def candidates(lab: str) -> Iterator[IPv4Network]:
+def candidates(lab: str, ranges: Sequence[IPv4Network] = ()) -> Iterator[IPv4Network]:
     """Blocks in the order in which a lab tries them.
 
     The name decides where the order starts, so that a lab keeps its addresses when it is rebuilt
     and two labs seldom want the same ones.
+
+    Args:
+        lab: The name of the lab.
+        ranges: The ranges to take blocks from. By default, parts of the private ones.
     """
-    tens = [IPv4Network(f"10.{second}.0.0/{BLOCK_PREFIX}") for second in range(64, 255)]
-    start = zlib.crc32(lab.encode()) % len(tens)
-    yield from tens[start:] + tens[:start]
+    if ranges:
+        for each in ranges:
+            yield from _from(lab, list(each.subnets(new_prefix=BLOCK_PREFIX)))
+        return
+    yield from _from(lab, [IPv4Network(f"10.{n}.0.0/{BLOCK_PREFIX}") for n in range(64, 255)])
     for second in range(31, 15, -1):
         for third in range(0, 256, 4):
             yield IPv4Network(f"172.{second}.{third}.0/{BLOCK_PREFIX}")
+    yield from _from(lab, list(LAST_RESORT.subnets(new_prefix=BLOCK_PREFIX)))
 
 
-def pick(lab: str, taken: Iterable[IPv4Network]) -> IPv4Network:
-    """Return the first block that overlaps nothing that is taken."""
-    used = list(taken)
-    for block in candidates(lab):
+def pick(lab: str, taken: Iterable[IPv4Network], ranges: Iterable[str] = ()) -> IPv4Network:
+    """Return the first block that overlaps nothing that is taken.
+
+    Args:
+        lab: The name of the lab.
+        taken: Networks that are in use.
+        ranges: The ranges to take the block from. What is wider than one of them does not count as
+            taken: for example, the route of a VPN to all of 10.0.0.0/8.
+
+    Raises:
+        HostError: All blocks overlap something that is taken.
+    """
+    named = [IPv4Network(each) for each in ranges]
+    used = [each for each in taken if not any(one.subnet_of(each) and one != each for one in named)]
+    for block in candidates(lab, named):
         if not any(block.overlaps(other) for other in used):
             return block
     raise HostError(
         "no free address range for the lab's networks",
         details=f"the host routes or uses: {', '.join(sorted(map(str, set(used))))}",
-        hint="remove unused docker networks or routes (`docker network ls`, `ip route`)",
+        hint="name a range that is free in fact, as `addresses` under [run] in kollalab.toml, or "
+        "remove unused docker networks or routes (`docker network ls`, `ip route`)",
     )
 
 
+def _from(lab: str, blocks: list[IPv4Network]) -> list[IPv4Network]:
+    start = zlib.crc32(lab.encode()) % len(blocks)
+    return blocks[start:] + blocks[:start]
+
+
 def in_routes(text: str) -> Iterator[IPv4Network]:
-    """The destinations in the output of `ip -j -4 route show table all`."""
+    """The destinations in the output of `ip -j -4 route show table all`, without default routes."""
     for route in json.loads(text or "[]"):
         destination = route.get("dst", "default")
         if destination != "default":
-            yield IPv4Network(destination, strict=False)
+            network = IPv4Network(destination, strict=False)
+            if network.prefixlen >= SHORTEST_PREFIX:
+                yield network
 
 
 def in_links(text: str) -> Iterator[IPv4Network]:

@@ -38,10 +38,10 @@ def choose(options: Options, paths: Paths, added: Mapping[str, Factory] | None =
         from pytest_kollalab.providers.docker.host import uri_of
         from pytest_kollalab.providers.docker.provider import DockerProvider
 
-        return DockerProvider(uri_of(options), options.mirror, paths)
+        return DockerProvider(uri_of(options), options.mirror, paths, options.addresses)
     from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
 
-    return LibvirtProvider(options.provider_uri, options.mirror, paths)
+    return LibvirtProvider(options.provider_uri, options.mirror, paths, options.addresses)
 
 
 def every(options: Options, paths: Paths, added: Mapping[str, Factory]) -> list[Provider]:

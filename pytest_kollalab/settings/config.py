@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -20,6 +21,8 @@ PROVIDERS = ("auto", "docker", "libvirt")
 # Those whose labs can be spread over several hosts.
 ON_HOSTS = ("docker", "libvirt")
 FILE = "kollalab.toml"
+# Of the block of addresses that a lab takes.
+LONGEST_PREFIX = 22
 NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 Table = TypeVar("Table")
@@ -164,6 +167,12 @@ class Options:
     mirror: str = setting(
         "http://deb.debian.org/debian", "Debian mirror for images and nodes", metavar="URL"
     )
+    addresses: tuple[str, ...] = setting(
+        (),
+        "range that labs take their networks from, such as 10.77.0.0/16, even if a wider route "
+        "covers it; default: what is free of the private ranges",
+        metavar="CIDR",
+    )
     threads: int = setting(0, "number of images that are built at once; 0: Kolla's own", least=0)
     artifacts: str = setting(
         "",
@@ -208,6 +217,8 @@ def check(options: Options) -> Options:
             details=f"the provider is {options.provider}",
             hint=f"set provider to one of {', '.join(ON_HOSTS)}, or leave hosts out",
         )
+    for each in options.addresses:
+        _check_range(each)
     if options.clone_of and options.clone_of == options.name:
         raise ConfigError(
             f"lab {options.name} cannot be its own clone", hint="give it another name"
@@ -220,6 +231,26 @@ def check(options: Options) -> Options:
                 hint="use a lower-case letter, then up to 19 lower-case letters, digits, hyphens",
             )
     return options
+
+
+def _check_range(text: str) -> None:
+    hint = "name a network such as 10.77.0.0/16: IPv4, with a prefix of at most 22"
+    try:
+        network = IPv4Network(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"addresses: {text!r} is no range", details=str(error), hint=hint
+        ) from None
+    if network.prefixlen > LONGEST_PREFIX:
+        raise ConfigError(
+            f"addresses: {text} is too small", details="a lab takes four networks of 256", hint=hint
+        )
+    if network.is_loopback or network.is_multicast or network.is_link_local:
+        raise ConfigError(
+            f"addresses: {text} cannot be used",
+            details="these addresses have a meaning of their own",
+            hint=hint,
+        )
 
 
 def lab_names(options: Options) -> tuple[str, ...]:

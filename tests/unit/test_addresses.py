@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
@@ -9,7 +10,10 @@ import pytest
 
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.base import NETWORKS, NODES
-from pytest_kollalab.system.errors import HostError
+from pytest_kollalab.settings.config import Options, check
+from pytest_kollalab.system.errors import ConfigError, HostError
+
+PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
 
 def test_a_lab_keeps_its_first_choice_and_others_have_their_own() -> None:
@@ -37,10 +41,56 @@ def test_every_candidate_is_private_and_differs() -> None:
 
 
 def test_nothing_free_says_what_is_in_the_way() -> None:
-    taken = [IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12")]
+    taken = [*PRIVATE, IPv4Network("198.18.0.0/15")]
     with pytest.raises(HostError, match=r"no free address range") as caught:
         addresses.pick("lab", taken)
     assert "172.16.0.0/12" in caught.value.details
+    assert "`addresses` under [run]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        ["0.0.0.0/1", "128.0.0.0/1"],
+        # WireGuard's AllowedIPs without the private ranges.
+        ["0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6", "16.0.0.0/4", "128.0.0.0/3"],
+    ],
+)
+def test_a_default_route_in_parts_takes_nothing(routes: list[str]) -> None:
+    taken = list(addresses.in_routes(json.dumps([{"dst": each} for each in routes])))
+    assert addresses.pick("lab", taken) == addresses.pick("lab", [])
+
+
+def test_a_host_that_routes_all_private_ranges_still_gets_addresses() -> None:
+    assert addresses.pick("lab", PRIVATE).subnet_of(IPv4Network("198.18.0.0/15"))
+
+
+def test_a_range_that_is_named_is_used_though_a_wider_route_covers_it() -> None:
+    block = addresses.pick("lab", PRIVATE, ["10.77.0.0/21"])
+    assert block.subnet_of(IPv4Network("10.77.0.0/21"))
+    assert block == addresses.pick("lab", PRIVATE, ["10.77.0.0/21"])
+    other = addresses.pick("lab", [*PRIVATE, IPv4Network(f"{block[300]}/32")], ["10.77.0.0/21"])
+    assert other.subnet_of(IPv4Network("10.77.0.0/21"))
+    assert other != block
+    with pytest.raises(HostError, match="no free address range"):
+        addresses.pick("lab", [block, other], ["10.77.0.0/21"])
+    # A lab that has the whole range, such as one that was faster, is in the way.
+    with pytest.raises(HostError, match="no free address range"):
+        addresses.pick("lab", [block], [str(block)])
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("10.77.0.0/23", "too small"),
+        ("10.77.0.1/16", "is no range"),
+        ("fd00::/64", "is no range"),
+        ("127.0.0.0/8", "cannot be used"),
+    ],
+)
+def test_a_range_that_makes_no_sense(text: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        check(Options(addresses=(text,)))
 
 
 def test_a_block_is_cut_into_the_networks() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,25 @@ if TYPE_CHECKING:
 
 
 def make(
-    client: DockerClient, tag: Tag, nodes: tuple[str, ...], taken: list[IPv4Network]
+    client: DockerClient,
+    tag: Tag,
+    nodes: tuple[str, ...],
+    taken: list[IPv4Network],
+    ranges: Sequence[str] = (),
 ) -> dict[str, Subnet]:
-    """Make the networks of a lab with these nodes, at free addresses, and return their subnets."""
+    """Make the networks of a lab with these nodes, at free addresses, and return their subnets.
+
+    Args:
+        client: The daemon.
+        tag: The tag of the lab.
+        nodes: The names of the nodes.
+        taken: Networks that are in use.
+        ranges: The ranges to take addresses from.
+    """
     from docker.errors import APIError
 
     while True:
-        block = addresses.pick(tag.lab, taken)
+        block = addresses.pick(tag.lab, taken, ranges)
         subnets = addresses.subnets(block, nodes)
         try:
             _make_all(client, tag, subnets)

@@ -62,9 +62,10 @@ class DockerProvider(Provider, Cloning):
     name = "docker"
     saving: DockerSaves
 
-    def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
+    def __init__(self, uri: str, mirror: str, paths: Paths, ranges: Sequence[str] = ()) -> None:
         self.host = DockerHost(uri)
         self.mirror = mirror
+        self.ranges = ranges
         self.paths = paths
         self.saving = DockerSaves(lambda: self._owned)
         # Retained states are looked for on this host only.
@@ -124,7 +125,9 @@ class DockerProvider(Provider, Cloning):
         # By tag and not one by one: whichever step fails, everything goes, in the right order.
         undo.callback(self.destroy, tag.lab)
         image = node_image.reference(spec.nodes.suite)
-        subnets = docker_networks.make(self.client, tag, spec.names, self.host.in_use())
+        subnets = docker_networks.make(
+            self.client, tag, spec.names, self.host.in_use(), self.ranges
+        )
         point("nodes:networks-made")
         # Only once: outside these networks each call finds another free port.
         registry = self._registry(subnets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 from xml.etree import ElementTree
 
@@ -21,13 +21,17 @@ NAT = (
 )
 
 
-def make(host: LibvirtHost, tag: Tag) -> dict[str, Subnet]:
-    """Make and start the networks of a lab and return where they are."""
+def make(host: LibvirtHost, tag: Tag, ranges: Sequence[str] = ()) -> dict[str, Subnet]:
+    """Make and start the networks of a lab, with addresses of these ranges if any are named.
+
+    Returns:
+        The subnets, by network.
+    """
     import libvirt
 
     taken = [*addresses.in_use(), *in_libvirt(host)]
     while True:
-        block = addresses.pick(tag.lab, taken)
+        block = addresses.pick(tag.lab, taken, ranges)
         cut = addresses.subnets(block)
         subnets = {network: cut[network] for network in NETWORKS}
         try:

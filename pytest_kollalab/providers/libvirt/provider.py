@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -50,8 +50,9 @@ class LibvirtProvider(Provider):
     name = "libvirt"
     saving: LibvirtSaves
 
-    def __init__(self, uri: str, mirror: str, paths: Paths) -> None:
+    def __init__(self, uri: str, mirror: str, paths: Paths, ranges: Sequence[str] = ()) -> None:
         self.host = LibvirtHost(uri, paths.state)
+        self.ranges = ranges
         self.storage = Storage(self.host)
         self.mirror = mirror
         self.paths = paths
@@ -105,7 +106,7 @@ class LibvirtProvider(Provider):
             base = self.storage.upload_once(image.name, image, "qcow2")
         # By tag and not by object: whatever step fails, all of it goes, in the right order.
         undo.callback(self.destroy, lab)
-        subnets = networks.make(self.host, spec.tag)
+        subnets = networks.make(self.host, spec.tag, self.ranges)
         point("nodes:bridges-made")
         size = max(nodes.disk * libvirt_image.GIB, libvirt_image.virtual_size(image))
         registry = ""
