@@ -32,8 +32,11 @@ from pytest_kollalab.system import process
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.ssh import Ssh
+from pytest_kollalab.system.wait import NotYet, until
+from tests import host_state
 from tests.crash.census import Trail, take
 from tests.deploy.outside import EXAMPLE, Session, Sessions, await_it, passed
+from tests.host_state import State
 
 LAB = "deploy"
 # The smoke scenarios and the example project, which has a feature of its own.
@@ -64,7 +67,12 @@ def test_when({fixture}):
 
 
 @pytest.fixture(scope="module")
-def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sessions]:
+def before() -> State:
+    return host_state.look(LAB)
+
+
+@pytest.fixture(scope="module")
+def sessions(before: State, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sessions]:
     folder = tmp_path_factory.mktemp("deploy")
     made = Sessions(folder, folder / "state", LAB)
     yield made
@@ -287,3 +295,14 @@ def test_a_node_that_dies_while_it_is_deployed_is_named(sessions: Sessions, trai
     assert "the node compute-1 died during the deploy" in session.said
     assert "compute-1 ended with exit code 137" in session.said
     check_nothing_is_left(sessions, trail)
+
+
+def test_the_host_is_as_it_was(before: State, sessions: Sessions) -> None:
+    assert list((sessions.state / "runs").iterdir()) == []
+
+    def as_it_was() -> bool | NotYet:
+        found = host_state.difference(before, host_state.look(LAB))
+        return NotYet("\n".join(found)) if found else True
+
+    # Docker tidies up after a container when it has said that it is gone.
+    until("the host is as it was", as_it_was, timeout=30, interval=1)

@@ -105,7 +105,8 @@ def node_config(
             "CapDrop": sorted(missing_capabilities),
             "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
             "MaskedPaths": [],
-            "ReadonlyPaths": [],
+            # Of the host as well. What is below /proc/sys is up to the first process.
+            "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"],
             "DeviceCgroupRules": ["a *:* rwm"],
             "CgroupnsMode": "private",
             "Tmpfs": {
