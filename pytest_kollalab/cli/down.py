@@ -25,5 +25,5 @@ def destroy(**given: Any) -> None:
 
 def _remove(lab: Lab) -> None:
     with orderly(lab):
-        lab.destroy()
-    click.echo(f"lab {lab.name} is gone")
+        said = lab.remove()
+    click.echo(said)

@@ -44,7 +44,7 @@ def gc(
 
     Kinds: run (processes and files of a killed run), lab (incomplete, or long unused),
     golden (the golden state of a removed lab, long unused),
-    leftover (tagged with a lab that has no records), tools, images (in docker), store (in the
+    leftover (of a lab of this host that no longer exists), tools, images (in docker), store (in the
     registry), files. What a running process or an existing lab uses is never listed.
     """
     from pytest_kollalab.lab.gc.item import above, bytes_of, human_age, human_size, spare, total

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from pytest_kollalab.engine import leftovers, records
+from pytest_kollalab.engine import leftovers, owners, records
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.progress import HISTORY, Watcher, expect, read
 from pytest_kollalab.engine.records import Record, Tag
@@ -367,7 +367,7 @@ class Engine:
         if not grows:
             records.save(path, record)
         point(f"{stage.name}:recorded")
-        work = self.work(stage, step.key, resumes=step.resumes)
+        work = self.work(stage, step.key, resumes=step.resumes, tag=self._tag(stage, step.key))
         self._steps = 0
         self.watcher.begin(stage.name, expect(read(self.paths.state / HISTORY), stage.name))
         try:
@@ -399,15 +399,24 @@ class Engine:
         point(f"{stage.name}:destroyed")
         path.unlink(missing_ok=True)
 
-    def work(self, stage: Stage[Any], key: str, *, resumes: bool = False) -> Work:
-        """What a stage is given to build or destroy itself. Creates the stage's folder."""
+    def work(
+        self, stage: Stage[Any], key: str, *, resumes: bool = False, tag: Tag | None = None
+    ) -> Work:
+        """What a stage is given to build or destroy itself. Creates the stage's folder.
+
+        Args:
+            stage: The stage.
+            key: The stage's key.
+            resumes: Whether the build continues an earlier one that failed.
+            tag: What the stage tags with what it makes. Not needed to destroy it.
+        """
         folder = self._folder(stage)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = self.log_path(stage.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         return Work(
             key=key,
-            tag=Tag(self.lab, stage.name, key, self.run_id, str(self.paths.state)),
+            tag=tag or Tag(self.lab, stage.name, key, self.run_id),
             needs=tuple(self._made_by_needed(stage)),
             folder=folder,
             log=log,
@@ -415,6 +424,9 @@ class Engine:
             say=lambda text: self.say(f"{stage.name}: {text}"),
             step=lambda text: self._step(stage.name, text),
         )
+
+    def _tag(self, stage: Stage[Any], key: str) -> Tag:
+        return owners.tag(self.lab, stage.name, key, self.run_id, self.paths.state)
 
     def _step(self, stage: str, text: str) -> None:
         self._steps += 1

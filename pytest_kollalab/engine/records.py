@@ -17,7 +17,9 @@ FORMAT = 1
 HINT = "run `kollalab down`, or delete {} if you know that nothing of it is left"
 
 # Labels that other modules search for.
-LAB_LABEL, HOME_LABEL = "kollalab.lab", "kollalab.home"
+LAB_LABEL, HOME_LABEL, STATE_LABEL, HOST_LABEL, USER_LABEL, MADE_LABEL = (
+    f"kollalab.{name}" for name in ("lab", "home", "state", "host", "user", "made")
+)
 
 M = TypeVar("M", bound=Made)
 
@@ -29,9 +31,18 @@ DESTROYING = "destroying"
 
 @dataclass(frozen=True)
 class Tag:
-    """The lab, stage and run that a resource belongs to.
+    """The lab, stage and run that a resource belongs to. Docker has it as labels.
 
-    `home` is the state folder with the lab's records.
+    Attributes:
+        lab: Name of the lab.
+        stage: Name of the stage.
+        key: The stage's key.
+        run: The run that made the resource.
+        home: The path of the state folder with the lab's records.
+        state: The random identity of that folder.
+        host: The random identity of the host that the folder is on.
+        user: The user who made the resource, as `name@host`.
+        made: When it was made, as an ISO 8601 time in UTC.
     """
 
     lab: str
@@ -39,6 +50,10 @@ class Tag:
     key: str
     run: str
     home: str = ""
+    state: str = ""
+    host: str = ""
+    user: str = ""
+    made: str = ""
 
     def labels(self) -> dict[str, str]:
         """The tag as docker labels."""
@@ -142,14 +157,14 @@ def load_if_whole(path: Path) -> Record | None:
 def has_records(home: Path, lab: str) -> bool:
     """Whether a lab has records in a state folder.
 
-    A folder that this user may not read counts as one with records.
+    A folder that cannot be read counts as one with records.
     """
     try:
         names = [path.name for path in (home / "labs" / lab).iterdir()]
-    except PermissionError:
-        return True
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
     return any(name.endswith(".json") for name in names)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from pytest_kollalab.system.paths import Paths, check_writable, default_paths
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
+    from pytest_kollalab.engine.owners import Owner
     from pytest_kollalab.engine.progress import Watcher
     from pytest_kollalab.features.base import Feature
     from pytest_kollalab.providers.base import NodesMade, Provider
@@ -220,7 +222,14 @@ class Lab:
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
         left_out = [f"feature {name} is left out: {why}" for name, why in self.unsupported.items()]
-        return [*map(str, self.plan()), *left_out, *self.extensions.describe(self.features)]
+        steps = self.plan()
+        builds_nodes = any(step.stage == "nodes" and step.action != REUSE for step in steps)
+        others: list[Owner] = []
+        with suppress(HostError):
+            # Without docker the plan is still of use.
+            others = [o for o in self.owners() if not o.mine] if builds_nodes else []
+        taken = [f"the name {self.name} is taken: that lab belongs to {owner}" for owner in others]
+        return [*map(str, steps), *taken, *left_out, *self.extensions.describe(self.features)]
 
     @overload
     def ensure(self, stage: Literal["tools"]) -> ToolsMade: ...
@@ -290,11 +299,20 @@ class Lab:
             raise HostError(f"this host does not support the feature {name}", details=why)
         self.ensure(self.options.until)
 
-    def destroy(self, *, force: bool = False) -> None:
+    def owners(self) -> list[Owner]:
+        """Who has a lab of this name where its nodes are made: this state folder, or others."""
+        return self.provider.owners(self.name)
+
+    def destroy(self, *, force: bool = False) -> bool:
         """Remove everything that belongs to the lab. Caches stay.
+
+        Another lab of the same name, of another user or host, is not touched.
 
         Args:
             force: Remove the lab even if another process uses it.
+
+        Returns:
+            Whether there was such a lab.
 
         Raises:
             BusyError: Another process uses the lab and `force` is false.
@@ -312,12 +330,28 @@ class Lab:
             # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
                 raise busy
+            there = self.folder.exists() or any(owner.mine for owner in self.owners())
             self.retained.keep()
             self.engine.destroy()
             point("lab:destroyed")
             shutil.rmtree(self.folder, ignore_errors=True)
             self.lease.forget()
         self.lease.release()
+        return there
+
+    def remove(self) -> str:
+        """Remove the lab, and say that it is gone or that there was none.
+
+        Raises:
+            BusyError: Another process uses the lab, or the lab of this name belongs to another
+                user or host.
+        """
+        from pytest_kollalab.providers.base import check_owners
+
+        if self.destroy():
+            return f"lab {self.name} is gone"
+        check_owners(self.provider, self.name)
+        return f"there is no lab {self.name}"
 
     def save(self, name: str) -> Save:
         """Save the current state of nodes and cloud under a name.
@@ -513,8 +547,10 @@ class Lab:
         self._announced = True
 
     def _check_host(self, building: Iterable[Step]) -> None:
+        from pytest_kollalab.providers.base import check_owners
         from pytest_kollalab.providers.choice import check_host
         from pytest_kollalab.stages import room
 
         check_host(self.provider)
+        check_owners(self.provider, self.name)
         room.check_stages((self.engine.stages[step.stage] for step in building), self.paths.cache)

@@ -45,8 +45,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     try:
         if not options.is_asked(config, "destroy"):
             return None
-        for name in LabSession(config, options.settings_of(config)).destroy():
-            sys.stdout.write(f"kollalab: lab {name} is gone\n")
+        for line in LabSession(config, options.settings_of(config)).destroy():
+            sys.stdout.write(f"kollalab: {line}\n")
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
     return 0

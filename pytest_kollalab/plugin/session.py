@@ -115,10 +115,9 @@ class LabSession:
         return [*reversed(more), self.lab]
 
     def destroy(self) -> Iterator[str]:
-        """Remove the labs, and yield the name of each removed one. Raises KollalabError."""
+        """Remove the labs, and yield a line for each of them. Raises KollalabError."""
         for lab in self.labs():
-            lab.destroy()
-            yield lab.name
+            yield lab.remove()
 
     @cached_property
     def extensions(self) -> Extensions:

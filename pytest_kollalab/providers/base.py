@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 
 from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.made import Made
+from pytest_kollalab.engine.owners import Owner
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.settings.config import NodesConfig
+from pytest_kollalab.system.errors import BusyError
 
 CONTROLLER = "controller-1"
 COMPUTE = "compute-1"
@@ -307,6 +309,10 @@ class Provider(ABC):
     def destroy(self, lab: str) -> None:
         """Remove everything that carries the lab's tag; idempotent."""
 
+    def owners(self, lab: str) -> list[Owner]:
+        """Who has a lab of that name where nodes are made; another client may have one as well."""
+        return []
+
     def problems(self) -> list[Problem]:
         """What this host lacks for such nodes."""
         return []
@@ -353,3 +359,15 @@ class Provider(ABC):
             older_than: How long, in seconds, what is found must have been untouched.
         """
         return {}
+
+
+def check_owners(provider: Provider, lab: str) -> None:
+    """Raise BusyError if there is a lab of that name that is not ours."""
+    others = [owner for owner in provider.owners(lab) if not owner.mine]
+    if others:
+        raise BusyError(
+            f"the lab {lab} that is there already is not yours",
+            details=f"it belongs to {others[0]}",
+            hint="give yours another --kollalab-name, or remove that one from where it belongs; "
+            "`kollalab gc --older-than 0` lists labs whose state folder was deleted on this host",
+        )

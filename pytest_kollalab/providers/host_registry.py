@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.engine.owners import Owner, Ownership
+from pytest_kollalab.engine.records import LAB_LABEL, Tag
 from pytest_kollalab.providers import base
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.base import REGISTRY, RegistrySource
@@ -90,17 +92,26 @@ def last_words(lab: str) -> str:
     return str(logs.decode(errors="replace"))
 
 
-def destroy(lab: str) -> None:
-    """Remove it. Without docker on this host there is no registry, and nothing is done."""
+def destroy(lab: str, home: Path) -> None:
+    """Remove it, unless it is of a lab of the same name of another state folder than `home`.
+
+    Without docker on this host there is no registry, and nothing is done.
+    """
     with suppress(HostError):
         container = find(lab)
-        if container is not None:
+        if container is not None and not Ownership(home).is_others(container.labels):
             container.remove(force=True, v=True)
 
 
+def owners(lab: str, home: Path) -> list[Owner]:
+    """Whose it is, for a lab of the state folder `home`; nobody's if there is none."""
+    container = find(lab)
+    return Ownership(home).owners([container.labels] if container is not None else [])
+
+
 def find(lab: str) -> Container | None:
-    """The container that carries the lab's tag."""
-    only: Any = {"label": [f"kollalab.lab={lab}", f"kollalab.stage={STAGE}"]}
+    """The container that carries the lab's tag, whoever made it."""
+    only: Any = {"label": [f"{LAB_LABEL}={lab}", f"kollalab.stage={STAGE}"]}
     found = client().containers.list(all=True, filters=only, ignore_removed=True)
     name = resource_name(lab, REGISTRY)
     return next((each for each in found if each.name == name), None)

@@ -9,7 +9,7 @@ from typing import Any
 import docker
 from docker import DockerClient
 
-from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.engine import owners
 from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.providers.docker.provider import DockerProvider
@@ -41,7 +41,7 @@ class Built:
         folder.mkdir(exist_ok=True, mode=0o700)
         return Work(
             key="key",
-            tag=Tag(self.lab, "nodes", "key", self.run_id),
+            tag=owners.tag(self.lab, "nodes", "key", self.run_id, self.folder),
             needs=(self.images,),
             folder=folder,
             log=self.folder / "nodes.log",

@@ -9,12 +9,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
 
-from pytest_kollalab.engine import records
+from pytest_kollalab.engine import owners, records
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.base import NODES
@@ -23,7 +24,7 @@ from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor
 from pytest_kollalab.stages.cloud import preflight
 from pytest_kollalab.stages.nodes import await_node
-from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.errors import BusyError, StageError
 from pytest_kollalab.system.ssh import Ssh
 from pytest_kollalab.system.wait import NotYet, until
 from tests.integration.docker_lab import Built, left
@@ -273,30 +274,45 @@ def test_a_subnet_that_is_taken_is_passed_over() -> None:
             network.remove()
 
 
-def test_the_lab_of_another_user_with_our_name_is_left_alone(tmp_path: Path) -> None:
+def test_the_lab_of_another_client_with_our_name_is_left_alone(tmp_path: Path) -> None:
     client = docker.from_env()
     home = tmp_path / "theirs"
     record = Record("nodes", "key", "run", "ready", inputs={})
     records.save(home / "labs" / FOREIGN / "nodes.json", record)
-    labels = Tag(FOREIGN, "nodes", "key", "run", str(home)).labels()
-    name = spec.resource_name(FOREIGN, "tunnel")
-    network = client.networks.create(name, driver="bridge", internal=True, labels=labels)
-    try:
-        built = Built(tmp_path, FOREIGN)
-        built.destroy()
-        network.reload()
-        with pytest.raises(StageError, match="of another user") as caught:
-            built.create()
-        assert str(home) in caught.value.details
-        assert "--kollalab-name" in caught.value.hint
-        network.reload()
-        # Without records it is what a lab has left: whoever has the name may have it.
-        shutil.rmtree(home)
-        built.destroy()
-        assert left(FOREIGN) == []
-    finally:
-        with suppress(docker.errors.NotFound):
+    theirs = owners.tag(FOREIGN, "nodes", "key", "run", home)
+    # Another laptop, whose paths may be the same as here.
+    elsewhere = replace(theirs, home=str(tmp_path), host="another", made="2026-01-01T00:00:00Z")
+    for tag in (theirs, elsewhere):
+        name = spec.resource_name(FOREIGN, "tunnel")
+        network = client.networks.create(name, driver="bridge", internal=True, labels=tag.labels())
+        try:
+            built = Built(tmp_path, FOREIGN)
+            built.destroy()
+            network.reload()
+            with pytest.raises(BusyError, match="is not yours") as caught:
+                built.create()
+            assert tag.user in caught.value.details
+            assert "--kollalab-name" in caught.value.hint
+            network.reload()
+        finally:
             network.remove()
+
+
+def test_what_a_deleted_state_folder_of_this_host_left_goes_with_its_name(tmp_path: Path) -> None:
+    client = docker.from_env()
+    home = tmp_path / "theirs"
+    young = owners.tag(FOREIGN, "nodes", "key", "run", home)
+    old = replace(young, made="2026-01-01T00:00:00Z")
+    shutil.rmtree(home)
+    for tag, stays in ((young, 1), (old, 0)):
+        name = spec.resource_name(FOREIGN, "tunnel")
+        network = client.networks.create(name, driver="bridge", internal=True, labels=tag.labels())
+        try:
+            Built(tmp_path, FOREIGN).destroy()
+            assert len(left(FOREIGN)) == stays
+        finally:
+            with suppress(docker.errors.NotFound):
+                network.remove()
 
 
 def test_what_has_our_name_and_not_our_tag_is_left_alone(tmp_path: Path) -> None:

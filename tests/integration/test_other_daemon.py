@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from pytest_kollalab.engine.owners import Ownership
 from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.docker.host import DockerHost
@@ -124,8 +125,10 @@ def test_a_registry_that_is_gone_is_missed(nodes: Built) -> None:
 def test_what_a_lab_without_records_left_there_is_found(
     nodes: Built, other: docker.DockerClient, tmp_path: Path
 ) -> None:
-    elsewhere = Paths(cache=tmp_path, state=tmp_path)
-    (found,) = (each for each in labs.leftovers(other, elsewhere) if each.what == LAB)
+    # The harness writes no records.
+    here = Paths(cache=tmp_path, state=nodes.folder)
+    ownership = Ownership(nodes.folder)
+    (found,) = (each for each in labs.leftovers(other, here, ownership) if each.what == LAB)
     assert "2 containers, 4 networks, 2 volumes" in found.why
 
 

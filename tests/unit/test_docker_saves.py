@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers.docker import layers
 from pytest_kollalab.providers.docker.owned import Owned
 from pytest_kollalab.providers.docker.saves import DockerSaves, body_of
+from pytest_kollalab.system import identity
 
 ADDRESSES = {"lab-provisioning": "10.0.0.11", "lab-management": "10.0.1.11"}
 LABELS = {"kollalab.lab": "lab", "kollalab.node": "compute-1"}
@@ -50,13 +52,18 @@ def test_docker_copies_nothing_into_the_volume_while_we_do() -> None:
     assert mount["VolumeOptions"] == {"NoCopy": True}
 
 
-def a_saved_state(needs: str, *stores: str) -> list[str]:
+def a_saved_state(home: Path, needs: str, *stores: str) -> list[str]:
     """The saved states that are whole, of one whose parts are there; `stores` are the volumes."""
+    tag = Tag("lab", "nodes", "key", "run", str(home), identity.make_state(home)).labels()
     image = {
-        "Labels": {"kollalab.save": "golden"},
+        "Labels": tag | {"kollalab.save": "golden"},
         "RepoTags": ["kollalab/saved:lab-compute-1-golden"],
     }
-    labels = {"kollalab.save": "golden", "kollalab.nodes": "compute-1", "kollalab.needs": needs}
+    labels = tag | {
+        "kollalab.save": "golden",
+        "kollalab.nodes": "compute-1",
+        "kollalab.needs": needs,
+    }
 
     class Api:
         def images(self, **_: Any) -> list[dict[str, Any]]:
@@ -68,14 +75,14 @@ def a_saved_state(needs: str, *stores: str) -> list[str]:
             return {"Volumes": [{"Name": "saved", "Labels": labels}]}
 
     client: Any = SimpleNamespace(api=Api())
-    return DockerSaves(lambda: Owned(client, Path("/state"))).saved("lab")
+    return DockerSaves(lambda: Owned(client, home)).saved("lab")
 
 
-def test_a_saved_state_is_whole_with_the_layers_that_it_needs() -> None:
-    assert a_saved_state("") == ["golden"]
-    assert a_saved_state("layers", "others", "layers") == ["golden"]
+def test_a_saved_state_is_whole_with_the_layers_that_it_needs(tmp_path: Path) -> None:
+    assert a_saved_state(tmp_path, "") == ["golden"]
+    assert a_saved_state(tmp_path, "layers", "others", "layers") == ["golden"]
 
 
-def test_a_saved_state_without_the_layers_that_it_needs_is_none() -> None:
-    assert a_saved_state("layers") == []
-    assert a_saved_state("layers", "others") == []
+def test_a_saved_state_without_the_layers_that_it_needs_is_none(tmp_path: Path) -> None:
+    assert a_saved_state(tmp_path, "layers") == []
+    assert a_saved_state(tmp_path, "layers", "others") == []

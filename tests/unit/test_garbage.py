@@ -14,9 +14,10 @@ from click.testing import CliRunner
 
 from pytest_kollalab.cli import main
 from pytest_kollalab.cli.frame import EXIT_HOST, EXIT_USAGE
-from pytest_kollalab.engine import records
+from pytest_kollalab.engine import owners, records
 from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.engine.garbage import InUse, Item, Searches
+from pytest_kollalab.engine.owners import Ownership
 from pytest_kollalab.engine.records import CREATING, FAILED, READY, Record
 from pytest_kollalab.lab.gc import item as garbage
 from pytest_kollalab.lab.gc import labs
@@ -83,29 +84,19 @@ def test_a_record_that_cannot_be_read_is_not_taken_for_a_dead_run(paths: Paths) 
     assert list(labs.stale(paths, 7 * DAY)) == []
 
 
-def test_the_owner_of_a_tag_is_the_lab_whose_records_are_there(
-    paths: Paths, tmp_path: Path
-) -> None:
-    make_lab(paths, "mine", READY)
-    others = Paths(cache=tmp_path, state=tmp_path / "others")
-    make_lab(others, "theirs", READY)
-    assert labs.owner({"kollalab.lab": "mine"}, paths) == paths.lab("mine")
-    theirs = {"kollalab.lab": "theirs", "kollalab.home": str(others.state)}
-    assert labs.owner(theirs, paths) == others.lab("theirs")
-    assert labs.owner({"kollalab.lab": "gone"}, paths) is None
-    assert labs.owner({**theirs, "kollalab.lab": "gone"}, paths) is None
-
-
 def test_a_lab_that_is_being_made_owns_its_tag_before_its_first_record(paths: Paths) -> None:
+    labels = owners.tag("new", "nodes", "key", "run", paths.state).labels()
+    ownership = Ownership(paths.state)
+    assert labs.is_left(labels, paths, ownership)
     with locks.exclusive(paths.state / "labs" / "new.lock", "build"):
-        assert labs.owner({"kollalab.lab": "new"}, paths) is not None
+        assert not labs.is_left(labels, paths, ownership)
 
 
 def test_what_is_kept_of_a_lab_that_is_gone_is_not_left_over_but_ages(paths: Paths) -> None:
     retained.write(
         paths.state, "lab", retained.Retained("golden.1", "2026-01-01T00:00:00Z", "docker")
     )
-    tag = {"kollalab.lab": "lab", "kollalab.home": str(paths.state)}
+    tag = {"kollalab.lab": "lab"}
     assert labs.is_kept(tag | {"kollalab.save": "golden.1"}, paths)
     assert not labs.is_kept(tag | {"kollalab.save": "golden.0"}, paths)
     assert not labs.is_kept(tag, paths)

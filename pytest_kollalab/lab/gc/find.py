@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from pytest_kollalab.engine import owners
 from pytest_kollalab.engine.garbage import Item, Searches
+from pytest_kollalab.engine.owners import Ownership
 from pytest_kollalab.lab.gc import dead, in_use, labs, machines
 from pytest_kollalab.lab.gc.item import DAY
 from pytest_kollalab.providers.choice import Factory, every
@@ -51,7 +53,8 @@ def find(
     old = days * DAY
     asked = options or Options()
     client = daemon.connect()
-    host = libvirt_host.LibvirtHost(libvirt_host.uri_of(asked))
+    ownership = Ownership(paths.state, min(old, owners.ABANDONED))
+    host = libvirt_host.LibvirtHost(libvirt_host.uri_of(asked), ownership)
     elsewhere = docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
     providers = every(asked, paths, added or {})
@@ -64,7 +67,8 @@ def find(
             "lab": lambda: labs.stale(paths, old),
             "golden": lambda: labs.goldens(paths, old),
             "leftover": lambda: chain(
-                *(labs.leftovers(each, paths) for each in clients), machines.leftovers(paths, host)
+                *(labs.leftovers(each, paths, ownership) for each in clients),
+                machines.leftovers(paths, host, ownership),
             ),
         },
         *(stage.garbage(used, old) for stage in in_use.stages_of(config, paths)),

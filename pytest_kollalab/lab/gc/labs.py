@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.garbage import Item, is_held, size_of
-from pytest_kollalab.engine.records import HOME_LABEL, LAB_LABEL
+from pytest_kollalab.engine.owners import Ownership
+from pytest_kollalab.engine.records import LAB_LABEL
 from pytest_kollalab.engine.runs import new_run_id
 from pytest_kollalab.lab.gc.item import human_age
 from pytest_kollalab.lab.lab import Lab
@@ -63,12 +64,12 @@ def in_use(paths: Paths, lab: str) -> bool:
     return is_held(folder / f"{lab}.lock") or Lease(folder / f"{lab}.lease").is_shared()
 
 
-def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
-    """The containers, networks, volumes and images of labs without records, by lab."""
+def leftovers(client: DockerClient, paths: Paths, ownership: Ownership) -> Iterator[Item]:
+    """The containers, networks, volumes and images of labs that no longer exist, by lab."""
     found: dict[str, list[tuple[str, str, float]]] = {}
     for kind, thing, name, made in _tagged(client):
         labels = thing.get("Labels") or {}
-        if owner(labels, paths) is None and not is_kept(labels, paths):
+        if is_left(labels, paths, ownership):
             found.setdefault(labels[LAB_LABEL], []).append((kind, name, made))
     for lab, things in sorted(found.items()):
         counts = [
@@ -77,30 +78,31 @@ def leftovers(client: DockerClient, paths: Paths) -> Iterator[Item]:
             if (number := sum(each[0] == kind for each in things))
         ]
         age = time.time() - max(made for *_, made in things)
-        why = f"{', '.join(counts)}; lab {lab} has no records"
+        why = f"{', '.join(counts)}; lab {lab} does not exist"
         yield Item("leftover", lab, why, age, None, _Remove(client, things))
 
 
-def owner(labels: Mapping[str, str], paths: Paths) -> Path | None:
-    """The folder of the lab that a resource belongs to, or None if the lab no longer exists.
-
-    A lab whose folder cannot be read counts as existing, since it belongs to another user.
+def is_left(labels: Mapping[str, str], paths: Paths, ownership: Ownership) -> bool:
+    """Whether the lab that a resource belongs to no longer exists.
 
     Args:
         labels: The labels of the resource.
         paths: Folders for state and cache.
+        ownership: Tells what belongs to the labs of this state folder.
     """
-    lab = labels[LAB_LABEL]
-    homes = {Path(labels.get(HOME_LABEL) or paths.state), paths.state}
-    for home in homes:
-        if records.has_records(home, lab) or (home == paths.state and in_use(paths, lab)):
-            return home / "labs" / lab
-    return None
+    if ownership.is_mine(labels):
+        return not is_here(labels[LAB_LABEL], paths) and not is_kept(labels, paths)
+    return ownership.is_nobodys(labels)
+
+
+def is_here(lab: str, paths: Paths) -> bool:
+    """Whether this state folder has a lab of that name, or a process is making it."""
+    return records.has_records(paths.state, lab) or in_use(paths, lab)
 
 
 def is_kept(labels: Mapping[str, str], paths: Paths) -> bool:
     """Whether a resource belongs to the retained golden state of a removed lab."""
-    there = retained.read(Path(labels.get(HOME_LABEL) or paths.state), labels[LAB_LABEL])
+    there = retained.read(paths.state, labels[LAB_LABEL])
     return there is not None and labels.get(saves.SAVE) == there.label
 
 

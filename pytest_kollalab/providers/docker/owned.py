@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.engine import records
+from pytest_kollalab.engine.owners import Owner, Ownership
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -17,11 +16,14 @@ Thing = dict[str, Any]
 
 
 class Owned:
-    """Things with the tag of a lab whose records are below `home`, as docker's API lists them."""
+    """Things with the tag of a lab of the state folder `home`, as docker's API lists them.
+
+    What is left of a lab that no longer exists belongs to whoever has its name.
+    """
 
     def __init__(self, client: DockerClient, home: Path) -> None:
         self.client = client
-        self.home = home
+        self.ownership = Ownership(home)
 
     def containers(self, lab: str, *more: str, running: bool = False) -> list[Thing]:
         """The containers, stopped ones as well; `more` are labels that they have besides."""
@@ -38,20 +40,15 @@ class Owned:
         """The images of saved nodes; the node image itself belongs to no lab."""
         return self._ours(self.client.api.images(filters=tagged(lab, *more)))
 
+    def owners(self, lab: str) -> list[Owner]:
+        """Who has a lab of that name at this daemon."""
+        api, only = self.client.api, tagged(lab)
+        there = [*api.containers(filters=only, all=True), *api.networks(filters=only)]
+        there += [*(api.volumes(filters=only)["Volumes"] or []), *api.images(filters=only)]
+        return self.ownership.owners(thing.get("Labels") or {} for thing in there)
+
     def _ours(self, things: list[Thing]) -> list[Thing]:
-        return [thing for thing in things if other_home(thing, self.home) is None]
-
-
-def other_home(thing: Mapping[str, Any], home: Path) -> Path | None:
-    """The folder of state of the lab that docker's answer belongs to, if that is another's.
-
-    A lab without records is nobody's: whoever has its name may remove what is left of it.
-    """
-    labels = thing.get("Labels") or {}
-    other, lab = labels.get("kollalab.home"), labels.get("kollalab.lab", "")
-    if other is None or Path(other) == home or not records.has_records(Path(other), lab):
-        return None
-    return Path(other)
+        return [t for t in things if not self.ownership.is_others(t.get("Labels") or {})]
 
 
 def tagged(lab: str, *more: str) -> dict[str, list[str]]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.engine.garbage import InUse, Searches
+from pytest_kollalab.engine.owners import Owner
 from pytest_kollalab.engine.records import Tag
-from pytest_kollalab.providers import addresses, host_registry, retained
+from pytest_kollalab.providers import addresses, base, host_registry, retained
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.base import (
     CONTROLLER,
@@ -38,7 +39,7 @@ from pytest_kollalab.providers.docker import networks as docker_networks
 from pytest_kollalab.providers.docker import spec as docker_spec
 from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.networks import cannot_make
-from pytest_kollalab.providers.docker.owned import Owned, other_home
+from pytest_kollalab.providers.docker.owned import Owned
 from pytest_kollalab.providers.docker.saves import DockerSaves
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.settings.config import NodesConfig
@@ -177,7 +178,7 @@ class DockerProvider(Provider, Cloning):
         from docker.errors import APIError
 
         if self.host.uri:
-            host_registry.destroy(lab)
+            host_registry.destroy(lab, self.paths.state)
         there = retained.read(self.paths.state, lab)
         keep = there.label if there is not None else ""
         api = self.client.api
@@ -205,6 +206,13 @@ class DockerProvider(Provider, Cloning):
                 details=str(error.explanation),
                 hint="stop or disconnect the container that uses it, then run again",
             ) from error
+
+    def owners(self, lab: str) -> list[Owner]:
+        """Ask for what carries the lab's tag."""
+        found = self._owned.owners(lab)
+        if self.host.uri:
+            found += host_registry.owners(lab, self.paths.state)
+        return list(dict.fromkeys(found))
 
     def pulled(self, tag: Tag, node: str, images: Images, registry: str) -> None:
         """Link the layers into the store, for the next node that needs them."""
@@ -314,16 +322,8 @@ class DockerProvider(Provider, Cloning):
         found |= {volume["Name"]: volume for volume in api.volumes()["Volumes"] or []}
         wanted = [*NETWORKS, *nodes, *(f"{node}-docker" for node in nodes), REGISTRY]
         taken = sorted(found.keys() & {resource_name(lab, thing) for thing in wanted})
-        homes = sorted(
-            {str(h) for name in taken if (h := other_home(found[name], self.paths.state))}
-        )
-        if homes:
-            raise StageError(
-                f"there is a lab {lab} of another user, or of another folder of state",
-                details=f"it has {', '.join(taken)}; its records are in {homes[0]}",
-                hint="give this lab another --kollalab-name",
-            )
         if taken:
+            base.check_owners(self, lab)
             raise StageError(
                 f"{taken[0]} exists already and is not ours",
                 details=f"names that are taken, without the label of lab {lab}: {', '.join(taken)}",

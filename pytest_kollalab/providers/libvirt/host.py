@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from pytest_kollalab.engine import records
+from pytest_kollalab.engine.owners import Owner, Ownership
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers.base import Problem
 from pytest_kollalab.providers.libvirt.xml import tag_in
@@ -51,13 +50,13 @@ def remote(uri: str) -> Remote | None:
 class LibvirtHost:
     """The libvirt daemon that a URI names.
 
-    `home` is the folder of state of the labs that are asked for: one that has the same name and
-    its records elsewhere is another one.
+    `ownership` tells the labs that are asked for from others of the same name; without it, all are
+    found.
     """
 
-    def __init__(self, uri: str, home: Path | None = None) -> None:
+    def __init__(self, uri: str, ownership: Ownership | None = None) -> None:
         self.uri = uri or DEFAULT
-        self.home = home
+        self.ownership = ownership
 
     @cached_property
     def connection(self) -> libvirt.virConnect:
@@ -100,11 +99,15 @@ class LibvirtHost:
         """The networks that carry our tag: all, or those of a lab."""
         return self._tagged(self.connection.listAllNetworks(), lab)
 
-    def is_shared(self, lab: str) -> bool:
-        """Whether a lab of that name with its records elsewhere has machines or networks here."""
+    def owners(self, lab: str) -> list[Owner]:
+        """Who has a lab of that name here, by its machines and networks."""
         things = (*self.connection.listAllDomains(), *self.connection.listAllNetworks())
         tags = [tag for tag, _ in self._tagged(list(things), None) if tag.lab == lab]
-        return any(self._is_elsewhere(tag) for tag in tags)
+        return self.ownership.owners(tag.labels() for tag in tags) if self.ownership else []
+
+    def is_shared(self, lab: str) -> bool:
+        """Whether another lab of that name has machines or networks here."""
+        return any(not owner.mine for owner in self.owners(lab))
 
     def domain(self, name: str) -> libvirt.virDomain | None:
         """The machine of that name, whoever made it."""
@@ -142,10 +145,7 @@ class LibvirtHost:
                 yield tag, thing
 
     def _is_elsewhere(self, tag: Tag) -> bool:
-        if self.home is None or not tag.home or Path(tag.home) == self.home:
-            return False
-        # A lab without records belongs to nobody: a lab of its name may remove what is left.
-        return records.has_records(Path(tag.home), tag.lab)
+        return self.ownership is not None and self.ownership.is_others(tag.labels())
 
     def _found(self, look: Callable[[], Any]) -> Any:
         import libvirt

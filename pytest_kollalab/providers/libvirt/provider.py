@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.engine.garbage import InUse, Searches
+from pytest_kollalab.engine.owners import Owner, Ownership
 from pytest_kollalab.providers import host_registry
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.base import (
@@ -23,6 +24,7 @@ from pytest_kollalab.providers.base import (
     ProvidedNodes,
     Provider,
     Spec,
+    check_owners,
 )
 from pytest_kollalab.providers.libvirt import garbage, machines, networks, probe
 from pytest_kollalab.providers.libvirt import image as libvirt_image
@@ -36,6 +38,7 @@ from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Mac
 from pytest_kollalab.settings.config import NodesConfig
 from pytest_kollalab.system import locks, temporary
 from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.errors import HostError
 from pytest_kollalab.system.paths import Paths
 
 # Python in an emulated guest is four to seven times slower than on its host.
@@ -51,7 +54,7 @@ class LibvirtProvider(Provider):
     saving: LibvirtSaves
 
     def __init__(self, uri: str, mirror: str, paths: Paths, ranges: Sequence[str] = ()) -> None:
-        self.host = LibvirtHost(uri, paths.state)
+        self.host = LibvirtHost(uri, Ownership(paths.state))
         self.ranges = ranges
         self.storage = Storage(self.host)
         self.mirror = mirror
@@ -97,6 +100,7 @@ class LibvirtProvider(Provider):
     def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
         """Make networks and disks, then start both machines at once."""
         nodes, lab = spec.nodes, spec.tag.lab
+        check_owners(self, lab)
         machines.check_names(self.host, lab)
         machines.check_memory(self.host, nodes)
         accelerator = self.accelerator
@@ -152,8 +156,16 @@ class LibvirtProvider(Provider):
         """Remove machines, disks, networks and the registry."""
         machines.destroy(self.host, self.storage, lab)
         point("nodes:machines-removed")
-        host_registry.destroy(lab)
+        host_registry.destroy(lab, self.paths.state)
         networks.destroy(self.host, lab)
+
+    def owners(self, lab: str) -> list[Owner]:
+        """Ask for what carries the lab's tag."""
+        found = self.host.owners(lab)
+        with suppress(HostError):
+            # Without docker on this host there is no registry.
+            found += host_registry.owners(lab, self.paths.state)
+        return list(dict.fromkeys(found))
 
     def stopped(self, lab: str, thing: str) -> str | None:
         """Ask for the state of the machine, and whether its kernel has given up."""

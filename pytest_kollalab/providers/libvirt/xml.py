@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from xml.etree import ElementTree
 
 from pytest_kollalab.engine.records import Tag
@@ -64,8 +64,7 @@ def tag_in(text: str) -> Tag | None:
     found = ElementTree.fromstring(text).find(f"metadata/{{{NAMESPACE}}}tag")
     if found is None:
         return None
-    known = {name: found.get(name, "") for name in ("lab", "stage", "key", "run", "home")}
-    return Tag(**known)
+    return Tag(**{each.name: found.get(each.name, "") for each in fields(Tag)})
 
 
 def network_xml(tag: Tag, network: str, subnet: Subnet) -> str:

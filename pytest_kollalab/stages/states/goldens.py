@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_kollalab.engine import records
+from pytest_kollalab.engine import owners, records
 from pytest_kollalab.engine.engine import BUILD, Engine, Step
-from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.engine.records import Record
 from pytest_kollalab.providers import retained
 from pytest_kollalab.providers.base import NodesMade, RegistrySource
 from pytest_kollalab.providers.retained import Retained
@@ -147,7 +147,7 @@ class RetainedGolden:
     def _revive(self, registry: RegistrySource) -> None:
         lab, nodes = self.engine.lab, self._record("nodes")
         since = datetime.datetime.now(datetime.UTC)
-        tag = Tag(lab, "nodes", nodes.key, nodes.run, str(self._home))
+        tag = owners.tag(lab, "nodes", nodes.key, nodes.run, self._home)
         # Remove what an earlier run left if it was killed at this point.
         self.provider.destroy(lab)
         cloning = self.provider.cloning

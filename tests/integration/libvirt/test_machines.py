@@ -12,7 +12,8 @@ import libvirt
 import pytest
 import testinfra
 
-from pytest_kollalab.engine.records import READY, Record, Tag, save
+from pytest_kollalab.engine import owners
+from pytest_kollalab.engine.records import READY, Record, save
 from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.providers.base import NODES, NodesMade
 from pytest_kollalab.providers.libvirt.console import Console
@@ -64,7 +65,7 @@ class Life:
         folder.mkdir(exist_ok=True, mode=0o700)
         return Work(
             key="key",
-            tag=Tag(LAB, "nodes", "key", RUN, str(self.root.parents[1])),
+            tag=owners.tag(LAB, "nodes", "key", RUN, self.root.parents[1]),
             needs=(made.images(),),
             folder=folder,
             log=self.root / "nodes.log",

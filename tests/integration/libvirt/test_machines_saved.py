@@ -12,7 +12,7 @@ from pathlib import Path
 import libvirt
 import pytest
 
-from pytest_kollalab.engine.records import Tag
+from pytest_kollalab.engine import owners
 from pytest_kollalab.providers.base import NODES, HostKey, Spec
 from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import saves
@@ -56,7 +56,7 @@ class Machines:
             compute=MachineConfig(**small),
         )
         spec = Spec(
-            tag=Tag(LAB, "nodes", "key", "run", str(self.folder)),
+            tag=owners.tag(LAB, "nodes", "key", "run", self.folder),
             names=NODES,
             nodes=nodes,
             authorized_key="key",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.engine.records import Record, Tag, save
+from pytest_kollalab.engine import owners
+from pytest_kollalab.engine.owners import Ownership
+from pytest_kollalab.engine.records import Record, save
 from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.lab.gc import machines
 from pytest_kollalab.providers.addresses import Subnet
@@ -29,7 +33,7 @@ from pytest_kollalab.settings.config import (
     Options,
 )
 from pytest_kollalab.stages.nodes import NodesStage
-from pytest_kollalab.system.errors import HostError, StageError
+from pytest_kollalab.system.errors import BusyError, HostError, StageError
 from pytest_kollalab.system.paths import Paths
 from tests import made
 
@@ -72,7 +76,7 @@ class Attempt:
         folder = self.folder / "nodes"
         folder.mkdir()
         with ExitStack() as undo:
-            tag = Tag(LAB, "nodes", "key", RUN, str(self.folder))
+            tag = owners.tag(LAB, "nodes", "key", RUN, self.folder)
             log = self.folder / "log"
             self.stage.create(Work("key", tag, (made.images(),), folder, log, undo))
 
@@ -201,14 +205,14 @@ def test_the_disk_of_a_killed_probe_is_garbage_once_it_is_old(
 
 
 def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
-    host = LibvirtHost("")
-    paths = Paths(cache=tmp_path, state=tmp_path)
-    tag = Tag(LAB, "nodes", "key", "run", str(tmp_path))
+    paths, ownership = Paths(cache=tmp_path, state=tmp_path), Ownership(tmp_path)
+    host = LibvirtHost("", ownership)
+    tag = owners.tag(LAB, "nodes", "key", "run", tmp_path)
     subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
     host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     (tmp_path / "disk").write_bytes(b"x")
     Storage(host).upload(f"{LAB}.compute-1.disk", tmp_path / "disk", "raw")
-    [item] = [item for item in machines.leftovers(paths, LibvirtHost("")) if item.what == LAB]
+    [item] = [item for item in machines.leftovers(paths, host, ownership) if item.what == LAB]
     assert "1 network, 1 disk" in item.why
     item.remove()
     assert left() == []
@@ -216,9 +220,9 @@ def test_what_a_lab_without_records_left_is_garbage(tmp_path: Path) -> None:
     host.connection.networkDefineXML(xml.network_xml(tag, "external", subnet))
     record = paths.lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))
-    assert not [item for item in machines.leftovers(paths, LibvirtHost("")) if item.what == LAB]
+    assert not [item for item in machines.leftovers(paths, host, ownership) if item.what == LAB]
     record.unlink()
-    for item in machines.leftovers(paths, LibvirtHost("")):
+    for item in machines.leftovers(paths, host, ownership):
         if item.what == LAB:
             item.remove()
     assert left() == []
@@ -228,7 +232,7 @@ def test_a_lab_of_the_same_name_with_records_elsewhere_is_left_alone(
     tmp_path: Path, image: NodesConfig
 ) -> None:
     host, elsewhere = LibvirtHost(""), tmp_path / "elsewhere"
-    tag = Tag(LAB, "nodes", "key", "run", str(elsewhere))
+    tag = replace(owners.tag(LAB, "nodes", "key", "run", elsewhere), made="2026-01-01T00:00:00Z")
     record = Paths(cache=elsewhere, state=elsewhere).lab(LAB) / "nodes.json"
     save(record, Record("nodes", "key", "run", "ready", {}))
     subnet = Subnet(IPv4Network("10.255.255.0/24"), 1500)
@@ -238,10 +242,10 @@ def test_a_lab_of_the_same_name_with_records_elsewhere_is_left_alone(
     there = left()
     attempt = Attempt(tmp_path, image)
     attempt.provider.destroy(LAB)
-    with pytest.raises(StageError, match="not ours"):
+    with pytest.raises(BusyError, match="is not yours"):
         attempt.create()
     assert left() == there
-    # Without records it is nobody's.
-    record.unlink()
+    # Without its folder it is nobody's.
+    shutil.rmtree(record.parent)
     attempt.provider.destroy(LAB)
     assert left() == []
