@@ -1,22 +1,34 @@
-"""Marks that name the owning process of files and child processes, and what they tell of it."""
+"""Marks that name the owning process of files and child processes, and what they tell of it.
+
+A mark has the PID and the start time of its process, and a place in which they mean something: the
+host, its boot, and the namespaces of PIDs and of time. Of a process in another place it may be
+impossible to tell whether it still runs. Then it counts as running, and nothing of it is touched.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
 import re
+import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import until
 
 # Set in the environment of every process that is started here. Their child processes inherit it.
 VARIABLE = "KOLLALAB_OWNER"
 # Must not match names of versions or images: files with the mark of an ended process are removed.
-MARK = re.compile(r"pid(\d+)\.(\d+)")
+# Marks of older versions have no place.
+MARK = re.compile(r"pid(\d+)\.(\d+)(?:_([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8}))?")
+UNKNOWN = "0" * 8
+# The namespace of PIDs that sees all others (include/linux/proc_ns.h).
+INITIAL = f"{0xEFFFFFFC:08x}"
 STATE, START = 0, 19
 COMMAND_CHARACTERS = 120
 DEAD = ("Z", "X")
@@ -33,26 +45,28 @@ def environment() -> dict[str, str]:
 
 
 def lives(name: str) -> bool:
-    """Whether the process with this mark is running."""
-    match = MARK.fullmatch(name)
-    return match is not None and _start(int(match[1])) == match[2]
+    """Whether the process with this mark is known to be running."""
+    return _judge(MARK.fullmatch(name)) is True
 
 
 def left_by_the_dead(text: str) -> bool:
-    """Whether a name contains the mark of a process that has ended."""
-    match = MARK.search(text)
-    return match is not None and not lives(match[0])
+    """Whether a name contains the mark of a process that is known to have ended."""
+    return _judge(MARK.search(text)) is False
 
 
 def living(text: str) -> int:
-    """The PID of the process whose mark a name contains, or 0 if it has ended."""
+    """The PID of the process whose mark a name contains.
+
+    It is 0 if that process has ended, or has another PID in this namespace.
+    """
     match = MARK.search(text)
-    return int(match[1]) if match is not None and lives(match[0]) else 0
+    is_here = match is not None and match.groups()[2:] == astuple(place())
+    return int(match[1]) if match is not None and is_here and _judge(match) else 0
 
 
 def orphans() -> list[int]:
-    """The PIDs of this user's processes whose owner has ended."""
-    return [pid for pid, owner in _owned() if not lives(owner)]
+    """The PIDs of this user's processes whose owner is known to have ended."""
+    return [pid for pid, owner in _owned() if left_by_the_dead(owner)]
 
 
 def children() -> list[int]:
@@ -109,31 +123,120 @@ def end(pids: Iterable[int], timeout: float) -> None:
             return
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a PID and a start time mean something; each is eight hexadecimal digits.
+
+    Attributes:
+        host: Of the host's machine ID and name. Zeros if it has none.
+        boot: Of the boot ID of its kernel.
+        pids: The namespace of PIDs.
+        time: The namespace of time.
+    """
+
+    host: str
+    boot: str
+    pids: str
+    time: str
+
+
+@functools.cache
+def place() -> Place:
+    """The place of this process."""
+    machine = _text("/etc/machine-id").strip()
+    return Place(
+        host=_hash(machine, socket.gethostname()) if machine else UNKNOWN,
+        boot=_hash(_text("/proc/sys/kernel/random/boot_id").strip()),
+        pids=_namespace("self", "pid") or UNKNOWN,
+        time=_namespace("self", "time") or UNKNOWN,
+    )
+
+
+def _judge(match: re.Match[str] | None) -> bool | None:
+    """Whether the process of a mark runs, or None if that cannot be told."""
+    if match is None or match[3] is None:
+        return None
+    pid, start, there, here = int(match[1]), match[2], Place(*match.groups()[2:]), place()
+    if match[0] == mark():
+        return True
+    if there.boot != here.boot:
+        # Either this host was started again, or it is another host with the same files.
+        return False if there.host == here.host != UNKNOWN else None
+    if there.time != here.time or UNKNOWN in (there.pids, here.pids) or not _proc_is_ours():
+        return None
+    if there.pids == here.pids:
+        return _start(pid) == start
+    return _runs_inside(pid, start, there.pids)
+
+
+def _runs_inside(pid: int, start: str, namespace: str) -> bool | None:
+    """Whether a process runs that has this PID in another namespace, or None if it is unseen."""
+    # Of a namespace below ours, and only of such a one, /proc has the processes.
+    seen = place().pids == INITIAL and Path("/proc/1/status").exists()
+    unsure = False
+    for folder in Path("/proc").glob("[0-9]*"):
+        inner = re.search(r"^NSpid:(?:\s+\d+)+\s+(\d+)$", _text(folder / "status"), re.MULTILINE)
+        if inner is None:
+            continue  # it has ended, or is in our namespace
+        found = _namespace(folder.name, "pid")
+        seen = seen or found == namespace
+        if int(inner[1]) == pid and _start(folder.name) == start:
+            if found == namespace:
+                return True
+            unsure = unsure or not found
+    return None if unsure or not seen else False
+
+
+def _proc_is_ours() -> bool:
+    # After `unshare --pid` without `--mount-proc`, /proc has the PIDs of another namespace.
+    return _own_number() == os.getpid()
+
+
+def _own_number() -> int:
+    return int(Path("/proc/self").readlink().name)
+
+
+def _namespace(process: str, kind: str) -> str:
+    """The number of a process's namespace, or an empty string if it cannot be read."""
+    with suppress(OSError):
+        link = Path(f"/proc/{process}/ns/{kind}").readlink().name
+        return f"{int(link.partition('[')[2].rstrip(']')):08x}"
+    return ""
+
+
+def _hash(*values: str) -> str:
+    return digest(*values)[: len(UNKNOWN)]
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def _owned() -> list[tuple[int, str]]:
     import psutil
 
-    found = []
+    found, own = [], _own_number()
     for each in psutil.process_iter():
         # It may have ended meanwhile or belong to another user.
         with suppress(psutil.Error, OSError):
             owner = each.environ().get(VARIABLE)
-            if owner and each.pid != os.getpid():
+            if owner and each.pid != own:
                 found.append((each.pid, owner))
     return found
 
 
 @functools.cache
 def _mark(pid: int) -> str:
-    return f"pid{pid}.{_start(pid)}"
+    # Not of /proc/PID, where another process may be.
+    return f"pid{pid}.{_start('self')}_{''.join(astuple(place()))}"
 
 
-def _start(pid: int) -> str | None:
+def _start(pid: int | str) -> str | None:
     # The start time in ticks since the host was started. psutil's create_time() would change when
-    # the clock is set, and psutil is slow to import.
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The name of the program, in parentheses, may contain spaces and parentheses.
-    fields = text.rpartition(")")[2].split()
-    return fields[START] if fields[STATE] not in DEAD else None
+    # the clock is set, and psutil is slow to import. The name of the program, in parentheses, may
+    # contain spaces and parentheses.
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[START] if fields and fields[STATE] not in DEAD else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -68,8 +70,69 @@ def test_a_process_knows_itself_alive() -> None:
 
 
 def test_a_number_that_is_used_again_is_another_process() -> None:
-    assert not owner.lives(f"pid{os.getpid()}.1")
+    before = re.sub(r"\.\d+_", ".1_", owner.mark())
+    assert not owner.lives(before)
+    assert owner.left_by_the_dead(f"push-{before}-x")
     assert not owner.lives("nonsense")
+
+
+def elsewhere(**changes: str) -> str:
+    """The mark of a process that has the number of this one and started at another time."""
+    number = owner.mark().partition(".")[0]
+    return f"{number}.1_{''.join(astuple(replace(owner.place(), **changes)))}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "12345678", "boot": "12345678"},
+        {"host": owner.UNKNOWN, "boot": "12345678"},
+        {"time": "12345678"},
+        {"pids": owner.UNKNOWN},
+    ],
+    ids=["another host", "a host without identity", "another clock", "a kernel without namespaces"],
+)
+def test_what_cannot_be_judged_lives(paths: Paths, changes: dict[str, str]) -> None:
+    name = elsewhere(**changes)
+    assert not owner.left_by_the_dead(f"push-{name}-x")
+    assert not owner.lives(name)
+    assert owner.living(f"used-{name}") == 0
+    file, run = paths.cache / f"push-{name}-a", paths.state / "runs" / "run" / f"owner-{name}"
+    for path in (file, run):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    leftovers.remove(paths, lambda _: None)
+    assert file.exists()
+    assert run.exists()
+
+
+def test_the_mark_of_an_older_version_cannot_be_judged() -> None:
+    assert not owner.left_by_the_dead("push-pid4194304.1-x")
+
+
+def test_what_ran_before_this_host_was_started_again_is_dead() -> None:
+    assert owner.left_by_the_dead(elsewhere(boot="12345678"))
+
+
+def test_a_namespace_below_ours_that_is_gone_has_no_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mark = elsewhere(pids="12345678")
+    here = replace(owner.place(), pids=owner.INITIAL)
+    monkeypatch.setattr(owner, "place", lambda: here)
+    assert owner.left_by_the_dead(mark)
+    # From within a namespace, those beside and above it cannot be seen.
+    monkeypatch.setattr(owner, "place", lambda: replace(here, pids="87654321"))
+    assert not owner.left_by_the_dead(mark)
+
+
+def test_without_a_proc_of_its_own_a_process_judges_no_other(
+    monkeypatch: pytest.MonkeyPatch, dead: str
+) -> None:
+    assert owner.left_by_the_dead(dead)
+    monkeypatch.setattr(owner, "_own_number", lambda: os.getpid() + 1)
+    assert not owner.left_by_the_dead(dead)
+    assert owner.lives(owner.mark())
 
 
 @pytest.mark.parametrize("name", ["kolla-22.2.0.tar.gz", "2026.1", "tools.txt", "e96a2892d848"])
