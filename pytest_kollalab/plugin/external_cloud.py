@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytest_kollalab.system.errors import KollalabError, NeedsLabError
+from pytest_kollalab.system.errors import KollalabError, NeedsAdminError, NeedsLabError
 
 if TYPE_CHECKING:
     from pytest_kollalab.lab.lab import Lab
@@ -19,6 +19,9 @@ class Offer(Protocol):
     def check(self, lab: Lab, wanted: Iterable[str]) -> None:
         """Skip the running test if one of the wanted features is not available."""
 
+    def guard(self) -> Generator[None, object, object]:
+        """Run a phase of a test, and turn what it cannot have here into a skip or a message."""
+
 
 class ExternalCloud:
     """An external cloud: tests are skipped if the cloud lacks what their features need."""
@@ -26,6 +29,7 @@ class ExternalCloud:
     def __init__(self) -> None:
         self._refused: str | None = None
         self._lacking: dict[str, str] | None = None
+        self._explained = False
 
     def check(self, lab: Lab, wanted: Iterable[str]) -> None:
         """Skip the test if the cloud lacks one of the features; fail it if it does not answer."""
@@ -39,6 +43,18 @@ class ExternalCloud:
             pytest.fail(str(error), pytrace=False)
         for feature, why in lacking.items():
             pytest.skip(f"the cloud {lab.options.cloud} has no feature {feature}: {why}")
+
+    def guard(self) -> Generator[None, object, object]:
+        """Skip a test that turns out to need a lab; explain once which rights are missing."""
+        try:
+            return (yield)
+        except NeedsLabError as error:
+            pytest.skip(error.brief)
+        except NeedsAdminError as error:
+            text = error.brief if self._explained else str(error)
+            self._explained = True
+        # Outside of the block, so that the failure has no context to be shown.
+        pytest.fail(text, pytrace=False)
 
     def _lacking_of(self, lab: Lab, names: Iterable[str]) -> dict[str, str]:
         """The named features that the cloud lacks, with the reason. The cloud is asked once."""
@@ -64,10 +80,6 @@ class OwnLab:
             if name in unsupported:
                 pytest.skip(f"no feature {name}: {unsupported[name]}")
 
-
-def skipping() -> Generator[None, object, object]:
-    """Skip a test that turns out to need a lab, although there is only an external cloud."""
-    try:
+    def guard(self) -> Generator[None, object, object]:
+        """Run a phase of a test."""
         return (yield)
-    except NeedsLabError as error:
-        pytest.skip(error.brief)

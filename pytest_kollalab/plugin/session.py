@@ -13,7 +13,7 @@ import pytest
 
 from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.plugin import asked, markers
-from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab, skipping
+from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab
 from pytest_kollalab.plugin.reporter import Reporter
 from pytest_kollalab.plugin.stages import BrokenLab
 from pytest_kollalab.plugin.xdist import Processes, of_use, of_worker
@@ -26,7 +26,9 @@ from pytest_kollalab.system.paths import check_writable, default_paths
 if TYPE_CHECKING:
     from pytest_kollalab.extensions.extensions import Extensions
     from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.plugin.sources import Sources
     from pytest_kollalab.report.failures import Failures
+    from pytest_kollalab.report.masking import Redactor
     from pytest_kollalab.report.summary import Summary
 
 # The stage that a fixture needs, the latest first.
@@ -73,7 +75,7 @@ class LabSession:
         self.reporter = Reporter(config)
         self.processes = Processes(config, self.reporter.show)
         self.settings = settings.config
-        self.options = of_worker(settings.options, self.processes.worker)
+        self.options = of_worker(settings.options, self.processes.number)
         self.file = settings.file
         self.features: tuple[str, ...] = ()
         self.used = False
@@ -91,6 +93,7 @@ class LabSession:
         self._running: pytest.Item | None = None
         self._is_called = False
         self._is_explained = False
+        self._sources: Sources | None = None
 
     # The labs
 
@@ -106,7 +109,12 @@ class LabSession:
         self.used = True
         self._ignore_warnings()
         self.processes.use(self.options)
-        return self.lab
+        lab = self.lab
+        if self._sources is None:
+            from pytest_kollalab.plugin.sources import Sources
+
+            self._sources = Sources(self.config, self._redactor, lambda: self._running)
+        return lab
 
     def labs(self) -> list[Lab]:
         """The labs of the session, the last one first: clones go before their original."""
@@ -232,21 +240,21 @@ class LabSession:
             markers.warn_of_old(item, self.foreign_markers)
         if wanted := self.wanted_features([item]):
             self.offer.check(self.lab, wanted)
-        return (yield from self._skipping())
+        return (yield from self.offer.guard())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
         """Skip a test that turns out to need a lab."""
         self._is_called = True
         try:
-            return (yield from self._skipping())
+            return (yield from self.offer.guard())
         finally:
             self._is_called = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
         """Skip a test whose teardown turns out to need a lab."""
-        return (yield from self._skipping())
+        return (yield from self.offer.guard())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -257,7 +265,7 @@ class LabSession:
         item.user_properties += self.properties()
         if self.used and call.excinfo is not None:
             # Some reporters, such as Allure, show the exception instead of the report.
-            self.failures.site.redactor().error(call.excinfo.value)
+            self._redactor().error(call.excinfo.value)
         report = yield
         failure = call.excinfo.value if call.excinfo is not None else None
         explained = isinstance(failure, BrokenLab) and failure.explained
@@ -290,6 +298,13 @@ class LabSession:
         self.figures.pytest_runtest_logreport(report)
         self.workarounds.pytest_runtest_logreport(report)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Mask a warning."""
+        text = str(warning_message.message)
+        if self._sources is not None and (masked := self._redactor()(text)) != text:
+            warning_message.message = masked
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Note in the controller that a worker has ended."""
@@ -312,6 +327,11 @@ class LabSession:
             yield
         finally:
             self._finish(failed=bool(session.testsfailed))
+
+    def pytest_unconfigure(self) -> None:
+        """Leave log records and Allure to themselves."""
+        if self._sources is not None:
+            self._sources.close()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what tests recorded, and explain the first failure of each lab."""
@@ -405,6 +425,9 @@ class LabSession:
             scene = ExternalCloudScene(lambda: external.secrets(lab.options.cloud))
         return Failures(scene, folder)
 
+    def _redactor(self) -> Redactor:
+        return self.failures.site.redactor()
+
     def _finish(self, *, failed: bool) -> None:
         if self.processes.worker:
             self.processes.tell_controller(used=self.used)
@@ -433,11 +456,6 @@ class LabSession:
         for lab in self.labs():
             if not lab.options.cloud and (lab.name == self.options.name or lab.exists()):
                 finish.leave(lab)
-
-    def _skipping(self) -> Generator[None, object, object]:
-        if self.options.cloud:
-            return (yield from skipping())
-        return (yield)
 
     def _ignore_warnings(self) -> None:
         """Ignore warnings of libraries that a lab uses, in tests and outside of them."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 REFUSED = "kollalab_refused"
+NUMBER = "kollalab_number"
 RUN = "kollalab_run"
 USED = "kollalab_used"
 
@@ -42,9 +43,13 @@ def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> conf
     return dataclasses.replace(options, golden="none")
 
 
-def of_worker(options: configuration.Options, worker: str) -> configuration.Options:
-    """The options in a worker of pytest-xdist: those of its own lab if there are several labs."""
-    number = int(worker.removeprefix("gw") or 0)
+def of_worker(options: configuration.Options, number: int) -> configuration.Options:
+    """The options in a worker of pytest-xdist: those of its own lab if there are several labs.
+
+    Args:
+        options: The options of the session.
+        number: The worker's number, counted from 0. Its name may be any (`--tx popen//id=alpha`).
+    """
     return configuration.of_lab(options, number % options.labs)
 
 
@@ -56,18 +61,24 @@ class Processes:
     Args:
         config: pytest's configuration of this process.
         show: Shows a line on the terminal of this process.
+
+    Attributes:
+        worker: The name of this worker; empty in the controller and without pytest-xdist.
+        number: The number of this worker, counted from 0.
     """
 
     def __init__(self, config: pytest.Config, show: Say) -> None:
         self.config = config
         given: dict[str, Any] = getattr(config, "workerinput", {})
         self.worker = str(given.get("workerid", ""))
+        self.number = int(given.get(NUMBER, 0))
         self._run = str(given.get(RUN, ""))
         self.signals: Signals | None = None
         self.refused = ""
         self._show = show
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
+        self._numbers: dict[Any, int] = {}
 
     @cached_property
     def run(self) -> SharedRun:
@@ -140,10 +151,14 @@ class Processes:
             self._handle_signals(options)
             self._follower = threading.Thread(target=self._follow, daemon=True)
             self._follower.start()
+        # A worker that replaces one that crashed has its number, and so its lab.
+        free = set(range(len(self._numbers) + 1)) - set(self._numbers.values())
+        self._numbers[node] = node.workerinput[NUMBER] = min(free)
         node.workerinput[RUN] = self.run.name
 
     def end_worker(self, node: Any) -> bool:
         """Read the output of a worker that has ended; returns whether it used a lab."""
+        self._numbers.pop(node, None)
         output: dict[str, Any] = getattr(node, "workeroutput", {})
         refused = output.get(REFUSED, "")
         if refused and not self.refused:

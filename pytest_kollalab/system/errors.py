@@ -90,6 +90,10 @@ class NeedsLabError(KollalabError):
     """An operation needs a lab, but this run uses an existing cloud."""
 
 
+class NeedsAdminError(KollalabError):
+    """An operation needs rights that the login of an existing cloud does not have."""
+
+
 def as_message(error: Exception) -> Exception:
     """Turn an error of docker or of a failed write into a HostError.
 

@@ -92,3 +92,34 @@ def test_a_feature_that_the_cloud_lacks_is_a_skip_and_no_error(project: pytest.P
     result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*borrowed has no feature sfc: no network extension sfc"])
+
+
+REFUSES = """
+import pytest
+from pytest_kollalab.system.errors import NeedsAdminError
+
+@pytest.fixture(scope="module")
+def mine(kollalab):
+    raise NeedsAdminError("the login may not create projects", hint="ask for the role admin")
+
+def test_a(mine): pass
+def test_b(mine): pass
+def test_c(kollalab): pass
+"""
+
+
+def test_missing_rights_are_explained_once(project: pytest.Pytester) -> None:
+    project.makepyfile(REFUSES)
+    result = project.runpytest_subprocess("--kollalab-cloud=borrowed")
+    result.assert_outcomes(passed=1, errors=2)
+    lines = "\n".join(
+        result.outlines[
+            : result.outlines.index(
+                next(line for line in result.outlines if "short test summary" in line)
+            )
+        ]
+    )
+    assert lines.count("the login may not create projects") == 2
+    assert lines.count("ask for the role admin") == 1
+    assert "Traceback" not in lines
+    assert "def mine" not in lines

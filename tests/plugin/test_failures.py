@@ -289,3 +289,66 @@ def test_each_failing_subtest_has_a_folder_and_no_report_tells_a_secret(
     shown = {Path("stdout"): result.stdout.str(), Path("page"): page, **texts(project)}
     for path, text in shown.items():
         assert SECRETS[0] not in text, (path, text)
+
+
+LOGS = """
+import logging
+import warnings
+
+import allure
+import pytest
+
+SECRET = "pass-word-" + "of-the-database"
+TOKEN = "gAAAA" + "ABpIhJ1q8Vw-Z_x0b1T5uE9kF3rJc7"
+
+@pytest.fixture
+def breaks(lab_nodes):
+    yield
+    raise ConnectionError(f"as admin with {SECRET}")
+
+@allure.step
+def log_in(password):
+    raise PermissionError(f"{password} is refused")
+
+def test_logs(lab_nodes, breaks):
+    log = logging.getLogger("x")
+    log.warning("password %s, X-Auth-Token: %s", SECRET, TOKEN)
+    log.warning("kept: %s", 42)
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        log.exception("broken", stack_info=True)
+    warnings.warn(f"old {SECRET}", UserWarning)
+    allure.dynamic.parameter("password", SECRET)
+    allure.attach(f"body {SECRET}", name="body")
+    allure.attach(b"\\x89PNG\\xff", name="picture")
+    log_in(SECRET)
+
+def test_own_records(caplog):
+    logging.getLogger("x").warning("password=%s", "hunter22")
+    assert caplog.messages == ["password=hunter22"]
+    assert caplog.records[0].args == ("hunter22",)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2", "--dist=loadfile")], ids=["alone", "workers"])
+def test_log_files_warnings_and_other_reporters_tell_no_secret(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    project.makepyfile(test_it=LOGS)
+    options = ["--log-file=log.txt", "--log-level=DEBUG", "--log-cli-level=DEBUG", "-W", "always"]
+    result = run(project, *workers, "--alluredir=results", *options)
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    results = [path for path in (project.path / "results").iterdir() if path.is_file()]
+    every = "".join(path.read_text(errors="replace") for path in results)
+    shown = {"stdout": result.stdout.str(), "results": every}
+    if not workers:
+        shown["log"] = (project.path / "log.txt").read_text()
+        assert "kept: 42" in shown["log"]
+    for where, text in shown.items():
+        assert "********" in text, where
+        for secret in SECRETS:
+            assert secret not in text.replace('"gAAAA"', ""), (where, text)
+    for told in ("PermissionError: ******** is refused", "as admin with ********", "body ********"):
+        assert told in every
+    assert b"\x89PNG\xff" in [path.read_bytes() for path in results]

@@ -58,6 +58,39 @@ def test_labs_are_shared_round_where_there_are_more_workers(project: pytest.Pyte
     assert used == {"gw0 lab", "gw1 lab-2", "gw2 lab"}
 
 
+def test_workers_may_have_names(project: pytest.Pytester) -> None:
+    project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
+    named = ("--tx", "popen//id=alpha", "--tx", "popen//id=beta-2", "--dist=load")
+    project.runpytest_subprocess(*named, "--kollalab-labs", "2").assert_outcomes(passed=4)
+    used = set((project.path / "used").read_text().splitlines())
+    assert used == {"alpha lab", "beta-2 lab-2"}
+
+
+def test_a_worker_that_replaces_another_has_its_lab(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_labs=LABS.replace("WORKERS", "2")
+        + """
+def test_dies(kollalab, openstack_cloud):
+    with open("used", "a") as file:
+        file.write(f"{os.environ['PYTEST_XDIST_WORKER']} {kollalab.name} dies\\n")
+    os._exit(1)
+
+@pytest.mark.parametrize("number", range(4))
+def test_uses_again(kollalab, openstack_cloud, number):
+    with open("again", "a") as file:
+        file.write(f"{os.environ['PYTEST_XDIST_WORKER']} {kollalab.name}\\n")
+    end = time.monotonic() + 100
+    while time.monotonic() < end and "gw2" not in open("again").read():
+        time.sleep(0.1)
+"""
+    )
+    project.runpytest_subprocess("-n", "2", "--maxschedchunk=1", "--kollalab-labs", "2")
+    died = next(line for line in (project.path / "used").read_text().splitlines() if "dies" in line)
+    again = dict(line.split() for line in (project.path / "again").read_text().splitlines())
+    assert again["gw2"] == died.split()[1]
+    assert set(again.values()) == {"lab", "lab-2"}
+
+
 def test_the_tests_of_a_broken_lab_go_on_in_the_first(project: pytest.Pytester) -> None:
     project.makepyfile(test_labs=LABS.replace("WORKERS", "2"))
     (project.path / "break-nodes-lab-2").touch()

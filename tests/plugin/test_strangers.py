@@ -145,3 +145,9 @@ def test_their_marker_is_theirs(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess("-W", "error", "--strict-markers", "-m", "smoke")
     result.assert_outcomes(passed=1)
+
+
+def test_workers_with_names_run_a_project_without_a_lab(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_a(): pass\n\ndef test_b(): pass\n")
+    named = ("--tx", "popen//id=alpha", "--tx", "popen//id=beta", "--dist=load")
+    pytester.runpytest_subprocess(*named).assert_outcomes(passed=2)

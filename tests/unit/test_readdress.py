@@ -144,11 +144,11 @@ def test_the_plan_says_what_is_cloned() -> None:
 
 def test_workers_have_labs_in_turn() -> None:
     options = layered({"labs": 2, "name": "mine"})
-    names = [of_worker(options, f"gw{number}").name for number in range(4)]
+    names = [of_worker(options, number).name for number in range(4)]
     assert names == ["mine", "mine-2", "mine", "mine-2"]
-    assert of_worker(options, "").name == "mine"
-    assert of_worker(options, "gw1").clone_of == "mine"
-    assert of_worker(replace(Options(), name="one"), "gw3") == Options(name="one")
+    assert of_worker(options, 0).name == "mine"
+    assert of_worker(options, 1).clone_of == "mine"
+    assert of_worker(replace(Options(), name="one"), 3) == Options(name="one")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_labs_are_spread_over_hosts_in_turn() -> None:
     here, there = "qemu:///system", "qemu+ssh://other/system"
     given = {"labs": 3, "provider": "libvirt", "hosts": [here, there]}
     options = layered(given)
-    found = [of_worker(options, f"gw{number}").provider_uri for number in range(3)]
+    found = [of_worker(options, number).provider_uri for number in range(3)]
     assert found == [here, there, here]
 
 

@@ -16,7 +16,7 @@ from pytest_kollalab.sdn.dataplane import OVS, Dataplane
 from pytest_kollalab.sdn.probe import plugging
 from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
-from pytest_kollalab.sdn.tenant import leftovers
+from pytest_kollalab.sdn.tenant import leftovers, login
 from pytest_kollalab.sdn.tenant.external import external_network
 from pytest_kollalab.sdn.tenant.network import Network, Port, Router
 from pytest_kollalab.sdn.tenant.scope import Scope
@@ -85,16 +85,16 @@ class Project(Scope):
         return f"{type(self).__name__}({self.name})"
 
     def __enter__(self) -> Self:
+        from openstack.exceptions import ForbiddenException
+
         with ExitStack() as undo:
             identity: Any = self.admin.identity
-            self.project = identity.create_project(name=self.name, domain_id="default")
-            undo.callback(identity.delete_project, self.project, ignore_missing=True)
-            self.user = identity.create_user(
-                name=self.name, password=self._password, domain_id="default"
-            )
-            undo.callback(identity.delete_user, self.user, ignore_missing=True)
-            member = identity.find_role("member", ignore_missing=False)
-            identity.assign_project_role_to_user(self.project, self.user, member)
+            try:
+                self.project = identity.create_project(name=self.name, domain_id="default")
+                undo.callback(identity.delete_project, self.project, ignore_missing=True)
+                self.user = self._create_user(undo, self.name, "member")
+            except ForbiddenException as error:
+                raise login.refused(self.admin, "create projects and users", error) from error
             undo.callback(self._sweep)
             self._undo = undo.pop_all()
         return self
@@ -128,23 +128,39 @@ class Project(Scope):
     @cached_property
     def cloud(self) -> Connection:
         """The connection of the project's own user."""
-        connection = self.admin.connect_as(
-            username=self.name,
-            password=self._password,
-            project_name=self.name,
-            user_domain_name="Default",
-            project_domain_name="Default",
-        )
-        self._undo.callback(connection.close)
-        return connection
+        return self._log_in(self.name)
 
     @cached_property
     def admin_inside(self) -> Connection:
         """An administrator's connection in the project, for requests that a user may not make."""
+        if login.is_fixed(self.admin):
+            name = f"{self.name}-admin"
+            self._create_user(self._undo, name, "admin")
+            return self._log_in(name)
         identity: Any = self.admin.identity
         role = identity.find_role("admin", ignore_missing=False)
         identity.assign_project_role_to_user(self.project, self.admin.current_user_id, role)
         connection = self.admin.connect_as_project(self.project)
+        self._undo.callback(connection.close)
+        return connection
+
+    def _create_user(self, undo: ExitStack, name: str, role: str) -> Any:
+        identity: Any = self.admin.identity
+        user = identity.create_user(name=name, password=self._password, domain_id="default")
+        undo.callback(identity.delete_user, user, ignore_missing=True)
+        given = identity.find_role(role, ignore_missing=False)
+        identity.assign_project_role_to_user(self.project, user, given)
+        return user
+
+    def _log_in(self, name: str) -> Connection:
+        connection = login.as_user(
+            self.admin,
+            username=name,
+            password=self._password,
+            project_name=self.name,
+            user_domain_id="default",
+            project_domain_id="default",
+        )
         self._undo.callback(connection.close)
         return connection
 

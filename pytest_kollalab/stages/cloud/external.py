@@ -23,6 +23,7 @@ def connect(name: str) -> Connection:
     """
     import openstack.config
     import openstack.connection
+    from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import ConfigException
 
     try:
@@ -30,7 +31,8 @@ def connect(name: str) -> Connection:
         names = loader.get_cloud_names()
         if name in names:
             return openstack.connection.Connection(config=loader.get_one(cloud=name))
-    except ConfigException as error:
+    except (ConfigException, ClientException, TypeError) as error:
+        # keystoneauth1 raises a TypeError if the login has too little or too much.
         raise ConfigError(
             f"the settings of the cloud {name!r} cannot be used",
             details=str(error),
