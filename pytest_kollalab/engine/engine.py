@@ -150,6 +150,8 @@ class Engine:
             for step in self.plan(name):
                 if step.action == BUILD:
                     self._build(step.stage, name)
+                elif self.stages[step.stage].shared:
+                    files.used(self._record_path(self.stages[step.stage], step.key))
         except Exception as error:
             told = as_message(error)
             self.session.fail(told)

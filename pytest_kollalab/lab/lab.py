@@ -18,6 +18,7 @@ from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.settings.config import FILE, STAGES, Config, Options, first_lab
+from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import BusyError, HostError, NeedsLabError, StageError
 from pytest_kollalab.system.locks import Lease
@@ -436,6 +437,7 @@ class Lab:
         from pytest_kollalab.system.ssh import Ssh
 
         self._check_ours("access to nodes")
+        files.used(self.folder)
         nodes = self.made(NodesMade)
         if nodes is None:
             raise StageError(

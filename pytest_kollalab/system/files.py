@@ -37,3 +37,12 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def used(path: Path) -> None:
+    """Note that a file or folder is used now, for the age that garbage collection sees.
+
+    Does nothing if it does not exist or cannot be changed.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(path)

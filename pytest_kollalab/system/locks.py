@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import BusyError
 
 # Set by pytest-xdist to the name of the worker.
@@ -121,6 +122,7 @@ class Lease:
             return
         self._handle = _wait(self.path, fcntl.LOCK_SH, waiting or _silently)
         self._own = _wait(self._path_of(self.run), fcntl.LOCK_SH, _silently)
+        files.used(self._lab)
 
     def others(self) -> bool:
         """Whether a process of another run has a lease on the lab."""
@@ -159,11 +161,17 @@ class Lease:
         return False
 
     def release(self) -> None:
-        """Release the lease."""
+        """Release the lease. Until now the lab was used."""
+        if self._own is not None:
+            files.used(self._lab)
         for handle in (self._handle, self._own):
             if handle is not None:
                 os.close(handle)
         self._handle = self._own = None
+
+    @property
+    def _lab(self) -> Path:
+        return self.path.with_suffix("")
 
     def _path_of(self, run: str) -> Path:
         return self.path.with_name(f"{self.path.name}-of-{run or 'nobody'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,11 +20,13 @@ from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.engine.garbage import InUse, Item, Searches
 from pytest_kollalab.engine.owners import Ownership
 from pytest_kollalab.engine.records import CREATING, FAILED, READY, Record
+from pytest_kollalab.engine.stage import Stage, Work
 from pytest_kollalab.lab.gc import item as garbage
 from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.lab.gc.find import find
 from pytest_kollalab.lab.gc.in_use import in_use
 from pytest_kollalab.lab.gc.item import DAY, above, bytes_of, spare
+from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers import retained
 from pytest_kollalab.providers.docker import garbage as docker_garbage
 from pytest_kollalab.providers.docker.provider import DockerProvider
@@ -32,7 +35,7 @@ from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.settings.config import Config, NodesConfig, Options
 from pytest_kollalab.stages.images import garbage as images_garbage
 from pytest_kollalab.stages.images import store
-from pytest_kollalab.stages.tools import ToolsStage
+from pytest_kollalab.stages.tools import ToolsMade, ToolsStage
 from pytest_kollalab.system import daemon, files, locks
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.locks import Lease
@@ -54,7 +57,7 @@ def make_lab(paths: Paths, name: str, status: str, age: float = 0.0) -> Path:
     [
         ({"nodes": READY, "cloud": READY}, 1, None),
         ({"nodes": READY, "cloud": FAILED}, 1, None),
-        ({"nodes": READY}, 8, "untouched for 8 d"),
+        ({"nodes": READY}, 8, "not used for 8 d"),
         ({"nodes": READY, "cloud": CREATING}, 0, "its run was stopped while creating cloud"),
         ({}, 0, "a folder without records"),
     ],
@@ -79,6 +82,72 @@ def test_stale_labs_are_found_and_those_in_use_are_not(paths: Paths) -> None:
     assert found["old"].size
 
 
+def lease(paths: Paths) -> None:
+    held = Lease(paths.state / "labs" / "lab.lease")
+    held.take()
+    held.release()
+
+
+def long_session(paths: Paths) -> None:
+    held = Lease(paths.state / "labs" / "lab.lease")
+    held.take()
+    make_lab(paths, "lab", READY, age=9 * DAY)
+    held.release()
+
+
+def ssh(paths: Paths) -> None:
+    nodes = Record("nodes", "k", "r", READY, inputs={}, made=made.nodes().to_json())
+    path = paths.lab("lab") / "nodes.json"
+    records.save(path, nodes)
+    for each in (path, path.parent):
+        os.utime(each, (time.time() - 9 * DAY,) * 2)
+    Lab(Config(), Options(), paths=paths).ssh()
+
+
+@pytest.mark.parametrize("use", [lease, long_session, ssh])
+def test_every_use_of_a_lab_counts(paths: Paths, use: Callable[[Paths], None]) -> None:
+    make_lab(paths, "lab", READY, age=9 * DAY)
+    assert [item.what for item in labs.stale(paths, 7 * DAY)] == ["lab"]
+    use(paths)
+    assert list(labs.stale(paths, 7 * DAY)) == []
+
+
+def test_looking_for_garbage_is_no_use(paths: Paths) -> None:
+    make_lab(paths, "lab", READY, age=9 * DAY)
+    for _ in range(2):
+        assert [item.what for item in labs.stale(paths, 7 * DAY)] == ["lab"]
+
+
+class Venv(Stage[ToolsMade]):
+    """A shared stage that is always there."""
+
+    makes = ToolsMade
+    name = "tools"
+    shared = True
+
+    def inputs(self) -> dict[str, str]:
+        return {}
+
+    def gone(self, made: ToolsMade) -> str | None:
+        return None
+
+    def create(self, work: Work) -> ToolsMade:
+        return ToolsMade(venv=Path("/venv"))
+
+
+def test_every_use_of_what_labs_share_counts(paths: Paths) -> None:
+    engine = Engine("lab", (Venv(),), paths, say=lambda _: None)
+    engine.ensure("tools")
+    key = engine.key("tools")
+    record = paths.shared("tools") / "records" / f"{key}.json"
+    os.utime(record, (time.time() - 9 * DAY,) * 2)
+    assert key not in in_use(paths, Config(), 7 * DAY).of("tools")
+    Engine("other", (Venv(),), paths, say=lambda _: None).ensure("tools")
+    assert key in in_use(paths, Config(), 7 * DAY).of("tools")
+    # With --older-than 0, nothing is spared for its age.
+    assert key not in in_use(paths, Config()).of("tools")
+
+
 def test_a_record_that_cannot_be_read_is_not_taken_for_a_dead_run(paths: Paths) -> None:
     files.write(paths.lab("broken") / "nodes.json", "{")
     assert list(labs.stale(paths, 7 * DAY)) == []
@@ -100,6 +169,9 @@ def test_what_is_kept_of_a_lab_that_is_gone_is_not_left_over_but_ages(paths: Pat
     assert labs.is_kept(tag | {"kollalab.save": "golden.1"}, paths)
     assert not labs.is_kept(tag | {"kollalab.save": "golden.0"}, paths)
     assert not labs.is_kept(tag, paths)
+    file = paths.state / "golden" / "lab" / retained.FILE
+    assert list(labs.goldens(paths, DAY)) == []
+    os.utime(file, (time.time() - 2 * DAY,) * 2)
     assert [item.what for item in labs.goldens(paths, DAY)] == ["lab"]
     assert list(labs.goldens(paths, 1e12)) == []
     lease = Lease(paths.state / "labs" / "lab.lease")

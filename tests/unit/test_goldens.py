@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -213,7 +215,10 @@ def test_the_next_lab_starts_from_what_was_kept(host: Host) -> None:
     assert host.settled == 1
     # As often as one likes, and `fresh_cloud` has its golden state.
     assert [save.name for save in goldens.saves.list()] == ["golden"]
+    file = retained.folder(host.paths.state, "lab") / retained.FILE
+    os.utime(file, (0, 0))
     goldens.keep()
+    assert time.time() - file.stat().st_mtime < 60
     engine.destroy()
     assert host.actions("sfc") == [REUSE, ROLLBACK, ROLLBACK]
 

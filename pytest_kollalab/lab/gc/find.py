@@ -58,7 +58,7 @@ def find(
     elsewhere = docker_host.uri_of(asked)
     clients = [client, *([daemon.connect(uri=elsewhere)] if elsewhere else [])]
     providers = every(asked, paths, added or {})
-    used = in_use.in_use(paths, config)
+    used = in_use.in_use(paths, config, old)
     for provider in providers:
         used |= provider.uses(config.nodes)
     searches: list[Searches] = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -22,9 +24,15 @@ from pytest_kollalab.system.errors import StateError
 from pytest_kollalab.system.paths import Paths
 
 
-def in_use(paths: Paths, config: Config) -> InUse:
-    """The shared resources that this version's releases, this configuration or any lab use."""
-    wanted = _needed(paths)
+def in_use(paths: Paths, config: Config, recently: float = 0.0) -> InUse:
+    """The shared resources that this version's releases, this configuration or any lab use.
+
+    Args:
+        paths: Folders for state and cache.
+        config: The project's configuration.
+        recently: What any run used in so many seconds counts as well.
+    """
+    wanted = _needed(paths) | _recent(paths, recently)
     known: list[tuple[Stage[Any], str]] = []
     for each in (config, *(Config(release=name) for name in releases.RELEASES)):
         # Keep the images of the default mode as well as those of the configured mode.
@@ -51,6 +59,17 @@ def _needed(paths: Paths) -> InUse:
     return reduce(
         or_, (InUse({n: frozenset({k}) for n, k in each.items()}) for each in needs), InUse()
     )
+
+
+def _recent(paths: Paths, seconds: float) -> InUse:
+    """The keys of the shared stages that were built or used in so many seconds."""
+    since = time.time() - seconds
+    found: dict[str, set[str]] = {}
+    for path in (paths.cache / "stages").glob("*/records/*.json"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime > since:
+                found.setdefault(path.parts[-3], set()).add(path.stem)
+    return InUse({stage: frozenset(keys) for stage, keys in found.items()})
 
 
 def _used_by(stage: Stage[Any], found: InUse, paths: Paths) -> InUse:

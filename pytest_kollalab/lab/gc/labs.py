@@ -54,7 +54,7 @@ def why_stale(statuses: Mapping[str, str], age: float, older_than: float) -> str
         if status in STOPPED:
             return f"its run was stopped while {status} {stage}"
     if age >= older_than:
-        return f"untouched for {human_age(age)}"
+        return f"not used for {human_age(age)}"
     return None
 
 
@@ -107,13 +107,13 @@ def is_kept(labels: Mapping[str, str], paths: Paths) -> bool:
 
 
 def goldens(paths: Paths, older_than: float) -> Iterator[Item]:
-    """The retained golden states that were made more than `older_than` seconds ago."""
+    """The retained golden states that were not used for `older_than` seconds."""
     for folder in sorted(paths.state.glob(f"golden/*/{retained.FILE}")):
         lab = folder.parent.name
         there = retained.read(paths.state, lab)
         if there is None or in_use(paths, lab):
             continue
-        age = time.time() - _when(there.made)
+        age = time.time() - max(_when(there.made), folder.stat().st_mtime)
         if age >= older_than:
             why = f"the golden state of lab {lab}, which its next run would start from"
             yield Item("golden", lab, why, age, there.size or None, _Forget(paths, lab, there))

@@ -9,13 +9,13 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.providers.docker.node_image import PACKAGES as SHARED
 from pytest_kollalab.settings.config import NodesConfig
-from pytest_kollalab.system import debian, locks
+from pytest_kollalab.system import debian, files, locks
 from pytest_kollalab.system import temporary as leftovers
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import CommandError, ConfigError, StageError
@@ -86,7 +86,7 @@ def checksum(nodes: NodesConfig) -> str:
 
 def packaged_files() -> dict[str, str]:
     """The text of each file that goes into our own image."""
-    folder = files("pytest_kollalab.providers")
+    folder = resources.files("pytest_kollalab.providers")
     found = {name: folder / "libvirt" / "node" / name for name in OWN}
     found |= {name: folder / "docker" / "node" / name for name in AS_CONTAINER}
     return {name: path.read_text(encoding="utf-8") for name, path in found.items()}
@@ -103,6 +103,7 @@ def ensure(
     folder = cache / "libvirt"
     image = folder / name(nodes)
     if image.is_file():
+        files.used(image)
         return image
     folder.mkdir(parents=True, exist_ok=True)
     with locks.exclusive(folder / "image.lock", "make the machines' image", waiting=say):

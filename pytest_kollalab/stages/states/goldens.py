@@ -18,6 +18,7 @@ from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.rollback import Rewind
 from pytest_kollalab.stages.states.saves import GOLDEN, OWN, Save
+from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import KollalabError, StageError
 from pytest_kollalab.system.paths import Paths
@@ -129,6 +130,8 @@ class RetainedGolden:
     def _keep(self, golden: Save) -> None:
         old = retained.read(self._home, self.engine.lab)
         if old is not None and old.label == golden.label:
+            # The lab that is removed now was made from it.
+            files.used(retained.folder(self._home, self.engine.lab) / retained.FILE)
             return
         retained.forget(self._home, self.engine.lab)
         self.folder.mkdir(parents=True, mode=0o700)

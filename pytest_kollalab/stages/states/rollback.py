@@ -13,6 +13,7 @@ from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import readiness
 from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.states.saves import GOLDEN, RESTORING, Save, Saves
+from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.ssh import Ssh, close
@@ -127,6 +128,7 @@ class Rewind:
                     f"lab {self.engine.lab} has no nodes",
                     hint=f"kollalab up --name {self.engine.lab}",
                 )
+            files.used(self.engine.paths.lab(self.engine.lab))
             # Connections may break while a machine is paused.
             close(nodes.ssh_config)
             yield nodes
