@@ -26,6 +26,7 @@ from pytest_kollalab.system.errors import (
     KollalabError,
     as_message,
 )
+from pytest_kollalab.system.paths import expanded
 
 DEFAULT_FEATURES = ("compute", "sfc")
 EXIT_FAILED = 1
@@ -137,7 +138,7 @@ def read_settings(**given: Any) -> Settings:
         if value not in (None, ())
     }
     said = environment() | dict(options)
-    file = Path(here, said["config"][0]) if "config" in said else config_file()
+    file = Path(here, expanded(said["config"][0])) if "config" in said else config_file()
     return read(file, environment(), options)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -43,7 +44,8 @@ class Node:
         """The node as a testinfra host."""
         import testinfra
 
-        return testinfra.get_host(f"ssh://{self.name}?ssh_config={self.ssh.config}")
+        query = urlencode({"ssh_config": self.ssh.config})
+        return testinfra.get_host(f"ssh://{self.name}?{query}")
 
 
 @pytest.fixture(scope="session")

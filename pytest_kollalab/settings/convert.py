@@ -13,6 +13,7 @@ from typing import Any
 from pytest_kollalab.settings.declare import Setting, is_mapping, settings, word
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
+from pytest_kollalab.system.paths import expanded
 
 TRUTH = {"true": True, "yes": True, "on": True, "1": True}
 TRUTH |= {"false": False, "no": False, "off": False, "0": False}
@@ -96,7 +97,9 @@ def check_known(key: str, known: Iterable[str], place: Place) -> None:
 
 def full_path(value: str, folder: Path | None) -> str:
     """A path that counts from a folder as a full one; a URL or nothing at all as it is."""
-    return str(folder / value) if value and folder is not None and "://" not in value else value
+    if not value or "://" in value:
+        return value
+    return str(folder / expanded(value) if folder is not None else expanded(value))
 
 
 def _one(setting: Setting, value: Any, place: Place) -> Any:

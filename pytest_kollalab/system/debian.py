@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
 import tarfile
 import urllib.error
 import urllib.request
@@ -157,7 +158,7 @@ def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:
         "--skip=cleanup/apt/lists",
         *(f"--aptopt={option}" for option in APT_OPTIONS),
         *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
-        f"--customize-hook=tar-in {extra} /",
+        f"--customize-hook=tar-in {shlex.quote(str(extra))} /",
         '--customize-hook=chroot "$1" update-ca-certificates',
         '--customize-hook=rm -f "$1"/etc/resolv.conf "$1"/etc/hostname',
         suite,

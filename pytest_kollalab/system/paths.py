@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_kollalab.system.errors import HostError
+from pytest_kollalab.system.errors import ConfigError, HostError
 
 WRITE = os.W_OK | os.X_OK
+# Separators and quotes of search paths, configuration files and scripts. All other characters are
+# quoted where they have to be.
+UNUSABLE = re.compile(r"""[:;,"'`$\\{}\x00-\x1f\x7f]""")
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,45 @@ def check_writable(folder: Path, variable: str) -> None:
 
 
 def default_paths() -> Paths:
-    """The folders in KOLLALAB_CACHE and KOLLALAB_STATE, or else those of the XDG standard."""
-    home = Path.home()
-    cache = os.environ.get("XDG_CACHE_HOME") or str(home / ".cache")
-    state = os.environ.get("XDG_STATE_HOME") or str(home / ".local" / "state")
+    """The folders in KOLLALAB_CACHE and KOLLALAB_STATE, or else those of the XDG standard.
+
+    A `~` is expanded, and a relative folder counts from the current one.
+
+    Raises:
+        ConfigError: The path of a folder has characters that a program in use cannot cope with, or
+            there is no home folder.
+    """
     return Paths(
-        cache=Path(os.environ.get("KOLLALAB_CACHE") or Path(cache, "kollalab")),
-        state=Path(os.environ.get("KOLLALAB_STATE") or Path(state, "kollalab")),
+        cache=_folder("KOLLALAB_CACHE", "XDG_CACHE_HOME", "~/.cache"),
+        state=_folder("KOLLALAB_STATE", "XDG_STATE_HOME", "~/.local/state"),
     )
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with `~` and `~user` expanded.
+
+    Raises:
+        ConfigError: There is no such user or no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the path {path} cannot be used", details=str(error), hint="write it without ~"
+        ) from error
+
+
+def _folder(variable: str, xdg: str, default: str) -> Path:
+    named = os.environ.get(variable, "")
+    base = os.environ.get(xdg, "")
+    # By the standard, a relative path in an XDG variable is ignored.
+    below = Path(base if Path(base).is_absolute() else default, "kollalab")
+    # Not resolved: a folder may be reached through a link on purpose.
+    folder = Path(os.path.normpath(expanded(named or below).absolute()))
+    if found := sorted(set(UNUSABLE.findall(str(folder)))):
+        raise ConfigError(
+            f"{folder} cannot be used: its path has {' and '.join(map(repr, found))}",
+            details="Ansible, ssh or a Python script would read that as something else",
+            hint=f"set {variable} to another folder",
+        )
+    return folder

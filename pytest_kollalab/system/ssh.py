@@ -32,7 +32,8 @@ class Ssh:
         with suppress(FileNotFoundError):
             for line in self.config.read_text(encoding="utf-8").splitlines():
                 if line.strip().startswith("ControlPath "):
-                    return Path(line.split(maxsplit=1)[1]).parent
+                    value = line.split(maxsplit=1)[1]
+                    return Path(value.strip('"').replace("%%", "%")).parent
         return None
 
     def argv(self, node: str, command: Sequence[str] = (), *, tty: bool = False) -> list[str]:
@@ -117,10 +118,10 @@ def config_text(
     blocks.append(
         "Host *\n"
         "    User root\n"
-        f'    IdentityFile "{key}"\n'
+        f"    IdentityFile {_quoted(key)}\n"
         "    IdentitiesOnly yes\n"
         "    StrictHostKeyChecking yes\n"
-        f'    UserKnownHostsFile "{known_hosts}"\n'
+        f"    UserKnownHostsFile {_quoted(known_hosts)}\n"
         "    GlobalKnownHostsFile none\n"
         "    HostKeyAlgorithms ssh-ed25519\n"
         "    PreferredAuthentications publickey\n"
@@ -128,10 +129,15 @@ def config_text(
         "    ServerAliveInterval 15\n"
         "    ControlMaster auto\n"
         "    ControlPersist 10m\n"
-        f"    ControlPath {sockets}/{connection}-%n\n"
+        f"    ControlPath {_quoted(sockets, f'/{connection}-%n')}\n"
         "    LogLevel ERROR\n"
     )
     return "\n".join(blocks)
+
+
+def _quoted(path: Path, more: str = "") -> str:
+    """A path as a value of ssh_config, where % begins a token. `more` is added as it is."""
+    return f'"{str(path).replace("%", "%%")}{more}"'
 
 
 def control_folders(state: Path) -> tuple[Path, ...]:

@@ -121,8 +121,7 @@ def test_arguments_name_files_and_no_password() -> None:
         *("-i", "/lab/etc/inventory"),
         *("-e", "@/lab/etc/globals.yml"),
         *("-e", "@/lab/etc/passwords.yml"),
-        *("-e", "kolla_action=deploy"),
-        *("-e", "CONFIG_DIR=/lab/etc"),
+        *("-e", '{"kolla_action": "deploy", "CONFIG_DIR": "/lab/etc"}'),
         *("--tags", "nova,glance"),
         "/lab/playbooks/site.yml",
     ]

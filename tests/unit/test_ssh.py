@@ -27,7 +27,7 @@ def test_the_configuration_names_each_node_and_trusts_only_known_keys() -> None:
     text = ssh.config_text(ADDRESSES, Path("/k"), Path("/kh"), Path("/tmp/s"), "run1")
     assert "Host controller-1\n    HostName 10.64.0.11\n" in text
     assert "StrictHostKeyChecking yes" in text
-    assert "ControlPath /tmp/s/run1-%n" in text
+    assert 'ControlPath "/tmp/s/run1-%n"' in text
 
 
 def test_known_hosts_has_names_and_addresses_and_no_comment() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,7 +139,7 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
         *(f"--dpkgopt={option}" for option in debian.DPKG_OPTIONS),
     ]
     for path in cas:
-        argv.append(f"--customize-hook=copy-in {path} {debian.EXTRA_CAS}")
+        argv.append(f"--customize-hook=copy-in {shlex.quote(str(path))} {debian.EXTRA_CAS}")
     if cas:
         argv.append('--customize-hook=chroot "$1" update-ca-certificates')
     argv += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import struct
 import urllib.error
 import urllib.request
@@ -179,8 +180,9 @@ def build(nodes: NodesConfig, mirror: str, work: Path, target: Path, log: Path) 
 
 def mmdebstrap(suite: str, mirror: str, work: Path, tree: Path, cas: list[Path]) -> list[str]:
     """The command that makes the root file system, and leaves GRUB's two parts in `work`."""
-    own = " ".join(str(work / name) for name in (*OWN, *AS_CONTAINER))
-    trust = [f"--customize-hook=copy-in {path} {debian.EXTRA_CAS}" for path in cas]
+    own = shlex.join(str(work / name) for name in (*OWN, *AS_CONTAINER))
+    names = map(shlex.quote, map(str, cas))
+    trust = [f"--customize-hook=copy-in {name} {debian.EXTRA_CAS}" for name in names]
     if cas:
         trust.append('--customize-hook=chroot "$1" update-ca-certificates')
     return [
@@ -196,7 +198,7 @@ def mmdebstrap(suite: str, mirror: str, work: Path, tree: Path, cas: list[Path])
         f"--customize-hook={FOLDERS}",
         f"--customize-hook=copy-in {own} /kollalab",
         '--customize-hook=chroot "$1" sh /kollalab/build',
-        f"--customize-hook=copy-out /kollalab/boot.img /kollalab/core.img {work}",
+        f"--customize-hook=copy-out /kollalab/boot.img /kollalab/core.img {shlex.quote(str(work))}",
         '--customize-hook=rm -r "$1"/kollalab',
         suite,
         str(tree),

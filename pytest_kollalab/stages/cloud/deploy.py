@@ -83,7 +83,7 @@ enable_plugins = ini
 
 [ssh_connection]
 pipelining = True
-ssh_args = -F {ssh_config}
+ssh_args = -F {shlex.quote(str(ssh_config))}
 retries = 2
 """
 
@@ -93,7 +93,7 @@ def stock_ansible_cfg(ssh_config: Path) -> str:
     return (
         "[defaults]\nhost_key_checking = False\npipelining = True\nforks = 100\n"
         "interpreter_python = /usr/bin/python3\n"
-        f"[ssh_connection]\nssh_args = -F {ssh_config}\n"
+        f"[ssh_connection]\nssh_args = -F {shlex.quote(str(ssh_config))}\n"
     )
 
 
@@ -125,7 +125,8 @@ def arguments(site: Deployment, run: Run) -> list[str]:
     """The arguments of `ansible-playbook`, as the command kolla-ansible would pass them."""
     words = ["-i", str(site.inventory)]
     words += ["-e", f"@{site.etc / 'globals.yml'}", "-e", f"@{site.etc / 'passwords.yml'}"]
-    words += ["-e", f"kolla_action={run.action}", "-e", f"CONFIG_DIR={site.etc}"]
+    # As JSON, because Ansible would split `name=value` at spaces.
+    words += ["-e", json.dumps({"kolla_action": run.action, "CONFIG_DIR": str(site.etc)})]
     if run.tags:
         words += ["--tags", ",".join(run.tags)]
     if run.skip_tags:
