@@ -6,20 +6,25 @@ from typing import Any
 
 import click
 
-from pytest_kollalab.cli.frame import make_lab, verb
+from pytest_kollalab.cli.frame import make_lab, setting_options, verb
 from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.lab.lab import Lab
 
 
 @verb
+@setting_options("discard_saved")
 def down(**given: Any) -> None:
-    """Remove the lab and everything that belongs to it; caches stay."""
+    """Remove the lab and everything that belongs to it; caches stay.
+
+    It asks before it removes saved states.
+    """
     _remove(make_lab((), **given))
 
 
 @verb
+@setting_options("discard_saved")
 def destroy(**given: Any) -> None:
-    """The same as `down`: remove nodes, cloud and saved states."""
+    """The same as `down`."""
     _remove(make_lab((), **given))
 
 

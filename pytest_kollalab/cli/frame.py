@@ -36,7 +36,7 @@ EXIT_BUSY = 4
 EXIT_INTERRUPTED = 130
 # The settings that are options of every verb, and those of verbs that build.
 WHICH_LAB = ("config", "name", "provider", "release")
-BUILD = ("until", "fresh", "clone_of", "stock")
+BUILD = ("until", "fresh", "clone_of", "stock", "discard_saved")
 SETTINGS = plain_settings(Config, Options, Invocation)
 EXIT_CODES = """\b
 Exit codes:
@@ -104,7 +104,8 @@ def feature_option(function: Callable[..., None]) -> Callable[..., None]:
         "--feature",
         "features",
         multiple=True,
-        help=f"Feature of the cloud; may be repeated.  [default: {' '.join(DEFAULT_FEATURES)}]",
+        help="Feature of the cloud; may be repeated.  [default: those of the lab if there is one, "
+        f"or else {' '.join(DEFAULT_FEATURES)}]",
     )(function)
 
 
@@ -147,8 +148,15 @@ def lab_of(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
     extensions = installed(settings.config.release)
     if settings.config.tables:
         check_tables(settings.config, extensions.tables)
-    more = {"say": click.echo, **more}
+    more = {"say": click.echo, "confirm": confirm, **more}
     return Lab(settings.config, settings.options, features=features, extensions=extensions, **more)
+
+
+def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
+    """The lab with these features, or else with those that its cloud has; it creates nothing."""
+    lab = lab_of(settings, features or DEFAULT_FEATURES, **more)
+    there = () if features else lab.cloud_features()
+    return lab_of(settings, there, **more) if there else lab
 
 
 def make_lab(
@@ -160,6 +168,11 @@ def make_lab(
 ) -> Lab:
     """The lab that the options of a verb and the configuration describe; it creates nothing."""
     return lab_of(read_settings(**given), features, say=say, watcher=watcher)
+
+
+def confirm(question: str) -> bool:
+    """Ask a question on a terminal. Without a terminal the answer is no."""
+    return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
 def config_file() -> Path | None:

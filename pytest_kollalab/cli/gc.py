@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_kollalab.cli.frame import EXIT_FAILED, json_option, make_lab, verb
+from pytest_kollalab.cli.frame import (
+    EXIT_FAILED,
+    json_option,
+    make_lab,
+    setting_options,
+    verb,
+)
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @verb
+@setting_options("discard_saved")
 @click.option("--yes", is_flag=True, help="Remove what is listed. Without it, nothing is removed.")
 @click.option(
     "--older-than",

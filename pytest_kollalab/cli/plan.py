@@ -10,10 +10,9 @@ import click
 
 from pytest_kollalab.cli.frame import (
     BUILD,
-    DEFAULT_FEATURES,
     feature_option,
     json_option,
-    lab_of,
+    lab_to_build,
     read_settings,
     setting_options,
     verb,
@@ -30,7 +29,7 @@ def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any
     from pytest_kollalab.lab.explain import explain
 
     said = read_settings(**given)
-    lab = lab_of(said, features or DEFAULT_FEATURES)
+    lab = lab_to_build(said, features)
     settings = explain(lab, said) if explained else []
     if as_json:
         told = {"stages": [asdict(step) for step in lab.plan()]}

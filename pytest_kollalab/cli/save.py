@@ -12,8 +12,9 @@ from pytest_kollalab.cli.orderly import orderly
 
 @verb
 @click.argument("state")
-def save(state: str, **given: Any) -> None:
+@click.option("--yes", is_flag=True, help="Replace a saved state of that name without asking.")
+def save(state: str, yes: bool, **given: Any) -> None:
     """Save the current state of nodes and cloud under a name; with virtual machines also memory."""
     lab = make_lab((), **given)
     with orderly(lab):
-        lab.save(state)
+        lab.save(state, replace=yes)

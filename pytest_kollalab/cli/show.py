@@ -9,6 +9,8 @@ import click
 from pytest_kollalab.cli.frame import make_lab, verb
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
+from pytest_kollalab.report.summary import up_command
+from pytest_kollalab.settings.config import Options
 from pytest_kollalab.stages.cloud.made import CloudMade
 
 
@@ -33,6 +35,9 @@ def show_lab(lab: Lab) -> None:
         for name, node in nodes.nodes.items():
             listed = "  ".join(f"{where} {address}" for where, address in node.addresses.items())
             click.echo(f"  {name:<13} {listed}")
+        if halted := lab.halted():
+            command = up_command(lab.name, Options.name)
+            click.echo(f"  does not run  {', '.join(halted)}; started by {command}")
         if nodes.uri:
             kind = nodes.extra.get("accelerator", nodes.provider)
             click.echo(f"  on            {kind} at {nodes.uri}")

@@ -9,9 +9,9 @@ import click
 
 from pytest_kollalab.cli.frame import (
     BUILD,
-    DEFAULT_FEATURES,
     feature_option,
-    make_lab,
+    lab_to_build,
+    read_settings,
     setting_options,
     verb,
 )
@@ -34,7 +34,7 @@ def up(features: tuple[str, ...], **given: Any) -> None:
         if verbosity >= 0 and not watching.line(text):
             click.echo(text)
 
-    lab = make_lab(features or DEFAULT_FEATURES, **given, say=say, watcher=watching)
+    lab = lab_to_build(read_settings(**given), features, say=say, watcher=watching)
     try:
         with orderly(lab):
             lab.up()

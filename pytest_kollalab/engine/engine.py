@@ -68,6 +68,8 @@ class Engine:
         others: Whether another run uses the lab.
         watcher: Is told when a stage begins, moves on and ends.
         built: Called with the name of each stage that was built, while the lab is locked.
+        spare: Called with the name of a stage of the lab before it is removed to be built anew. An
+            error that it raises keeps the stage.
         present: Trust the records of the lab's own stages without checking what they describe.
     """
 
@@ -83,10 +85,12 @@ class Engine:
         others: Callable[[], bool] = lambda: False,
         watcher: Watcher | None = None,
         built: Callable[[str], None] = lambda _: None,
+        spare: Callable[[str], None] = lambda _: None,
         present: bool = False,
     ) -> None:
         self._present = present
         self._built = built
+        self._spare = spare
         self.watcher = watcher or Watcher()
         self._steps = 0
         self.lab = lab
@@ -172,6 +176,14 @@ class Engine:
             for stage in reversed(self.stages.values()):
                 if not stage.shared:
                     self._remove(stage)
+
+    def spoil(self, name: str, why: str) -> None:
+        """Record that a stage is of no use any more, so that it is built anew."""
+        stage = self.stages[name]
+        record = self.record(name)
+        if record is not None:
+            records.save(self._record_path(stage), record.with_status(records.FAILED, error=why))
+        self.forget()
 
     def forget(self) -> None:
         """Forget the results of earlier calls, so that the next call reads the records again."""
@@ -278,7 +290,17 @@ class Engine:
         reason = self._gone(stage, record)
         if reason is not None:
             return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
-        return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
+        halted = () if stage.shared else stage.halted(record.read(stage.makes))
+        starts = f"; starts {', '.join(halted)}, which did not run" if halted else ""
+        return Step(stage.name, REUSE, f"unchanged since {record.created}{starts}", record.key)
+
+    def halted(self, name: str) -> Sequence[str]:
+        """What of a ready stage does not run and can be started; empty if it is not ready."""
+        stage, record = self.stages[name], self.record(name)
+        if record is None or record.status != records.READY:
+            return ()
+        made = record.read(stage.makes)
+        return () if stage.gone(made) is not None else stage.halted(made)
 
     def _gone(self, stage: Stage[Any], record: Record) -> str | None:
         if self._present and not stage.shared:
@@ -321,6 +343,8 @@ class Engine:
             if step.action != BUILD:
                 return
             self._check_unused(stage, step)
+            if not (step.resumes or stage.shared):
+                self._spare(name)
             self.say(f"{name}: build ({step.reason})")
             leftovers.remove(self.paths, self.say)
             if not step.resumes and (not stage.shared or self.record(name) is not None):

@@ -129,6 +129,10 @@ class Stage(Generic[M]):
         """
         raise NotImplementedError
 
+    def halted(self, made: M) -> Sequence[str]:
+        """What of the result does not run and can be started. Called for every plan."""
+        return ()
+
     def create(self, work: Work) -> M:
         """Build the stage and return its result."""
         raise NotImplementedError

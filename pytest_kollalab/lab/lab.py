@@ -20,7 +20,13 @@ from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.settings.config import FILE, STAGES, Config, Options, first_lab
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
-from pytest_kollalab.system.errors import BusyError, HostError, NeedsLabError, StageError
+from pytest_kollalab.system.errors import (
+    BusyError,
+    HostError,
+    KollalabError,
+    NeedsLabError,
+    StageError,
+)
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths, check_writable, default_paths
 
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.stages.cloud.made import CloudMade
     from pytest_kollalab.stages.images.made import ImagesMade
+    from pytest_kollalab.stages.states.consent import Consent
     from pytest_kollalab.stages.states.goldens import RetainedGolden
     from pytest_kollalab.stages.states.rollback import Rewind
     from pytest_kollalab.stages.states.saves import Save
@@ -42,6 +49,10 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.ssh import Ssh
 
 M = TypeVar("M", bound=Made)
+
+# The stages that belong to one lab.
+OWN = ("nodes", "cloud")
+ANEW, REMOVAL = "building the nodes anew", "removing the lab"
 
 
 class Lab:
@@ -59,6 +70,8 @@ class Lab:
         say: Called with each line of progress.
         extensions: Features, providers and settings from other packages.
         watcher: Is told when a stage begins, moves on and ends.
+        confirm: Asks the user a question and returns whether the answer is yes. By default the
+            answer is no.
     """
 
     def __init__(
@@ -72,7 +85,9 @@ class Lab:
         say: Callable[[str], None] = print,
         extensions: Extensions = NOTHING,
         watcher: Watcher | None = None,
+        confirm: Callable[[str], bool] | None = None,
     ) -> None:
+        self._confirm = confirm
         self._watcher = watcher
         self.config = config or Config()
         self.options = options or Options()
@@ -86,6 +101,7 @@ class Lab:
         self.extensions = extensions
         self._announced = False
         self._told: set[str] = set()
+        self._seen: set[str] = set()
 
     @property
     def backend(self) -> NetworkBackend:
@@ -123,6 +139,14 @@ class Lab:
 
         saves = Saves(self.name, self.folder, self.provider)
         return Rewind(self.engine, saves, self.lease, resolve=self._resolve)
+
+    @cached_property
+    def consent(self) -> Consent:
+        """The consent of the user to lose saved states of the lab."""
+        from pytest_kollalab.stages.states.consent import Consent, refuse
+
+        given, confirm = self.options.discard_saved, self._confirm or refuse
+        return Consent(self.name, self.folder, self._run_id, given=given, confirm=confirm)
 
     @cached_property
     def retained(self) -> RetainedGolden:
@@ -198,6 +222,7 @@ class Lab:
             others=self.lease.others,
             watcher=self._watcher,
             built=self._built,
+            spare=self._spare,
         )
 
     def plan(self, until: str | None = None) -> list[Step]:
@@ -271,6 +296,10 @@ class Lab:
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
         self.rewind.recover()
+        first = stage not in self._seen
+        self._seen.add(stage)
+        if first and self._will(REUSE, stage):
+            self.rewind.wake()
         if not self._announced:
             for name, why in self.unsupported.items():
                 self._say(f"feature {name} is left out: {why}")
@@ -282,6 +311,8 @@ class Lab:
         if stage in ("nodes", "cloud"):
             self.retained.revive()
             self._have_base()
+            if first and self._will(BUILD, stage):
+                self.consent.ask(ANEW)
         made = self.engine.ensure(stage)
         if self.base is not None:
             # The clone is complete and no longer needs its base.
@@ -317,8 +348,10 @@ class Lab:
 
         Raises:
             BusyError: Another process uses the lab and `force` is false.
+            SavedStatesError: The lab has saved states that the user has not agreed to lose.
         """
         self._check_ours("removing a lab")
+        self.consent.ask(REMOVAL)
         busy = BusyError(
             f"lab {self.name} is in use by another process",
             hint="end that process first; the last process that uses a lab removes it",
@@ -331,6 +364,7 @@ class Lab:
             # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
                 raise busy
+            self.consent.check(REMOVAL)
             there = self.folder.exists() or any(owner.mine for owner in self.owners())
             self.retained.keep()
             self.engine.destroy()
@@ -354,18 +388,28 @@ class Lab:
         check_owners(self.provider, self.name)
         return f"there is no lab {self.name}"
 
-    def save(self, name: str) -> Save:
+    def save(self, name: str, *, replace: bool = False) -> Save:
         """Save the current state of nodes and cloud under a name.
 
         An older saved state of that name is removed once the new one is complete.
 
+        Args:
+            name: The name of the saved state.
+            replace: Replace a state of that name that another run saved, without asking.
+
         Raises:
+            SavedStatesError: There is a state of that name, and the user does not want it replaced.
             StageError: The lab has no nodes.
             HostError: The provider cannot save nodes.
             BusyError: Another run uses the lab.
             ConfigError: The name is not valid.
         """
+        from pytest_kollalab.stages.states import saves
+
         self._check_ours("a saved state")
+        saves.check(name)
+        if not replace:
+            self.consent.ask_to_replace(name)
         return self.rewind.save(name)
 
     def rollback(self, name: str) -> Save:
@@ -398,6 +442,19 @@ class Lab:
         """The existing records of the lab's own stages, nodes and cloud, by stage."""
         loaded = (records.load(self.folder / f"{name}.json") for name in ("nodes", "cloud"))
         return {record.stage: record for record in loaded if record is not None}
+
+    def cloud_features(self) -> tuple[str, ...]:
+        """The names of the features of the lab's cloud; empty if it has none that is ready."""
+        record = records.load_if_whole(self.folder / "cloud.json")
+        ready = record is not None and record.status == records.READY
+        return tuple(record.inputs.get("features", ())) if record is not None and ready else ()
+
+    def halted(self) -> tuple[str, ...]:
+        """What of the lab does not run and is started by `up`; empty if nobody can tell."""
+        try:
+            return tuple(self.engine.halted("nodes"))
+        except KollalabError:
+            return ()
 
     def made(self, kind: type[M]) -> M | None:
         """What one of the lab's own stages made, or None if the stage is not ready.
@@ -468,12 +525,30 @@ class Lab:
         )
 
     def _foreseen(self, until: str) -> list[Step]:
-        steps = self.retained.plan(self.engine.plan(until))
+        steps = [self._with_loss(s) for s in self.retained.plan(self.engine.plan(until))]
         if self.base is None:
             return steps
         from pytest_kollalab.stages.states import clones
 
         return clones.plan(steps, self.base.name)
+
+    def _with_loss(self, step: Step) -> Step:
+        """Add to the step that builds nodes which saved states go with the former ones."""
+        from pytest_kollalab.stages.states.consent import listed
+
+        lost = self.consent.at_stake() if _is_new_nodes(step) else []
+        return replace(step, reason=f"{step.reason}; removes {listed(lost)}") if lost else step
+
+    def _will(self, action: str, stage: str) -> bool:
+        """Whether the nodes will be built or reused for a stage."""
+        if stage not in OWN:
+            return False
+        return any(s.stage == "nodes" and s.action == action for s in self.engine.plan(stage))
+
+    def _spare(self, stage: str) -> None:
+        """Keep nodes whose saved states the user has not agreed to lose."""
+        if stage == "nodes":
+            self.consent.check(ANEW)
 
     def _have_base(self) -> None:
         """Build or reuse the base lab if a stage of this lab will be cloned from it."""
@@ -556,3 +631,7 @@ class Lab:
         check_host(self.provider)
         check_owners(self.provider, self.name)
         room.check_stages((self.engine.stages[step.stage] for step in building), self.paths.cache)
+
+
+def _is_new_nodes(step: Step) -> bool:
+    return step.stage == "nodes" and step.action == BUILD

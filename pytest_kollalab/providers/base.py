@@ -330,6 +330,34 @@ class Provider(ABC):
     ) -> None:
         """Take note that a node has pulled its images: `create` may start the next with them."""
 
+    def halted(self, lab: str, made: ProvidedNodes) -> list[str]:
+        """The nodes, networks and registry that are there and do not run. Quick.
+
+        So they are after a reboot of the host, for example. `start` has to be able to start them,
+        and `gone` must not name them.
+        """
+        return []
+
+    def start(  # noqa: B027 (a default, not forgotten)
+        self,
+        tag: Tag,
+        made: ProvidedNodes,
+        registry: RegistrySource | None,
+        *,
+        nodes: bool = True,
+    ) -> None:
+        """Start what does not run; idempotent.
+
+        Args:
+            tag: What the nodes are tagged with.
+            made: What `create` returned.
+            registry: Where the nodes pull images from, should their registry have to be made anew.
+            nodes: Start the nodes as well, and not only what `Saving.restore` needs besides them.
+
+        Raises:
+            StageError: Something does not start.
+        """
+
     def stopped(self, lab: str, thing: str) -> str | None:
         """Why a node or the registry does not run; None while it does. Quick."""
         return None

@@ -53,6 +53,25 @@ def make(tag: Tag, asked: RegistrySource, where: str) -> None:
         ) from error
 
 
+def start(tag: Tag, asked: RegistrySource | None, where: str) -> None:
+    """Start the registry if it does not run, and make it anew if it is not there."""
+    from docker.errors import APIError
+
+    container = find(tag.lab)
+    if container is None:
+        if asked is not None:
+            make(tag, asked, where)
+        return
+    try:
+        container.start()
+    except APIError as error:
+        raise StageError(
+            "docker could not start the registry",
+            details=str(error.explanation or error),
+            hint="see the daemon's own log, then run again",
+        ) from error
+
+
 def config(tag: Tag, asked: RegistrySource, where: str) -> dict[str, Any]:
     """The body of docker's container-create call: the store, read-only, on the host's network."""
     mount = {

@@ -118,6 +118,11 @@ def rows(
     return tuple(found)
 
 
+def up_command(lab: str, default: str) -> str:
+    """The command that builds or starts a lab."""
+    return "kollalab up" + (f" --name {lab}" if lab != default else "")
+
+
 def down_command(lab: str, default: str) -> str:
     """The command that removes a lab."""
     return "kollalab down" + (f" --name {lab}" if lab != default else "")

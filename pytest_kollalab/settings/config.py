@@ -160,6 +160,11 @@ class Options:
         metavar="URI",
         more="saves.md#several-labs",
     )
+    discard_saved: bool = setting(
+        False,
+        "remove saved states where a lab is built anew or removed, without asking",
+        more="saves.md#saved-states-are-yours",
+    )
     fresh: tuple[StageName, ...] = setting(
         (), "build this stage even if it could be reused", metavar="STAGE"
     )

@@ -99,10 +99,14 @@ class NodesStage(Stage[NodesMade]):
         return {room.DOCKER: room.BASE}
 
     def gone(self, made: NodesMade) -> str | None:
-        """Why the nodes are not usable, according to the provider, or None if they are."""
+        """Why the nodes cannot be used or started, according to the provider, or None."""
         if not made.ssh_key.is_file():
             return "the lab's SSH key is not there"
         return self.provider.gone(self.lab, made)
+
+    def halted(self, made: NodesMade) -> Sequence[str]:
+        """The nodes, networks and registry that do not run, such as after a reboot of the host."""
+        return self.provider.halted(self.lab, made)
 
     def create(self, work: Work) -> NodesMade:
         """Make keys, nodes and the ssh_config, then wait for all nodes."""
@@ -149,6 +153,8 @@ class NodesStage(Stage[NodesMade]):
 
     def destroy(self, work: Work) -> None:
         """Remove the nodes with their connections, keys and saved states."""
+        # First: what is half removed must not be listed as saved.
+        shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
         ssh.close(work.folder / "ssh_config")
         record = records.load_if_whole(self.paths.lab(self.lab) / f"{self.name}.json")
         former = record.inputs if record is not None else {}
@@ -159,7 +165,6 @@ class NodesStage(Stage[NodesMade]):
                 self._made_by(former).destroy(work.tag.lab)
         self.provider.destroy(work.tag.lab)
         shutil.rmtree(work.folder, ignore_errors=True)
-        shutil.rmtree(work.folder.with_name("saves"), ignore_errors=True)
 
     def _clone(
         self, spec: Spec, source: CloneSource, work: Work

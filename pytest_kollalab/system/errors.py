@@ -82,6 +82,10 @@ class BusyError(KollalabError):
     """Another process uses the lab or holds a lock."""
 
 
+class SavedStatesError(KollalabError):
+    """Something would remove saved states, and the user has not agreed to that."""
+
+
 class WaitError(KollalabError):
     """An awaited condition did not become true in time, or can no longer become true."""
 

@@ -25,7 +25,7 @@ TINY, REAL = "crash-vt", "crash-vm"
 TIMEOUT = 600
 
 UP = ("up", "--until", "nodes", "--feature", "sfc")
-DOWN = ("down",)
+DOWN = ("down", "--discard-saved")
 GC = ("gc", "--yes", "--kind", "run", "--kind", "lab")
 # The point, and what recovers from a kill there; the machines never get as far as to answer.
 MAKING = (

@@ -99,7 +99,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         pytest.skip("the images of a lab are not built; kollalab up --until images builds them")
     assert found.run(*UP) == 0
     yield found
-    assert found.run("down") == 0
+    assert found.run("down", "--discard-saved") == 0
     after = take(found.trail)
     assert not any(after.values()), after
 

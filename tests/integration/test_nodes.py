@@ -232,8 +232,10 @@ def test_a_restart_brings_the_same_node_back(nodes: Built) -> None:
     client = docker.from_env()
     container = client.containers.get(spec.resource_name(LAB, "compute-1"))
     container.kill()
-    assert nodes.provider.gone(LAB, nodes.made) == "compute-1 does not run"
-    container.start()
+    assert nodes.provider.gone(LAB, nodes.made) is None
+    assert nodes.provider.halted(LAB, nodes.made) == ["compute-1"]
+    nodes.provider.start(nodes.work().tag, nodes.made, None)
+    assert nodes.provider.halted(LAB, nodes.made) == []
     await_node(nodes.provider, LAB, Ssh(nodes.made.ssh_config), "compute-1")
     assert nodes.provider.gone(LAB, nodes.made) is None
     test_interfaces_are_named_after_their_networks(nodes)

@@ -114,12 +114,14 @@ def test_what_is_saved_there_comes_back(nodes: Built) -> None:
     assert nodes.provider.saving.saved(LAB) == []
 
 
-def test_a_registry_that_is_gone_is_missed(nodes: Built) -> None:
+def test_a_registry_that_was_killed_is_started_again(nodes: Built) -> None:
     docker.from_env().containers.get(resource_name(LAB, "registry")).kill()
     # 128 and the number of SIGKILL.
     reason = "registry ended with exit code 137"
     assert nodes.provider.stopped(LAB, "registry") == reason
-    assert nodes.provider.gone(LAB, nodes.made) == reason
+    assert nodes.provider.halted(LAB, nodes.made) == ["registry"]
+    nodes.provider.start(nodes.work().tag, nodes.made, nodes.images.registry)
+    assert nodes.provider.halted(LAB, nodes.made) == []
 
 
 def test_what_a_lab_without_records_left_there_is_found(

@@ -64,7 +64,7 @@ def find(
     searches: list[Searches] = [
         {
             "run": lambda: dead.runs(paths),
-            "lab": lambda: labs.stale(paths, old),
+            "lab": lambda: labs.stale(paths, old, discard_saved=asked.discard_saved),
             "golden": lambda: labs.goldens(paths, old),
             "leftover": lambda: chain(
                 *(labs.leftovers(each, paths, ownership) for each in clients),

@@ -22,6 +22,8 @@ from pytest_kollalab.providers.choice import choose
 from pytest_kollalab.providers.docker import saves
 from pytest_kollalab.providers.retained import Retained
 from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.states import saves as saved_states
+from pytest_kollalab.stages.states.consent import listed
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
@@ -32,8 +34,14 @@ if TYPE_CHECKING:
 STOPPED = (records.CREATING, records.DESTROYING)
 
 
-def stale(paths: Paths, older_than: float) -> Iterator[Item]:
-    """The labs that a run left unfinished, and those not used for `older_than` seconds."""
+def stale(paths: Paths, older_than: float, *, discard_saved: bool = False) -> Iterator[Item]:
+    """The labs that a run left unfinished, and those not used for `older_than` seconds.
+
+    Args:
+        paths: Folders for state and cache.
+        older_than: Seconds since a lab was last used.
+        discard_saved: Remove labs with their saved states.
+    """
     folder = paths.state / "labs"
     for lab in sorted(each for each in folder.glob("*") if each.is_dir()):
         if in_use(paths, lab.name):
@@ -43,7 +51,10 @@ def stale(paths: Paths, older_than: float) -> Iterator[Item]:
         age = time.time() - newest
         why = why_stale(_statuses(recorded), age, older_than)
         if why is not None:
-            yield Item("lab", lab.name, why, age, size_of(lab), _Destroy(paths, lab.name))
+            kept = saved_states.of_user(lab)
+            why += f"; it has {listed(kept)}" if kept else ""
+            destroy = _Destroy(paths, lab.name, discard_saved=discard_saved)
+            yield Item("lab", lab.name, why, age, size_of(lab), destroy)
 
 
 def why_stale(statuses: Mapping[str, str], age: float, older_than: float) -> str | None:
@@ -137,16 +148,19 @@ class _Forget:
 class _Destroy:
     """Destroys a lab with the provider that made it."""
 
-    def __init__(self, paths: Paths, name: str) -> None:
+    def __init__(self, paths: Paths, name: str, *, discard_saved: bool = False) -> None:
         self.paths = paths
         self.name = name
+        self.discard_saved = discard_saved
 
     def __call__(self) -> None:
         nodes = records.load_if_whole(self.paths.lab(self.name) / "nodes.json")
         # The inputs are recorded before anything is made.
         inputs = nodes.inputs if nodes is not None else {}
         provider, uri = str(inputs.get("provider", "auto")), str(inputs.get("uri", ""))
-        options = Options(name=self.name, provider=provider, provider_uri=uri)
+        options = Options(
+            name=self.name, provider=provider, provider_uri=uri, discard_saved=self.discard_saved
+        )
         lab = Lab(Config(), options, paths=self.paths, run_id=new_run_id(), say=lambda _: None)
         lab.destroy()
 

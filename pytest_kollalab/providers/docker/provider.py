@@ -40,6 +40,7 @@ from pytest_kollalab.providers.docker import spec as docker_spec
 from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.networks import cannot_make
 from pytest_kollalab.providers.docker.owned import Owned
+from pytest_kollalab.providers.docker.refusals import refusals
 from pytest_kollalab.providers.docker.saves import DockerSaves
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.settings.config import NodesConfig
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
 Task = Callable[[], None]
 
 REMOVE_TIMEOUT = 30.0
+# What docker calls containers that can be started, and those that cannot be any more.
+STARTS = ("created", "exited")
+LOST = ("dead", "removing")
 
 
 class DockerProvider(Provider, Cloning):
@@ -160,18 +164,52 @@ class DockerProvider(Provider, Cloning):
         )
 
     def gone(self, lab: str, made: ProvidedNodes) -> str | None:
-        """Name what is missing or does not run."""
-        running = {
-            each["Names"][0].lstrip("/") for each in self._owned.containers(lab, running=True)
-        }
-        networks = {network["Name"] for network in self._owned.networks(lab)}
+        """Name what is missing and cannot be started."""
+        states = self._states(lab)
         for node in made.nodes:
-            if resource_name(lab, node) not in running:
-                return f"{node} does not run"
+            if states.get(resource_name(lab, node)) in (None, *LOST):
+                return f"{node} is not there"
+        networks = self._networks(lab)
         for network in made.networks:
             if resource_name(lab, network) not in networks:
                 return f"the network {network} is not there"
-        return self.stopped(lab, REGISTRY) if made.registry else None
+        return None
+
+    def halted(self, lab: str, made: ProvidedNodes) -> list[str]:
+        """The nodes that do not run, and the registry if it does not run or is not there."""
+        states = self._states(lab)
+        found = [node for node in made.nodes if states.get(resource_name(lab, node)) in STARTS]
+        if made.registry and self.stopped(lab, REGISTRY) is not None:
+            found.append(REGISTRY)
+        return found
+
+    def start(
+        self,
+        tag: Tag,
+        made: ProvidedNodes,
+        registry: RegistrySource | None,
+        *,
+        nodes: bool = True,
+    ) -> None:
+        """Make missing networks and a missing registry at their addresses, then start nodes."""
+        lab = tag.lab
+        subnets = {
+            name: Subnet(IPv4Network(each.cidr), each.mtu) for name, each in made.networks.items()
+        }
+        there = self._networks(lab)
+        missing = {n: s for n, s in subnets.items() if resource_name(lab, n) not in there}
+        if missing:
+            docker_networks.make_at(self.client, tag, missing, self.host.in_use())
+        # The bridges were made anew if the host or the daemon was restarted.
+        image = self._image(lab)
+        if image:
+            docker_networks.fill_in_checksums(self.client, tag, image)
+        if made.registry and self.stopped(lab, REGISTRY) is not None:
+            self._start_registry(tag, made, registry, subnets)
+        if nodes:
+            for node in made.nodes:
+                if self.stopped(lab, node) is not None:
+                    self._start(lab, node)
 
     def destroy(self, lab: str) -> None:
         """Remove containers without stopping them first, then volumes and networks in parallel."""
@@ -270,6 +308,38 @@ class DockerProvider(Provider, Cloning):
         docker_networks.make_at(self.client, tag, subnets, self.host.in_use())
         docker_networks.fill_in_checksums(self.client, tag, image)
         self._make_registry(tag, registry, subnets, self._registry(subnets))
+
+    def _states(self, lab: str) -> dict[str, str]:
+        """What docker says of each container of a lab: name -> state."""
+        found = self._owned.containers(lab)
+        return {each["Names"][0].lstrip("/"): str(each["State"]) for each in found}
+
+    def _networks(self, lab: str) -> set[str]:
+        return {str(network["Name"]) for network in self._owned.networks(lab)}
+
+    def _image(self, lab: str) -> str:
+        """An image with the programs of a node: that of a node, or of one that is saved."""
+        nodes = self._owned.containers(lab, docker_spec.NODE)
+        found = [*(e["ImageID"] for e in nodes), *(e["Id"] for e in self._owned.images(lab))]
+        return str(found[0]) if found else ""
+
+    def _start(self, lab: str, thing: str) -> None:
+        with refusals(f"docker could not start {thing} of lab {lab}"):
+            self.client.api.start(resource_name(lab, thing))
+
+    def _start_registry(
+        self,
+        tag: Tag,
+        made: ProvidedNodes,
+        registry: RegistrySource | None,
+        subnets: Mapping[str, Subnet],
+    ) -> None:
+        if self.host.uri:
+            host_registry.start(tag, registry, made.registry)
+        elif resource_name(tag.lab, REGISTRY) in self._states(tag.lab):
+            self._start(tag.lab, REGISTRY)
+        elif registry is not None:
+            self._make_registry(tag, registry, subnets, made.registry)
 
     def _files(
         self, spec: Spec, node: str, subnets: Mapping[str, Subnet], registry: str

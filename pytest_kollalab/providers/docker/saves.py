@@ -230,11 +230,15 @@ class DockerSaves(Saving):
     def _running(self, lab: str) -> dict[str, Thing]:
         found = self.owned.containers(lab, NODE)
         stopped = [each["Labels"][NODE] for each in found if each["State"] != "running"]
-        if stopped or not found:
+        if not found:
             raise StageError(
-                f"{' and '.join(sorted(stopped)) or 'the nodes'} of lab {lab} cannot be saved",
-                details="the container does not run, or is not there",
-                hint="kollalab up builds what is missing",
+                f"the nodes of lab {lab} cannot be saved", details="docker has no container of them"
+            )
+        if stopped:
+            raise StageError(
+                f"{' and '.join(sorted(stopped))} of lab {lab} cannot be saved",
+                details="nodes that do not run are not saved",
+                hint=f"start them with kollalab up --name {lab}, then save again",
             )
         return {each["Labels"][NODE]: each for each in sorted(found, key=lambda e: e["Names"])}
 

@@ -143,11 +143,12 @@ def stopped(host: LibvirtHost, storage: Storage, lab: str, node: str) -> str | N
 
 
 def gone(host: LibvirtHost, lab: str, wanted: Mapping[str, object]) -> str | None:
-    """Which machine of a lab is not there or is off; None when all run, or are paused."""
+    """Which machine of a lab is not there; None when all are, also those that are off."""
     there = of_lab(host, lab)
-    for node in wanted:
-        if node not in there:
-            return f"{node} is not there"
-        if not there[node].isActive():
-            return f"{node} does not run"
-    return None
+    return next((f"{node} is not there" for node in wanted if node not in there), None)
+
+
+def off(host: LibvirtHost, lab: str, wanted: Mapping[str, object]) -> list[str]:
+    """The machines of a lab that are there and off."""
+    there = of_lab(host, lab)
+    return [node for node in wanted if node in there and not there[node].isActive()]

@@ -60,10 +60,24 @@ def destroy(host: LibvirtHost, lab: str) -> None:
 
 
 def missing(host: LibvirtHost, lab: str) -> str | None:
-    """The first network of a lab that does not run; None when all do."""
-    there = {network.name() for _, network in host.networks(lab) if network.isActive()}
+    """The first network of a lab that is not there; None when all are."""
+    there = {network.name() for _, network in host.networks(lab)}
     gone = [name for name in NETWORKS if resource_name(lab, name) not in there]
     return gone[0] if gone else None
+
+
+def off(host: LibvirtHost, lab: str) -> list[str]:
+    """The networks of a lab that are there and do not run."""
+    there = {network.name() for _, network in host.networks(lab) if not network.isActive()}
+    return [name for name in NETWORKS if resource_name(lab, name) in there]
+
+
+def start(host: LibvirtHost, lab: str) -> None:
+    """Start the networks of a lab that do not run."""
+    for _, network in host.networks(lab):
+        if not network.isActive():
+            with host.doing(f"start the network {network.name()}", NAT):
+                network.create()
 
 
 def in_libvirt(host: LibvirtHost) -> Iterator[IPv4Network]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.owners import Owner, Ownership
+from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import host_registry
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.base import (
@@ -23,6 +24,7 @@ from pytest_kollalab.providers.base import (
     Problem,
     ProvidedNodes,
     Provider,
+    RegistrySource,
     Spec,
     check_owners,
 )
@@ -144,13 +146,34 @@ class LibvirtProvider(Provider):
         )
 
     def gone(self, lab: str, made: ProvidedNodes) -> str | None:
-        """Name what is missing or does not run."""
+        """Name what is missing."""
         reason = machines.gone(self.host, lab, made.nodes)
-        if reason is None and made.registry:
-            reason = host_registry.stopped(lab)
         if reason is None and (network := networks.missing(self.host, lab)) is not None:
-            reason = f"the network {network} does not run"
+            reason = f"the network {network} is not there"
         return reason
+
+    def halted(self, lab: str, made: ProvidedNodes) -> list[str]:
+        """The networks and machines that are off, and the registry if it does not run."""
+        found = [f"the network {name}" for name in networks.off(self.host, lab)]
+        if made.registry and host_registry.stopped(lab) is not None:
+            found.append(REGISTRY)
+        return [*found, *machines.off(self.host, lab, made.nodes)]
+
+    def start(
+        self,
+        tag: Tag,
+        made: ProvidedNodes,
+        registry: RegistrySource | None,
+        *,
+        nodes: bool = True,
+    ) -> None:
+        """Start networks, the registry at an address of theirs, then machines."""
+        networks.start(self.host, tag.lab)
+        if made.registry and host_registry.stopped(tag.lab) is not None:
+            host_registry.start(tag, registry, made.registry)
+        for domain in machines.of_lab(self.host, tag.lab).values() if nodes else ():
+            if not domain.isActive():
+                machines.start(self.host, domain)
 
     def destroy(self, lab: str) -> None:
         """Remove machines, disks, networks and the registry."""

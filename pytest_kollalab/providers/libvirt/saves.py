@@ -58,7 +58,7 @@ class LibvirtSaves(Saving):
         """
         import libvirt
 
-        machines = _machines(self.host, lab)
+        machines = _machines(self.host, lab, off=True)
         states = {node: _find(domain, name) for node, domain in machines.items()}
         lacking = [node for node, state in states.items() if state is None]
         if lacking:
@@ -133,14 +133,16 @@ def snapshot_xml(name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _machines(host: LibvirtHost, lab: str) -> Machines:
+def _machines(host: LibvirtHost, lab: str, *, off: bool = False) -> Machines:
+    """The machines of a lab. Those that are off are refused, unless `off` is true."""
     found = libvirt_machines.of_lab(host, lab)
-    gone = [node for node in NODES if node not in found or not found[node].isActive()]
-    if gone:
+    gone = [node for node in NODES if node not in found]
+    still = [] if off else [n for n in NODES if n not in gone and not found[n].isActive()]
+    if gone or still:
         raise StageError(
-            f"{' and '.join(gone)} of lab {lab} cannot be saved or brought back",
-            details="the machine is off, or is not there",
-            hint="kollalab up builds what is missing",
+            f"{' and '.join(gone or still)} of lab {lab} cannot be saved or brought back",
+            details="the machine is not there" if gone else "the machine is off",
+            hint="" if gone else f"start it with kollalab up --name {lab}, then run this again",
         )
     return found
 

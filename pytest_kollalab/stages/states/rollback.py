@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from pytest_kollalab.engine import owners
 from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import readiness
 from pytest_kollalab.stages.cloud.made import CloudMade
-from pytest_kollalab.stages.states.saves import GOLDEN, RESTORING, Save, Saves
+from pytest_kollalab.stages.images.made import ImagesMade
+from pytest_kollalab.stages.states.saves import DEPLOY, GOLDEN, RESTORING, Save, Saves, of_user
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.system.locks import Lease
@@ -43,19 +45,20 @@ class Rewind:
         self._lease = lease
         self.resolve = resolve
 
-    def save(self, name: str, *, busy: bool = False) -> Save:
+    def save(self, name: str, *, busy: bool = False, by: str = "") -> Save:
         """Save the current state of nodes and cloud.
 
         Args:
             name: The name of the saved state.
             busy: Save even if another run has a lease on the lab.
+            by: Who saves it. The default is this run.
         """
         with self._changing(f"save {name}", busy=busy) as nodes:
             saving = self.saves.saving()
             ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
             if saving.memory:
                 readiness.give_back_memory(ssh, names)
-            save = self.saves.save(name)
+            save = self.saves.save(name, by or self.engine.run_id)
             if saving.own_clock:
                 # The clocks of the nodes stood still while they were saved.
                 readiness.step_clocks(ssh, names)
@@ -67,6 +70,7 @@ class Rewind:
         started = time.monotonic()
         with self._changing(f"roll back to {name}"):
             since = datetime.datetime.now(datetime.UTC)
+            self._start(nodes=False)
             save = self.saves.restore(name)
             self.settle(since)
         self.engine.say(f"rolled back to {name} in {time.monotonic() - started:.0f} s")
@@ -90,6 +94,7 @@ class Rewind:
                 self.engine.say(f"a run was killed during {what}; repaired")
                 # Nodes that were only saved were not restarted, so earlier agent reports count.
                 restored = doing.what == RESTORING
+                self._start()
                 self.settle(since if restored else None)
 
     def keep_golden(self) -> None:
@@ -101,9 +106,58 @@ class Rewind:
         if self.provider.saving is None:
             return
         try:
-            self.save(GOLDEN, busy=True)
+            self.save(GOLDEN, busy=True, by=DEPLOY)
         except KollalabError as error:
             self.engine.say(f"no golden state is kept: {error.brief}: {error.details}")
+
+    def wake(self) -> None:
+        """Start nodes, networks and registry that do not run, and wait until they are usable.
+
+        So they are after a reboot of the host. If they do not become usable, they are built anew,
+        unless somebody saved a state of them.
+
+        Raises:
+            StageError: They do not become usable, and there are saved states of them.
+        """
+        if not self.engine.halted("nodes"):
+            return
+        with self.engine.locked("start what does not run"):
+            halted = self.engine.halted("nodes")
+            if not halted:
+                return
+            self.engine.say(f"nodes: starting {', '.join(halted)}, which did not run")
+            since = datetime.datetime.now(datetime.UTC)
+            try:
+                self._start()
+                self.settle(since)
+            except KollalabError as error:
+                self._not_awake(error)
+
+    def _start(self, *, nodes: bool = True) -> None:
+        """Start what does not run; with `nodes` false only what nodes need."""
+        record, made = self.engine.record("nodes"), self.engine.made(NodesMade)
+        if record is None or made is None:
+            return
+        images = self.engine.made(ImagesMade)
+        tag = owners.tag(
+            self.engine.lab, "nodes", record.key, record.run, self.engine.paths.state
+        )
+        self.provider.start(tag, made, images.registry if images else None, nodes=nodes)
+
+    def _not_awake(self, error: KollalabError) -> None:
+        kept = of_user(self.saves.root)
+        if kept:
+            name = self.engine.lab
+            raise StageError(
+                f"the nodes of lab {name} were started and are not usable",
+                details=f"{error.brief}\n{error.details}",
+                hint=f"kollalab rollback {kept[-1].name} --name {name} brings back a saved state; "
+                f"kollalab up --name {name} --fresh nodes --discard-saved builds it anew, without "
+                "saved states",
+                log=error.log,
+            ) from error
+        self.engine.say(f"nodes: not usable after their start: {error.brief}: {error.details}")
+        self.engine.spoil("nodes", error.brief)
 
     def whole(self) -> dict[Save, bool]:
         """The saved states, oldest first, each with whether the provider still has all of it."""

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from pytest_kollalab.system.errors import ConfigError, HostError, StageError, St
 from pytest_kollalab.system.nearest import nearest
 
 GOLDEN = "golden"
+# Who saved the golden state of a deploy.
+DEPLOY = "deploy"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+FOLDER = "saves"
 JOURNAL = "doing"
 SAVING, RESTORING, CLEARING = "save", "rollback", "clear"
 CLOUD = "cloud"
@@ -39,6 +42,8 @@ class Save:
         cloud: The run that built the cloud. Empty if there was no cloud.
         seconds: How long saving took.
         size: Bytes on disk, or 0 if unknown.
+        by: The run that saved it, or `deploy` for the golden state of a deploy. Empty if it was
+            saved by an older version.
     """
 
     name: str
@@ -48,6 +53,12 @@ class Save:
     cloud: str = ""
     seconds: float = 0.0
     size: int = 0
+    by: str = ""
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether no user asked for it."""
+        return self.by == DEPLOY if self.by else self.name == GOLDEN
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class Saves:
     def __init__(self, lab: str, folder: Path, provider: Provider) -> None:
         self.lab = lab
         self.root = folder
-        self.folder = folder / "saves"
+        self.folder = folder / FOLDER
         self.provider = provider
 
     def saving(self) -> Saving:
@@ -126,15 +137,20 @@ class Saves:
         self._done()
         return doing
 
-    def save(self, name: str) -> Save:
-        """Save the current nodes, then remove older states of the same name."""
+    def save(self, name: str, by: str = "") -> Save:
+        """Save the current nodes, then remove older states of the same name.
+
+        Args:
+            name: The name of the state.
+            by: The run that saves it, or `deploy`.
+        """
         check(name)
         saving = self.saving()
         self.finish()
         older = [save for save in self._read() if save.name == name]
         label = f"{name}.{uuid.uuid4().hex[:6]}"
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        save = Save(name, label, made, self._run("nodes"), self._run(CLOUD))
+        save = Save(name, label, made, self._run("nodes"), self._run(CLOUD), by=by)
         self._begin(SAVING, save)
         started = time.monotonic()
         try:
@@ -253,6 +269,25 @@ class Saves:
                 raise StateError(
                     f"{path} is damaged", details=repr(error), hint=f"remove {path}"
                 ) from error
+
+
+def of_user(folder: Path) -> Sequence[Save]:
+    """The states that somebody saved by name, oldest first, also incomplete ones.
+
+    A state whose file is damaged is among them.
+
+    Args:
+        folder: The state folder of the lab.
+    """
+    found = []
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        try:
+            save = Save(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            save = Save(path.stem.partition(".")[0], path.stem, "an unknown time", "")
+        if not save.is_automatic:
+            found.append(save)
+    return sorted(found, key=lambda save: save.made)
 
 
 def check(name: str) -> None:

@@ -204,11 +204,18 @@ def test_the_console_is_kept(life: Life) -> None:
         assert life.provider.stopped(LAB, node) is None
 
 
-def test_a_machine_that_is_off_is_gone(life: Life) -> None:
+def test_a_machine_that_is_off_is_halted(life: Life) -> None:
     domain = life.provider.host.domain(resource_name(LAB, "compute-1"))
     assert domain is not None
     domain.destroy()
-    assert life.provider.gone(LAB, life.made) == "compute-1 does not run"
+    assert life.provider.gone(LAB, life.made) is None
+    assert life.provider.halted(LAB, life.made) == ["compute-1"]
     assert "is off" in str(life.provider.stopped(LAB, "compute-1"))
     with pytest.raises(StageError, match="cannot be saved"):
         life.saves.save("late")
+    for _, network in life.provider.host.networks(LAB):
+        network.destroy()
+    networks = [f"the network {name}" for name in ("provisioning", "management", "external")]
+    assert life.provider.halted(LAB, life.made) == [*networks, "compute-1"]
+    life.provider.start(life.work().tag, life.made, None)
+    assert life.provider.halted(LAB, life.made) == []
