@@ -39,7 +39,7 @@ def up(features: tuple[str, ...], **given: Any) -> None:
         with orderly(lab):
             lab.up()
     finally:
-        summary = lab.summary(kept=lab.exists())
+        summary = lab.summary(stays=lab.exists())
         summary.write(lab.paths.state / "summaries" / lab.name)
         for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
             click.echo(line)

@@ -17,6 +17,7 @@ from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
+from pytest_kollalab.lab import kept
 from pytest_kollalab.settings.config import FILE, STAGES, Config, Options, first_lab
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
@@ -72,6 +73,7 @@ class Lab:
         watcher: Is told when a stage begins, moves on and ends.
         confirm: Asks the user a question and returns whether the answer is yes. By default the
             answer is no.
+        passing: Whether the lab goes with this run if this run makes it.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Lab:
         extensions: Extensions = NOTHING,
         watcher: Watcher | None = None,
         confirm: Callable[[str], bool] | None = None,
+        passing: bool = False,
     ) -> None:
+        self._passing = passing
         self._confirm = confirm
         self._watcher = watcher
         self.config = config or Config()
@@ -174,6 +178,7 @@ class Lab:
             say=lambda text: self._say(f"{first.name}: {text}"),
             extensions=self.extensions,
             watcher=self._watcher,
+            passing=self._passing,
         )
         return base if base.provider.cloning is not None else None
 
@@ -298,6 +303,8 @@ class Lab:
         self.rewind.recover()
         first = stage not in self._seen
         self._seen.add(stage)
+        if self._passing and stage in OWN:
+            kept.make_passing(self.folder)
         if first and self._will(REUSE, stage):
             self.rewind.wake()
         if not self._announced:
@@ -330,6 +337,15 @@ class Lab:
         for name, why in self.unsupported.items():
             raise HostError(f"this host does not support the feature {name}", details=why)
         self.ensure(self.options.until)
+        self.keep()
+
+    def keep(self) -> None:
+        """Note that the lab stays after this run and all others."""
+        kept.keep(self.folder)
+
+    def is_kept(self) -> bool:
+        """Whether the lab exists and was not made by a session for itself alone."""
+        return kept.is_kept(self.folder)
 
     def owners(self) -> list[Owner]:
         """Who has a lab of this name where its nodes are made: this state folder, or others."""
@@ -436,7 +452,7 @@ class Lab:
 
     def exists(self) -> bool:
         """Whether the lab has a record of one of its own stages, nodes or cloud."""
-        return self.folder.is_dir() and any(self.folder.glob("*.json"))
+        return kept.exists(self.folder)
 
     def records(self) -> dict[str, Record]:
         """The existing records of the lab's own stages, nodes and cloud, by stage."""
@@ -466,13 +482,14 @@ class Lab:
         ready = record is not None and record.status == records.READY
         return record.read(kind) if record is not None and ready else None
 
-    def summary(self, *, kept: bool) -> Summary:
+    def summary(self, *, stays: bool, before: bool = False) -> Summary:
         """Summarize what this run did.
 
         Call this before the lab is removed, because it reads the lab's records.
 
         Args:
-            kept: Whether the lab stays after this run.
+            stays: Whether the lab stays after this run.
+            before: Whether it was there before.
         """
         from pytest_kollalab.report.summary import Summary, down_command, rows
 
@@ -481,8 +498,8 @@ class Lab:
         history = progress.read(self.paths.state / progress.HISTORY)
         recorded = {name: self.engine.record(name, whole=False) for name in wanted}
         found = rows(self._run_id, self.name, history, recorded)
-        remove = down_command(self.name, Options.name) if kept else ""
-        return Summary(self.name, self._run_id, found, kept, remove)
+        remove = down_command(self.name, Options.name) if stays else ""
+        return Summary(self.name, self._run_id, found, stays, remove, before=before)
 
     def ssh(self) -> Ssh:
         """Return SSH access to the nodes.

@@ -43,16 +43,19 @@ class Finish:
 
     def leave(self, lab: Lab) -> None:
         """Remove or keep a lab, as its options say, and write its summary."""
-        keep = lab.options.keep
-        kept = keep == "always" or (keep == "failed" and self.failed)
+        keep, before = lab.options.keep, lab.is_kept()
+        asked = keep == "always" or (keep == "failed" and self.failed)
+        stays = asked or (before and keep != "never")
         try:
-            summary = self.complete(lab.summary(kept=kept))
-            if kept:
+            summary = self.complete(lab.summary(stays=stays, before=before and not asked))
+            if stays:
+                lab.keep()
                 lab.lease.release()
             else:
                 self.kept_logs |= _keep_logs(lab, self.failures)
-                if not self.quiet:
-                    self.say(f"kollalab: removing lab {lab.name}")
+                if before or not self.quiet:
+                    was = ", which was there before" if before else ""
+                    self.say(f"kollalab: removing lab {lab.name}{was}")
                 started = time.monotonic()
                 lab.destroy()
                 summary = replace(summary, removed_in=round(time.monotonic() - started, 1))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.lab.kept import is_kept
 from pytest_kollalab.plugin import asked, markers
 from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab
 from pytest_kollalab.plugin.reporter import Reporter
@@ -349,7 +350,8 @@ class LabSession:
     def _settle(self, items: list[pytest.Item]) -> None:
         wanted = self.wanted_features(items)
         self.features = tuple(sorted(wanted))
-        self.options = of_use(self.options, items)
+        kept = is_kept(default_paths().lab(self.options.name))
+        self.options = of_use(self.options, items, kept=kept)
         self._tests_use_lab = any(map(asked.uses_lab, items))
         release = self.settings.release
         if self._tests_use_lab:
@@ -409,6 +411,7 @@ class LabSession:
             say=self.tell,
             extensions=self.extensions,
             watcher=self.reporter.watcher(),
+            passing=True,
         )
 
     def _make_failures(self) -> Failures:

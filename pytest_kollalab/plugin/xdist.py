@@ -33,12 +33,21 @@ USED = "kollalab_used"
 Say = Callable[[str], None]
 
 
-def of_use(options: configuration.Options, items: Iterable[pytest.Item]) -> configuration.Options:
-    """The options, without a golden state if no test and no lab needs it."""
+def of_use(
+    options: configuration.Options, items: Iterable[pytest.Item], *, kept: bool = False
+) -> configuration.Options:
+    """The options, without a golden state if no test and no lab needs it.
+
+    Args:
+        options: The options of the session.
+        items: The selected tests.
+        kept: Whether the lab was there before the session, and may so stay after it.
+    """
     asked = any(FRESH in fixture_names(item) for item in items)
     if options.labs > 1 and not options.clone_of:
         return options
-    if asked or options.golden != "drop" or options.keep != "never":
+    goes = options.keep == "never" or (options.keep == "auto" and not kept)
+    if asked or options.golden != "drop" or not goes:
         return options
     return dataclasses.replace(options, golden="none")
 
@@ -215,6 +224,7 @@ class Processes:
         after = {
             "always": f"; lab {name} is kept",
             "failed": f", then removing lab {name} if none has failed",
+            "auto": f", then removing lab {name} unless it was there before",
             "never": f", then removing lab {name}",
         }
         self.signals = Signals(

@@ -49,6 +49,7 @@ class Summary:
         removed_in: Seconds that the removal took, None if the lab was not removed.
         figures: The measurements of the tests.
         workarounds: The workarounds that the tests used or were refused.
+        before: Whether the lab was there before the run, and stays for that reason.
     """
 
     lab: str
@@ -59,6 +60,7 @@ class Summary:
     removed_in: float | None = None
     figures: tuple[figures.FigureRow, ...] = ()
     workarounds: tuple[workarounds.WorkaroundRow, ...] = ()
+    before: bool = False
 
     def lines(self) -> list[str]:
         """The lines of the printed summary."""
@@ -74,7 +76,8 @@ class Summary:
         """Lines that say what was kept and how to remove it; empty if nothing was kept."""
         if not self.kept:
             return []
-        return [f"lab {self.lab} is kept; remove it with: {self.remove}"]
+        how = "was there before and stays" if self.before else "is kept"
+        return [f"lab {self.lab} {how}; remove it with: {self.remove}"]
 
     def write(self, *folders: Path) -> None:
         """Write summary.json into each folder."""

@@ -135,7 +135,11 @@ class Options:
     provider_uri: str = setting(
         "", "URI of libvirt, or context or endpoint of docker, that makes the nodes", metavar="URI"
     )
-    keep: Literal["never", "failed", "always"] = setting("never", "keep the lab after the session")
+    keep: Literal["auto", "never", "failed", "always"] = setting(
+        "auto",
+        "keep the lab after the session: if it was there before (auto), if a test has failed or it "
+        "was there before (failed), always, or never",
+    )
     golden: Literal["none", "drop", "keep"] = setting(
         "drop",
         "state of the lab right after its deploy: saved not at all (none), until the lab goes "

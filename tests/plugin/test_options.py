@@ -117,7 +117,7 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
         (["--kollalab-name=A B"], None, "*cannot be the name of a lab*"),
         (["--kollalab-until=node"], None, "*did you mean 'nodes'?*"),
         (["--kollalab-fresh=cluod"], None, "*did you mean 'cloud'?*"),
-        (["--kollalab-keep=maybe"], None, "*what now: known: always, failed, never"),
+        (["--kollalab-keep=maybe"], None, "*what now: known: always, auto, failed, never"),
         (["--kollalab-keep=maybe"], None, "*--kollalab-keep: 'maybe' is not known"),
         (["--kollalab-labs=two"], None, "*--kollalab-labs: 'two' is no whole number"),
         (["--kollalab-workarounds=forbit"], None, "*did you mean 'forbid'?*"),

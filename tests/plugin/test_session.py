@@ -84,6 +84,32 @@ def test_keep_never_removes_the_lab_of_a_bad_session(project: pytest.Pytester) -
     assert trace(project)[-2:] == REMOVED
 
 
+@pytest.mark.parametrize("quiet", [(), ("-q",)], ids=["loud", "quiet"])
+def test_a_lab_that_was_there_before_stays(
+    project: pytest.Pytester, quiet: tuple[str, ...]
+) -> None:
+    run(project, "--kollalab-keep=always")
+    result = run(project, *quiet)
+    result.assert_outcomes(passed=2)
+    assert trace(project) == BUILT
+    line = "kollalab: lab lab was there before and stays; remove it with: kollalab down"
+    result.stdout.fnmatch_lines([line])
+    # Told otherwise, the session removes it, and says that it was not its own.
+    result = run(project, "--kollalab-keep=never", *quiet)
+    assert trace(project)[-2:] == REMOVED
+    result.stdout.fnmatch_lines(["kollalab: removing lab lab, which was there before"])
+
+
+def test_what_a_killed_session_left_does_not_stay(project: pytest.Pytester) -> None:
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    project.makepyfile(TESTS + f"\ndef test_killed(lab_nodes):\n    {kill}\n")
+    run(project)
+    assert trace(project) == BUILT
+    project.makepyfile(TESTS)
+    run(project).assert_outcomes(passed=2)
+    assert trace(project) == [*BUILT, *REMOVED]
+
+
 def test_ctrl_c_removes_the_lab(project: pytest.Pytester) -> None:
     project.makepyfile(TESTS + "\ndef test_stop(lab_nodes):\n    raise KeyboardInterrupt\n")
     assert run(project).ret == pytest.ExitCode.INTERRUPTED

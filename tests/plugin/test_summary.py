@@ -40,7 +40,9 @@ def test_each_stage_and_how_to_remove_what_is_kept(small: pytest.Pytester) -> No
     told = summary(small)
     assert (told["kept"], told["remove"]) == (True, "kollalab down")
 
-    result = small.runpytest_subprocess("--kollalab-until=nodes", "--kollalab-artifacts=out")
+    result = small.runpytest_subprocess(
+        "--kollalab-keep=never", "--kollalab-until=nodes", "--kollalab-artifacts=out"
+    )
     result.stdout.fnmatch_lines(
         ["kollalab: nodes   reuse *unchanged since*", "kollalab: lab lab was removed in * s*"]
     )

@@ -260,6 +260,6 @@ def test_a_lab_is_removed_and_summed_up_without_the_registry(paths: Paths) -> No
     with pytest.raises(StageError, match="cannot be reached"):
         lab.plan()
     lab = Lab(Config(images=images), Options(until="images"), paths=paths)
-    assert lab.summary(kept=False).stages == ()
+    assert lab.summary(stays=False).stages == ()
     lab.engine.offline()
     assert lab.engine.record("images") is None

@@ -36,7 +36,8 @@ def test_every_key_is_in_it_and_no_other() -> None:
     assert run["additionalProperties"] is False
     keep = run["properties"]["keep"]
     assert keep.pop("description")
-    assert keep == {"type": "string", "enum": ["never", "failed", "always"], "default": "never"}
+    known = ["auto", "never", "failed", "always"]
+    assert keep == {"type": "string", "enum": known, "default": "auto"}
     assert MADE["properties"]["globals"]["additionalProperties"] is True
     assert MADE["properties"]["nodes"]["properties"]["disk"]["minimum"] == 1
 
