@@ -15,7 +15,7 @@ from pytest_kollalab.cli.frame import (
     setting_options,
     verb,
 )
-from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.errors import KollalabError, as_message
 
 if TYPE_CHECKING:
     from pytest_kollalab.engine.garbage import Item
@@ -72,8 +72,8 @@ def gc(
             try:
                 item.remove()
                 gone.append(item)
-            except KollalabError as error:
-                failed[f"{item.kind} {item.what}"] = str(error)
+            except Exception as error:  # noqa: BLE001 - one that stays does not keep the others
+                failed[f"{item.kind} {item.what}"] = _told(error)
     if as_json:
         listed = [
             {name: getattr(item, name) for name in ("kind", "what", "why", "age", "size")}
@@ -90,6 +90,11 @@ def gc(
         click.echo(f"{what} stays: {said}", err=True)
     if failed:
         sys.exit(EXIT_FAILED)
+
+
+def _told(error: Exception) -> str:
+    told = as_message(error)
+    return str(told) if isinstance(told, KollalabError) else f"{type(told).__name__}: {told}"
 
 
 def _garbage(lab: Lab, days: float, kinds: tuple[str, ...]) -> list[Item]:

@@ -17,13 +17,16 @@ from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.engine.stage import Inputs, M, Stage, Work
 from pytest_kollalab.system import digest, files, locks
+from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import (
     BusyError,
+    HostError,
     KollalabError,
     StageError,
     StateError,
     as_message,
+    if_writable,
 )
 from pytest_kollalab.system.paths import Paths
 
@@ -168,14 +171,24 @@ class Engine:
         return self._ready[name]
 
     def destroy(self) -> None:
-        """Remove the lab's own stages, last stage first. Shared stages stay."""
+        """Remove the lab's own stages, last stage first. Shared stages stay.
+
+        Nothing has to be written for it, and one stage that fails does not stop the others.
+
+        Raises:
+            KollalabError: Something could not be removed.
+        """
         self._ready.clear()
         self.offline()
-        with self.locked("remove the lab"):
-            leftovers.remove(self.paths, self.say)
+        removal = Attempts()
+        with self.locked("remove the lab", removes=True):
+            with removal.step():
+                leftovers.remove(self.paths, self.say)
             for stage in reversed(self.stages.values()):
                 if not stage.shared:
-                    self._remove(stage)
+                    with removal.step():
+                        self._remove(stage)
+        removal.check(f"not all of lab {self.lab} could be removed")
 
     def spoil(self, name: str, why: str) -> None:
         """Record that a stage is of no use any more, so that it is built anew."""
@@ -229,17 +242,21 @@ class Engine:
         return locks.held_for(self.lock_path).startswith(BUILDING)
 
     @contextmanager
-    def locked(self, what: str, log: Path | None = None) -> Iterator[None]:
+    def locked(
+        self, what: str, log: Path | None = None, *, removes: bool = False
+    ) -> Iterator[None]:
         """Hold the lab's lock. Calls may be nested.
 
         Args:
             what: What the lock is held for, shown to processes that wait for it.
             log: The log file that waiting processes refer to.
+            removes: The body only removes things, which works where nothing can be written.
         """
         if self._locked:
             yield
             return
-        with locks.exclusive(self.lock_path, what, log=log, waiting=self._waiting(self.lab)):
+        waiting = self._waiting(self.lab)
+        with locks.exclusive(self.lock_path, what, log=log, waiting=waiting, removes=removes):
             self._locked = True
             try:
                 yield
@@ -404,7 +421,9 @@ class Engine:
         except BaseException as error:
             brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
             if not grows:
-                records.save(path, record.with_status(records.FAILED, error=brief))
+                # Until then it says that it is being created, which is removed just the same.
+                with if_writable():
+                    records.save(path, record.with_status(records.FAILED, error=brief))
             self._remember(stage.name, step, time.monotonic() - started, "failed")
             raise
         finally:
@@ -419,27 +438,46 @@ class Engine:
         # A damaged record must not prevent the removal of resources, which are found by their tag.
         record = records.load_if_whole(path)
         if record is not None:
-            records.save(path, record.with_status(records.DESTROYING))
+            with if_writable():
+                records.save(path, record.with_status(records.DESTROYING))
         point(f"{stage.name}:destroying")
-        stage.destroy(self.work(stage, record.key if record is not None else ""))
+        key = record.key if record is not None else ""
+        stage.destroy(self.work(stage, key, removes=True))
         point(f"{stage.name}:destroyed")
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            # A folder that is read-only refuses to remove even what is not there.
+            if not path.exists():
+                return
+            raise HostError(
+                f"{stage.name} of lab {self.lab} is removed, but its record cannot be",
+                details=f"{path}: {error.strerror}",
+                hint="let this user write there, then run the same again",
+            ) from error
 
     def work(
-        self, stage: Stage[Any], key: str, *, resumes: bool = False, tag: Tag | None = None
+        self,
+        stage: Stage[Any],
+        key: str,
+        *,
+        resumes: bool = False,
+        removes: bool = False,
+        tag: Tag | None = None,
     ) -> Work:
-        """What a stage is given to build or destroy itself. Creates the stage's folder.
+        """What a stage is given to build or destroy itself.
 
         Args:
             stage: The stage.
             key: The stage's key.
             resumes: Whether the build continues an earlier one that failed.
+            removes: Whether the stage is destroyed. If not, its folder is created.
             tag: What the stage tags with what it makes. Not needed to destroy it.
         """
-        folder = self._folder(stage)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        log = self.log_path(stage.name)
-        log.parent.mkdir(parents=True, exist_ok=True)
+        folder, log = self._folder(stage), self.log_path(stage.name)
+        if not removes:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            log.parent.mkdir(parents=True, exist_ok=True)
         return Work(
             key=key,
             tag=tag or Tag(self.lab, stage.name, key, self.run_id),
@@ -505,4 +543,5 @@ class Engine:
             "steps": self._steps,
             "time": records.now(),
         }
-        files.append(self.paths.state / HISTORY, line)
+        with if_writable():
+            files.append(self.paths.state / HISTORY, line)

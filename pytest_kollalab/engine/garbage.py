@@ -74,7 +74,7 @@ class Delete:
         self.guard = guard
 
     def __call__(self) -> None:
-        with locks.exclusive(self.guard, "collect garbage", timeout=10):
+        with locks.exclusive(self.guard, "collect garbage", timeout=10, removes=True):
             for path in self.paths:
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

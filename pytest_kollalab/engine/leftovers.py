@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_kollalab.engine import runs
 from pytest_kollalab.system import locks, process, temporary
+from pytest_kollalab.system.errors import if_writable
 from pytest_kollalab.system.paths import Paths
 
 # Seconds that a process has to clean up after it was asked to end.
@@ -22,8 +23,10 @@ def remove(paths: Paths, say: Callable[[str], None]) -> None:
     """End orphaned processes, then remove temporary files, dead sockets and unused leases."""
     end(orphans(), say)
     for path in files(paths):
-        temporary.remove_file(path)
-    locks.forget_absent(paths.state / "labs")
+        with if_writable():
+            temporary.remove_file(path)
+    with if_writable():
+        locks.forget_absent(paths.state / "labs")
 
 
 def orphans() -> list[int]:

@@ -27,6 +27,8 @@ from pytest_kollalab.system.errors import (
     KollalabError,
     NeedsLabError,
     StageError,
+    as_message,
+    if_writable,
 )
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths, check_writable, default_paths
@@ -376,13 +378,13 @@ class Lab:
             # The building process has its own lease and ends later: do not wait for it.
             self.lease.release()
             raise busy
-        with self.engine.locked("remove the lab"):
+        with self.engine.locked("remove the lab", removes=True):
             # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
                 raise busy
             self.consent.check(REMOVAL)
             there = self.folder.exists() or any(owner.mine for owner in self.owners())
-            self.retained.keep()
+            self._retain()
             self.engine.destroy()
             point("lab:destroyed")
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -587,6 +589,17 @@ class Lab:
     def _built(self, stage: str) -> None:
         if stage == "cloud" and self.options.golden != "none":
             self.rewind.keep_golden()
+
+    def _retain(self) -> None:
+        """Retain the golden state if that is wanted. A failure does not stop the removal."""
+        from pytest_kollalab.providers import retained
+
+        try:
+            self.retained.keep()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lab goes
+            self._say(f"the golden state of lab {self.name} is not kept: {as_message(error)}")
+            with if_writable():
+                retained.forget(self.paths.state, self.name)
 
     def _made_by(self, inputs: Mapping[str, Any]) -> Provider:
         from pytest_kollalab.providers.choice import made_by

@@ -11,7 +11,7 @@ from pytest_kollalab import features
 from pytest_kollalab.extensions import entry_points, hookspecs
 from pytest_kollalab.plugin import markers, options
 from pytest_kollalab.plugin.session import LabSession, session_key
-from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.errors import KollalabError, as_message
 
 # The fixtures of the plugin and of each feature. They are not in `pytest_plugins`, whose modules
 # must not have been imported before.
@@ -47,8 +47,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             return None
         for line in LabSession(config, options.settings_of(config)).destroy():
             sys.stdout.write(f"kollalab: {line}\n")
-    except KollalabError as error:
-        raise pytest.UsageError(str(error)) from None
+    except Exception as error:
+        told = as_message(error)
+        if not isinstance(told, KollalabError):
+            raise
+        raise pytest.UsageError(str(told)) from None
     return 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -98,6 +100,21 @@ class NeedsAdminError(KollalabError):
     """An operation needs rights that the login of an existing cloud does not have."""
 
 
+def is_unwritable(error: OSError) -> bool:
+    """Whether something cannot be written: the disk is full or read-only, or there is no right."""
+    return error.errno in CLOSED | FULL
+
+
+@contextmanager
+def if_writable() -> Iterator[None]:
+    """A block that writes what is of use and not needed: what cannot be written is left out."""
+    try:
+        yield
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+
+
 def as_message(error: Exception) -> Exception:
     """Turn an error of docker or of a failed write into a HostError.
 
@@ -109,7 +126,7 @@ def as_message(error: Exception) -> Exception:
             details=f"{type(error).__name__}: {error}",
             hint="see the log of the docker daemon; `kollalab doctor` checks whether it answers",
         )
-    if not isinstance(error, OSError) or error.errno not in CLOSED | FULL:
+    if not isinstance(error, OSError) or not is_unwritable(error):
         return error
     hint = "let this user write to it, or set KOLLALAB_CACHE and KOLLALAB_STATE to other folders"
     if error.errno in FULL:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.system import files
-from pytest_kollalab.system.errors import BusyError
+from pytest_kollalab.system.errors import BusyError, if_writable, is_unwritable
 
 # Set by pytest-xdist to the name of the worker.
 WORKER = "PYTEST_XDIST_WORKER"
 POLL = 0.1
+READ = os.O_RDONLY | os.O_CLOEXEC
 NAMELESS = "another process"
 
 
@@ -47,6 +48,7 @@ def exclusive(
     log: Path | None = None,
     timeout: float = 7200.0,
     waiting: Callable[[str], None] | None = None,
+    removes: bool = False,
 ) -> Iterator[None]:
     """Hold the lock while the body runs.
 
@@ -58,6 +60,8 @@ def exclusive(
         log: The log file of the holder, shown to processes that wait.
         timeout: How long to wait for the lock, in seconds.
         waiting: Called with a message for each process that this one waits for.
+        removes: The body only removes things. Where the lock file cannot be created, because the
+            disk is full for example, the nearest folder is locked instead.
 
     Raises:
         BusyError: The lock was not free in time.
@@ -65,7 +69,7 @@ def exclusive(
     started = time.monotonic()
     deadline = started + timeout
     told = ""
-    while (handle := _acquire(path, fcntl.LOCK_EX)) is None:
+    while (handle := _acquire(path, fcntl.LOCK_EX, removes=removes)) is None:
         # The holder writes its name just after it has taken the lock.
         named = holder(path)
         if named not in (told, NAMELESS) or (not told and time.monotonic() > started + 1):
@@ -87,8 +91,10 @@ def exclusive(
             "since": time.strftime("%H:%M:%S"),
             "log": str(log or ""),
         }
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(table).encode(), 0)
+        # Only of use for those who wait. A folder cannot be written, nor can a full disk.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(table).encode(), 0)
         yield
     finally:
         try:
@@ -138,7 +144,8 @@ class Lease:
         if self._handle is None:
             return
         for path in self.path.parent.glob(self._path_of("*").name):
-            path.unlink(missing_ok=True)
+            with if_writable():
+                path.unlink(missing_ok=True)
         ReadWriteLock(self.path.with_suffix("")).forget()
         _remove(self._handle, self.path)
 
@@ -152,7 +159,13 @@ class Lease:
             Whether the lease is now exclusive.
         """
         if self._handle is None:
-            self._handle = _acquire(self.path, fcntl.LOCK_EX)
+            try:
+                self._handle = _acquire(self.path, fcntl.LOCK_EX)
+            except OSError as error:
+                # A file that is not there and cannot be created is nobody's lease.
+                if not is_unwritable(error) or self.path.exists():
+                    raise
+                return True
             return self._handle is not None
         # The kernel releases a shared lock before it tries to take the exclusive one.
         if _try(self._handle, fcntl.LOCK_EX):
@@ -259,11 +272,22 @@ def _wait(path: Path, kind: int, waiting: Callable[[], None]) -> int:
     return handle
 
 
-def _acquire(path: Path, kind: int, waiting: Callable[[], None] | None = None) -> int | None:
+def _acquire(
+    path: Path,
+    kind: int,
+    waiting: Callable[[], None] | None = None,
+    *,
+    removes: bool = False,
+) -> int | None:
     """Open and lock a file. Returns None if it is locked and there is no `waiting`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = _create(path)
+        except OSError as error:
+            if not removes or not is_unwritable(error):
+                raise
+            path = next(each for each in path.parents if each.is_dir())
+            handle = os.open(path, READ)
         mine = False
         try:
             if not _try(handle, kind):
@@ -279,11 +303,35 @@ def _acquire(path: Path, kind: int, waiting: Callable[[], None] | None = None) -
                 os.close(handle)
 
 
+def _create(path: Path) -> int:
+    """Open a lock file, which is created if missing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+        try:
+            return _open(path)
+        except OSError:
+            raise error from None
+
+
+def _open(path: Path) -> int:
+    """Open a lock file that exists; one that cannot be written can be locked all the same."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+        return os.open(path, READ)
+
+
 def _is_free(path: Path) -> bool:
     """Whether nobody holds the lock. Does not create the file."""
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            handle = _open(path)
         except FileNotFoundError:
             return True
         try:

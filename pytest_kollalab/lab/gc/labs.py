@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from pytest_kollalab.providers.retained import Retained
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.states import saves as saved_states
 from pytest_kollalab.stages.states.consent import listed
+from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
@@ -173,9 +174,7 @@ class _Remove:
         self.things = things
 
     def __call__(self) -> None:
-        from docker.errors import APIError
-
-        api = self.client.api
+        api, removal = self.client.api, Attempts()
         how = {
             "container": lambda name: api.remove_container(name, force=True, v=True),
             "network": api.remove_network,
@@ -189,18 +188,27 @@ class _Remove:
             (("image",), 1),
         ):
             names = [(how[kind], name) for kind, name, _ in self.things if kind in kinds]
-            with ThreadPoolExecutor(at_once) as pool:
-                jobs = [pool.submit(remove, name) for remove, name in names]
-            for job in jobs:
-                try:
-                    job.result()
-                except APIError as error:
-                    if error.status_code != 404:
-                        raise KollalabError(
-                            "docker could not remove a leftover",
-                            details=str(error.explanation),
-                            hint="stop or disconnect the container that uses it, then run again",
-                        ) from error
+            removal.each(_gone, names, at_once=at_once)
+        removal.check(
+            "docker could not remove all of them",
+            "stop or disconnect the container that uses it, then run again",
+        )
+
+
+def _gone(what: tuple[Callable[[str], None], str]) -> None:
+    """Remove a thing of docker, unless it is not there any more."""
+    from docker.errors import APIError
+
+    remove, name = what
+    try:
+        remove(name)
+    except APIError as error:
+        if error.status_code != HTTPStatus.NOT_FOUND:
+            raise KollalabError(
+                "docker could not remove a leftover",
+                details=str(error.explanation),
+                hint="stop or disconnect the container that uses it, then run again",
+            ) from error
 
 
 def _statuses(records: list[Path]) -> dict[str, str]:

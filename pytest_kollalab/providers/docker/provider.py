@@ -44,6 +44,7 @@ from pytest_kollalab.providers.docker.refusals import refusals
 from pytest_kollalab.providers.docker.saves import DockerSaves
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.settings.config import NodesConfig
+from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import StageError
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 Task = Callable[[], None]
 
 REMOVE_TIMEOUT = 30.0
+IN_USE = "something of the lab is in use and cannot be removed"
+STOP_IT = "stop or disconnect the container that uses it, then run again"
 # What docker calls containers that can be started, and those that cannot be any more.
 STARTS = ("created", "exited")
 LOST = ("dead", "removing")
@@ -212,38 +215,30 @@ class DockerProvider(Provider, Cloning):
                     self._start(lab, node)
 
     def destroy(self, lab: str) -> None:
-        """Remove containers without stopping them first, then volumes and networks in parallel."""
-        from docker.errors import APIError
+        """Remove containers without stopping them first, then volumes and networks in parallel.
 
+        What cannot be removed does not stop the rest.
+        """
+        removal = Attempts()
         if self.host.uri:
-            host_registry.destroy(lab, self.paths.state)
+            with removal.step():
+                host_registry.destroy(lab, self.paths.state)
         there = retained.read(self.paths.state, lab)
         keep = there.label if there is not None else ""
         api = self.client.api
-        containers = [each["Id"] for each in self._owned.containers(lab)]
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(self._remove_container, containers))
-            point("nodes:containers-removed")
-            # Both are slow: volumes have many files, and the kernel takes its time for networks.
-            jobs = [
-                pool.submit(api.remove_volume, volume["Name"], force=True)
-                for volume in self._owned.volumes(lab)
-                if (volume["Labels"] or {}).get(saves.SAVE, "") != keep or not keep
-            ]
-            jobs += [
-                pool.submit(self._remove_network, network["Id"])
-                for network in self._owned.networks(lab)
-            ]
-            jobs.append(pool.submit(self.saving.remove_images, lab, keep))
-        try:
-            for job in jobs:
-                job.result()
-        except APIError as error:
-            raise StageError(
-                f"something of lab {lab} is in use and cannot be removed",
-                details=str(error.explanation),
-                hint="stop or disconnect the container that uses it, then run again",
-            ) from error
+        removal.each(self._remove_container, [e["Id"] for e in self._owned.containers(lab)])
+        point("nodes:containers-removed")
+        # Both are slow: volumes have many files, and the kernel takes its time for networks.
+        jobs: list[Task] = [
+            partial(api.remove_volume, volume["Name"], force=True)
+            for volume in self._owned.volumes(lab)
+            if (volume["Labels"] or {}).get(saves.SAVE, "") != keep or not keep
+        ]
+        networks = self._owned.networks(lab)
+        jobs += [partial(self._remove_network, network["Id"]) for network in networks]
+        jobs.append(partial(self.saving.remove_images, lab, keep))
+        removal.each(_do, jobs)
+        removal.check(IN_USE, STOP_IT)
 
     def owners(self, lab: str) -> list[Owner]:
         """Ask for what carries the lab's tag."""
@@ -451,3 +446,8 @@ class DockerProvider(Provider, Cloning):
             api.start(container["Id"])
         except APIError as error:
             raise cannot_make(REGISTRY, error) from error
+
+
+def _do(task: Task) -> None:
+    with refusals(IN_USE, STOP_IT):
+        task()

@@ -39,6 +39,7 @@ from pytest_kollalab.providers.libvirt.storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Machine
 from pytest_kollalab.settings.config import NodesConfig
 from pytest_kollalab.system import locks, temporary
+from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import HostError
 from pytest_kollalab.system.paths import Paths
@@ -176,11 +177,16 @@ class LibvirtProvider(Provider):
                 machines.start(self.host, domain)
 
     def destroy(self, lab: str) -> None:
-        """Remove machines, disks, networks and the registry."""
-        machines.destroy(self.host, self.storage, lab)
+        """Remove machines, disks, networks and the registry; one that stays stops no other."""
+        removal = Attempts()
+        with removal.step():
+            machines.destroy(self.host, self.storage, lab)
         point("nodes:machines-removed")
-        host_registry.destroy(lab, self.paths.state)
-        networks.destroy(self.host, lab)
+        with removal.step():
+            host_registry.destroy(lab, self.paths.state)
+        with removal.step():
+            networks.destroy(self.host, lab)
+        removal.check(f"not all of lab {lab} could be removed")
 
     def owners(self, lab: str) -> list[Owner]:
         """Ask for what carries the lab's tag."""

@@ -45,7 +45,7 @@ class Forget:
         self.guard = guard
 
     def __call__(self) -> None:
-        with locks.exclusive(self.guard, "collect garbage", timeout=10):
+        with locks.exclusive(self.guard, "collect garbage", timeout=10, removes=True):
             registry.forget(self.root, self.tag)
             names = sorted(
                 name

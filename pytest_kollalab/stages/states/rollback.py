@@ -78,7 +78,7 @@ class Rewind:
 
     def clear(self, name: str) -> None:
         """Remove a saved state."""
-        with self.engine.locked(f"clear {name}"):
+        with self.engine.locked(f"clear {name}", removes=True):
             self.recover()
             self.saves.clear(name)
 

@@ -15,7 +15,13 @@ from pytest_kollalab.engine import records
 from pytest_kollalab.providers.base import Provider, Saving
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
-from pytest_kollalab.system.errors import ConfigError, HostError, StageError, StateError
+from pytest_kollalab.system.errors import (
+    ConfigError,
+    HostError,
+    StageError,
+    StateError,
+    if_writable,
+)
 from pytest_kollalab.system.nearest import nearest
 
 GOLDEN = "golden"
@@ -237,7 +243,9 @@ class Saves:
             files.write(self.root / f"{CLOUD}.json", record)
 
     def _clear(self, save: Save) -> None:
-        self._begin(CLEARING, save)
+        # What is removed needs no room: a full disk can be emptied.
+        with if_writable():
+            self._begin(CLEARING, save)
         self._forget(save)
         self._done()
 
