@@ -11,18 +11,23 @@ from pytest_kollalab.system.errors import HostError, StageError
 
 
 def test_the_others_are_done_and_a_single_error_stays_what_it_is() -> None:
-    attempts, done = Attempts(), []
-    with attempts.step():
+    attempts = Attempts()
+    done: list[str] = []
+
+    def first() -> None:
         raise StageError("the first is in use", hint="stop it")
-    with attempts.step():
-        done.append("second")
+
+    for act in (first, lambda: done.append("second")):
+        with attempts.step():
+            act()
     assert done == ["second"]
     with pytest.raises(StageError, match="the first is in use"):
         attempts.check("not all is removed")
 
 
 def test_several_errors_are_one_message() -> None:
-    attempts, done = Attempts(), []
+    attempts = Attempts()
+    done: list[str] = []
 
     def remove(name: str) -> None:
         if name == "a":

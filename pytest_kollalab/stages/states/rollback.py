@@ -139,9 +139,7 @@ class Rewind:
         if record is None or made is None:
             return
         images = self.engine.made(ImagesMade)
-        tag = owners.tag(
-            self.engine.lab, "nodes", record.key, record.run, self.engine.paths.state
-        )
+        tag = owners.tag(self.engine.lab, "nodes", record.key, record.run, self.engine.paths.state)
         self.provider.start(tag, made, images.registry if images else None, nodes=nodes)
 
     def _not_awake(self, error: KollalabError) -> None:
