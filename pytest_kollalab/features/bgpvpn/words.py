@@ -15,6 +15,7 @@ from pytest_kollalab.features.bgpvpn.site import Site
 from pytest_kollalab.features.bgpvpn.speaker import Speaker
 from pytest_kollalab.features.bgpvpn.vpn import ROUTES, Vpn
 from pytest_kollalab.sdn.ovs.flows import Flows, bridge_flows
+from pytest_kollalab.sdn.probe.namespace import namespace_name
 from pytest_kollalab.sdn.probe.ping import PingResult
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant.network import Network, Target, address_of
@@ -119,7 +120,7 @@ class Bgpvpn(Scope):
         self._sites += 1
         site = Site.make(
             self.speakers[GATEWAY],
-            f"kl-{self.tenant.name}-{name}-{self._sites}",
+            namespace_name(self.tenant.name, f"{name}-{self._sites}"),
             name,
             f"192.168.{100 + self._sites}.0/24",
         )
@@ -304,7 +305,7 @@ class Bgpvpn(Scope):
         if rt is None and not imports and not exports:
             rt = self.target()
         made = self.tenant.admin.network.create_bgpvpn(
-            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            name=self.tenant.full_name(secrets.token_hex(2)),
             project_id=self.tenant.project.id,
             type=kind,
             route_targets=[rt] if rt else [],

@@ -381,7 +381,7 @@ class Chain:
                 made = api.create(
                     self.tenant,
                     "flow_classifier",
-                    name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+                    name=self.tenant.full_name(secrets.token_hex(2)),
                     **each.classifier(symmetric=self.symmetric),
                 )
                 self._classifiers[each] = made["id"]
@@ -393,7 +393,7 @@ class Chain:
         return api.create(
             self.tenant,
             "port_chain",
-            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            name=self.tenant.full_name(secrets.token_hex(2)),
             port_pair_groups=[group.id for group in self.groups],
             flow_classifiers=[self._classifiers[each] for each in self.traffic],
             chain_parameters={"correlation": self.header, "symmetric": self.symmetric},

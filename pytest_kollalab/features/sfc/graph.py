@@ -86,7 +86,7 @@ class ServiceGraph(Temporary):
         made = api.create(
             self.tenant,
             "service_graph",
-            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            name=self.tenant.full_name(secrets.token_hex(2)),
             port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
         )
         self.id = made["id"]

@@ -114,7 +114,7 @@ class Group(Temporary):
         made = api.create(
             self.tenant,
             "port_pair_group",
-            name=f"{self.tenant.name}-{secrets.token_hex(2)}",
+            name=self.tenant.full_name(secrets.token_hex(2)),
             port_pairs=[function.pair for function in self.functions],
             tap_enabled=self.tap,
             **(

@@ -66,7 +66,7 @@ def server_function(
     api = tenant.admin.network
     wanted: list[dict[str, Any]] = [
         {
-            "name": f"{tenant.name}-{name}-{number}",
+            "name": tenant.full_name(f"{name}-{number}"),
             "project_id": tenant.project.id,
             "network_id": network.id,
             "port_security_enabled": False,

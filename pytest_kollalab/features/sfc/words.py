@@ -115,7 +115,7 @@ class Sfc:
         pair = api.create(
             self.tenant,
             "port_pair",
-            name=f"{self.tenant.name}-{name}",
+            name=self.tenant.full_name(name),
             ingress=function.ingress.id,
             egress=function.egress.id,
             service_function_parameters={
@@ -275,7 +275,7 @@ class Sfc:
         Raises:
             openstack.exceptions.HttpException: The API refuses the request.
         """
-        name = f"{self.tenant.name}-{secrets.token_hex(2)}"
+        name = self.tenant.full_name(secrets.token_hex(2))
         made = str(api.create(self.tenant, kind, name=name, **fields)["id"])
         self.tenant.undo.callback(api.delete, self.tenant, kind, made)
         return made

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from pytest_kollalab.system import wait
+from pytest_kollalab.system.names import fitting
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -20,7 +22,25 @@ if TYPE_CHECKING:
 
 FOLDER = "/run/kollalab"
 VSWITCHD = "openvswitch_vswitchd"
+# The name is that of a file, and part of the names of units (255 bytes) that run in the namespace.
+LONGEST = 150
+LONGEST_UNIT = 220
 _numbers = count(1)
+
+
+def namespace_name(project: str, name: str) -> str:
+    """The name of a project's namespace on a node, where `ip netns` makes a file of it.
+
+    Args:
+        project: The name of the project.
+        name: A name of any length and of any characters, unique in the project.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
+    if plain != name:
+        # Two names must not become one.
+        plain += f"-{crc32(name.encode()):08x}"
+    return fitting(f"kl-{project}-{plain}", LONGEST)
+
 
 # Builds the arguments of ovs-vsctl that add a port.
 ROW = """
@@ -176,7 +196,7 @@ class Namespace:
         Raises:
             WaitError: The command ends, or is not ready in time.
         """
-        unit = f"kollalab-{self.name}-{what}-{next(_numbers)}"
+        unit = fitting(f"kollalab-{self.name}-{what}-{next(_numbers)}", LONGEST_UNIT)
         running = Background(self, unit, f"{FOLDER}/{self.name}/{unit}")
         running.start(argv, files or {})
         try:

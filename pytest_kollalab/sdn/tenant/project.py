@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.dataplane import OVS, Dataplane
 from pytest_kollalab.sdn.probe import plugging
-from pytest_kollalab.sdn.probe.namespace import Namespace
+from pytest_kollalab.sdn.probe.namespace import Namespace, namespace_name
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant import leftovers, login
 from pytest_kollalab.sdn.tenant.external import external_network
@@ -22,6 +22,7 @@ from pytest_kollalab.sdn.tenant.network import Network, Port, Router
 from pytest_kollalab.sdn.tenant.scope import Scope
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import KollalabError, NeedsLabError
+from pytest_kollalab.system.names import fitting
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 CONTROLLER = "controller-1"
 COMPUTE = "compute-1"
 SLUG = re.compile(r"[^a-z0-9]+")
+# Keystone's limit for the name of a project; that for the name of a user is OTHERS.
+LONGEST = 64
+# The limit of Neutron and Nova, for devices' ids and key pairs too.
+OTHERS = 255
+SUFFIX = 4
 # The networks 10.200.0.0/24 to 10.249.249.0/24.
 NETWORKS = 50 * 250
 
@@ -46,7 +52,7 @@ class Project(Scope):
 
     Args:
         admin: The administrator's connection.
-        name: A name; a random suffix makes it unique.
+        name: A name of any length; a random suffix makes it unique.
         ssh: Runs commands on the nodes. None in an external cloud, where methods that need nodes
             raise NeedsLabError.
         external_cidr: The prefix of the network behind br-ex on the controller. Its first address
@@ -69,7 +75,8 @@ class Project(Scope):
         super().__init__()
         self.admin = admin
         self._ssh = ssh
-        self.name = f"{SLUG.sub('-', name.lower()).strip('-')}-{secrets.token_hex(2)}"
+        slug = SLUG.sub("-", name.lower()).strip("-") or "project"
+        self.name = f"{fitting(slug, LONGEST - SUFFIX - 1)}-{secrets.token_hex(SUFFIX // 2)}"
         self.external_cidr = external_cidr
         self.patience = patience
         self.dataplane = dataplane
@@ -112,6 +119,14 @@ class Project(Scope):
             self._undo.close()
         finally:
             self.is_closed = True
+
+    def full_name(self, name: str) -> str:
+        """A name for a resource: the project's name and this one, not longer than any API allows.
+
+        Args:
+            name: A name of any length, unique in the project.
+        """
+        return fitting(f"{self.name}-{name}", OTHERS)
 
     @property
     def ssh(self) -> Ssh:
@@ -177,7 +192,7 @@ class Project(Scope):
         """
         self._networks = (self._networks + 1) % NETWORKS
         api = self.cloud.network
-        full = f"{self.name}-{name}"
+        full = self.full_name(name)
         made = api.create_network(name=full)
         self.undo.callback(api.delete_network, made.id, ignore_missing=True)
         subnet = api.create_subnet(
@@ -193,7 +208,7 @@ class Project(Scope):
     def router(self, *networks: Network, external: bool = False) -> Router:
         """Create a router between networks; with `external`, also to the external network."""
         api = self.cloud.network
-        name = f"{self.name}-router-{secrets.token_hex(2)}"
+        name = self.full_name(f"router-{secrets.token_hex(2)}")
         gateway = {"external_gateway_info": {"network_id": self.external.id}} if external else {}
         made = api.create_router(name=name, **gateway)
         self.undo.callback(api.delete_router, made.id, ignore_missing=True)
@@ -255,11 +270,11 @@ class Project(Scope):
         api = self.admin.network
         wanted = [
             {
-                "name": f"{self.name}-{name}",
+                "name": self.full_name(name),
                 "project_id": self.project.id,
                 "network_id": network.id,
                 "device_owner": "compute:probe",
-                "device_id": device or f"{self.name}-{names[0]}",
+                "device_id": device or self.full_name(names[0]),
                 "binding:host_id": node,
                 "port_security_enabled": False,
                 **({"fixed_ips": [{"ip_address": ip}]} if ip else {}),
@@ -345,7 +360,7 @@ class Project(Scope):
         name = f"outside-{secrets.token_hex(2)}"
         # The port only reserves the address: Neutron neither binds nor plugs it.
         made = api.create_port(
-            name=f"{self.name}-{name}",
+            name=self.full_name(name),
             project_id=self.project.id,
             network_id=self.external.id,
             device_owner="kollalab:outside",
@@ -379,7 +394,7 @@ class Project(Scope):
         """
         self._named[name] += 1
         again = f"-{self._named[name]}" if self._named[name] > 1 else ""
-        namespace = Namespace(self.ssh, node, f"kl-{self.name}-{name}{again}")
+        namespace = Namespace(self.ssh, node, namespace_name(self.name, f"{name}{again}"))
         self.undo.callback(namespace.remove, [port.device for port in ports])
         return namespace
 

@@ -181,7 +181,7 @@ def boot(
         options["availability_zone"] = f"nova:{node}"
     # Only an administrator may choose the host.
     made = tenant.admin_inside.compute.create_server(
-        name=f"{tenant.name}-{name}",
+        name=tenant.full_name(name),
         image_id=image,
         flavor_id=flavor,
         networks=[{"port": port.id} for port in ports],
@@ -249,7 +249,7 @@ def dhcp_namespace(tenant: Project, network: Network) -> Namespace:
 
 def _port(tenant: Project, network: Network, name: str) -> Port:
     api = tenant.cloud.network
-    made = api.create_port(name=f"{tenant.name}-{name}", network_id=network.id)
+    made = api.create_port(name=tenant.full_name(name), network_id=network.id)
     tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
     port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
     tenant.known_ports.append(port)
