@@ -6,6 +6,7 @@ import pytest
 
 from pytest_kollalab.sdn.ovs.flows import (
     Bucket,
+    OpenFlowGroup,
     normal_action,
     normal_match,
     parse_flows,
@@ -140,3 +141,45 @@ def test_a_match_has_one_spelling() -> None:
 def test_commas_within_parentheses_do_not_split() -> None:
     text = "learn(table=20,priority=1,load:0->NXM_OF_VLAN_TCI[]),output:2"
     assert split_outside(text)[1] == "output:2"
+
+
+def test_a_flow_whose_actions_were_changed_counts_from_before_on() -> None:
+    # Open vSwitch 3.5: an OFPFC_ADD of OpenFlow 1.3 over a flow replaces its actions, and its
+    # counters go on, though its duration begins anew.
+    old = parse_flows(
+        " cookie=0x1, duration=3.8s, table=0, n_packets=3, n_bytes=126, priority=5,in_port=1 "
+        "actions=output:2"
+    )
+    new = parse_flows(
+        " cookie=0x2, duration=2.0s, table=0, n_packets=6, n_bytes=252, priority=5,in_port=1 "
+        "actions=output:3\n"
+        " cookie=0x2, duration=2.0s, table=0, n_packets=1, n_bytes=42, priority=6,in_port=1 "
+        "actions=output:3"
+    )
+    changed, added = new.since(old)
+    assert (changed.packets, changed.bytes) == (3, 126)
+    assert added.packets == 1
+
+
+def test_a_flow_that_was_deleted_and_made_again_counts_in_full() -> None:
+    old = parse_flows(" n_packets=5, n_bytes=210, priority=5,in_port=1 actions=output:2")
+    new = parse_flows(" n_packets=2, n_bytes=84, priority=5,in_port=1 actions=output:2")
+    (again,) = new.since(old)
+    assert (again.packets, again.bytes) == (2, 84)
+
+
+def test_a_group_that_was_changed_counts_in_full() -> None:
+    # Open vSwitch sets the counters of a group to zero when its buckets change.
+    (before,) = parse_groups(
+        " group_id=1,type=select,bucket=actions=output:2",
+        "group_id=1,packet_count=3,byte_count=126,bucket0:packet_count=3,byte_count=126",
+    ).values()
+    (after,) = parse_groups(
+        " group_id=1,type=select,bucket=actions=output:3,bucket=actions=output:2",
+        "group_id=1,packet_count=5,bucket0:packet_count=1,byte_count=1,bucket1:packet_count=4",
+    ).values()
+    assert after.since(before) == after
+    assert [bucket.packets for bucket in after.since(before).buckets] == [1, 4]
+    assert after.since(after).packets == 0
+    fewer = OpenFlowGroup(1, "select", (Bucket(1, ("output:2",), 1),), 1)
+    assert fewer.since(before).packets == 1

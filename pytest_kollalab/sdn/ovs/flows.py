@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Flow:
     cookie: int = field(default=0, compare=False)
 
     def __hash__(self) -> int:
-        return hash((self.table, self.priority, frozenset(self.match.items()), self.actions))
+        return hash((self.place, self.actions))
 
     def __str__(self) -> str:
         return f"{self.rule} ({self.packets} packets)"
@@ -88,6 +88,11 @@ class Flow:
         """Table, priority and match in the syntax of ovs-ofctl."""
         matched = [k if v == "" else f"{k}={v}" for k, v in sorted(self.match.items())]
         return ",".join([f"table={self.table}", f"priority={self.priority}", *matched])
+
+    @property
+    def place(self) -> tuple[int, int, frozenset[tuple[str, str]]]:
+        """What makes it one flow of its bridge: table, priority and match."""
+        return (self.table, self.priority, frozenset(self.match.items()))
 
     def does(self, action: str) -> bool:
         """Whether the flow has this action, in any spelling."""
@@ -113,12 +118,18 @@ class OpenFlowGroup:
     packets: int = field(default=0, compare=False)
 
     def since(self, before: OpenFlowGroup) -> OpenFlowGroup:
-        """The group with the packets counted since `before`; buckets are matched by actions."""
-        earlier = {bucket.actions: bucket.packets for bucket in before.buckets}
+        """The group with the packets counted since `before`.
+
+        Open vSwitch resets the counters of a group whose buckets change, so it counts in full.
+        """
+        same = [b.actions for b in self.buckets] == [b.actions for b in before.buckets]
+        if not same or self.packets < before.packets:
+            return self
         buckets = tuple(
-            Bucket(b.weight, b.actions, b.packets - earlier.get(b.actions, 0)) for b in self.buckets
+            replace(now, packets=now.packets - then.packets)
+            for now, then in zip(self.buckets, before.buckets, strict=True)
         )
-        return OpenFlowGroup(self.id, self.type, buckets, self.packets - before.packets)
+        return replace(self, buckets=buckets, packets=self.packets - before.packets)
 
     def leads_to(self) -> set[str]:
         """The MAC addresses that its buckets set as destinations."""
@@ -187,20 +198,13 @@ class Flows(Sequence[Flow]):
         )
 
     def since(self, before: Flows) -> Flows:
-        """The flows with the packets and bytes counted since `before`; new flows count in full."""
-        earlier = {flow: flow for flow in before}
-        return Flows(
-            Flow(
-                flow.table,
-                flow.priority,
-                flow.match,
-                flow.actions,
-                flow.packets - (earlier[flow].packets if flow in earlier else 0),
-                flow.bytes - (earlier[flow].bytes if flow in earlier else 0),
-                flow.cookie,
-            )
-            for flow in self._flows
-        )
+        """The flows with the packets and bytes counted since `before`; new flows count in full.
+
+        A flow is known by its table, priority and match: in OpenFlow 1.3 its counters go on if its
+        actions or its cookie change. A flow with fewer packets than before was made again.
+        """
+        earlier = {flow.place: flow for flow in before}
+        return Flows(_since(flow, earlier.get(flow.place)) for flow in self._flows)
 
     def without(self, others: Flows) -> Flows:
         """The flows that are not among the others; counters do not matter."""
@@ -363,6 +367,12 @@ def split_outside(text: str, separator: str = ",") -> list[str]:
             start = at + 1
     parts.append(text[start:])
     return [part.strip() for part in parts if part.strip()]
+
+
+def _since(now: Flow, then: Flow | None) -> Flow:
+    if then is None or now.packets < then.packets:
+        return now
+    return replace(now, packets=now.packets - then.packets, bytes=now.bytes - then.bytes)
 
 
 def _ofctl(ssh: Ssh, node: str, *words: str) -> str:
