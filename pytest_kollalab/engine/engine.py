@@ -32,7 +32,10 @@ from pytest_kollalab.system.paths import Paths
 
 REUSE = "reuse"
 BUILD = "build"
+# What a lock is held for, followed by the name of the stage.
 BUILDING = "build "
+REMOVE = "remove the lab"
+INTERRUPTED = "interrupted"
 SHOWN_CHANGES = 3
 
 
@@ -181,7 +184,7 @@ class Engine:
         self._ready.clear()
         self.offline()
         removal = Attempts()
-        with self.locked("remove the lab", removes=True):
+        with self.locked(REMOVE, removes=True):
             with removal.step():
                 leftovers.remove(self.paths, self.say)
             for stage in reversed(self.stages.values()):
@@ -300,12 +303,19 @@ class Engine:
         if rebuilt:
             return Step(stage.name, BUILD, f"{rebuilt[0]} is rebuilt", key)
         if record.status != records.READY:
+            if under_way := self._under_way(stage):
+                return Step(stage.name, BUILD, under_way, key)
             stopped = f"it failed: {record.error}" if record.error else "an earlier run was stopped"
+            if record.error == INTERRUPTED:
+                stopped = "the earlier build was interrupted"
             resumes = stage.resumable and record.status != records.DESTROYING
             goes_on = "; goes on where that stopped" if resumes else ""
             return Step(stage.name, BUILD, f"{stopped}{goes_on}", key, resumes)
         reason = self._gone(stage, record)
         if reason is not None:
+            # A ready shared stage stays ready while another process adds to it.
+            if stage.shared and (under_way := self._under_way(stage)):
+                reason = f"{reason}; {under_way}"
             return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
         halted = () if stage.shared else stage.halted(record.read(stage.makes))
         starts = f"; starts {', '.join(halted)}, which did not run" if halted else ""
@@ -318,6 +328,16 @@ class Engine:
             return ()
         made = record.read(stage.makes)
         return () if stage.gone(made) is not None else stage.halted(made)
+
+    def _under_way(self, stage: Stage[Any]) -> str:
+        """Which other process builds or removes the stage now, or an empty string."""
+        if self._locked:
+            return ""
+        path = self.paths.shared_lock(stage.name) if stage.shared else self.lock_path
+        held_for = locks.held_for(path)
+        if held_for.startswith((f"{BUILDING}{stage.name}", REMOVE)):
+            return f"under way: {locks.holder(path)}"
+        return ""
 
     def _gone(self, stage: Stage[Any], record: Record) -> str | None:
         if self._present and not stage.shared:
@@ -420,11 +440,14 @@ class Engine:
                 undo.pop_all()
         except BaseException as error:
             brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                brief = INTERRUPTED
             if not grows:
                 # Until then it says that it is being created, which is removed just the same.
                 with if_writable():
                     records.save(path, record.with_status(records.FAILED, error=brief))
-            self._remember(stage.name, step, time.monotonic() - started, "failed")
+            outcome = INTERRUPTED if brief == INTERRUPTED else "failed"
+            self._remember(stage.name, step, time.monotonic() - started, outcome)
             raise
         finally:
             self.watcher.end(stage.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pytest_kollalab.engine import progress, records
-from pytest_kollalab.engine.engine import BUILD, REUSE, Engine, Step
+from pytest_kollalab.engine.engine import BUILD, REMOVE, REUSE, Engine, Step
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
@@ -378,7 +378,7 @@ class Lab:
             # The building process has its own lease and ends later: do not wait for it.
             self.lease.release()
             raise busy
-        with self.engine.locked("remove the lab", removes=True):
+        with self.engine.locked(REMOVE, removes=True):
             # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
                 raise busy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.stage import Stage, Work
+from pytest_kollalab.system import locks
 from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.system.paths import Paths
 
@@ -242,7 +245,62 @@ def test_ctrl_c_is_a_failure_too(bench: Bench) -> None:
         engine.ensure("nodes")
     record = engine.record("nodes")
     assert record is not None
-    assert record.status == records.FAILED
+    assert (record.status, record.error) == (records.FAILED, "interrupted")
+    assert bench.reasons(bench.run("r2"))["nodes"] == "the earlier build was interrupted"
+    history = (bench.paths.state / "history.jsonl").read_text()
+    assert '"outcome": "interrupted"' in history
+
+
+@pytest.mark.parametrize("stage", ["images", "nodes"])
+def test_the_plan_says_that_another_process_builds(bench: Bench, stage: str) -> None:
+    seen: list[str] = []
+
+    def look(work: Work) -> None:
+        seen.append(bench.reasons(bench.run("other"))[stage])
+
+    getattr(bench, stage).on_create = look
+    engine = bench.run()
+    engine.ensure("nodes")
+    (told,) = seen
+    assert told.startswith(f"under way: process {os.getpid()} (build {stage}")
+    assert ", since " in told
+
+
+def test_the_plan_says_that_another_process_adds_to_what_is_shared(bench: Bench) -> None:
+    bench.run("r1").ensure("images")
+    bench.images.lost = "ovs not in the registry"
+    seen: list[str] = []
+
+    def look(work: Work) -> None:
+        seen.append(bench.reasons(bench.run("other"))["images"])
+
+    bench.images.on_create = look
+    bench.run("r2").ensure("images")
+    (told,) = seen
+    assert told.startswith("ovs not in the registry; under way: process")
+
+
+def test_the_plan_says_that_another_process_removes(bench: Bench) -> None:
+    bench.run().ensure("nodes")
+    seen: list[str] = []
+    bench.nodes.destroy = lambda work: seen.append(  # type: ignore[method-assign]
+        bench.reasons(bench.run("other"))["nodes"]
+    )
+    bench.run().destroy()
+    assert seen[0].startswith("under way: process")
+    assert "remove the lab" in seen[0]
+
+
+def test_a_stage_that_a_dead_process_left_is_not_under_way(bench: Bench) -> None:
+    record = Record("nodes", bench.run().plan()[2].key, "r", records.CREATING, inputs={})
+    bench.run().ensure("images")
+    needs = {"images": bench.run().key("images")}
+    records.save(
+        bench.paths.lab("lab") / "nodes.json",
+        dataclasses.replace(record, inputs=bench.nodes.inputs(), needs=needs),
+    )
+    with locks.exclusive(bench.run().lock_path, "save first"):
+        assert bench.reasons(bench.run())["nodes"] == "an earlier run was stopped"
 
 
 def test_a_resumable_stage_goes_on_where_it_stopped(bench: Bench) -> None:

@@ -7,7 +7,6 @@ import json
 import posixpath
 import tarfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from pytest_kollalab.providers.docker.copy import Volumes
 from pytest_kollalab.providers.docker.saves import MADE_FROM, TRASH, DockerSaves, saved_volume
 from pytest_kollalab.providers.docker.spec import LAYERS, NODE, archive, own_volume, resource_name
 from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.threads import Threads
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -54,7 +54,7 @@ def clone(
     volumes = Volumes(saves.client, [saved, *(own_volume(lab, node) for node in images)])
     into = {node: volumes.path(own_volume(lab, node)) for node in images}
     image = next(iter(images.values()))["Id"]
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         made = [
             pool.submit(
                 saves.make,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
@@ -49,6 +48,7 @@ from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.threads import Threads
 from pytest_kollalab.system.wait import until
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class DockerProvider(Provider, Cloning):
         if spec.registry is not None:
             tasks.append(partial(self._make_registry, tag, spec.registry, subnets, registry))
         tasks.append(partial(docker_networks.fill_in_checksums, self.client, tag, image))
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             jobs = [pool.submit(task) for task in tasks]
         for job in jobs:
             job.result()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 from importlib.resources import files
@@ -24,6 +23,7 @@ from pytest_kollalab.providers.docker.owned import Owned, Thing
 from pytest_kollalab.providers.docker.spec import NEEDS, NODE, archive, own_volume, resource_name
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.threads import Threads
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -91,7 +91,7 @@ class DockerSaves(Saving):
             pairs = [
                 (volumes.path(own_volume(lab, node)), volumes.path(volume, node)) for node in nodes
             ]
-            with ThreadPoolExecutor() as pool:
+            with Threads() as pool:
                 copying = pool.submit(
                     volumes.copy,
                     resource_name(lab, "copy"),
@@ -138,7 +138,7 @@ class DockerSaves(Saving):
             (volumes.path(volume, node), volumes.path(own_volume(lab, node))) for node in images
         ]
         helper = resource_name(lab, "copy")
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             made = [
                 pool.submit(
                     self.make,
@@ -303,7 +303,7 @@ class DockerSaves(Saving):
         self._remove_images(image for image in found if not _names(image))
 
     def _each(self, things: Iterable[Thing], act: Callable[[Thing], Any]) -> None:
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             jobs = [pool.submit(act, thing) for thing in things]
         for job in jobs:
             job.result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from importlib.resources import files
@@ -43,6 +42,7 @@ from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import HostError
 from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.threads import Threads
 
 # Python in an emulated guest is four to seven times slower than on its host.
 EMULATED = 8.0
@@ -120,7 +120,7 @@ class LibvirtProvider(Provider):
         if spec.registry is not None:
             registry = host_registry.address(remote(self.host.uri), subnets["provisioning"])
             host_registry.make(spec.tag, spec.registry, registry)
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             jobs = [
                 pool.submit(self._make, spec, node, subnets, accelerator, base, size, registry)
                 for node in NODES

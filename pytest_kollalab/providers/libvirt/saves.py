@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -13,6 +12,7 @@ from pytest_kollalab.providers.libvirt.host import LibvirtHost
 from pytest_kollalab.providers.libvirt.machines import patiently
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.threads import Threads
 
 if TYPE_CHECKING:
     import libvirt
@@ -171,7 +171,7 @@ def _resume(host: LibvirtHost, machines: Machines) -> None:
 
 
 def _both(machines: Machines, act: Callable[[libvirt.virDomain], None]) -> None:
-    with ThreadPoolExecutor(max(1, len(machines))) as pool:
+    with Threads(max(1, len(machines))) as pool:
         jobs = [pool.submit(act, domain) for domain in machines.values()]
     for job in jobs:
         job.result()
