@@ -20,6 +20,17 @@ def show(**given: Any) -> None:
     show_lab(make_lab((), **given))
 
 
+def _docker() -> str:
+    """The daemon of images, registry and, unless another one is named, nodes."""
+    from pytest_kollalab.system import daemon
+    from pytest_kollalab.system.errors import KollalabError
+
+    try:
+        return str(daemon.resolve())
+    except KollalabError as error:
+        return f"none: {error.brief}"
+
+
 def show_lab(lab: Lab) -> None:
     """Print the nodes, addresses, saved states, features and credentials file of a lab."""
     from pytest_kollalab.lab.gc.item import human_size
@@ -41,6 +52,7 @@ def show_lab(lab: Lab) -> None:
         if nodes.uri:
             kind = nodes.extra.get("accelerator", nodes.provider)
             click.echo(f"  on            {kind} at {nodes.uri}")
+        click.echo(f"  docker        {_docker()}")
     whole = lab.rewind.whole() if "nodes" in records else {}
     for save, is_whole in whole.items():
         of = "nodes and cloud" if save.cloud else "nodes"

@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_kollalab.providers import addresses, capabilities
 from pytest_kollalab.providers.docker import host as docker_host
-from pytest_kollalab.providers.docker import layers
+from pytest_kollalab.providers.docker import layers, whose
 from pytest_kollalab.providers.docker.host import MEMORY
 from pytest_kollalab.providers.libvirt import host as libvirt_host
 from pytest_kollalab.providers.libvirt import probe
@@ -26,8 +26,8 @@ from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options, uris
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.cloud import known
-from pytest_kollalab.system import daemon
-from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system import daemon, files
+from pytest_kollalab.system.errors import HostError, KollalabError
 from pytest_kollalab.system.paths import Paths
 
 CORES = 2
@@ -89,7 +89,7 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         _python,
         _cores,
         _programs,
-        _docker,
+        lambda: _docker(paths),
         lambda: _docker_elsewhere(options),
         _kernel,
         lambda: _addresses(options),
@@ -149,7 +149,7 @@ def on_hosts(options: Options) -> list[Options]:
 
 def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
     """Check whether `need` bytes are free for a folder that may not exist yet."""
-    free = shutil.disk_usage(room.existing(folder)).free
+    free = shutil.disk_usage(files.existing(folder)).free
     found = f"{free / room.GIB:.0f} GiB free for {folder}"
     if free < need:
         return Finding(what, "problem", f"{found}, {need / room.GIB:.0f} are needed", fix)
@@ -197,26 +197,23 @@ def _programs() -> Iterator[Finding]:
         )
 
 
-def _docker() -> Iterator[Finding]:
-    import docker
-    from docker.errors import DockerException
-
+def _docker(paths: Paths) -> Iterator[Finding]:
     try:
-        client = docker.from_env(timeout=DOCKER_TIMEOUT)
+        which = daemon.resolve()
+        client = which.client(DOCKER_TIMEOUT)
         info: dict[str, Any] = client.info()
-    except DockerException as error:
-        denied = "Permission denied" in str(error)
-        where = os.environ.get("DOCKER_HOST")
+    except KollalabError as error:
         start = "systemctl start docker" if Path("/run/systemd/system").is_dir() else "dockerd &"
-        if denied:
+        fix = error.hint
+        if "Permission denied" in error.details:
             fix = f"{_sudo()}usermod --append --groups docker $(id --user --name), then log in anew"
-        elif where:
-            fix = f"start the daemon at {where}, or unset DOCKER_HOST"
-        else:
+        elif isinstance(error, HostError) and which.named == daemon.DEFAULT:
             fix = f"{_sudo()}{start}"
-        yield Finding("docker daemon", "problem", str(error), fix)
+        yield Finding("docker daemon", "problem", f"{error.brief}: {error.details}", fix)
         return
-    yield Finding("docker daemon", "ok", _version(info))
+    yield Finding("docker daemon", "ok", f"{_version(info)} at {which}")
+    for problem in [*whose.folders(client, which, paths.cache)] or [*whose.networks(client, which)]:
+        yield Finding("whose docker", "problem", problem.what, problem.fix)
     yield memory_finding(info["MemTotal"])
     root = Path(info["DockerRootDir"])
     if root.is_dir():
@@ -274,7 +271,7 @@ def _folders(paths: Paths) -> Iterator[Finding]:
     fix = "kollalab gc --yes, or set KOLLALAB_CACHE to a larger place"
     yield room_finding("room for the cache", paths.cache, room.WHOLE[room.CACHE], fix)
     for what, folder in {"cache": paths.cache, "state": paths.state}.items():
-        there = room.existing(folder)
+        there = files.existing(folder)
         if not os.access(there, os.W_OK):
             fix = f"set KOLLALAB_{what.upper()} to a folder of yours"
             yield Finding(f"{what} folder", "problem", f"{there} cannot be written", fix)
@@ -306,12 +303,11 @@ def _shortcuts(config: Config) -> Iterator[Finding]:
 
 def _layers(config: Config) -> Iterator[Finding]:
     """Check whether nodes of the docker provider can start with images that others pulled."""
-    import docker
     from docker.errors import DockerException
 
     try:
-        why = layers.unfit(docker.from_env(timeout=DOCKER_TIMEOUT), config.nodes.suite)
-    except DockerException:
+        why = layers.unfit(daemon.connect(DOCKER_TIMEOUT), config.nodes.suite)
+    except (DockerException, KollalabError):
         # A missing daemon is reported by another check.
         return
     if why is not None:

@@ -658,7 +658,7 @@ class Lab:
         from pytest_kollalab.providers.choice import check_host
         from pytest_kollalab.stages import room
 
-        check_host(self.provider)
+        check_host(self.provider, self.paths.cache)
         check_owners(self.provider, self.name)
         room.check_stages((self.engine.stages[step.stage] for step in building), self.paths.cache)
 

@@ -93,9 +93,12 @@ def check(name: str, added: Iterable[str] = ()) -> None:
         )
 
 
-def check_host(provider: Provider) -> None:
+def check_host(provider: Provider, cache: Path) -> None:
     """Raise HostError with everything that the host lacks, and how to fix it."""
-    problems = provider.problems()
+    from pytest_kollalab.providers.docker import whose
+
+    # Whatever the nodes are, images and registry are this host's.
+    problems = list(dict.fromkeys([*provider.problems(), *whose.problems(cache)]))
     if problems:
         raise HostError(
             f"this host cannot run a lab with the provider {provider.name}",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.engine.stage import Stage
-from pytest_kollalab.system import daemon
+from pytest_kollalab.system import daemon, files
 from pytest_kollalab.system.errors import HostError
 
 GIB = 2**30
@@ -47,12 +47,12 @@ def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:
     roots: dict[int, Path] = {}
     for need in needs:
         if need.place in folders and need.size:
-            root = existing(folders[need.place])
+            root = files.existing(folders[need.place])
             device = root.stat().st_dev
             by_device.setdefault(device, []).append(need)
             roots.setdefault(device, folders[need.place])
     for device, all_of_it in by_device.items():
-        free = shutil.disk_usage(existing(roots[device])).free
+        free = shutil.disk_usage(files.existing(roots[device])).free
         wanted = sum(need.size for need in all_of_it)
         if free < wanted:
             raise HostError(
@@ -79,11 +79,6 @@ def told(needs: Iterable[Need]) -> list[str]:
     """A line for each need, the largest first."""
     ordered = sorted(needs, key=lambda need: -need.size)
     return [f"{need.stage}: {need.size / GIB:.1f} GiB in {need.place}" for need in ordered]
-
-
-def existing(folder: Path) -> Path:
-    """The folder, or its nearest parent that exists."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def data_root() -> Path | None:

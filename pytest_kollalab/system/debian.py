@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kollalab.system import temporary
+from pytest_kollalab.system import daemon, temporary
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.run import run
@@ -109,7 +109,7 @@ def ensure(
         try:
             run(mmdebstrap(suite, mirror, extra, rootfs), log_file=log)
             labels = [f"--change=LABEL {key}={value}" for key, value in LABELS.items()]
-            run(["docker", "import", *labels, rootfs, name], log_file=log)
+            daemon.resolve().run(["import", *labels, rootfs, name], log_file=log)
         except CommandError as error:
             raise StageError(
                 "the base image could not be made",

@@ -46,3 +46,8 @@ def used(path: Path) -> None:
     """
     with contextlib.suppress(OSError):
         os.utime(path)
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    return next(each for each in (folder, *folder.parents) if each.exists())

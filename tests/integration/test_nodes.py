@@ -17,14 +17,18 @@ import pytest
 
 from pytest_kollalab.engine import owners, records
 from pytest_kollalab.engine.records import Record, Tag
+from pytest_kollalab.lab import doctor
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.base import NODES
-from pytest_kollalab.providers.docker import networks, spec
+from pytest_kollalab.providers.docker import networks, spec, whose
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor
+from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.cloud import preflight
 from pytest_kollalab.stages.nodes import await_node
+from pytest_kollalab.system import daemon
 from pytest_kollalab.system.errors import BusyError, StageError
+from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.ssh import Ssh
 from pytest_kollalab.system.wait import NotYet, until
 from tests.integration.docker_lab import Built, left
@@ -163,6 +167,40 @@ def test_the_host_fills_in_checksums(nodes: Built) -> None:
         _image(nodes), ["sh", "-c", script], network_mode="host", remove=True
     )
     assert output.decode().split() == ["tx-checksumming:", "off"]
+
+
+# A node is a container with a docker in it, as CI services are (`docker:dind`).
+SERVE = "setsid socat TCP-LISTEN:2375,fork,reuseaddr UNIX:/var/run/docker.sock >/dev/null 2>&1 &"
+
+
+def test_a_docker_in_a_container_is_not_taken_for_this_hosts(
+    nodes: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = nodes.made.nodes["compute-1"].provisioning
+    nodes.run("compute-1", SERVE)
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    try:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{node}:2375")
+        (problem,) = whose.problems(tmp_path)
+        assert f"at tcp://{node}:2375 (DOCKER_HOST)" in problem.what
+        assert "does not have the folders of this host" in problem.what
+        assert "DOCKER_HOST=unix:///var/run/docker.sock" in problem.fix
+        assert f'provider_uri = "tcp://{node}:2375"' in problem.fix
+        # Nothing is left of the question, and nothing was made there.
+        assert list(tmp_path.iterdir()) == []
+        assert nodes.run("compute-1", "docker ps -aq") == ""
+        found = {each.what: each for each in doctor.examine(Config(), Options(), paths)}
+        assert (found["whose docker"].status, found["whose docker"].found) == (
+            "problem",
+            problem.what,
+        )
+        nodes.run("compute-1", "docker network create --subnet 198.18.7.0/24 elsewhere")
+        which = daemon.resolve()
+        (problem,) = whose.networks(which.client(), which)
+        assert "has its networks elsewhere" in problem.what
+        assert "--network host" in problem.fix
+    finally:
+        nodes.run("compute-1", "docker network rm elsewhere; pkill socat; true")
 
 
 PASSWORD = "Zx9CvB2nM4aSdF7gHjK1lQwE"

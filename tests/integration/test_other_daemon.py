@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from pytest_kollalab.engine.owners import Ownership
 from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.docker import whose
 from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.stages.nodes import await_nodes
@@ -134,10 +137,45 @@ def test_what_a_lab_without_records_left_there_is_found(
     assert "2 containers, 4 networks, 2 volumes" in found.why
 
 
+# As kolla-build finds its daemon (kolla 22, `engine_adapter/engine.py`).
+KOLLA = """
+import docker
+print(docker.DockerClient(version="auto", **docker.utils.kwargs_from_env()).info()["ID"])
+"""
+
+
+@pytest.mark.parametrize("how", ["DOCKER_CONTEXT", "docker context use", "DOCKER_HOST"])
+def test_all_that_asks_for_docker_gets_the_same(
+    other: docker.DockerClient, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = daemon.resolve(CONTEXT).url
+    if how == "DOCKER_CONTEXT":
+        monkeypatch.setenv("DOCKER_CONTEXT", CONTEXT)
+    elif how == "DOCKER_HOST":
+        monkeypatch.setenv("DOCKER_HOST", there)
+    else:
+        shutil.copytree(os.environ["DOCKER_CONFIG"], tmp_path / "config")
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+        run(["docker", "context", "use", CONTEXT])
+    which = daemon.resolve()
+    assert which.url == there
+    assert how in str(which)
+    ids = {
+        "SDK": daemon.connect().info()["ID"],
+        "command line": which.run(["info", "--format", "{{.ID}}"]).stdout.strip(),
+        "kolla-build": run(
+            [sys.executable, "-c", KOLLA], env=which.environment() | daemon.without_logins(tmp_path)
+        ).stdout.strip(),
+    }
+    assert set(ids.values()) == {other.info()["ID"]}, ids
+    # It runs beside the host's own: the same folders, and networks that are here.
+    assert whose.problems(tmp_path / "cache" / "not there yet") == []
+
+
 def test_a_daemon_is_reached_over_ssh(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     # Both docker and the tunnel call the `ssh` that is found first.
     monkeypatch.setenv("PATH", f"{loopback.client.parent}:{os.environ['PATH']}")
     host = DockerHost(f"ssh://root@127.0.0.1:{loopback.port}")
     assert host.client.info()["ID"] == docker.from_env().info()["ID"]
-    said = run([*host.cli, "info", "--format", "{{.ID}}"]).stdout
+    said = host.daemon.run(["info", "--format", "{{.ID}}"]).stdout
     assert said.strip() == docker.from_env().info()["ID"]

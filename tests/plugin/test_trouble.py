@@ -84,8 +84,8 @@ def said(result: subprocess.CompletedProcess[str], code: int, *parts: str) -> No
 def test_no_docker(real: pytest.Pytester) -> None:
     result = real.runpytest_subprocess()
     result.assert_outcomes(errors=1)
-    message(result, "the lab is broken", "docker cannot be used", "what now: run ./bootstrap")
-    said(kollalab("up"), 3, "docker cannot be used", "what now: run ./bootstrap")
+    message(result, "the lab is broken", "docker cannot be used", "what now: start the daemon")
+    said(kollalab("up"), 3, "docker cannot be used", "what now: start the daemon")
     assert not (real.path / "cache" / "tools").exists(), "before anything was started"
 
 

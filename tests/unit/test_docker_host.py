@@ -28,7 +28,7 @@ LINKS = '[{"addr_info":[{"local":"192.168.7.2","prefixlen":24}]}]'
 @pytest.mark.parametrize("uri", ["", "default"])
 def test_without_a_word_the_environments_daemon_is_meant(uri: str) -> None:
     host = DockerHost(uri)
-    assert (host.uri, host.cli, host.remote, host.jump) == ("", ("docker",), None, "")
+    assert (host.uri, host.remote, host.jump) == ("", None, "")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_nodes_elsewhere_are_reached_as_their_docker_is(
     assert host.remote is not None
     assert host.remote.destination == destination
     assert host.jump == (f"{jump} -W %h:%p" if jump else "")
-    assert host.cli == ("docker", "--host", uri)
+    assert host.daemon.url == uri
 
 
 @pytest.mark.parametrize("uri", ["unix:///run/other.sock", "ssh://root@127.0.0.1"])
@@ -66,7 +66,7 @@ def test_a_context_is_an_endpoint_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     create = ["docker", "context", "create", "other", "--docker", "host=tcp://192.0.2.7:2375"]
     subprocess.run(create, check=True, capture_output=True)
     assert daemon.endpoint("other") == "tcp://192.0.2.7:2375"
-    assert DockerHost("other").cli == ("docker", "--context", "other")
+    assert DockerHost("other").daemon.url == "tcp://192.0.2.7:2375"
     with pytest.raises(ConfigError, match="docker has no context 'mars'"):
         daemon.endpoint("mars")
 

@@ -12,10 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from pytest_kollalab.providers import addresses, capabilities
 from pytest_kollalab.providers.base import Problem
+from pytest_kollalab.providers.docker import whose
 from pytest_kollalab.providers.docker.spec import NODE_IMAGES
 from pytest_kollalab.providers.remote import Remote, is_here
 from pytest_kollalab.settings.config import Options
 from pytest_kollalab.system import daemon
+from pytest_kollalab.system.daemon import Daemon
 from pytest_kollalab.system.errors import HostError
 
 if TYPE_CHECKING:
@@ -51,19 +53,17 @@ class DockerHost:
     @cached_property
     def client(self) -> DockerClient:
         """The daemon. Raises HostError when it cannot be used, ConfigError for no such context."""
-        return daemon.connect(TIMEOUT, self.uri)
+        return self.daemon.client(TIMEOUT)
 
     @cached_property
-    def cli(self) -> tuple[str, ...]:
-        """The arguments by which docker's command line uses this daemon."""
-        if not self.uri:
-            return ("docker",)
-        return ("docker", "--host" if "://" in self.uri else "--context", self.uri)
+    def daemon(self) -> Daemon:
+        """Which daemon that is. Raises ConfigError for no such context."""
+        return daemon.resolve(self.uri)
 
     @cached_property
     def endpoint(self) -> SplitResult:
         """The parts of the URL of the daemon; all empty for the environment's."""
-        return urlsplit(daemon.endpoint(self.uri) if self.uri else "")
+        return urlsplit(self.daemon.url if self.uri else "")
 
     @cached_property
     def remote(self) -> Remote | None:
@@ -86,6 +86,8 @@ class DockerHost:
         except HostError as error:
             return [Problem(f"{error.brief}: {error.details}", error.hint)]
         found = list(too_small(info["MemTotal"]))
+        if self.uri and self.remote is None:
+            found += whose.networks(self.client, self.daemon)
         if self.remote is None and not Path("/sys/class/misc/tun").exists():
             found.append(
                 Problem(

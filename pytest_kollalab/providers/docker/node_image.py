@@ -115,7 +115,7 @@ def ensure_image(
             try:
                 run(mmdebstrap(suite, mirror, tar, debian.extra_cas()), log_file=log)
                 label = f"--change=LABEL {LABEL}"
-                run([*host.cli, "import", label, tar, name], log_file=log)
+                host.daemon.run(["import", label, tar, name], log_file=log)
             except CommandError as error:
                 raise StageError(
                     "the image of the nodes could not be built",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_kollalab.stages.images import render
+from pytest_kollalab.system import daemon, temporary
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.run import run
@@ -76,8 +77,11 @@ def build(
     argv += ["--skip-existing", "--logs-dir", logs, "--work-dir", work, "--format", "json"]
     argv += ["--summary-json-file", summary, *render.patterns(names)]
     render.clean(work)
+    docker = daemon.resolve()
     try:
-        run(argv, log_file=log, on_line=progress)
+        with temporary.scratch(work.parent, "docker") as folder:
+            env = docker.environment() | daemon.without_logins(Path(folder))
+            run(argv, env=env, log_file=log, on_line=progress)
     except CommandError as error:
         if not summary.is_file():
             raise StageError("kolla-build failed", details=error.details, log=log) from error

@@ -15,10 +15,9 @@ from pytest_kollalab.providers.base import STORE
 from pytest_kollalab.stages.images import NAMESPACE
 from pytest_kollalab.stages.images.registry import SPOOL
 from pytest_kollalab.stages.images.upstream import Upstream
-from pytest_kollalab.system import temporary
+from pytest_kollalab.system import daemon, temporary
 from pytest_kollalab.system.debian import LABELS
 from pytest_kollalab.system.errors import CommandError, StageError
-from pytest_kollalab.system.run import run
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -86,6 +85,7 @@ def copy(
     if not copies:
         return
     store.mkdir(parents=True, exist_ok=True)
+    docker = daemon.resolve()
     done = 0
 
     def follow(line: str) -> None:
@@ -100,7 +100,7 @@ def copy(
         spool = Path(scratch)
         (spool / "list").write_text("".join(f"{c.line(upstream)}\n" for c in copies))
         name = f"kollalab-{spool.name}"
-        argv = ["docker", "run", "--rm", "--init", "--interactive", "--network", "host"]
+        argv = ["run", "--rm", "--init", "--interactive", "--network", "host"]
         argv += ["--name", name, "--tmpfs", "/run", "--env", f"TLS={str(upstream.tls).lower()}"]
         argv += [f"--label={key}={value}" for key, value in labels.items()]
         argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool"]
@@ -112,10 +112,12 @@ def copy(
         argv += [image, "sh", "/mirror/mirror.sh", str(_free_port()), "/spool/list"]
         secrets = [] if upstream.login is None else [upstream.login.password, upstream.login.basic]
         try:
-            run(argv, input=auth_file(upstream), secrets=secrets, log_file=log, on_line=follow)
+            docker.run(
+                argv, input=auth_file(upstream), secrets=secrets, log_file=log, on_line=follow
+            )
             for each in copies:
                 if each.loaded:
-                    run(["docker", "load", "--input", spool / f"{each.image}.tar"], log_file=log)
+                    docker.run(["load", "--input", spool / f"{each.image}.tar"], log_file=log)
         except CommandError as error:
             raise StageError(
                 f"images could not be copied from {upstream.host}",
@@ -125,7 +127,7 @@ def copy(
             ) from error
         finally:
             # Ctrl-C ends the docker client, but not always the container.
-            run(["docker", "rm", "--force", "--volumes", name], check=False)
+            docker.run(["rm", "--force", "--volumes", name], check=False)
 
 
 def build_on(client: DockerClient, base: str, folder: Path, name: str, log: Path) -> None:

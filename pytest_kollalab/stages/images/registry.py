@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from pytest_kollalab.providers.base import STORE
 from pytest_kollalab.stages.images import NAMESPACE
-from pytest_kollalab.system import temporary
+from pytest_kollalab.system import daemon, temporary
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.debian import LABELS
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import CommandError, StageError
-from pytest_kollalab.system.run import run
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -143,6 +142,7 @@ def push(
     if not references:
         return
     store.mkdir(parents=True, exist_ok=True)
+    docker = daemon.resolve()
     done = 0
 
     def follow(line: str) -> None:
@@ -157,13 +157,13 @@ def push(
         name = f"kollalab-{Path(spool).name}"
         try:
             # With one archive, shared layers are read and written only once.
-            run(["docker", "save", "--output", archive, *references], log_file=log)
+            docker.run(["save", "--output", archive, *references], log_file=log)
             point("images:saved")
-            argv = ["docker", "run", "--rm", "--init", "--network", "none", "--name", name]
+            argv = ["run", "--rm", "--init", "--network", "none", "--name", name]
             argv += [f"--label={key}={value}" for key, value in labels.items()]
             argv += ["--volume", f"{store}:{STORE}", "--volume", f"{spool}:/spool:ro"]
             argv += [image, "push", "/spool/images.tar", *references]
-            run(argv, log_file=log, on_line=follow)
+            docker.run(argv, log_file=log, on_line=follow)
         except CommandError as error:
             raise StageError(
                 "the images could not be copied into the registry's store",
@@ -173,7 +173,7 @@ def push(
             ) from error
         finally:
             # Ctrl-C ends the docker client, but not always the container.
-            run(["docker", "rm", "--force", "--volumes", name], check=False)
+            docker.run(["rm", "--force", "--volumes", name], check=False)
 
 
 def _repositories(store: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from pytest_kollalab.releases import patches
 from pytest_kollalab.releases.releases import KOLLA, Release
 from pytest_kollalab.stages.images import NAMESPACE
-from pytest_kollalab.system import debian, digest
+from pytest_kollalab.system import daemon, debian, digest
 from pytest_kollalab.system import temporary as leftovers
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import CommandError, StageError
@@ -215,7 +215,7 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
         argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf]
         argv += ["--template-only", "--work-dir", folder / "work", *patterns(names)]
         try:
-            run(argv, log_file=log)
+            run(argv, env=daemon.resolve().environment(), log_file=log)
         except CommandError as error:
             raise StageError(
                 "the image templates do not render", details=error.details, log=log

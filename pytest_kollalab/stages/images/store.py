@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.engine.garbage import size_of
 from pytest_kollalab.providers import base
 from pytest_kollalab.stages.images import registry
-from pytest_kollalab.system import locks
-from pytest_kollalab.system.run import run
+from pytest_kollalab.system import daemon, locks
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -54,8 +53,8 @@ class Forget:
             )
             if names:
                 volume = f"{self.root}:{base.STORE}"
-                argv = ["docker", "run", "--rm", "--network", "none", "--volume", volume]
-                run([*argv, names[-1], *COLLECT, CONFIG])
+                argv = ["run", "--rm", "--network", "none", "--volume", volume]
+                daemon.resolve().run([*argv, names[-1], *COLLECT, CONFIG])
 
 
 def _blobs(root: Path, folders: Iterable[Path]) -> set[str]:
