@@ -259,5 +259,5 @@ def _way_out(daemon: Daemon, said: str) -> str:
     if "Permission denied" in said:
         return "run as root, or as a member of the group docker"
     if daemon.named != DEFAULT:
-        return f"start the daemon at {daemon.url}, or unset {daemon.named}"
+        return f"start the daemon at {daemon.url}; or unset {daemon.named}, and run ./bootstrap"
     return "run ./bootstrap: it installs docker and starts its daemon; `kollalab doctor` tells more"
