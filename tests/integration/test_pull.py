@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import socket
 import tarfile
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import docker
+import psutil
 import pytest
+import requests
 
 from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
 from pytest_kollalab.engine.garbage import InUse
@@ -163,6 +169,52 @@ def test_open_and_plain_on_the_loopback(
     engine = site.engine(host, "tiny")
     engine._remove(engine.stages["images"])
     assert registry.stored(made.registry_root, made.tag, ["tiny"]) == []
+
+
+class Neighbour(threading.Thread):
+    """Another user of this host, who tries to write to the registry of a store while it copies."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__(daemon=True)
+        self.store = store
+        self.answers: set[int] = set()
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for port in self.ports():
+                address = f"http://127.0.0.1:{port}/v2/kolla/small/blobs/uploads/"
+                with suppress(requests.ConnectionError):
+                    for login in (None, ("store", "guessed")):
+                        answer = requests.post(address, auth=login, timeout=10)
+                        self.answers.add(answer.status_code)
+
+    def ports(self) -> Iterator[int]:
+        """Where registries of the store listen. Others find that by trying all ports."""
+        for each in psutil.process_iter(["name"]):
+            with suppress(psutil.Error, OSError):
+                if each.info["name"] == "docker-registry":
+                    mounts = Path(f"/proc/{each.pid}/mountinfo").read_text()
+                    found = each.net_connections() if str(self.store) in mounts else []
+                    yield from (c.laddr.port for c in found if c.status == "LISTEN")
+
+    def __enter__(self) -> Neighbour:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join()
+
+
+def test_nobody_else_writes_to_the_store_while_it_is_filled(
+    image: str, store: Path, site: Site
+) -> None:
+    root = site.paths.cache / "registry"
+    with Upstream(image, store) as host, Neighbour(root) as neighbour:
+        made = site.engine(host, "small", "tiny").ensure(ImagesMade)
+    assert neighbour.answers == {HTTPStatus.UNAUTHORIZED}
+    assert content(image, made.registry_root, made.tag, "small") == "small from upstream"
 
 
 def test_a_tag_that_moved_is_another_key(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -66,8 +66,9 @@ def copy(
     """Copy images into the store.
 
     A temporary container runs the registry on a loopback port and copies the images into it. It
-    uses the host's network, so that it can reach the same registries as the host. The login is
-    passed through standard input and never written to disk.
+    uses the host's network, so that it can reach the same registries as the host. There every local
+    user reaches its port, so it takes only a random password. That and the login are passed through
+    standard input and never written to disk.
 
     Args:
         image: The image of the registry.
@@ -109,12 +110,14 @@ def copy(
             (spool / "certs").mkdir()
             shutil.copy(upstream.ca, spool / "certs" / "ca.crt")
             argv += ["--volume", f"{spool / 'certs'}:/certs:ro"]
-        argv += [image, "sh", "/mirror/mirror.sh", str(_free_port()), "/spool/list"]
-        secrets = [] if upstream.login is None else [upstream.login.password, upstream.login.basic]
+        argv += [image, "sh", "/mirror/mirror.sh", "/spool/list"]
+        password = secrets.token_hex(32)
+        hidden = [password]
+        if upstream.login is not None:
+            hidden += [upstream.login.password, upstream.login.basic]
+        given = f"{password}\n{auth_file(upstream)}"
         try:
-            docker.run(
-                argv, input=auth_file(upstream), secrets=secrets, log_file=log, on_line=follow
-            )
+            docker.run(argv, input=given, secrets=hidden, log_file=log, on_line=follow)
             for each in copies:
                 if each.loaded:
                     docker.run(["load", "--input", spool / f"{each.image}.tar"], log_file=log)
@@ -164,12 +167,6 @@ def build_on(client: DockerClient, base: str, folder: Path, name: str, log: Path
     finally:
         with log.open("a", encoding="utf-8") as file:
             file.writelines(lines)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _files() -> Path:

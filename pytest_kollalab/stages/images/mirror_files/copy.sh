@@ -8,8 +8,9 @@ copy() {
 source=$1
 local=docker://127.0.0.1:$PORT/$2
 # shellcheck disable=SC2086
-copy --src-tls-verify="$TLS" $AUTH $CERTS --dest-tls-verify=false "docker://$source" "$local"
+copy --src-tls-verify="$TLS" $AUTH $CERTS --dest-tls-verify=false --dest-authfile /run/own.json \
+    "docker://$source" "$local"
 if [ "$3" != - ]; then
-    copy --src-tls-verify=false "$local" "docker-archive:/spool/$3:$2"
+    copy --src-tls-verify=false --src-authfile /run/own.json "$local" "docker-archive:/spool/$3:$2"
 fi
 echo "mirrored $2"
