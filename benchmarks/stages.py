@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab.engine import progress
 from pytest_kollalab.settings.config import STAGES, Options
 from pytest_kollalab.system.paths import default_paths
 from pytest_kollalab.system.run import run
@@ -25,9 +26,7 @@ Row = dict[str, Any]
 
 def history(path: Path) -> list[Row]:
     """The builds of all labs on this host, oldest first."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return progress.read(path)
 
 
 def last_builds(rows: Iterable[Row], lab: str) -> list[Row]:

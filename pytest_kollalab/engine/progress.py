@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HISTORY = "history.jsonl"
+# What each line of the history has.
+WRITTEN = frozenset(("stage", "outcome", "seconds", "reason", "key"))
 # Estimates are the median of this many builds, since a single one may have been on a busy host.
 REMEMBERED = 5
 
@@ -46,15 +49,17 @@ class Watcher:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read the history, oldest build first. Lines that are not complete are skipped."""
-    if not path.is_file():
-        return []
+    """Read the history, oldest build first. Lines that are damaged or not complete are skipped."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []  # none yet, or not readable: it is for estimates and summaries only
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
+    for line in text.splitlines():
+        with suppress(ValueError, TypeError):
+            row = json.loads(line)
+            if isinstance(row, dict) and set(row) >= WRITTEN and float(row["seconds"]) >= 0:
+                rows.append(row)
     return rows
 
 

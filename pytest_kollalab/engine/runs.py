@@ -164,7 +164,10 @@ class SharedRun:
             read += len(data)
             *whole, rest = (rest + data).split(b"\n")
             for text in whole:
-                line = Line(**json.loads(text))
+                try:
+                    line = Line(**json.loads(text))
+                except (ValueError, TypeError):
+                    continue  # cut short by a full disk
                 if said_by.setdefault(line.text, line.who) == line.who:
                     yield line
             yield None

@@ -11,10 +11,17 @@ SHORTEST_SECRET = 8
 
 
 def read(path: Path) -> dict[str, object]:
-    """The passwords by their names; an SSH key is a mapping with its two parts."""
+    """The passwords by their names; an SSH key is a mapping with its two parts.
+
+    Raises:
+        StageError: The file is damaged.
+    """
     import yaml
 
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        found = None  # the message of the error might show a password
     if not isinstance(found, dict):
         raise StageError(f"{path} holds no passwords", hint="kollalab up --fresh cloud")
     return found

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -23,8 +24,11 @@ UPPER = re.compile(r"[A-Z]")
 def settings() -> dict[str, str]:
     """Go's settings of this user, from the environment and from Go's own file."""
     named = os.environ.get("GOENV", "")
-    path = Path(named) if named else Path.home() / ".config" / "go" / "env"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    path = Path(named or "~/.config/go/env")
+    text = ""
+    with suppress(OSError, RuntimeError):
+        # There is no file, or no home folder.
+        text = path.expanduser().read_text(encoding="utf-8", errors="replace")
     told = parse(text) | {name: value for name, value in os.environ.items() if value}
     return {name: told[name] for name in VARIABLES if name in told}
 

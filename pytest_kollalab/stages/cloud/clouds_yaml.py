@@ -56,6 +56,18 @@ def auth_secrets(auth: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def unusable() -> tuple[type[Exception], ...]:
+    """What openstacksdk raises for a file that is damaged, or settings that it cannot use.
+
+    It has an exception of its own only for some of them. Half a file, or a login with too little,
+    is a TypeError, AttributeError or ValueError.
+    """
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import ConfigException
+
+    return (ConfigException, ClientException, TypeError, AttributeError, ValueError)
+
+
 def write(path: Path, contents: dict[str, Any]) -> None:
     """Write the file with mode 0600."""
     import yaml

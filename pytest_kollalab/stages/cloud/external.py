@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kollalab.features import CORE
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.stages.cloud.clouds_yaml import auth_secrets
+from pytest_kollalab.stages.cloud import clouds_yaml
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 
@@ -23,16 +23,13 @@ def connect(name: str) -> Connection:
     """
     import openstack.config
     import openstack.connection
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import ConfigException
 
     try:
         loader = openstack.config.OpenStackConfig()
         names = loader.get_cloud_names()
         if name in names:
             return openstack.connection.Connection(config=loader.get_one(cloud=name))
-    except (ConfigException, ClientException, TypeError) as error:
-        # keystoneauth1 raises a TypeError if the login has too little or too much.
+    except clouds_yaml.unusable() as error:
         raise ConfigError(
             f"the settings of the cloud {name!r} cannot be used",
             details=str(error),
@@ -48,13 +45,12 @@ def connect(name: str) -> Connection:
 def secrets(name: str) -> tuple[str, ...]:
     """The passwords and tokens in the settings of a cloud. Empty if the cloud is unknown."""
     import openstack.config
-    from openstack.exceptions import ConfigException
 
     try:
         auth = openstack.config.OpenStackConfig().get_one(cloud=name).config.get("auth", {})
-    except ConfigException:
+    except clouds_yaml.unusable():
         return ()
-    return tuple(auth_secrets(auth))
+    return tuple(clouds_yaml.auth_secrets(auth))
 
 
 def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, str]:

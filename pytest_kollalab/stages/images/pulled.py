@@ -143,9 +143,11 @@ class PulledImagesStage(Stage[ImagesMade]):
     def remembered(self) -> tuple[dict[str, str], float] | None:
         """The digests that were resolved last and the time in Unix seconds, or None."""
         path = self._memory()
-        if not path.is_file():
-            return None
-        return json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+        try:
+            digests = json.loads(path.read_text(encoding="utf-8"))
+            return {str(k): str(v) for k, v in digests.items()}, path.stat().st_mtime
+        except (OSError, ValueError, AttributeError):
+            return None  # none yet, or damaged: they are resolved again
 
     def offline(self) -> None:
         """Use the digests that were resolved last, or none, without a network request."""

@@ -233,10 +233,10 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
 
 def recall(release: Release, names: Sequence[str], cache: Path) -> Rendered | None:
     """The cached result of rendering the recipe, or None if there is none."""
-    kept = _kept(release, names, cache)
-    if not kept.is_file():
-        return None
-    return Rendered(**json.loads(kept.read_text(encoding="utf-8")))
+    try:
+        return Rendered(**json.loads(_kept(release, names, cache).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # none yet, or damaged: the recipe is rendered again
 
 
 def forget(release: Release, names: Sequence[str], cache: Path) -> None:
