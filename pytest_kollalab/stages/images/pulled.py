@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from pytest_kollalab.engine.garbage import InUse, Searches
-from pytest_kollalab.engine.stage import Inputs, Stage, Work
+from pytest_kollalab.engine.stage import Inputs, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
@@ -17,11 +16,12 @@ from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.images import NAMESPACE, garbage, mirror, registry, upstream
+from pytest_kollalab.stages.images import NAMESPACE, mirror, registry, upstream
 from pytest_kollalab.stages.images.garbage import BELOW
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.mirror import Copy
 from pytest_kollalab.stages.images.stage import ImagesStage
+from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.system import daemon, debian, digest, files
 from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.nearest import nearest
@@ -62,7 +62,7 @@ def images_stage(
     return PulledImagesStage(config, options, paths, names=names)
 
 
-class PulledImagesStage(Stage[ImagesMade]):
+class PulledImagesStage(StoredImagesStage):
     """Copies images from another registry into the store and builds overrides on top.
 
     Tags are resolved to digests, which determine the key and the tag in the store. The images of
@@ -75,24 +75,15 @@ class PulledImagesStage(Stage[ImagesMade]):
         names: Names of the images that are needed.
     """
 
-    makes = ImagesMade
-    name = "images"
-    shared = True
-    resumable = True
     version = 1
 
     def __init__(
         self, config: Config, options: Options, paths: Paths, *, names: Sequence[str]
     ) -> None:
-        self.release = releases.get(config.release)
+        super().__init__(releases.get(config.release), options, paths, names)
         self.config = config.images
-        self.names = sorted(names)
-        self.mirror = options.mirror
         self.ca = options.registry_ca
         self.anew = "images" in options.fresh
-        self.cache = paths.cache / "images"
-        self.store = paths.cache / "registry"
-        self.paths = paths
         upstream.parse(self.config.source, self.ca)
         self.overrides = {n: _override(n, Path(f)) for n, f in self.config.overrides.items()}
         unknown = sorted(set(self.overrides) - set(self._universe()))
@@ -167,22 +158,6 @@ class PulledImagesStage(Stage[ImagesMade]):
         present = registry.stored(self.store, self.here(), self.names)
         missing = len(self.names) - len(present)
         return {room.CACHE: room.STORED * missing, room.DOCKER: room.BUILT * len(self.overrides)}
-
-    def uses(self, made: Sequence[ImagesMade]) -> InUse:
-        """The tags of these results, their base images and the registry's image."""
-        return garbage.uses(self.release.suite, made)
-
-    def garbage(self, used: InUse, older_than: float) -> Searches:
-        """Searches for unused images in docker and the store, build folders, logs and sources."""
-        return garbage.searches(self.paths, used, older_than)
-
-    def gone(self, made: ImagesMade) -> str | None:
-        """Which image is missing in the store or in docker, or None if none is."""
-        if reason := registry.lacking(made.registry_root, made.tag, self.names):
-            return reason
-        if not registry.exists(daemon.connect(), made.registry_image):
-            return f"docker does not have {made.registry_image}"
-        return None
 
     def create(self, work: Work) -> ImagesMade:
         """Copy the images that the store does not have, then build the overrides on them."""

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kollalab.engine.garbage import InUse, Searches
-from pytest_kollalab.engine.stage import Inputs, Stage, Work
+from pytest_kollalab.engine.stage import Inputs, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
@@ -17,8 +16,9 @@ from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import golang, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.images import NAMESPACE, build, garbage, registry, render, sources
+from pytest_kollalab.stages.images import NAMESPACE, build, registry, render, sources
 from pytest_kollalab.stages.images.made import ImagesMade
+from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import daemon, debian, temporary
 from pytest_kollalab.system.errors import ConfigError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.extensions.extensions import Extensions
 
 
-class ImagesStage(Stage[ImagesMade]):
+class ImagesStage(StoredImagesStage):
     """Builds images with kolla-build and copies them into the store.
 
     Key and tag depend on the images of all built-in features, even those that the lab does not
@@ -47,11 +47,7 @@ class ImagesStage(Stage[ImagesMade]):
         folders: Folders with templates of added images.
     """
 
-    makes = ImagesMade
-    name = "images"
     needs = ("tools",)
-    shared = True
-    resumable = True
     version = 1
 
     def __init__(
@@ -63,15 +59,11 @@ class ImagesStage(Stage[ImagesMade]):
         names: Sequence[str],
         folders: Sequence[Folder] = (),
     ) -> None:
-        self.release = releases.get(config.release, stock=config.stock)
-        self.folders = tuple(folders)
         brought = {name for folder in folders for name in folder.names}
-        self.names = sorted(set(names) - brought)
-        self.mirror = options.mirror
+        release = releases.get(config.release, stock=config.stock)
+        super().__init__(release, options, paths, sorted(set(names) - brought))
+        self.folders = tuple(folders)
         self.threads = options.threads
-        self.cache = paths.cache / "images"
-        self.store = paths.cache / "registry"
-        self.paths = paths
 
     def inputs(self) -> Inputs:
         """The recipe of the images, which does not depend on the images that are needed."""
@@ -95,23 +87,13 @@ class ImagesStage(Stage[ImagesMade]):
             room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
         }
 
-    def uses(self, made: Sequence[ImagesMade]) -> InUse:
-        """The tags of these results, their base images and the registry's image."""
-        return garbage.uses(self.release.suite, made)
-
-    def garbage(self, used: InUse, older_than: float) -> Searches:
-        """Searches for unused images in docker and the store, build folders, logs and sources."""
-        return garbage.searches(self.paths, used, older_than)
-
     def gone(self, made: ImagesMade) -> str | None:
         """Which image is missing in the store or in docker, or None if none is."""
-        if reason := registry.lacking(made.registry_root, made.tag, self.names):
+        if reason := super().gone(made):
             return reason
         for folder in self.folders:
             if lacking := self._lacking(folder, made.tag):
                 return f"{lacking[0]} of {folder.path} is not in the registry"
-        if not registry.exists(daemon.connect(), made.registry_image):
-            return f"docker does not have {made.registry_image}"
         return None
 
     def create(self, work: Work) -> ImagesMade:
