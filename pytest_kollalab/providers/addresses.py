@@ -152,10 +152,15 @@ def between(old: ProvidedNodes, new: ProvidedNodes) -> dict[str, str]:
     return moves(*cidrs)
 
 
+def pattern(moves: Mapping[str, str]) -> str:
+    """A regular expression that finds the keys of `moves`, unless one is the end of a word."""
+    words = "|".join(re.escape(word) for word in sorted(moves, key=len, reverse=True))
+    return rf"(?<![\w.])(?:{words})" if moves else r"(?!)"
+
+
 def rewrite(text: str, moves: Mapping[str, str]) -> str:
     """The text with each key of `moves` replaced, in one pass, unless it is the end of a word."""
-    words = "|".join(re.escape(word) for word in sorted(moves, key=len, reverse=True))
-    return re.sub(rf"(?<![\w.])(?:{words})", lambda found: moves[found[0]], text) if moves else text
+    return re.sub(pattern(moves), lambda found: moves[found[0]], text)
 
 
 def _beginning(cidr: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.providers import addresses
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import HostError, StageError
 
@@ -17,18 +18,8 @@ if TYPE_CHECKING:
 
 BELOW = "/volumes"
 SHELL = ("sh", "-euc")
+PYTHON = ("python3", "-Ic")
 TIMEOUT = 600
-# Where docker remembers what a container was made with, and from which registry an image is.
-REWRITE = """
-script=$1
-shift
-for folder in "$@"; do
-    for file in "$folder"/containers/*/*.json "$folder"/containers/*/hosts \
-        "$folder"/image/*/repositories.json; do
-        [ ! -e "$file" ] || sed -i -e "$script" "$file"
-    done
-done
-"""
 # Where docker keeps what a container wrote tells which folders hide others by attributes that
 # only who may administer the system can read and write.
 CAPABILITIES = ("SYS_ADMIN",)
@@ -66,7 +57,9 @@ class Volumes:
     ) -> int:
         """Copy the first of each pair to the second; return the bytes that it took."""
         words = [word for pair in pairs for word in pair]
-        container = self._start(name, image, [*SHELL, _script(), "copy", trash, *words], labels)
+        container = self._start(
+            name, image, [*SHELL, _script("copy.sh"), "copy", trash, *words], labels
+        )
         point("saves:copying")
         said = self._end(container, "what the nodes' docker keeps could not be copied")
         return 1024 * sum(int(line) for line in said.splitlines() if line.isdecimal())
@@ -79,12 +72,16 @@ class Volumes:
         moves: Mapping[str, str],
         labels: Mapping[str, str],
     ) -> None:
-        """Replace words, old -> new, in what docker has recorded in each folder."""
-        script = "".join(f"s/\\b{re.escape(old)}/{new}/g;" for old, new in moves.items())
+        """Replace words, old -> new, in what docker has recorded in each folder.
+
+        Raises:
+            StageError: A file is no longer what docker reads.
+        """
+        words = (addresses.pattern(moves), json.dumps(dict(moves)))
         self.run(
             name,
             image,
-            [*SHELL, REWRITE, "rewrite", script, *folders],
+            [*PYTHON, _script("moved.py"), *words, *folders],
             labels,
             otherwise="docker's notes in the nodes could not be rewritten",
         )
@@ -152,5 +149,5 @@ class Volumes:
         )
 
 
-def _script() -> str:
-    return (files("pytest_kollalab.providers.docker") / "copy.sh").read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    return (files("pytest_kollalab.providers.docker") / name).read_text(encoding="utf-8")
