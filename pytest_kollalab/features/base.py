@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.providers.base import NETWORKS
 from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.features.image_folders import Given
 
 Names = tuple[str, ...]
+# In the URL of a health check: the node's address in a network.
+ADDRESS = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,16 @@ class HealthCheck:
         """The check with the values of a feature's settings.
 
         Raises:
-            ConfigError: The check uses a setting that the feature does not declare.
+            ConfigError: The check uses a setting that the feature does not declare, or its URL an
+                address in a network that nodes do not have.
         """
+        for network in ADDRESS.findall(self.url):
+            if network not in NETWORKS:
+                raise ConfigError(
+                    f"the health check {self.what!r} needs an address in the network {network!r}",
+                    details=f"no node has one; the feature {feature} asks for {self.url}",
+                    hint=nearest(network, NETWORKS),
+                )
 
         def value(found: re.Match[str]) -> str:
             if not hasattr(values, found[1]):
@@ -69,7 +80,7 @@ class HealthCheck:
 
     def url_of(self, addresses: Mapping[str, str]) -> str:
         """The URL for a node with these addresses (by network)."""
-        return re.sub(r"\{(\w+)\}", lambda found: addresses.get(found[1], found[0]), self.url)
+        return ADDRESS.sub(lambda found: addresses.get(found[1], found[0]), self.url)
 
 
 @dataclass(frozen=True)

@@ -538,10 +538,15 @@ class Lab:
         return tuple(feature.configured(self.config) for feature in found)
 
     def _check_features(self) -> None:
-        """Raise ConfigError when the features cannot be in one lab."""
+        """Raise ConfigError when the features cannot be in one lab, or ask for unknown nodes."""
+        from pytest_kollalab.features.base import nodes as own_nodes
+        from pytest_kollalab.providers.base import NODES
+        from pytest_kollalab.stages.cloud import health
+
         self.extensions.registry.check_conflicts(
             {each.name: () for each in self.features}, self.backend
         )
+        health.check_groups(self.features, (*NODES, *own_nodes(self.features)))
 
     def _foreseen(self, until: str) -> list[Step]:
         steps = [self._with_loss(s) for s in self.retained.plan(self.engine.plan(until))]

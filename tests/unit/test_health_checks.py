@@ -7,17 +7,22 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from keystoneauth1.session import Session
 
+from pytest_kollalab.extensions.extensions import Extension, Extensions
 from pytest_kollalab.features.base import Feature, FeatureParts, HealthCheck
+from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NETWORKS, NodeMade
-from pytest_kollalab.settings.config import Config
+from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.settings.declare import setting
+from pytest_kollalab.stages.cloud import health
 from pytest_kollalab.stages.cloud.health import check_troubles
 from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.paths import Paths
 
 HERE = NodeMade(**dict.fromkeys(NETWORKS, "127.0.0.1"))
 NODES = {"controller-1": HERE, "compute-1": HERE, "edge-1": HERE}
@@ -112,9 +117,41 @@ def test_a_command_has_to_succeed_on_each_node_of_its_group() -> None:
 
 
 def test_a_group_that_the_lab_does_not_have_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="'it is there' is for the node group 'contrl'") as error:
+    with pytest.raises(ConfigError, match="'it is there' on the node group 'contrl'") as error:
         troubles(HealthCheck("it is there", command="true", group="contrl"))
     assert "'control'" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"health": (HealthCheck("it is there", command="true", group="gateway"),)},
+        {"containers": {"gateway": ("speaker",)}},
+        {"agents": {"gateway": ("Open vSwitch agent",)}},
+    ],
+)
+def test_a_plan_says_that_a_node_group_is_unknown(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    added = Extension("ours", features=(Feature("greeter", **given),))
+    lab = Lab(
+        Config(),
+        Options(),
+        features=["greeter"],
+        paths=Paths(tmp_path / "cache", tmp_path / "state"),
+        extensions=Extensions((added,)),
+    )
+    with pytest.raises(ConfigError, match=r"feature greeter has .* on the node group 'gateway'"):
+        lab.plan()
+    health.check_groups([Feature("greeter", **given)], ("controller-1", "gateway-1"))
+
+
+def test_a_url_with_the_address_in_an_unknown_network_is_an_error() -> None:
+    check = HealthCheck("it greets", url="http://{mgmt}:80/")
+    with pytest.raises(ConfigError, match="an address in the network 'mgmt'") as error:
+        Feature("greeter", health=(check,)).configured(Config())
+    assert "management" in error.value.hint
 
 
 @pytest.mark.parametrize("given", [{}, {"command": "true", "url": "http://x/"}])

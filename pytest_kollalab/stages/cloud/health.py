@@ -125,6 +125,30 @@ def await_first_checks(node: str, ssh: Ssh, *, slowness: float) -> list[Containe
     )
 
 
+def check_groups(features: Iterable[Feature], nodes: Sequence[str]) -> None:
+    """Check that a lab has the node groups of its features' containers, agents and health checks.
+
+    Args:
+        features: The features.
+        nodes: The names of the lab's nodes.
+
+    Raises:
+        ConfigError: It does not have one of them.
+    """
+    members = inventory.groups(nodes)
+    for feature in features:
+        asked = [(each.group, f"the health check {each.what!r}") for each in feature.health]
+        asked += [(group, "containers") for group in feature.containers]
+        asked += [(group, "agents") for group in feature.agents]
+        for group, what in asked:
+            if group not in members:
+                raise ConfigError(
+                    f"the feature {feature.name} has {what} on the node group {group!r}",
+                    details="the lab has no such group",
+                    hint=nearest(group, members),
+                )
+
+
 def expected_containers(features: Iterable[Feature], nodes: Sequence[str]) -> dict[str, list[str]]:
     """The names of the containers that the features need on each node."""
     members = inventory.groups(nodes)
@@ -255,21 +279,19 @@ def check_troubles(
     Raises:
         ConfigError: A check is for a node group that the lab does not have.
     """
+    features = list(features)
+    check_groups(features, tuple(nodes))
     members = inventory.groups(tuple(nodes))
 
     def look(check: HealthCheck, node: str) -> str | None:
         if check.command:
             return _run_check(check.command, node, ssh)
-        return _ask_check(check.url_of(nodes[node].addresses), connection)
+        addresses = nodes[node].addresses
+        # Where there is no such network, tunnels use that of the management.
+        addresses = {"tunnel": addresses["management"], **addresses}
+        return _ask_check(check.url_of(addresses), connection)
 
     checks = [check for feature in features for check in feature.health]
-    for check in checks:
-        if check.group not in members:
-            raise ConfigError(
-                f"the health check {check.what!r} is for the node group {check.group!r}",
-                details="the lab has no such group",
-                hint=nearest(check.group, members),
-            )
     asked = [(check, node) for check in checks for node in members[check.group]]
     with ThreadPoolExecutor() as pool:
         seen = list(pool.map(lambda each: look(*each), asked))
