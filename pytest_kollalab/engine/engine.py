@@ -499,8 +499,10 @@ class Engine:
         """
         folder, log = self._folder(stage), self.log_path(stage.name)
         if not removes:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            log.parent.mkdir(parents=True, exist_ok=True)
+            for each in (folder, log.parent):
+                files.private(each)
+            if not stage.shared:
+                files.narrow(self.paths.lab(self.lab))
         return Work(
             key=key,
             tag=tag or Tag(self.lab, stage.name, key, self.run_id),

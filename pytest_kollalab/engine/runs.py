@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pytest_kollalab.system import process
+from pytest_kollalab.system import files, process
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.paths import Paths
 
@@ -75,7 +75,7 @@ class SharedRun:
 
     def open(self) -> None:
         """Create the folder with this process as one of its owners."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.private(self.folder)
         (self.folder / f"{OWNER}{process.mark()}").touch()
 
     def join(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_kollalab.system import files
+
 # In the folder of a lab that goes with the sessions that use it.
 PASSING = "passing"
 
@@ -25,7 +27,7 @@ def exists(folder: Path) -> bool:
 def make_passing(folder: Path) -> None:
     """Note of a lab that does not exist yet that it goes with the session that makes it."""
     if not exists(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.private(folder)
         (folder / PASSING).touch()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_kollalab.system import files
 from pytest_kollalab.system.digest import digest
 from pytest_kollalab.system.errors import StateError
 from pytest_kollalab.system.process import mark
@@ -56,6 +57,10 @@ def make_host() -> str:
     """
     for folder in _folders():
         with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if folder == SYSTEM:
+                # All users of the host read it, whatever the umask of root.
+                folder.chmod(0o755)
             return _of_machine(_read(folder / FILE) or _make(folder / FILE, 0o644))
     return ""
 
@@ -94,7 +99,7 @@ def _read(path: Path) -> str:
 
 
 def _make(path: Path, mode: int) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.private(path.parent)
     temporary = path.with_name(f".{FILE}.{mark()}.{uuid.uuid4().hex[:8]}")
     try:
         temporary.write_text(uuid.uuid4().hex + "\n", encoding="utf-8")

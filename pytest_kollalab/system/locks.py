@@ -306,7 +306,7 @@ def _acquire(
 def _create(path: Path) -> int:
     """Open a lock file, which is created if missing."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.private(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if not is_unwritable(error):

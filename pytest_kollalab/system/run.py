@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
-from pytest_kollalab.system import environment
+from pytest_kollalab.system import environment, files
 from pytest_kollalab.system.errors import CommandError, HostError
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ def _stream(
     lines: list[str] = []
     try:
         if log_file is not None:
-            log_file.parent.mkdir(parents=True, exist_ok=True)
+            files.private(log_file.parent)
             sink = log_file.open("a", encoding="utf-8")
             sink.write(f"$ {pasteable}\n")
         assert process.stdout is not None

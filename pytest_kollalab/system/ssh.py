@@ -62,7 +62,7 @@ class Ssh:
 
 def make_key(path: Path, comment: str) -> None:
     """Make an ed25519 key pair without a passphrase at `path` and `path`.pub."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.private(path.parent)
     path.unlink(missing_ok=True)
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
 
@@ -163,7 +163,7 @@ def private(folder: Path) -> Path:
     Raises:
         HostError: Another user owns the folder or can use it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.private(folder)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise HostError(

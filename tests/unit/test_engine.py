@@ -15,7 +15,7 @@ from pytest_kollalab.engine.engine import BUILD, REUSE, Engine
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.stage import Stage, Work
-from pytest_kollalab.system import locks
+from pytest_kollalab.system import files, identity, locks, ssh
 from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
 from pytest_kollalab.system.paths import Paths
 
@@ -343,10 +343,39 @@ def test_builds_are_told_with_their_reason_and_written_into_the_history(bench: B
     assert '"outcome": "built"' in history
 
 
-def test_the_folder_of_a_lab_is_private(bench: Bench) -> None:
-    bench.run().ensure("nodes")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
+def test_the_folder_of_a_lab_is_private_at_every_level(bench: Bench, umask: int) -> None:
+    def work(work: Work) -> None:
+        files.write(work.folder / "etc" / "config" / "nova.conf", "")
+        ssh.make_key(work.folder / "host_keys" / "node", "")
+
+    bench.nodes.on_create = work
+    before = os.umask(umask)
+    try:
+        engine = bench.run()
+        engine.session.open()
+        engine.ensure("nodes")
+        identity.make_state(bench.paths.state)
+        lease = locks.Lease(bench.paths.state / "labs" / "lab.lease")
+        lease.take()
+        lease.release()
+    finally:
+        os.umask(before)
+    there = [bench.paths.state, *bench.paths.state.rglob("*")]
+    wide = [path for path in there if path.stat().st_mode & 0o077]
+    assert [p for p in wide if p.is_dir()] == []
+    folders = [path for path in there if path.is_dir()]
+    assert len(folders) >= 8
+    assert all(path.stat().st_mode & 0o777 == 0o700 for path in folders)
+    assert not (bench.paths.state / "history.jsonl").stat().st_mode & 0o077
+
+
+def test_the_folder_of_an_older_version_becomes_private(bench: Bench) -> None:
     folder = bench.paths.lab("lab")
-    assert (folder / "nodes").stat().st_mode & 0o077 == 0
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    bench.run().ensure("nodes")
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_another_run_uses_is_not_built_anew(bench: Bench) -> None:

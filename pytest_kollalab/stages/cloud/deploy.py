@@ -158,7 +158,7 @@ def play(
     """
     private = site.folder / "runner" / run.name
     shutil.rmtree(private, ignore_errors=True)
-    private.mkdir(parents=True, mode=0o700)
+    files.private(private)
     point(f"cloud:{run.name}")
     words = arguments(site, run)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from pytest_kollalab.releases import patches
 from pytest_kollalab.releases.patches import Patch
 from pytest_kollalab.stages.cloud import toolbox
+from pytest_kollalab.system import files
 
 CLIENT = Path("module_utils", "kollalab_toolbox.py")
 # The patch that makes Kolla-Ansible use the toolbox server.
@@ -44,7 +45,7 @@ def mirror(stock: Path, changes: Sequence[Patch], folder: Path) -> Path:
 
 def _link(stock: Path, folder: Path, changed: set[PurePath], below: PurePath) -> None:
     """Link everything except changed files and the folders that contain them."""
-    folder.mkdir(parents=True)
+    files.private(folder)
     for entry in stock.iterdir():
         here = below / entry.name
         if any(here in path.parents for path in changed):
@@ -67,7 +68,7 @@ def lay_over(stock: Path, own: Path, folder: Path) -> Path:
         `folder`.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    files.private(folder)
     for entry in stock.iterdir():
         (folder / entry.name).symlink_to(entry)
     for entry in own.iterdir():

@@ -277,7 +277,7 @@ class CloudStage(Stage[CloudMade]):
             direct=work.made(NodesMade).direct,
         )
         secrets = etc / "passwords.yml"
-        etc.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.private(etc)
         with ThreadPoolExecutor(1) as aside:
             # Generating keys takes seconds. Write the files meanwhile.
             own = [name for feature in self.features for name in feature.passwords]

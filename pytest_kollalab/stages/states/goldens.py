@@ -134,7 +134,7 @@ class RetainedGolden:
             files.used(retained.folder(self._home, self.engine.lab) / retained.FILE)
             return
         retained.forget(self._home, self.engine.lab)
-        self.folder.mkdir(parents=True, mode=0o700)
+        files.private(self.folder)
         shutil.copytree(self._lab / "nodes", self.folder / "nodes", symlinks=True)
         shutil.copytree(
             self.saves.folder / golden.label, self.folder / "saves" / golden.label, symlinks=True

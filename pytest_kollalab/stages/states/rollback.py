@@ -194,7 +194,7 @@ class Rewind:
         self.engine.forget()
         log = self.engine.log_path("nodes")
         # A lab that comes back from a retained golden state has no log folder yet.
-        log.parent.mkdir(parents=True, exist_ok=True)
+        files.private(log.parent)
         nodes, cloud = self.engine.made(NodesMade), self.engine.made(CloudMade)
         if nodes is not None:
             lab = self.engine.lab

@@ -222,7 +222,7 @@ class Saves:
 
     def _keep_cloud(self, save: Save) -> None:
         kept = self.folder / save.label
-        kept.mkdir(parents=True, mode=0o700)
+        files.private(kept)
         if save.cloud:
             shutil.copy2(self.root / f"{CLOUD}.json", kept)
             shutil.copytree(self.root / CLOUD, kept / CLOUD, symlinks=True)
@@ -258,7 +258,7 @@ class Saves:
         shutil.rmtree(self.folder / save.label, ignore_errors=True)
 
     def _begin(self, what: str, save: Save) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.private(self.folder)
         files.write(self.folder / JOURNAL, json.dumps(asdict(Doing(what, save))) + "\n")
         point(f"saves:{what}-begun")
 

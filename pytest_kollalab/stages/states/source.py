@@ -15,6 +15,7 @@ from pytest_kollalab.features.base import Feature
 from pytest_kollalab.providers.base import NodesMade, Origin
 from pytest_kollalab.stages.cloud import readdress
 from pytest_kollalab.stages.states.saves import CLOUD
+from pytest_kollalab.system import files
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,6 @@ class CloneSource:
     def keep(self, folder: Path) -> None:
         """Copy what the stage `cloud` will need into a folder. An existing folder is replaced."""
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        files.private(folder)
         shutil.copy2(self.folder / f"{CLOUD}.json", folder)
         shutil.copytree(self.folder / CLOUD / "etc", folder / "etc")
