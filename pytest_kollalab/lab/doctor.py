@@ -212,8 +212,8 @@ def _docker(paths: Paths) -> Iterator[Finding]:
         yield Finding("docker daemon", "problem", f"{error.brief}: {error.details}", fix)
         return
     yield Finding("docker daemon", "ok", f"{_version(info)} at {which}")
-    for problem in [*whose.folders(client, which, paths.cache)] or [*whose.networks(client, which)]:
-        yield Finding("whose docker", "problem", problem.what, problem.fix)
+    for problem in whose.examine(client, which, paths.cache):
+        yield Finding("docker for labs", "problem", problem.what, problem.fix)
     yield memory_finding(info["MemTotal"])
     root = Path(info["DockerRootDir"])
     if root.is_dir():

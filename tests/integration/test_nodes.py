@@ -18,9 +18,10 @@ import pytest
 from pytest_kollalab.engine import owners, records
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.lab import doctor
-from pytest_kollalab.providers import addresses
+from pytest_kollalab.providers import addresses, capabilities
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.docker import networks, spec, whose
+from pytest_kollalab.providers.docker.container import make_container
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor
 from pytest_kollalab.settings.config import Config, Options
@@ -190,7 +191,7 @@ def test_a_docker_in_a_container_is_not_taken_for_this_hosts(
         assert list(tmp_path.iterdir()) == []
         assert nodes.run("compute-1", "docker ps -aq") == ""
         found = {each.what: each for each in doctor.examine(Config(), Options(), paths)}
-        assert (found["whose docker"].status, found["whose docker"].found) == (
+        assert (found["docker for labs"].status, found["docker for labs"].found) == (
             "problem",
             problem.what,
         )
@@ -201,6 +202,32 @@ def test_a_docker_in_a_container_is_not_taken_for_this_hosts(
         assert "--network host" in problem.fix
     finally:
         nodes.run("compute-1", "docker network rm elsewhere; pkill socat; true")
+
+
+def test_nodes_are_made_by_a_docker_that_drops_only_what_it_has(
+    nodes: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The node's docker is newer than that of many a host, and lacks what the host lacks.
+    status = nodes.run("compute-1", "cat /proc/self/status")
+    lacking = capabilities.missing(status) or ("SYS_RESOURCE",)
+    nodes.run("compute-1", "tar -c /etc/hostname | docker import - local/nothing >/dev/null")
+    nodes.run("compute-1", SERVE)
+    try:
+        node = nodes.made.nodes["compute-1"].provisioning
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{node}:2375")
+        client = daemon.connect()
+        body = {
+            "Image": "local/nothing",
+            "Cmd": ["nothing"],
+            "HostConfig": {"CapAdd": ["ALL"], "CapDrop": sorted(lacking), "NetworkMode": "none"},
+        }
+        made = make_container(client, body, "as-a-node")
+        assert client.api.inspect_container(made)["HostConfig"]["CapAdd"] == ["ALL"]
+        # Whatever else is wrong is told.
+        with pytest.raises(docker.errors.APIError, match="No such image"):
+            make_container(client, {**body, "Image": "local/none"}, "another")
+    finally:
+        nodes.run("compute-1", "pkill socat; docker rm as-a-node; docker rmi local/nothing")
 
 
 PASSWORD = "Zx9CvB2nM4aSdF7gHjK1lQwE"

@@ -63,6 +63,7 @@ def test_show_lists_the_nodes(kollalab: Callable[..., Result]) -> None:
     assert "controller-1" in text
     assert "management 10.64.1.11" in text
     assert READY in text
+    assert "  docker        tcp://127.0.0.1:1 (DOCKER_HOST)\n" in text
 
 
 def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None:

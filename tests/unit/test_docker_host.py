@@ -12,6 +12,7 @@ import pytest
 
 from pytest_kollalab.engine.records import READY, Record, save
 from pytest_kollalab.providers.choice import choose, made_by, of_lab
+from pytest_kollalab.providers.docker import whose
 from pytest_kollalab.providers.docker.host import BREAK, DockerHost
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.providers.libvirt.provider import LibvirtProvider
@@ -69,6 +70,26 @@ def test_a_context_is_an_endpoint_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     assert DockerHost("other").daemon.url == "tcp://192.0.2.7:2375"
     with pytest.raises(ConfigError, match="docker has no context 'mars'"):
         daemon.endpoint("mars")
+
+
+# What podman 5.4.2 and docker 26.1.5 answer to `GET /version`.
+PARTS = {
+    "podman": {"Podman Engine": "5.4.2", "Conmon": "conmon version 2.1.12", "Engine": "5.4.2"},
+    "docker": {"Engine": "26.1.5+dfsg1", "containerd": "1.7.24~ds1", "runc": "1.1.15+ds1"},
+}
+
+
+def test_podman_is_not_taken_for_docker() -> None:
+    which = daemon.Daemon("unix:///run/podman/podman.sock", "DOCKER_HOST")
+    found = {}
+    for name, parts in PARTS.items():
+        told = {"Components": [{"Name": part, "Version": v} for part, v in parts.items()]}
+        client: Any = SimpleNamespace(version=lambda told=told: told)
+        found[name] = [*whose.engine(client, which)]
+    assert found["docker"] == []
+    (problem,) = found["podman"]
+    assert "podman 5.4.2 answers at unix:///run/podman/podman.sock (DOCKER_HOST)" in problem.what
+    assert "Docker Engine" in problem.fix
 
 
 class Daemon:

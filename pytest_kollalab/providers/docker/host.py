@@ -87,7 +87,7 @@ class DockerHost:
             return [Problem(f"{error.brief}: {error.details}", error.hint)]
         found = list(too_small(info["MemTotal"]))
         if self.uri and self.remote is None:
-            found += whose.networks(self.client, self.daemon)
+            found += whose.examine(self.client, self.daemon)
         if self.remote is None and not Path("/sys/class/misc/tun").exists():
             found.append(
                 Problem(

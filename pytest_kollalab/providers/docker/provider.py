@@ -36,6 +36,7 @@ from pytest_kollalab.providers.docker import kolla_variables as docker_globals
 from pytest_kollalab.providers.docker import layers as docker_layers
 from pytest_kollalab.providers.docker import networks as docker_networks
 from pytest_kollalab.providers.docker import spec as docker_spec
+from pytest_kollalab.providers.docker.container import make_container
 from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.networks import cannot_make
 from pytest_kollalab.providers.docker.owned import Owned
@@ -413,7 +414,7 @@ class DockerProvider(Provider, Cloning):
             point("nodes:volume-made")
             if shared:
                 docker_layers.fill(self.client, spec, shared, node, registry)
-            container = api.create_container_from_config(body, resource_name(lab, node))["Id"]
+            container = make_container(self.client, body, resource_name(lab, node))
             point("nodes:container-made")
             api.put_archive(container, "/", docker_spec.archive(contents, docker_spec.node_links()))
             for network in NETWORKS[1:]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.providers.base import Saving
 from pytest_kollalab.providers.docker import layers
+from pytest_kollalab.providers.docker.container import make_container
 from pytest_kollalab.providers.docker.copy import Volumes
 from pytest_kollalab.providers.docker.kolla_variables import INTERFACES
 from pytest_kollalab.providers.docker.owned import Owned, Thing
@@ -200,9 +201,8 @@ class DockerSaves(Saving):
         api: Any = self.client.api
         first, *others = body.pop("Networks").items()
         body["NetworkingConfig"] = {"EndpointsConfig": {first[0]: _endpoint(first[1])}}
-        made: str = api.create_container_from_config(
-            {**body, "Image": image["Id"]}, resource_name(lab, node)
-        )["Id"]
+        body["Image"] = image["Id"]
+        made = make_container(self.client, body, resource_name(lab, node))
         point("saves:node-made")
         for network, address in others:
             api.connect_container_to_network(made, network, ipv4_address=address)

@@ -1,4 +1,4 @@
-"""Whether a docker daemon is this host's: whether it has its folders, and its networks here."""
+"""Whether a daemon is Docker Engine, and this host's: with its folders, and networks here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 TIMEOUT = 60
+PODMAN = "Podman Engine"
 NOTHING = "kollalab/nothing:nothing"
 
 
@@ -29,8 +30,32 @@ def problems(cache: Path) -> list[Problem]:
         client = which.client(TIMEOUT)
     except KollalabError as error:
         return [Problem(f"{error.brief}: {error.details}", error.hint)]
+    return examine(client, which, cache)
+
+
+def examine(client: DockerClient, which: Daemon, cache: Path | None = None) -> list[Problem]:
+    """What is wrong with a daemon that is taken for this host's, the first thing only.
+
+    Without `cache` it need not have this host's folders.
+    """
     # One that has not even the folders is elsewhere, and its networks are as well.
-    return [*folders(client, which, cache)] or [*networks(client, which)]
+    return (
+        [*engine(client, which)]
+        or [*(folders(client, which, cache) if cache is not None else ())]
+        or [*networks(client, which)]
+    )
+
+
+def engine(client: DockerClient, which: Daemon) -> Iterator[Problem]:
+    """The problem with a daemon that speaks docker's API and is not docker."""
+    parts = {part["Name"]: part["Version"] for part in client.version().get("Components") or ()}
+    if PODMAN in parts:
+        yield Problem(
+            f"podman {parts[PODMAN]} answers at {which}: through docker's API it gives a node no "
+            "/proc/sys/net of its own to write, and fails to remove networks whose interfaces the "
+            "nodes have renamed",
+            f"use Docker Engine, for example {daemon.SOCKET}: set DOCKER_HOST or the context",
+        )
 
 
 def folders(client: DockerClient, which: Daemon, cache: Path) -> Iterator[Problem]:
