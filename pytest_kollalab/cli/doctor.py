@@ -34,7 +34,7 @@ def doctor(as_json: bool, **given: Any) -> None:
             mark = click.style(f"{finding.status:<8}", fg=COLOURS[finding.status])
             click.echo(f"{mark} {finding.what:<{width}}  {finding.found}")
             if finding.fix:
-                click.echo(f"{'':<8} {'':<{width}}  mend it: {finding.fix}")
+                click.echo(f"{'':<8} {'':<{width}}  what now: {finding.fix}")
         click.echo("a lab can run here" if is_fit(findings) else "a lab cannot run here yet")
     if not is_fit(findings):
         sys.exit(EXIT_HOST)

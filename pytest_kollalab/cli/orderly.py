@@ -15,10 +15,10 @@ from pytest_kollalab.system.signals import Signals
 
 @contextmanager
 def orderly(lab: Lab) -> Iterator[None]:
-    """Undo what is half made on the first SIGINT or SIGTERM in the block; stop on the second."""
+    """Undo unfinished changes on the first SIGINT or SIGTERM in the block; stop on the second."""
     command = "kollalab down" + (f" --name {lab.name}" if lab.name != Options.name else "")
     signals = Signals(
-        "stopping; what is half made is taken back",
+        "stopping; unfinished changes are undone",
         f"Lab {lab.name} is removed by: {command}",
     )
     signals.install()

@@ -52,7 +52,7 @@ class Given:
             else:
                 shutil.copyfile(self.source, target)
         except (OSError, ValueError) as error:
-            raise StageError(f"{self.source} cannot be had", details=str(error)) from error
+            raise StageError(f"{self.source} cannot be fetched", details=str(error)) from error
         with target.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self.sha256.lower():

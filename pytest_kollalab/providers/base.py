@@ -229,7 +229,7 @@ class Saving(ABC):
 
     @abstractmethod
     def clear(self, lab: str, name: str) -> None:
-        """Remove a saved state, whole or half made; the nodes run afterwards. Idempotent."""
+        """Remove a saved state, complete or not; the nodes run afterwards. Idempotent."""
 
 
 class Cloning(ABC):

@@ -266,7 +266,7 @@ class Failures:
         }
         text = json.dumps(about, indent=2) + "\n"
         (folder / "about.json").write_text(mask(text), encoding="utf-8")
-        problems = "".join(f"\nnot had: {mask(problem)}" for problem in told.problems)
+        problems = "".join(f"\nnot collected: {mask(problem)}" for problem in told.problems)
         return f"{folder}: {len(names)} files in {seconds} s{problems}"
 
 

@@ -155,7 +155,7 @@ def _load(file: Path) -> dict[str, Any]:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
-            f"{file} is not valid TOML", details=str(error), hint="mend the line that it names"
+            f"{file} is not valid TOML", details=str(error), hint="correct the line that it names"
         ) from error
 
 

@@ -37,8 +37,8 @@ class Built:
         self.images = made.images()
 
     def work(self, undo: ExitStack | None = None) -> Work:
-        folder = self.folder / "nodes"
-        folder.mkdir(exist_ok=True, mode=0o700)
+        folder = self.folder / self.lab / "nodes"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Work(
             key="key",
             tag=owners.tag(self.lab, "nodes", "key", self.run_id, self.folder),

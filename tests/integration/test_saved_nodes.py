@@ -189,9 +189,8 @@ def test_a_clone_is_elsewhere_and_depends_on_nothing_of_the_first(
     (tmp_path / "golden" / "cloud" / "etc" / "passwords.yml").write_text("database_password: x\n")
     records.save(tmp_path / "golden" / "cloud.json", Record("cloud", "k", "r", READY, inputs={}))
     source = CloneSource(LAB, "golden.1", nodes.made, tmp_path / "golden", (), nullcontext)
-    (tmp_path / "state").mkdir()
-    # Two labs of one session are of one run: each is to reach its own nodes.
-    other = Built(tmp_path / "state", f"{LAB}-2", run_id=nodes.run_id)
+    # Two labs of one session are of one run and one state: each is to reach its own nodes.
+    other = Built(nodes.folder, f"{LAB}-2", run_id=nodes.run_id)
     other.stage.source = lambda: source
     try:
         other.create()

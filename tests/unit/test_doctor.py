@@ -73,7 +73,7 @@ def test_a_host_without_docker_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     text = CliRunner().invoke(main, ["doctor"]).output
     assert "problem  docker daemon" in text
-    assert "mend it: start the daemon at tcp://127.0.0.1:1" in text
+    assert "what now: start the daemon at tcp://127.0.0.1:1" in text
     assert "cannot run here yet" in text
 
 

@@ -134,5 +134,5 @@ def test_a_given_file_that_is_another_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="is not what it should be"):
         image_folders.Given("program", str(tmp_path / "program"), "0" * 64).fetch(tmp_path / "laid")
     assert not (tmp_path / "laid" / "program").exists()
-    with pytest.raises(StageError, match="cannot be had"):
+    with pytest.raises(StageError, match="cannot be fetched"):
         image_folders.Given("program", str(tmp_path / "gone"), "0" * 64).fetch(tmp_path / "laid")

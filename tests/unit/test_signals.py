@@ -87,7 +87,7 @@ def test_a_verb_that_is_stopped_says_how_to_clean_up(
         check=False,
     )
     assert done.returncode == 128 + kind
-    assert "stopping; what is half made is taken back; once more stops at once" in done.stderr
+    assert "stopping; unfinished changes are undone; once more stops at once" in done.stderr
     assert done.stderr.endswith(command)
 
 

@@ -75,7 +75,7 @@ class LayerStore:
         half.replace(self._repositories)
 
     def tidy(self) -> None:
-        """Remove what a copy that was killed has left half made."""
+        """Remove the incomplete copies that a killed run has left."""
         for folder in (self.layers, self.known / "layerdb" / "sha256"):
             for half in folder.glob(f"*{HALF}"):
                 shutil.rmtree(half)

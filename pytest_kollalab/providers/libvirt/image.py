@@ -141,7 +141,7 @@ def fetch(nodes: NodesConfig, temporary: Path, target: Path) -> None:
         raise StageError(
             f"{nodes.image} is not the image that it should be",
             details=f"its SHA-256 is {found}, nodes.checksum says {wanted}",
-            hint="get it again, or mend nodes.checksum if its makers published another one",
+            hint="get it again, or correct nodes.checksum if its makers published another one",
         )
     run(["qemu-img", "convert", "-O", "qcow2", source, target])
 
