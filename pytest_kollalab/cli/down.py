@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from pytest_kollalab.cli.frame import make_lab, setting_options, verb
+from pytest_kollalab.cli.frame import make_lab, setting_options, tell, verb
 from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.lab.lab import Lab
 
@@ -31,4 +29,4 @@ def destroy(**given: Any) -> None:
 def _remove(lab: Lab) -> None:
     with orderly(lab):
         said = lab.remove()
-    click.echo(said)
+    tell(said)

@@ -27,6 +27,7 @@ from pytest_kollalab.system.errors import (
     as_message,
 )
 from pytest_kollalab.system.paths import expanded
+from pytest_kollalab.system.telling import silence, telling
 
 DEFAULT_FEATURES = ("compute", "sfc")
 EXIT_FAILED = 1
@@ -45,7 +46,7 @@ Exit codes:
   2    the command line or the configuration is wrong
   3    the host lacks something
   4    somebody else is using the lab
-  130  stopped with Ctrl-C (143 with SIGTERM)
+  130  stopped with Ctrl-C (143 with SIGTERM, 129 when the terminal was closed)
 """
 
 
@@ -61,6 +62,16 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
         logging.basicConfig(level=logging.DEBUG, format="%(message)s", stream=sys.stderr)
         for noisy in ("urllib3", "docker", "keystoneauth", "openstack", "stevedore"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def tell(text: str, *, err: bool = False) -> None:
+    """Show a line. If nobody reads it any more, the work continues without telling."""
+    try:
+        click.echo(text, err=err)
+    except OSError:
+        with telling():
+            silence(2 if err else 1)
+            click.echo(text, err=err)
 
 
 def exit_code(error: KollalabError) -> int:
@@ -80,11 +91,10 @@ def with_messages(function: Callable[..., None]) -> Callable[..., None]:
             told = as_message(error)
             if not isinstance(told, KollalabError):
                 raise
-            click.secho("error: ", fg="red", nl=False, err=True)
-            click.echo(str(told), err=True)
+            tell(f"{click.style('error: ', fg='red')}{told}", err=True)
             sys.exit(exit_code(told))
         except KeyboardInterrupt:
-            click.echo("stopped; `kollalab down` removes what is there", err=True)
+            tell("stopped; `kollalab down` removes what is there", err=True)
             sys.exit(EXIT_INTERRUPTED)
 
     return wrapped
@@ -148,7 +158,7 @@ def lab_of(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
     extensions = installed(settings.config.release)
     if settings.config.tables:
         check_tables(settings.config, extensions.tables)
-    more = {"say": click.echo, "confirm": confirm, **more}
+    more = {"say": tell, "confirm": confirm, **more}
     return Lab(settings.config, settings.options, features=features, extensions=extensions, **more)
 
 
@@ -162,7 +172,7 @@ def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> 
 def make_lab(
     features: tuple[str, ...],
     *,
-    say: Callable[[str], None] = click.echo,
+    say: Callable[[str], None] = tell,
     watcher: Watcher | None = None,
     **given: Any,
 ) -> Lab:

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
+from pytest_kollalab.cli.frame import tell
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.settings.config import Options
 from pytest_kollalab.system.signals import Signals
@@ -15,7 +14,7 @@ from pytest_kollalab.system.signals import Signals
 
 @contextmanager
 def orderly(lab: Lab) -> Iterator[None]:
-    """Undo unfinished changes on the first SIGINT or SIGTERM in the block; stop on the second."""
+    """Undo unfinished changes on the first SIGINT, SIGTERM or SIGHUP; stop on the second."""
     command = "kollalab down" + (f" --name {lab.name}" if lab.name != Options.name else "")
     signals = Signals(
         "stopping; unfinished changes are undone",
@@ -25,7 +24,7 @@ def orderly(lab: Lab) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"stopped; to remove what exists of lab {lab.name}: {command}", err=True)
+        tell(f"stopped; to remove what exists of lab {lab.name}: {command}", err=True)
         sys.exit(128 + signals.last)
     finally:
         signals.restore()

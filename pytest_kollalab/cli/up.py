@@ -13,10 +13,12 @@ from pytest_kollalab.cli.frame import (
     lab_to_build,
     read_settings,
     setting_options,
+    tell,
     verb,
 )
 from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.cli.show import show_lab
+from pytest_kollalab.system.telling import telling
 
 
 @verb
@@ -32,7 +34,7 @@ def up(features: tuple[str, ...], **given: Any) -> None:
 
     def say(text: str) -> None:
         if verbosity >= 0 and not watching.line(text):
-            click.echo(text)
+            tell(text)
 
     lab = lab_to_build(read_settings(**given), features, say=say, watcher=watching)
     try:
@@ -40,7 +42,8 @@ def up(features: tuple[str, ...], **given: Any) -> None:
             lab.up()
     finally:
         summary = lab.summary(stays=lab.exists())
-        summary.write(lab.paths.state / "summaries" / lab.name)
+        with telling():
+            summary.write(lab.paths.state / "summaries" / lab.name)
         for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
-            click.echo(line)
+            tell(line)
     show_lab(lab)

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_kollalab.system import files, process
-from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.errors import KollalabError, if_writable
 from pytest_kollalab.system.paths import Paths
+from pytest_kollalab.system.telling import telling
 
 # Followed by the name of the lab, or by nothing for a failure of a shared stage.
 FAILURE = "failure-"
@@ -105,13 +106,20 @@ class SharedRun:
         if not self.folder.is_dir():
             self._failures = [failure]
             return failure
-        temporary = self.folder / f"{TEMPORARY}{process.mark()}"
-        temporary.write_text(json.dumps(asdict(failure)), encoding="utf-8")
-        # Creating the link fails if another process has recorded a failure first.
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, self.folder / f"{FAILURE}{'' if shared else self.lab}")
-        temporary.unlink()
+        self._failures = [failure]
+        with if_writable():
+            self._record(failure, f"{FAILURE}{'' if shared else self.lab}")
         return self.failure() or failure
+
+    def _record(self, failure: LabFailure, name: str) -> None:
+        temporary = self.folder / f"{TEMPORARY}{process.mark()}"
+        try:
+            temporary.write_text(json.dumps(asdict(failure)), encoding="utf-8")
+            # Creating the link fails if another process has recorded a failure first.
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, self.folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def failure(self) -> LabFailure | None:
         """The first failure of this lab or of a shared stage in any process, or None."""
@@ -141,12 +149,13 @@ class SharedRun:
         if not self.folder.is_dir():
             return
         data = (json.dumps(asdict(line)) + "\n").encode()
-        handle = os.open(self.folder / LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            # A single write keeps the lines of several processes apart.
-            os.write(handle, data)
-        finally:
-            os.close(handle)
+        with telling():
+            handle = os.open(self.folder / LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                # A single write keeps the lines of several processes apart.
+                os.write(handle, data)
+            finally:
+                os.close(handle)
 
     def lines(self) -> Iterator[Line | None]:
         """Yield all lines so far, then None, then the lines since, and so on without end.

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.report.masking import Redactor, lab_secrets
+from pytest_kollalab.report.summary import down_command
+from pytest_kollalab.settings.config import Options
 from pytest_kollalab.system import files
-from pytest_kollalab.system.errors import BusyError, KollalabError
+from pytest_kollalab.system.attempts import Attempts
+from pytest_kollalab.system.errors import BusyError, KollalabError, SavedStatesError, as_message
 
 if TYPE_CHECKING:
     from pytest_kollalab.engine.runs import LabFailure
@@ -42,28 +45,51 @@ class Finish:
     kept_logs: dict[str, Path]
 
     def leave(self, lab: Lab) -> None:
-        """Remove or keep a lab, as its options say, and write its summary."""
+        """Remove or keep a lab, as its options say, and write its summary.
+
+        The lab comes first: nothing that fails beside keeps it from being removed.
+        """
         keep, before = lab.options.keep, lab.is_kept()
         asked = keep == "always" or (keep == "failed" and self.failed)
         stays = asked or (before and keep != "never")
-        try:
+        beside = Attempts()
+        summary: Summary | None = None
+        with beside.step():
             summary = self.complete(lab.summary(stays=stays, before=before and not asked))
+        try:
             if stays:
-                lab.keep()
-                lab.lease.release()
+                with beside.step():
+                    lab.keep()
             else:
-                self.kept_logs |= _keep_logs(lab, self.failures)
-                if before or not self.quiet:
-                    was = ", which was there before" if before else ""
-                    self.say(f"kollalab: removing lab {lab.name}{was}")
-                started = time.monotonic()
-                lab.destroy()
-                summary = replace(summary, removed_in=round(time.monotonic() - started, 1))
-            self._summarize(lab, summary)
+                with beside.step():
+                    self.kept_logs |= _keep_logs(lab, self.failures)
+                seconds = self._remove(lab, before=before)
+                if summary is not None:
+                    summary = replace(summary, removed_in=round(seconds, 1))
         except BusyError:
             self.say(f"kollalab: lab {lab.name} is used by another session, which will remove it")
-        except KollalabError as error:
+        except SavedStatesError as error:
             self.say(f"kollalab: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next lab is removed
+            told = _message(as_message(error))
+            command = down_command(lab.name, Options.name)
+            self.say(f"kollalab: lab {lab.name} is not removed; remove it with: {command}\n{told}")
+        else:
+            if summary is not None:
+                self._summarize(lab, summary)
+        finally:
+            lab.lease.release()
+        for each in beside.errors:
+            self.say(f"kollalab: {_message(each)}")
+
+    def _remove(self, lab: Lab, *, before: bool) -> float:
+        """Remove a lab and return how long it took in seconds."""
+        if before or not self.quiet:
+            was = ", which was there before" if before else ""
+            self.say(f"kollalab: removing lab {lab.name}{was}")
+        started = time.monotonic()
+        lab.destroy()
+        return time.monotonic() - started
 
     def _summarize(self, lab: Lab, summary: Summary) -> None:
         folders = [lab.paths.state / "summaries" / lab.name]
@@ -75,6 +101,10 @@ class Finish:
             self.say(f"kollalab: the summary could not be written: {error}")
         for line in summary.kept_lines() if self.quiet else summary.lines():
             self.say(f"kollalab: {line}")
+
+
+def _message(error: Exception) -> str:
+    return str(error) if isinstance(error, KollalabError) else f"{type(error).__name__}: {error}"
 
 
 def _keep_logs(lab: Lab, failures: Iterable[LabFailure]) -> dict[str, Path]:

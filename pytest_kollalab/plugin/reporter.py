@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kollalab.system.telling import is_read, lenient, redirect, telling
+
 if TYPE_CHECKING:
     from pytest_kollalab.engine.progress import Watcher
 
@@ -24,12 +26,29 @@ class Reporter:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._watcher: Watcher | None = None
+        # Whether standard output could not be written: a pipe without a reader, a full disk.
+        self._is_gone = False
 
     def show(self, text: str) -> None:
         """Show a line now."""
         reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is None:
             return
+        try:
+            self._show(reporter, text)
+        except OSError:
+            # Nobody reads standard output any more.
+            self._is_gone = True
+            with telling(), uncaptured(self._config):
+                os.write(2, f"{text}\n".encode())
+
+    def go_on(self) -> None:
+        """Lead standard output elsewhere if nobody reads it any more, for what comes last."""
+        with telling(), uncaptured(self._config):
+            if self._is_gone or not is_read(1):
+                redirect(1)
+
+    def _show(self, reporter: Any, text: str) -> None:
         if self._watcher is not None and self._watcher.line(text):
             return
         with uncaptured(self._config):
@@ -51,7 +70,7 @@ class Reporter:
             with uncaptured(self._config):
                 # A copy of the handle, because pytest later captures standard output.
                 handle = os.dup(1)
-            terminal = os.fdopen(handle, "w", encoding="utf-8", errors="replace")
+            terminal = lenient(os.fdopen(handle, "w", encoding="utf-8", errors="replace"))
             self._config.add_cleanup(terminal.close)
             self._watcher = live.watcher(terminal, self._config.get_verbosity())
         return self._watcher

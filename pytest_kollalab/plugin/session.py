@@ -440,6 +440,7 @@ class LabSession:
         if self.used or self.processes.is_used:
             self._leave_labs(failed=failed)
         self.processes.close()
+        self.reporter.go_on()
 
     def _leave_labs(self, *, failed: bool) -> None:
         from pytest_kollalab.plugin.finish import Finish

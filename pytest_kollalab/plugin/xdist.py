@@ -17,6 +17,7 @@ from pytest_kollalab.plugin.asked import FRESH, fixture_names, uses_lab
 from pytest_kollalab.plugin.markers import is_disruptive
 from pytest_kollalab.plugin.reporter import uncaptured
 from pytest_kollalab.settings import config as configuration
+from pytest_kollalab.system.errors import if_writable
 from pytest_kollalab.system.paths import default_paths
 
 if TYPE_CHECKING:
@@ -111,7 +112,11 @@ class Processes:
         """Note that this process uses a lab; from now on, signals end the session in order."""
         self.run.open()
         self.run.use()
-        if not self.worker and self.signals is None:
+        if self.worker:
+            from pytest_kollalab.system.signals import ignore_hangup
+
+            ignore_hangup()
+        elif self.signals is None:
             self._handle_signals(options)
 
     def say(self, text: str) -> None:
@@ -125,7 +130,8 @@ class Processes:
 
     def begin_removal(self) -> None:
         """Note that labs are being removed: a first signal no longer interrupts anything."""
-        self.run.join()
+        with if_writable():
+            self.run.join()
         if self.signals is not None:
             self.signals.removing = True
 
@@ -204,7 +210,8 @@ class Processes:
         for line in self.run.lines():
             # Workers create the run's folder. This process must own it too, because otherwise it
             # would count as a leftover after the workers have ended.
-            self.run.join()
+            with if_writable():
+                self.run.join()
             if line is not None:
                 self._show(f"[{line.who}] {line.text}")
             elif self._done.is_set():
@@ -237,8 +244,9 @@ class Processes:
         self.signals.install()
 
     def _pass_on(self, number: int) -> None:
-        # On Ctrl-C the terminal signals the workers as well; other senders do not.
-        if number == signal.SIGTERM:
+        # On Ctrl-C the terminal signals the workers as well; other senders do not. Workers ignore
+        # that the terminal is closed.
+        if number in (signal.SIGTERM, signal.SIGHUP):
             for pid in self.run.users():
                 if pid != os.getpid():
                     with suppress(OSError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from pytest_kollalab.engine.progress import Expected, Watcher, clock
+from pytest_kollalab.system.telling import lenient
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -123,6 +124,7 @@ def watcher(file: IO[str], verbosity: int) -> Watcher:
     """The watcher for an output: live lines on a terminal, or else lines of steps if verbose."""
     if verbosity < 0:
         return Watcher()
+    file = lenient(file)
     if file.isatty():
         return Terminal(file)
     return Lines(file) if verbosity > 0 else Watcher()

@@ -11,15 +11,18 @@ from types import FrameType
 from typing import Any
 
 from pytest_kollalab.system import process
+from pytest_kollalab.system.telling import telling
 
-KINDS = (signal.SIGINT, signal.SIGTERM)
+KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Handles SIGINT and SIGTERM while a lab is in use.
+    """Handles SIGINT, SIGTERM and SIGHUP while a lab is in use.
 
     The first signal raises KeyboardInterrupt, unless `removing` is set. The second one ends the
     processes that this one started and exits at once with status 128 plus the signal's number.
+    SIGHUP is never a second one: a terminal that is closed sends several. A process that was told
+    to ignore it, by `nohup`, continues to do so.
 
     Args:
         first: The message for the first signal.
@@ -58,6 +61,8 @@ class Signals:
         if self._before or threading.current_thread() is not threading.main_thread():
             return
         for kind in KINDS:
+            if kind == signal.SIGHUP and signal.getsignal(kind) == signal.SIG_IGN:
+                continue
             self._before[kind] = signal.signal(kind, self._received)
 
     def restore(self) -> None:
@@ -70,6 +75,8 @@ class Signals:
         if not self.used():
             self.restore()
             os.kill(os.getpid(), number)
+            return
+        if number == signal.SIGHUP and self.seen:
             return
         self.seen += 1
         self.last = number
@@ -92,4 +99,11 @@ class Signals:
 
     def _say(self, text: str) -> None:
         # A file object is not safe here: the signal may have interrupted a write to it.
-        os.write(self.handle, f"\nkollalab: {text}\n".encode())
+        with telling():
+            os.write(self.handle, f"\nkollalab: {text}\n".encode())
+
+
+def ignore_hangup() -> None:
+    """Leave it to the parent process to say what happens when the terminal is closed."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -22,57 +22,32 @@ from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.stages.nodes import await_nodes
 from pytest_kollalab.system import daemon
-from pytest_kollalab.system.errors import HostError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import run
 from pytest_kollalab.system.ssh import Ssh, close
-from pytest_kollalab.system.wait import NotYet, until
 from tests import made
 from tests.integration.conftest import Loopback
 from tests.integration.docker_lab import Built, left
+from tests.other_daemon import OtherDaemon
 
 pytestmark = pytest.mark.xdist_group("docker-nodes")
 LAB = f"itest-other-{secrets.token_hex(2)}"
 CONTEXT = "other"
-# Its own default bridge: with none it would remove that of the host's daemon. Nothing is on it.
-BRIDGE = f"klt-{secrets.token_hex(2)}"
-BRIDGE_ADDRESS = "192.0.2.1/24"
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[docker.DockerClient]:
-    """A daemon with nothing in it, that leaves the packet filter of this host alone."""
+    """A daemon with nothing in it, known by its context."""
     with tempfile.TemporaryDirectory(prefix="kl-") as name, pytest.MonkeyPatch.context() as patch:
-        folder = Path(name)
-        socket = f"unix://{folder}/sock"
-        patch.setenv("DOCKER_CONFIG", str(folder / "config"))
-        argv = ["docker", "context", "create", CONTEXT, "--docker", f"host={socket}"]
+        made = OtherDaemon(Path(name))
+        patch.setenv("DOCKER_CONFIG", f"{name}/config")
+        argv = ["docker", "context", "create", CONTEXT, "--docker", f"host={made.uri}"]
         subprocess.run(argv, check=True, capture_output=True)
-        argv = ["dockerd", "--host", socket, "--data-root", f"{folder}/data"]
-        argv += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid", "--bridge", BRIDGE]
-        argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
-        subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
-        subprocess.run(["ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE], check=True)
-        with Path(folder, "log").open("w") as log, subprocess.Popen(argv, stderr=log) as process:
-
-            def answers() -> bool | NotYet:
-                if process.poll() is not None:
-                    pytest.fail(f"dockerd ended: {Path(folder, 'log').read_text()[-2000:]}")
-                try:
-                    return daemon.connect(uri=CONTEXT).ping()
-                except HostError as error:
-                    return NotYet(error.details)
-
-            try:
-                until("the other daemon answers", answers, timeout=60, interval=0.2)
-                yield daemon.connect(uri=CONTEXT)
-            finally:
-                process.terminate()
-                process.wait(timeout=60)
-                subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
-                # It leaves the network namespace of the host bound to a name.
-                for bound in folder.glob("exec/netns/*"):
-                    subprocess.run(["umount", bound], check=True)
+        try:
+            made.start()
+            yield daemon.connect(uri=CONTEXT)
+        finally:
+            made.remove()
 
 
 @pytest.fixture(scope="module")

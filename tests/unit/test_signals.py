@@ -73,7 +73,7 @@ with orderly(SimpleNamespace(name=sys.argv[2])):
 """
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("name", "command"), [("lab", "kollalab down\n"), ("mine", "kollalab down --name mine\n")]
 )
@@ -106,3 +106,30 @@ def test_a_lab_that_is_not_used_needs_no_end() -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     assert signals.seen == 0
+
+
+CLOSED = """
+import os, signal, sys
+from pytest_kollalab.system.signals import Signals
+if sys.argv[1] == "nohup":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.close(2)
+signals = Signals("ending", "kollalab down")
+signals.install()
+try:
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("went on")
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("ended in order")
+"""
+
+
+@pytest.mark.parametrize(("how", "said"), [("", "ended in order\n"), ("nohup", "went on\n")])
+def test_a_terminal_that_is_closed_sends_several_signals_and_takes_no_message(
+    how: str, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, how], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, said)
