@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers.docker import layers
+from pytest_kollalab.providers.docker import saves as docker_saves
 from pytest_kollalab.providers.docker.owned import Owned
+from pytest_kollalab.providers.docker.refusals import refusals
 from pytest_kollalab.providers.docker.saves import DockerSaves, body_of
 from pytest_kollalab.system import identity
+from pytest_kollalab.system.errors import StageError
 
 ADDRESSES = {"lab-provisioning": "10.0.0.11", "lab-management": "10.0.1.11"}
 LABELS = {"kollalab.lab": "lab", "kollalab.node": "compute-1"}
@@ -86,3 +91,58 @@ def test_a_saved_state_is_whole_with_the_layers_that_it_needs(tmp_path: Path) ->
 def test_a_saved_state_without_the_layers_that_it_needs_is_none(tmp_path: Path) -> None:
     assert a_saved_state(tmp_path, "layers") == []
     assert a_saved_state(tmp_path, "layers", "others") == []
+
+
+class Runc:
+    """What docker's API says when runc cannot freeze a node a few times."""
+
+    def __init__(self, refusals: int, status: int = 500, said: str = "unable to freeze") -> None:
+        self.refusals = refusals
+        self.status = status
+        self.said = said
+        self.asked = 0
+
+    def pause(self, _node: str) -> None:
+        from docker.errors import APIError
+        from requests import Response
+
+        self.asked += 1
+        if self.asked <= self.refusals:
+            response = Response()
+            response.status_code = self.status
+            raise APIError(self.said, response, self.said)
+
+
+def freeze(runc: Runc) -> None:
+    owned = SimpleNamespace(client=SimpleNamespace(api=runc))
+    saves = DockerSaves(lambda: cast("Owned", owned))
+    saves._freeze({"Id": "1", "Labels": {"kollalab.node": "compute-1"}})
+
+
+def test_a_node_that_cannot_be_frozen_is_asked_again() -> None:
+    runc = Runc(2)
+    freeze(runc)
+    assert runc.asked == 3
+
+
+def test_a_node_that_can_never_be_frozen_is_an_error_with_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_saves, "FREEZE_TIMEOUT", 1.2)
+    with pytest.raises(StageError, match="docker could not freeze compute-1") as caught:
+        freeze(Runc(1000))
+    assert "unable to freeze" in caught.value.details
+
+
+def test_a_node_that_stands_still_already_is_frozen() -> None:
+    freeze(Runc(1000, 409, "Container 1 is already paused"))
+
+
+def test_another_refusal_is_not_waited_for() -> None:
+    runc = Runc(1000, 409, "Container 1 is not running")
+    with (
+        pytest.raises(StageError, match="lab could not be saved"),
+        refusals("lab could not be saved"),
+    ):
+        freeze(runc)
+    assert runc.asked == 1

@@ -318,3 +318,19 @@ def test_one_of_which_the_provider_has_lost_a_part_is_not_planned_with(host: Hos
     host.deploy("sfc")
     host.provider.states.clear()
     assert host.actions("sfc") == [REUSE, BUILD, BUILD]
+
+
+def test_a_golden_state_that_cannot_be_saved_fails_nothing(host: Host) -> None:
+    import requests
+
+    engine, goldens = host.run("sfc")
+    engine.ensure("cloud")
+
+    def refuse(lab: str, name: str) -> int:
+        raise requests.ConnectionError("docker is gone")
+
+    host.provider.save = refuse  # type: ignore[method-assign]
+    goldens.rewind.keep_golden()
+    assert host.said[-1].startswith("no golden state is kept: a request to docker failed")
+    assert goldens.saves.list() == []
+    assert goldens.saves.unfinished() is None

@@ -21,10 +21,12 @@ from pytest_kollalab.providers.docker.container import make_container
 from pytest_kollalab.providers.docker.copy import Volumes
 from pytest_kollalab.providers.docker.kolla_variables import INTERFACES
 from pytest_kollalab.providers.docker.owned import Owned, Thing
+from pytest_kollalab.providers.docker.refusals import refusals
 from pytest_kollalab.providers.docker.spec import NEEDS, NODE, archive, own_volume, resource_name
 from pytest_kollalab.system.crash_points import point
-from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.errors import StageError, WaitError
 from pytest_kollalab.system.threads import Threads
+from pytest_kollalab.system.wait import NotYet, until
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -45,6 +47,9 @@ UNPLUG = "\n".join(f"ip link delete {name}" for name in INTERFACES.values())
 # Kolla's MariaDB writes what was committed to its files once a second: what was there when
 # somebody asked for a save is then in it.
 WRITTEN = 1.2
+# runc gives up after about a second: "unable to freeze".
+FREEZE_TIMEOUT = 20.0
+ONCE_MORE = "run the same again: the state is still saved"
 
 
 class DockerSaves(Saving):
@@ -72,6 +77,10 @@ class DockerSaves(Saving):
 
         Raises StageError; then none is saved.
         """
+        with refusals(f"lab {lab} could not be saved"):
+            return self._save(lab, name)
+
+    def _save(self, lab: str, name: str) -> int:
         nodes = self._running(lab)
         first = next(iter(nodes.values()))
         labels = _tag(first["Labels"]) | {
@@ -86,7 +95,7 @@ class DockerSaves(Saving):
             api.create_volume(volume, labels=labels)
             point("saves:volume-made")
             time.sleep(WRITTEN)
-            self._each(nodes.values(), lambda node: api.pause(node["Id"]))
+            self._each(nodes.values(), self._freeze)
             point("saves:paused")
             volumes = Volumes(self.client, [volume, *(own_volume(lab, node) for node in nodes)])
             pairs = [
@@ -113,7 +122,9 @@ class DockerSaves(Saving):
                 point("saves:saved-one")
             point("saves:saved")
         except BaseException:
-            self.clear(lab, name)
+            # What went wrong first is what is told. The journal of saves has what is left of it.
+            with suppress(Exception):
+                self.clear(lab, name)
             raise
         self._go_on(lab)
         return size
@@ -123,6 +134,10 @@ class DockerSaves(Saving):
 
         Raises StageError, and changes nothing, when a part of it is not there.
         """
+        with refusals(f"lab {lab} could not be brought back", ONCE_MORE):
+            self._restore(lab, name)
+
+    def _restore(self, lab: str, name: str) -> None:
         images = self.images(lab, name)
         volume, labels = saved_volume(lab, name), self._labels(lab, name)
         for node in images:
@@ -165,8 +180,9 @@ class DockerSaves(Saving):
 
     def clear(self, lab: str, name: str) -> None:
         """Remove what was saved under a name, whole or not, and resume the nodes."""
-        self._go_on(lab)
-        self._remove(lab, name)
+        with refusals(f"the saved state {name} of lab {lab} could not be removed"):
+            self._go_on(lab)
+            self._remove(lab, name)
 
     def remove_images(self, lab: str, keep: str) -> None:
         """Remove the images of all saved states of a lab but one; the volumes are found by tag."""
@@ -265,7 +281,42 @@ class DockerSaves(Saving):
 
     def _go_on(self, lab: str) -> None:
         still = [e for e in self.owned.containers(lab, NODE) if e["State"] == "paused"]
-        self._each(still, lambda node: self.client.api.unpause(node["Id"]))
+        self._each(still, self._thaw)
+
+    def _freeze(self, node: Thing) -> None:
+        self._patiently(node, self.client.api.pause, "freeze", "is already paused")
+
+    def _thaw(self, node: Thing) -> None:
+        self._patiently(node, self.client.api.unpause, "resume", "is not paused")
+
+    def _patiently(
+        self, node: Thing, act: Callable[[str], None], what: str, done_already: str
+    ) -> None:
+        """Freeze or resume a node. Now and then runc cannot, and can a moment later."""
+        from docker.errors import APIError
+
+        name = node["Labels"][NODE]
+
+        def done() -> bool | NotYet:
+            try:
+                act(node["Id"])
+            except APIError as error:
+                said = str(error.explanation or error)
+                if done_already in said:
+                    return True
+                if not error.is_server_error():
+                    raise
+                return NotYet(said)
+            return True
+
+        try:
+            until(f"docker can {what} {name}", done, timeout=FREEZE_TIMEOUT)
+        except WaitError as error:
+            raise StageError(
+                f"docker could not {what} {name}",
+                details=error.details,
+                hint="look for processes of the node in state D (ps), then run again",
+            ) from error
 
     def _remove_container(self, container: Thing) -> None:
         """Unplug a node, then remove it.

@@ -48,7 +48,7 @@ from pytest_kollalab.stages.cloud.passwords import generate
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import digest, files
-from pytest_kollalab.system.errors import KollalabError, StageError
+from pytest_kollalab.system.errors import KollalabError, StageError, as_message
 
 if TYPE_CHECKING:
     from pytest_kollalab.providers.base import Provider
@@ -183,8 +183,8 @@ class CloudStage(Stage[CloudMade]):
         """Let the provider keep the images that a node has pulled. A failure is only reported."""
         try:
             self.provider.pulled(work.tag, node, images, registry)
-        except KollalabError as error:
-            work.say(f"the next lab will pull its images again: {error.brief}: {error.details}")
+        except Exception as error:  # noqa: BLE001 - the cloud needs no part of it
+            work.say(f"the next lab will pull its images again: {as_message(error)}")
 
     def _adopt(self, work: Work, nodes: NodesMade, clone: CloneMade) -> CloudMade:
         """Move the cloud on cloned nodes to this lab's addresses and wait until it is healthy."""

@@ -16,7 +16,7 @@ from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.saves import DEPLOY, GOLDEN, RESTORING, Save, Saves, of_user
 from pytest_kollalab.system import files
-from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
+from pytest_kollalab.system.errors import BusyError, KollalabError, StageError, as_message
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.ssh import Ssh, close
 
@@ -107,8 +107,11 @@ class Rewind:
             return
         try:
             self.save(GOLDEN, busy=True, by=DEPLOY)
-        except KollalabError as error:
-            self.engine.say(f"no golden state is kept: {error.brief}: {error.details}")
+        except Exception as error:  # noqa: BLE001 - the cloud is healthy, whatever this is
+            told = as_message(error)
+            brief = told.brief if isinstance(told, KollalabError) else type(told).__name__
+            details = told.details if isinstance(told, KollalabError) else str(told)
+            self.engine.say(f"no golden state is kept: {brief}: {details}")
 
     def wake(self) -> None:
         """Start nodes, networks and registry that do not run, and wait until they are usable.

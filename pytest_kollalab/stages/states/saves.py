@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -163,8 +164,11 @@ class Saves:
             self._keep_cloud(save)
             size = saving.save(self.lab, label)
         except Exception:
-            self._forget_files(save)
-            self._done()
+            # If this fails as well, the journal stays, and the next run tries again.
+            with suppress(Exception):
+                saving.clear(self.lab, label)
+                self._forget_files(save)
+                self._done()
             raise
         seconds = round(time.monotonic() - started, 1)
         save = replace(save, seconds=seconds, size=size)
