@@ -437,6 +437,10 @@ class Engine:
             with ExitStack() as undo:
                 made = stage.create(dataclasses.replace(work, undo=undo))
                 point(f"{stage.name}:created")
+                seconds = round(time.monotonic() - started, 1)
+                ready = record.with_status(records.READY, made=made.to_json(), seconds=seconds)
+                # What cannot be recorded, on a full disk for example, is undone.
+                records.save(path, ready)
                 undo.pop_all()
         except BaseException as error:
             brief = error.brief if isinstance(error, KollalabError) else type(error).__name__
@@ -451,8 +455,6 @@ class Engine:
             raise
         finally:
             self.watcher.end(stage.name)
-        seconds = round(time.monotonic() - started, 1)
-        records.save(path, record.with_status(records.READY, made=made.to_json(), seconds=seconds))
         self._remember(stage.name, step, seconds, "built")
         self.say(f"{stage.name}: built in {seconds:.0f} s")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pytest_kollalab.system.errors import KollalabError, StageError, as_message
+from pytest_kollalab.system.threads import Threads
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Attempts:
             things: The things.
             at_once: The number of threads. The default is that of the library.
         """
-        with ThreadPoolExecutor(at_once) as pool:
+        with Threads(at_once) as pool:
             jobs = [pool.submit(act, thing) for thing in things]
         for job in jobs:
             with self.step():

@@ -125,10 +125,10 @@ def other() -> Iterator[OtherDaemon]:
             made.start()
             here = docker.from_env().images.list("kollalab/node")
             for tag in [tag for image in here for tag in image.tags]:
-                saved = subprocess.Popen(["docker", "save", tag], stdout=subprocess.PIPE)
-                load = ["docker", "--host", made.uri, "load", "--quiet"]
-                subprocess.run(load, check=True, stdin=saved.stdout, capture_output=True)
-                assert saved.wait() == 0
+                save, load = ["docker", "save", tag], ["docker", "--host", made.uri, "load"]
+                with subprocess.Popen(save, stdout=subprocess.PIPE) as saved:
+                    subprocess.run(load, check=True, stdin=saved.stdout, capture_output=True)
+                assert saved.returncode == 0
             yield made
         finally:
             made.remove()

@@ -57,7 +57,7 @@ def test_the_answer_counts_for_what_was_named_in_the_question(tmp_path: Path) ->
     consent = Consent("lab", tmp_path, "this-run", confirm=user)
     consent.ask(ANEW)
     consent.check(ANEW)
-    assert user.asked == ["building the nodes anew removes the saved state first. Go on?"]
+    assert user.asked == ["Building the nodes anew removes the saved state first. Go on?"]
     # Saved by another process since the question was answered.
     saved(tmp_path, "late")
     with pytest.raises(SavedStatesError, match="the saved state late of"):

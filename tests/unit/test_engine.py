@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.stage import Stage, Work
 from pytest_kollalab.system import files, identity, locks, ssh
-from pytest_kollalab.system.errors import BusyError, KollalabError, StageError
+from pytest_kollalab.system.errors import BusyError, HostError, KollalabError, StageError
 from pytest_kollalab.system.paths import Paths
 
 
@@ -405,3 +406,57 @@ def test_a_failure_of_one_process_is_that_of_all(bench: Bench) -> None:
     with pytest.raises(StageError, match="the lab is broken: no room"):
         two.ensure("nodes")
     assert bench.nodes.done.count("create") == 1
+
+
+def full(path: Path, record: Record) -> None:
+    """Stands for records.save() on a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+def test_a_stage_that_cannot_be_recorded_is_undone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undone: list[str] = []
+    save = records.save
+
+    def makes(work: Work) -> None:
+        work.undo.callback(undone.append, "nodes")
+
+    bench.nodes.on_create = makes
+
+    def fills(path: Path, record: Record) -> None:
+        (full if record.stage == "nodes" and record.status != records.CREATING else save)(
+            path, record
+        )
+
+    monkeypatch.setattr(records, "save", fills)
+    with pytest.raises(HostError, match="cannot be written"):
+        bench.run().ensure("nodes")
+    assert undone == ["nodes"]
+    record = bench.run().record("nodes")
+    assert record is not None
+    assert record.status == records.CREATING
+
+
+def test_a_removal_writes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run().ensure("cloud")
+    monkeypatch.setattr(records, "save", full)
+    bench.run().destroy()
+    assert bench.nodes.done[-1] == bench.cloud.done[-1] == "destroy"
+    assert bench.run().record("nodes") is None
+
+
+def test_a_stage_that_stays_does_not_keep_the_others(bench: Bench) -> None:
+    bench.run().ensure("cloud")
+
+    def refuse(work: Work) -> None:
+        raise StageError("the cloud is in use")
+
+    bench.cloud.destroy = refuse  # type: ignore[method-assign]
+    with pytest.raises(StageError, match="the cloud is in use"):
+        bench.run().destroy()
+    assert bench.nodes.done[-1] == "destroy"
+    assert bench.run().record("nodes") is None
+    record = bench.run().record("cloud")
+    assert record is not None
+    assert record.status == records.DESTROYING

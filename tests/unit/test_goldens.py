@@ -334,3 +334,13 @@ def test_a_golden_state_that_cannot_be_saved_fails_nothing(host: Host) -> None:
     assert host.said[-1].startswith("no golden state is kept: a request to docker failed")
     assert goldens.saves.list() == []
     assert goldens.saves.unfinished() is None
+
+
+def test_a_golden_state_that_a_user_saved_is_not_replaced(host: Host) -> None:
+    engine, goldens = host.run("sfc")
+    engine.ensure("cloud")
+    goldens.saves.save("golden", by="somebody")
+    before = goldens.saves.list()
+    goldens.rewind.keep_golden()
+    assert host.said[-1] == "no golden state is kept: a state golden was saved by a user"
+    assert goldens.saves.list() == before

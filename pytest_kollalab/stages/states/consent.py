@@ -59,7 +59,8 @@ class Consent:
             SavedStatesError: The answer is no, or nobody can be asked.
         """
         lost = self._unsettled()
-        if lost and not self._confirm(f"{what} removes {listed(lost)}. Go on?"):
+        question = f"{what[0].upper()}{what[1:]} removes {listed(lost)}. Go on?" if lost else ""
+        if lost and not self._confirm(question):
             raise self._refusal(what, lost)
         self._agreed |= {save.label for save in lost}
 

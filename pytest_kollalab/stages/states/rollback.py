@@ -105,6 +105,9 @@ class Rewind:
         """
         if self.provider.saving is None:
             return
+        if any(save.name == GOLDEN for save in of_user(self.saves.root)):
+            self.engine.say(f"no golden state is kept: a state {GOLDEN} was saved by a user")
+            return
         try:
             self.save(GOLDEN, busy=True, by=DEPLOY)
         except Exception as error:  # noqa: BLE001 - the cloud is healthy, whatever this is

@@ -204,18 +204,29 @@ def test_the_console_is_kept(life: Life) -> None:
         assert life.provider.stopped(LAB, node) is None
 
 
-def test_a_machine_that_is_off_is_halted(life: Life) -> None:
+def test_machines_that_are_off_are_started_or_brought_back(life: Life) -> None:
+    life.saves.save("mine")
     domain = life.provider.host.domain(resource_name(LAB, "compute-1"))
     assert domain is not None
     domain.destroy()
     assert life.provider.gone(LAB, life.made) is None
     assert life.provider.halted(LAB, life.made) == ["compute-1"]
     assert "is off" in str(life.provider.stopped(LAB, "compute-1"))
-    with pytest.raises(StageError, match="cannot be saved"):
+    with pytest.raises(StageError, match="cannot be saved") as caught:
         life.saves.save("late")
+    assert f"kollalab up --name {LAB}" in caught.value.hint
+    # A rollback needs no machine that runs.
+    life.saves.restore("mine")
+    assert life.provider.halted(LAB, life.made) == []
+    # As after a reboot of the host.
+    for _, machine in life.provider.host.domains(LAB):
+        machine.destroy()
     for _, network in life.provider.host.networks(LAB):
         network.destroy()
     networks = [f"the network {name}" for name in ("provisioning", "management", "external")]
-    assert life.provider.halted(LAB, life.made) == [*networks, "compute-1"]
+    halted = life.provider.halted(LAB, life.made)
+    assert halted[:3] == networks
+    assert sorted(halted[3:]) == sorted(NODES)
     life.provider.start(life.work().tag, life.made, None)
     assert life.provider.halted(LAB, life.made) == []
+    life.saves.clear("mine")
