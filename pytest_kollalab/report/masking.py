@@ -75,16 +75,21 @@ class Redactor:
         return _copy(value, self)
 
     def error(self, error: BaseException | None) -> None:
-        """Mask the texts in an exception, and in those that it was raised from, in place."""
-        seen: set[int] = set()
+        """Mask the texts in an exception, and in those that it stands for, in place."""
+        self._error(error, set())
+
+    def _error(self, error: BaseException | None, seen: set[int]) -> None:
         while error is not None and id(error) not in seen:
             seen.add(id(error))
             for name in (*OF_ERRORS, *getattr(error, "__dict__", ())):
-                value = getattr(error, name, None)
-                masked = self.data(value)
-                if masked is not value:
-                    with suppress(AttributeError, TypeError):
+                # Some are properties: of an exception of anybody, which may do anything.
+                with suppress(Exception):
+                    value = getattr(error, name, None)
+                    if (masked := self.data(value)) is not value:
                         setattr(error, name, masked)
+            if isinstance(error, BaseExceptionGroup):
+                for each in error.exceptions:
+                    self._error(each, seen)
             error = error.__cause__ or error.__context__
 
     def tree(self, value: Any) -> Any:

@@ -215,6 +215,19 @@ def test_an_exception_and_those_before_it_are_masked() -> None:
     assert "the-secret" not in str(error.__context__)
 
 
+def test_an_exception_of_anybody_is_masked_as_far_as_it_allows() -> None:
+    class OddError(Exception):
+        @property
+        def msg(self) -> str:
+            raise RuntimeError("not now")
+
+    one, two = OddError("the-secret"), ValueError("the-secret")
+    group = ExceptionGroup("several", [one, two])
+    one.__context__ = group
+    Redactor(["the-secret"]).error(group)
+    assert (str(one), str(two)) == (MASK, MASK)
+
+
 def test_a_damaged_file_of_passwords_ends_nothing(tmp_path: Path) -> None:
     etc = tmp_path / "cloud" / "etc"
     etc.mkdir(parents=True)
