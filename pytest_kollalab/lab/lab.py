@@ -369,7 +369,7 @@ class Lab:
             SavedStatesError: The lab has saved states that the user has not agreed to lose.
         """
         self._check_ours("removing a lab")
-        self.consent.ask(REMOVAL)
+        self.consent.ask(REMOVAL, removes=True)
         busy = BusyError(
             f"lab {self.name} is in use by another process",
             hint="end that process first; the last process that uses a lab removes it",
@@ -382,7 +382,7 @@ class Lab:
             # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
                 raise busy
-            self.consent.check(REMOVAL)
+            self.consent.check(REMOVAL, removes=True)
             there = self.folder.exists() or any(owner.mine for owner in self.owners())
             self._retain()
             self.engine.destroy()
@@ -462,10 +462,9 @@ class Lab:
         return {record.stage: record for record in loaded if record is not None}
 
     def cloud_features(self) -> tuple[str, ...]:
-        """The names of the features of the lab's cloud; empty if it has none that is ready."""
+        """The features that the lab's cloud has, or was being built with; empty without a cloud."""
         record = records.load_if_whole(self.folder / "cloud.json")
-        ready = record is not None and record.status == records.READY
-        return tuple(record.inputs.get("features", ())) if record is not None and ready else ()
+        return tuple(record.inputs.get("features", ())) if record is not None else ()
 
     def halted(self) -> tuple[str, ...]:
         """What of the lab does not run and is started by `up`; empty if nobody can tell."""

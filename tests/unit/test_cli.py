@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from pytest_kollalab.cli import frame, main, ssh
 from pytest_kollalab.engine import records
-from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.engine.records import FAILED, READY, Record
 from tests import made
 
 VERBS = ("up", "down", "plan", "show", "ssh")
@@ -122,3 +122,14 @@ def test_down_of_nothing_is_fine_without_docker(
     result = kollalab("down")
     assert "Traceback" not in result.output
     assert not isinstance(result.exception, ImportError)
+
+
+@pytest.mark.parametrize("status", [READY, FAILED])
+@pytest.mark.usefixtures("kollalab")
+def test_a_lab_is_built_with_the_features_that_it_has(tmp_path: Path, status: str) -> None:
+    settings = frame.read_settings()
+    assert frame.lab_to_build(settings, ()).feature_names == frame.DEFAULT_FEATURES
+    record = Record("cloud", "k", "r", status, inputs={"features": ["core", "bgpvpn"]})
+    records.save(tmp_path / "state" / "labs" / "lab" / "cloud.json", record)
+    assert frame.lab_to_build(settings, ()).feature_names == ("core", "bgpvpn")
+    assert frame.lab_to_build(settings, ("sfc",)).feature_names == ("sfc",)

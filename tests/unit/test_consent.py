@@ -44,11 +44,14 @@ def test_what_a_user_saved_is_refused_where_nobody_can_be_asked(tmp_path: Path) 
         "  nothing has been changed",
         (
             "  what now: kollalab rollback second --name lab goes back to the latest; "
-            "--discard-saved goes on without them"
+            "--discard-saved (of pytest: --kollalab-discard-saved) removes them"
         ),
     ]
     with pytest.raises(SavedStatesError):
         consent.check(ANEW)
+    with pytest.raises(SavedStatesError) as caught:
+        consent.check("removing the lab", removes=True)
+    assert caught.value.hint.startswith("--discard-saved")
 
 
 def test_the_answer_counts_for_what_was_named_in_the_question(tmp_path: Path) -> None:

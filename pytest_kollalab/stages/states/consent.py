@@ -8,7 +8,8 @@ from pathlib import Path
 from pytest_kollalab.stages.states.saves import Save, of_user
 from pytest_kollalab.system.errors import SavedStatesError
 
-ROLLS_BACK = "kollalab rollback {state} --name {lab} goes back to the latest"
+ROLLS_BACK = "kollalab rollback {state} --name {lab} goes back to the latest; "
+GOES_ON = "--discard-saved (of pytest: --kollalab-discard-saved) removes them"
 
 
 def refuse(_question: str) -> bool:
@@ -49,11 +50,12 @@ class Consent:
         """The saved states that need consent to be removed, oldest first."""
         return [save for save in of_user(self._folder) if save.by != self._run]
 
-    def ask(self, what: str) -> None:
+    def ask(self, what: str, *, removes: bool = False) -> None:
         """Ask before something that removes all saved states of the lab.
 
         Args:
             what: What would be done, such as "building the nodes anew".
+            removes: Whether the lab itself would be removed.
 
         Raises:
             SavedStatesError: The answer is no, or nobody can be asked.
@@ -61,10 +63,10 @@ class Consent:
         lost = self._unsettled()
         question = f"{what[0].upper()}{what[1:]} removes {listed(lost)}. Go on?" if lost else ""
         if lost and not self._confirm(question):
-            raise self._refusal(what, lost)
+            raise self._refusal(what, lost, removes=removes)
         self._agreed |= {save.label for save in lost}
 
-    def check(self, what: str) -> None:
+    def check(self, what: str, *, removes: bool = False) -> None:
         """Check, while the lab is locked, that every saved state may be removed.
 
         Raises:
@@ -72,7 +74,7 @@ class Consent:
         """
         lost = self._unsettled()
         if lost:
-            raise self._refusal(what, lost)
+            raise self._refusal(what, lost, removes=removes)
 
     def ask_to_replace(self, name: str) -> None:
         """Ask before a saved state is replaced by a newer one of its name.
@@ -96,13 +98,13 @@ class Consent:
             return []
         return [save for save in self.at_stake() if save.label not in self._agreed]
 
-    def _refusal(self, what: str, lost: list[Save]) -> SavedStatesError:
+    def _refusal(self, what: str, lost: list[Save], *, removes: bool) -> SavedStatesError:
         lab = self._lab
-        back = ROLLS_BACK.format(state=lost[-1].name, lab=lab)
+        back = "" if removes else ROLLS_BACK.format(state=lost[-1].name, lab=lab)
         return SavedStatesError(
             f"{what} would remove {listed(lost)} of lab {lab}",
             details="nothing has been changed",
-            hint=f"{back}; --discard-saved goes on without them",
+            hint=f"{back}{GOES_ON}",
         )
 
 
