@@ -239,7 +239,7 @@ def test_mistakes_are_messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     result = CliRunner().invoke(main, ["gc", "--kind", "stor"])
     assert (result.exit_code, "'store'" in result.output) == (EXIT_USAGE, True)
     result = CliRunner().invoke(main, ["gc"])
-    assert (result.exit_code, "kollalab doctor" in result.output) == (EXIT_HOST, True)
+    assert (result.exit_code, "start the daemon" in result.output) == (EXIT_HOST, True)
 
 
 def item(what: str, age: float, size: int | None, kind: str = "golden") -> Item:
