@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
 import time
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -178,7 +179,18 @@ def test_another_build_is_another_instance_for_cloud_init() -> None:
 
 def test_the_seed_keeps_images_of_others_from_kvm() -> None:
     assert "kvm_amd" in seed(without_kvm=True)["user-data"]
-    assert "bootcmd" not in seed()["user-data"]
+    assert "kvm_amd" not in seed()["user-data"]
+
+
+def test_the_external_interface_has_no_address_in_images_of_others_too(tmp_path: Path) -> None:
+    told = json.loads(seed()["user-data"].partition("\n")[2])
+    # Carried out in a folder in place of the root.
+    command = told["bootcmd"][-1].replace("/etc/", f"{tmp_path}/")
+    subprocess.run(["sh", "-euc", command.replace("networkctl", "true")], check=True)
+    (file,) = tmp_path.rglob("*.conf")
+    assert file.relative_to(tmp_path).parts[:2] == ("systemd", "network")
+    assert file.parent.name == "10-cloud-init-ext0.network.d"
+    assert file.read_text() == "[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
 
 
 def test_sizes_have_defaults_of_their_own(tmp_path: Path) -> None:

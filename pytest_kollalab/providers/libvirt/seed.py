@@ -23,6 +23,16 @@ WITHOUT_KVM = (
     "echo 'install kvm_amd /bin/false' > /etc/modprobe.d/kollalab.conf;"
     " modprobe --remove kvm_amd || true"
 )
+# cloud-init's networkd renderer (25.1) knows no `link-local: []`, so the interface would have an
+# IPv6 address and the routes that a router advertises. Our own image has this file and no bootcmd;
+# with netplan it has no effect.
+FOLDER = f"/etc/systemd/network/10-cloud-init-{INTERFACES['external']}.network.d"
+WITHOUT_ADDRESSES = (
+    f"mkdir -p {FOLDER}; "
+    f"printf '%s\\n' '[Network]' LinkLocalAddressing=no IPv6AcceptRA=no > {FOLDER}/kollalab.conf; "
+    # Only the first boot has begun without the file.
+    "if command -v networkctl > /dev/null; then networkctl reload; fi"
+)
 
 
 def user_data(
@@ -46,8 +56,8 @@ def user_data(
         "/etc/hosts": hosts_file(subnets),
         "/etc/docker/daemon.json": json.dumps(settings, indent=2) + "\n",
     }
-    first = {"bootcmd": [WITHOUT_KVM]} if without_kvm else {}
-    return first | {
+    return {
+        "bootcmd": [*([WITHOUT_KVM] if without_kvm else []), WITHOUT_ADDRESSES],
         "hostname": node,
         "manage_etc_hosts": False,
         "disable_root": False,

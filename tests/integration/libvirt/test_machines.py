@@ -133,7 +133,9 @@ def test_testinfra_finds_what_kolla_needs(life: Life, node: str) -> None:
     addresses = life.made.nodes[node]
     assert addresses.provisioning in host.interface("prov0").addresses
     assert addresses.management in host.interface("mgmt0").addresses
+    # It belongs to Open vSwitch, though networkd would give it an address.
     assert host.interface("ext0").exists
+    assert host.check_output("ip -6 address show dev ext0") == ""
     assert host.addr("controller-1").ipv4_addresses == [life.made.controller.management]
     assert host.service("docker").is_running
     host.check_output("python3 -c 'import dbus, docker'")
