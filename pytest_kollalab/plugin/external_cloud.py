@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from pytest_kollalab.plugin.stages import failed
 from pytest_kollalab.system.errors import KollalabError, NeedsAdminError, NeedsLabError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ExternalCloud:
         except KollalabError as error:
             # Later tests do not wait again for a cloud that does not answer.
             self._refused = error.brief
-            pytest.fail(str(error), pytrace=False)
+            raise failed(str(error)) from None
         for feature, why in lacking.items():
             pytest.skip(f"the cloud {lab.options.cloud} has no feature {feature}: {why}")
 
@@ -53,8 +54,7 @@ class ExternalCloud:
         except NeedsAdminError as error:
             text = error.brief if self._explained else str(error)
             self._explained = True
-        # Outside of the block, so that the failure has no context to be shown.
-        pytest.fail(text, pytrace=False)
+            raise failed(text) from None
 
     def _lacking_of(self, lab: Lab, names: Iterable[str]) -> dict[str, str]:
         """The named features that the cloud lacks, with the reason. The cloud is asked once."""

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from pytest_kollalab.plugin.session import session_key
-from pytest_kollalab.plugin.stages import ensure
-from pytest_kollalab.system.errors import ConfigError, KollalabError, NeedsLabError
+from pytest_kollalab.plugin.stages import ensure, failed
+from pytest_kollalab.system.errors import KollalabError, NeedsLabError
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -83,8 +83,8 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
         ensure(kollalab, CloudMade)
     try:
         connection = kollalab.connect()
-    except ConfigError as error:
-        pytest.fail(str(error), pytrace=False)
+    except KollalabError as error:
+        raise failed(str(error)) from None
     yield connection
     connection.close()
 
@@ -119,7 +119,7 @@ def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connecti
     except NeedsLabError as error:
         pytest.skip(error.brief)
     except KollalabError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise failed(str(error)) from None
     # Its open connections lead to servers that no longer know them.
     openstack_cloud.session.session.close()
     connection = kollalab.connect()

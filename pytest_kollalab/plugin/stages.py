@@ -31,6 +31,11 @@ class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
         self.explained = explained
 
 
+def failed(text: str) -> BaseException:
+    """What fails a test with a message alone; raise it `from None`, or its cause is shown too."""
+    return pytest.fail.Exception(text, pytrace=False)
+
+
 def ensure(lab: Lab, kind: type[M]) -> M:
     """Build a stage for a test if needed, and return its result.
 

@@ -94,7 +94,11 @@ def _folder(variable: str, xdg: str, default: str) -> Path:
     # By the standard, a relative path in an XDG variable is ignored.
     below = Path(base if Path(base).is_absolute() else default, "kollalab")
     # Not resolved: a folder may be reached through a link on purpose.
-    folder = Path(os.path.normpath(expanded(named or below).absolute()))
+    try:
+        folder = Path(os.path.normpath(expanded(named or below).absolute()))
+    except ConfigError as error:
+        hint = f"set HOME, or {variable} to a folder"
+        raise ConfigError(error.brief, details=error.details, hint=hint) from error
     if found := sorted(set(UNUSABLE.findall(str(folder)))):
         raise ConfigError(
             f"{folder} cannot be used: its path has {' and '.join(map(repr, found))}",

@@ -71,6 +71,9 @@ def test_an_unknown_cloud_names_the_nearest(project: pytest.Pytester) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*there is no cloud 'borowed'*", "*did you mean 'borrowed'?*"])
     assert "Traceback" not in result.stdout.str()
+    # Once, and not as something that happened while something else was handled.
+    assert result.stdout.str().count("did you mean 'borrowed'?") == 1
+    assert "another exception" not in result.stdout.str()
 
 
 def test_it_is_not_destroyed(project: pytest.Pytester) -> None:

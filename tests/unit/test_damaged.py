@@ -112,5 +112,6 @@ def test_without_a_home_the_folders_have_to_be_named(monkeypatch: pytest.MonkeyP
     for name in ("HOME", "KOLLALAB_CACHE", "KOLLALAB_STATE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54321)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="cache") as caught:
         default_paths()
+    assert caught.value.hint == "set HOME, or KOLLALAB_CACHE to a folder"
