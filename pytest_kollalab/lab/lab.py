@@ -143,6 +143,7 @@ class Lab:
         from pytest_kollalab.stages.states.rollback import Rewind
         from pytest_kollalab.stages.states.saves import Saves
 
+        self.provider.check_lab(self.name)
         saves = Saves(self.name, self.folder, self.provider)
         return Rewind(self.engine, saves, self.lease, resolve=self._resolve)
 
@@ -369,6 +370,8 @@ class Lab:
             SavedStatesError: The lab has saved states that the user has not agreed to lose.
         """
         self._check_ours("removing a lab")
+        # Before anything is recorded: it is whole where it is.
+        self.provider.check_lab(self.name)
         self.consent.ask(REMOVAL, removes=True)
         busy = BusyError(
             f"lab {self.name} is in use by another process",

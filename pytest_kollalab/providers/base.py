@@ -301,6 +301,13 @@ class Provider(ABC):
             undo: What removes it again; the callbacks run if this or a later step fails.
         """
 
+    def check_lab(self, lab: str) -> None:  # noqa: B027
+        """Check that a lab with records is looked for where it was made.
+
+        Raises:
+            HostError: It was made elsewhere.
+        """
+
     @abstractmethod
     def gone(self, lab: str, made: ProvidedNodes) -> str | None:
         """Why what `create` returned is not there any more; None if it is. Quick."""

@@ -60,6 +60,14 @@ def test_systemd_runs_the_node(nodes: Built, node: str) -> None:
     )
 
 
+def test_a_lab_knows_which_docker_made_it(nodes: Built) -> None:
+    who = nodes.made.extra["docker"]
+    assert who == whose.identity(docker.from_env(), daemon.resolve())
+    assert docker.from_env().info()["ID"] in who["id"]
+    # A record keeps it.
+    assert nodes.made.to_json()["docker"] == who
+
+
 def test_interfaces_are_named_after_their_networks(nodes: Built) -> None:
     links = nodes.run("controller-1", "ip -o -4 address show scope global")
     found = {line.split()[1]: line.split()[3].split("/")[0] for line in links.splitlines()}

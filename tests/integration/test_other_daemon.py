@@ -15,13 +15,17 @@ import docker
 import pytest
 
 from pytest_kollalab.engine.owners import Ownership
+from pytest_kollalab.engine.records import READY, Record, save
 from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.docker import whose
 from pytest_kollalab.providers.docker.host import DockerHost
+from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.stages.nodes import await_nodes
 from pytest_kollalab.system import daemon
+from pytest_kollalab.system.daemon import Daemon
+from pytest_kollalab.system.errors import HostError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import run
 from pytest_kollalab.system.ssh import Ssh, close
@@ -115,7 +119,7 @@ def test_what_a_lab_without_records_left_there_is_found(
 # As kolla-build finds its daemon (kolla 22, `engine_adapter/engine.py`).
 KOLLA = """
 import docker
-print(docker.DockerClient(version="auto", **docker.utils.kwargs_from_env()).info()["ID"])
+print(docker.DockerClient(version="auto", **docker.utils.kwargs_from_env()).info()["DockerRootDir"])
 """
 
 
@@ -135,16 +139,45 @@ def test_all_that_asks_for_docker_gets_the_same(
     which = daemon.resolve()
     assert which.url == there
     assert how in str(which)
-    ids = {
-        "SDK": daemon.connect().info()["ID"],
-        "command line": which.run(["info", "--format", "{{.ID}}"]).stdout.strip(),
+    # All daemons of a host may have one identity.
+    found = {
+        "SDK": daemon.connect().info()["DockerRootDir"],
+        "command line": which.run(["info", "--format", "{{.DockerRootDir}}"]).stdout.strip(),
         "kolla-build": run(
             [sys.executable, "-c", KOLLA], env=which.environment() | daemon.without_logins(tmp_path)
         ).stdout.strip(),
     }
-    assert set(ids.values()) == {other.info()["ID"]}, ids
+    assert set(found.values()) == {other.info()["DockerRootDir"]}, found
     # It runs beside the host's own: the same folders, and networks that are here.
     assert whose.problems(tmp_path / "cache" / "not there yet") == []
+
+
+def test_a_lab_is_not_taken_for_gone_because_another_docker_is_asked(
+    other: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = whose.identity(docker.from_env(), Daemon(daemon.SOCKET))
+    made_here = made.nodes(provider="docker", extra={"docker": here})
+    record = Record("nodes", "k", "r", READY, inputs={}, made=made_here.to_json())
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    save(paths.lab(LAB) / "nodes.json", record)
+
+    def provider() -> DockerProvider:
+        return DockerProvider("", "", paths)
+
+    assert provider().gone(LAB, made_here) == "controller-1 is not there"
+    # Another way to the same one.
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/docker.sock")
+    assert provider().gone(LAB, made_here) == "controller-1 is not there"
+    provider().destroy(LAB)
+
+    monkeypatch.setenv("DOCKER_CONTEXT", CONTEXT)
+    monkeypatch.delenv("DOCKER_HOST")
+    with pytest.raises(HostError, match="is on another docker") as caught:
+        provider().gone(LAB, made_here)
+    assert f"context {CONTEXT} of DOCKER_CONTEXT" in caught.value.details
+    assert f"DOCKER_HOST={daemon.SOCKET}" in caught.value.hint
+    with pytest.raises(HostError, match="is on another docker"):
+        provider().destroy(LAB)
 
 
 def test_a_daemon_is_reached_over_ssh(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.engine import records
 from pytest_kollalab.engine.garbage import InUse, Searches
 from pytest_kollalab.engine.owners import Owner
 from pytest_kollalab.engine.records import Tag
@@ -31,7 +32,7 @@ from pytest_kollalab.providers.base import (
     Spec,
 )
 from pytest_kollalab.providers.docker import clone as docker_clone
-from pytest_kollalab.providers.docker import garbage, node_image, saves
+from pytest_kollalab.providers.docker import garbage, node_image, saves, whose
 from pytest_kollalab.providers.docker import kolla_variables as docker_globals
 from pytest_kollalab.providers.docker import layers as docker_layers
 from pytest_kollalab.providers.docker import networks as docker_networks
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 
 Task = Callable[[], None]
 
+# The key in what was made by which the environment's daemon is known.
+MADE_BY = "docker"
 REMOVE_TIMEOUT = 30.0
 IN_USE = "something of the lab is in use and cannot be removed"
 STOP_IT = "stop or disconnect the container that uses it, then run again"
@@ -154,6 +157,7 @@ class DockerProvider(Provider, Cloning):
         return ProvidedNodes(
             provider=self.name,
             uri=self.host.uri,
+            extra=self._identity(),
             jump=self.host.jump,
             nodes={
                 node: NodeMade(**{each: str(subnets[each].node(node)) for each in NETWORKS})
@@ -167,8 +171,17 @@ class DockerProvider(Provider, Cloning):
             registry=registry if spec.registry is not None else "",
         )
 
+    def check_lab(self, lab: str) -> None:
+        """Check that the environment names the daemon that made the lab."""
+        # One that is named is in the inputs of the nodes.
+        record = records.load_if_whole(self.paths.lab(lab) / "nodes.json")
+        if not self.host.uri and record is not None and record.made is not None:
+            made_by = record.made.get(MADE_BY, {})
+            whose.check_same(lab, made_by, self.host.daemon, lambda: self.client)
+
     def gone(self, lab: str, made: ProvidedNodes) -> str | None:
         """Name what is missing and cannot be started."""
+        self.check_lab(lab)
         states = self._states(lab)
         for node in made.nodes:
             if states.get(resource_name(lab, node)) in (None, *LOST):
@@ -220,6 +233,7 @@ class DockerProvider(Provider, Cloning):
 
         What cannot be removed does not stop the rest.
         """
+        self.check_lab(lab)
         removal = Attempts()
         if self.host.uri:
             with removal.step():
@@ -353,6 +367,12 @@ class DockerProvider(Provider, Cloning):
         if not self.host.uri:
             return docker_spec.registry_address(subnets)
         return host_registry.address(self.host.remote, subnets["provisioning"])
+
+    def _identity(self) -> dict[str, Any]:
+        # A daemon that is named is in the inputs, and is asked whatever the environment says.
+        if self.host.uri:
+            return {}
+        return {MADE_BY: whose.identity(self.client, self.host.daemon)}
 
     @property
     def _owned(self) -> Owned:

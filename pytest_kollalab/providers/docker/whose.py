@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.providers.base import Problem
 from pytest_kollalab.system import daemon, files, temporary
 from pytest_kollalab.system.daemon import Daemon
-from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.errors import HostError, KollalabError
 from pytest_kollalab.system.run import run
 
 if TYPE_CHECKING:
@@ -113,6 +113,44 @@ def networks(client: DockerClient, which: Daemon) -> Iterator[Problem]:
             "container: there is no way to nodes from here",
             "run on its host, there in a container with `docker run --network host` if need be",
         )
+
+
+def identity(client: DockerClient, which: Daemon) -> dict[str, str]:
+    """Which daemon makes a lab, for the lab's record."""
+    return {"url": which.url, "id": _id(client)}
+
+
+def _id(client: DockerClient) -> str:
+    # Until 20.10 all daemons of a host have one identity: it is in /etc/docker.
+    info = client.info()
+    return f"{info['ID']} {info['DockerRootDir']}"
+
+
+def check_same(
+    lab: str, made_by: Mapping[str, str], which: Daemon, client: Callable[[], DockerClient]
+) -> None:
+    """Check that the environment's daemon is the one that made a lab.
+
+    Another one has nothing of the lab, which would be taken for gone, and built anew or forgotten,
+    while it runs on.
+
+    Args:
+        lab: The name of the lab.
+        made_by: What `identity` said when it was made; empty if that was not recorded.
+        which: The environment's daemon.
+        client: Connects to it, which is only done if it is named otherwise than it was.
+
+    Raises:
+        HostError: It is another daemon.
+    """
+    # One that was installed anew at the same place has lost the lab.
+    if not made_by or made_by["url"] == which.url or made_by["id"] == _id(client()):
+        return
+    raise HostError(
+        f"lab {lab} is on another docker than the one that is used now",
+        details=f"it was made on {made_by['url']}; now it is {which}",
+        hint=f"use that one for this lab: DOCKER_HOST={made_by['url']}; or give another --name",
+    )
 
 
 def _gateway(pool: Mapping[str, str]) -> str:
