@@ -18,6 +18,7 @@ from pytest_kollalab.cli.frame import (
 )
 from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.cli.show import show_lab
+from pytest_kollalab.system import files
 from pytest_kollalab.system.telling import telling
 
 
@@ -43,7 +44,9 @@ def up(features: tuple[str, ...], **given: Any) -> None:
     finally:
         summary = lab.summary(stays=lab.exists())
         with telling():
-            summary.write(lab.paths.state / "summaries" / lab.name)
+            folder = lab.paths.state / "summaries" / lab.name
+            files.private(folder)
+            summary.write(folder)
         for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
             tell(line)
     show_lab(lab)

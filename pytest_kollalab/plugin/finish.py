@@ -96,6 +96,7 @@ class Finish:
         if lab.options.artifacts:
             folders.append(Path(self.folder, lab.options.artifacts).resolve())
         try:
+            files.private(folders[0])
             summary.write(*folders)
         except OSError as error:
             self.say(f"kollalab: the summary could not be written: {error}")

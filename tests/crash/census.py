@@ -29,7 +29,8 @@ KINDS = (
 class Trail:
     """How things of a run are known: a docker label, its process, its folders.
 
-    `pids` are the processes that were killed. What docker says of containers while they are there
+    `pids` are the processes that were killed, `spaces` the namespaces of PIDs that are of the run
+    alone, as marks name them. What docker says of containers while they are there
     is remembered, to look for their mounts, namespaces and processes when they are gone.
     """
 
@@ -40,6 +41,7 @@ class Trail:
     namespaces: set[str] = field(default_factory=set)
     layers: set[str] = field(default_factory=set)
     runs: set[str] = field(default_factory=set)
+    spaces: list[str] = field(default_factory=list)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ def _loops(folders: Iterable[Path]) -> list[str]:
 def _processes(trail: Trail) -> list[str]:
     found = []
     marks = [f"KOLLALAB_OWNER={mark}".encode() for mark in trail.marks]
+    spaces = [space.encode() for space in trail.spaces]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "environ").read_bytes().split(b"\0")
@@ -107,7 +110,9 @@ def _processes(trail: Trail) -> list[str]:
             ended = (folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
         except OSError:
             continue
-        ours = any(word.startswith(mark) for word in words for mark in marks)
+        owners = [word for word in words if word.startswith(b"KOLLALAB_OWNER=")]
+        ours = any(owner.startswith(mark) for owner in owners for mark in marks)
+        ours = ours or any(space in owner for owner in owners for space in spaces)
         if not ended and (ours or any(container in groups for container in trail.containers)):
             found.append(folder.name)
     return found

@@ -22,6 +22,7 @@ from pytest_kollalab.engine.records import READY, Record, Tag
 from pytest_kollalab.lab.gc import labs
 from pytest_kollalab.providers.docker.owned import Owned
 from pytest_kollalab.providers.docker.provider import DockerProvider
+from pytest_kollalab.stages.images import registry
 from pytest_kollalab.system import identity
 from pytest_kollalab.system.errors import BusyError, StateError
 from pytest_kollalab.system.paths import Paths
@@ -237,3 +238,20 @@ def test_the_provider_refuses_as_well(theirs: Tag, paths: Paths) -> None:
     provider = DockerProvider("", "", paths)
     with pytest.raises(BusyError, match="is not yours"):
         check_owners(provider, "lab")
+
+
+def test_only_this_hosts_killed_push_is_swept(tmp_path: Path) -> None:
+    store, removed = tmp_path / "cache" / "registry", []
+    mine = tag(tmp_path / "mine")
+
+    def pushing(host: str) -> Any:
+        return SimpleNamespace(
+            labels=mine.labels() | {"kollalab.host": host},
+            attrs={"Mounts": [{"Source": str(store)}]},
+            remove=lambda **_: removed.append(host),
+        )
+
+    there = [pushing(mine.host), pushing("another")]
+    client: Any = SimpleNamespace(containers=SimpleNamespace(list=lambda **_: there))
+    registry.sweep(client, store)
+    assert removed == [mine.host]

@@ -8,9 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.engine.records import HOST_LABEL
 from pytest_kollalab.providers.base import STORE
 from pytest_kollalab.stages.images import NAMESPACE
-from pytest_kollalab.system import daemon, temporary
+from pytest_kollalab.system import daemon, identity, temporary
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.debian import LABELS
 from pytest_kollalab.system.digest import digest
@@ -108,8 +109,9 @@ def forget(store: Path, tag: str) -> None:
 def sweep(client: DockerClient, store: Path) -> None:
     """Remove the leftovers of a killed push. No other process may push to this store meanwhile."""
     for container in client.containers.list(all=True, filters={"name": f"^kollalab-{SPOOL}-"}):
-        # Other containers of this name may push to another cache on this host.
-        if str(store) in {mount.get("Source") for mount in container.attrs.get("Mounts", ())}:
+        # Others may push to another cache of this host, or to one of the same path on another host.
+        here = container.labels.get(HOST_LABEL) in identity.of_host()
+        if here and str(store) in {m.get("Source") for m in container.attrs.get("Mounts", ())}:
             container.remove(force=True, v=True)
     for folder in store.parent.glob(f"{SPOOL}-*"):
         shutil.rmtree(folder, ignore_errors=True)
