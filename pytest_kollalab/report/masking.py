@@ -130,9 +130,9 @@ def lab_secrets(folder: Path) -> tuple[str, ...]:
 def secret_files(folder: Path) -> list[Path]:
     """The files with secrets that exist in a lab's state folder."""
     candidates = [
-        *folder.glob("cloud/etc/passwords.yml"),
-        *folder.glob("cloud/clouds.yaml"),
-        *folder.glob("nodes/id_ed25519"),
+        folder / "cloud" / "etc" / "passwords.yml",
+        folder / "cloud" / "clouds.yaml",
+        folder / "nodes" / "id_ed25519",
         *(path for path in folder.glob("nodes/host_keys/*") if path.suffix != ".pub"),
     ]
     return [path for path in candidates if path.is_file()]
