@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ import docker
 import docker.errors
 
 SYSCTLS = Path("/proc/sys")
+# In seconds. A container of others that comes and goes within is none of what is compared.
+A_WHILE = 1.0
 # What the kernel counts or draws; nobody sets it.
 COUNTED = ("kernel/random/", "kernel/ns_last_pid", "net/netfilter/nf_conntrack_count")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -23,18 +26,31 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class State:
-    """Lines by kind, and the words by which lines of other containers and networks are known."""
+    """Lines by kind, and the words by which lines of other containers and networks are known.
 
-    lines: dict[str, frozenset[str]]
+    `seen` was there at least for a moment, `lasting` for a while.
+    """
+
+    seen: dict[str, frozenset[str]]
+    lasting: dict[str, frozenset[str]]
     others: frozenset[str]
 
 
-def look(lab: str) -> State:
-    """The state of this host now; `lab` is whose things are not another's."""
+def look(lab: str, more: Callable[[], set[str]] = set) -> State:
+    """The state of this host now; `lab` is whose things are not another's.
+
+    `more` tells names of others' things that docker does not know.
+    """
     # First and last: what others make in between is theirs.
-    others = _others(lab)
-    lines = {name: frozenset(read()) for name, read in KINDS.items()}
-    return State(lines, frozenset(others | _others(lab)))
+    others = _others(lab, more())
+    first = {name: frozenset(read()) for name, read in KINDS.items()}
+    time.sleep(A_WHILE)
+    second = {name: frozenset(read()) for name, read in KINDS.items()}
+    return State(
+        {name: first[name] | second[name] for name in KINDS},
+        {name: first[name] & second[name] for name in KINDS},
+        frozenset(others | _others(lab, more())),
+    )
 
 
 def difference(before: State, after: State) -> list[str]:
@@ -44,8 +60,10 @@ def difference(before: State, after: State) -> list[str]:
     """
     others = before.others | after.others
     found = []
-    for kind, lines in before.lines.items():
-        for sign, changed in (("-", lines - after.lines[kind]), ("+", after.lines[kind] - lines)):
+    for kind in KINDS:
+        gone = before.lasting[kind] - after.seen[kind]
+        new = after.lasting[kind] - before.seen[kind]
+        for sign, changed in (("-", gone), ("+", new)):
             found += [
                 f"{sign} {kind}: {line}"
                 for line in sorted(changed)
@@ -126,10 +144,10 @@ KINDS: dict[str, Callable[[], Iterable[str]]] = {
 }
 
 
-def _others(lab: str) -> set[str]:
+def _others(lab: str, more: set[str]) -> set[str]:
     """The words by which what other containers and networks have of the host is known."""
     client = docker.from_env()
-    found: set[str] = set()
+    found = set(more)
     for each in client.api.containers(all=True):
         if (each["Labels"] or {}).get("kollalab.lab") == lab:
             continue
@@ -137,7 +155,7 @@ def _others(lab: str) -> set[str]:
             found |= set(_of_container(client.api.inspect_container(each["Id"])))
         except docker.errors.NotFound:
             found.add(each["Id"])
-    bridges = set()
+    bridges = set(more)
     for each in client.api.networks():
         if (each["Labels"] or {}).get("kollalab.lab") == lab or each["Driver"] != "bridge":
             continue

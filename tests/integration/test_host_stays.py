@@ -75,6 +75,7 @@ def test_systemd_has_no_complaint(nodes: Built) -> None:
 
 
 def test_the_host_is_as_it_was(before: State, nodes: Built) -> None:
+    assert host_state.difference(before, host_state.look(LAB)), "it sees a lab"
     nodes.destroy()
 
     def as_it_was() -> bool | NotYet:

@@ -23,7 +23,9 @@ from pytest_kollalab.providers.libvirt.xml import resource_name
 from pytest_kollalab.settings.config import ControllerConfig, MachineConfig, NodesConfig, Options
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
-from pytest_kollalab.system.wait import until
+from pytest_kollalab.system.wait import NotYet, until
+from tests import host_state
+from tests.host_state import State
 
 pytestmark = pytest.mark.xdist_group("machines")
 LAB = f"itest-vs-{secrets.token_hex(2)}"
@@ -102,8 +104,26 @@ class Machines:
         return all(self.domain(node).state()[0] == running for node in NODES)
 
 
+def others() -> set[str]:
+    """The machines and bridges that libvirt has for others."""
+    connection = libvirt.open("qemu:///system")
+    try:
+        mine = resource_name(LAB, "")
+        domains = {each.name() for each in connection.listAllDomains()}
+        networks = [each for each in connection.listAllNetworks() if mine not in each.name()]
+        bridges = {each.bridgeName() for each in networks if each.isActive()}
+        return {name for name in domains if mine not in name} | bridges
+    finally:
+        connection.close()
+
+
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def before() -> State:
+    return host_state.look(LAB, others)
+
+
+@pytest.fixture(scope="module")
+def machines(before: State, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     made = Machines(tmp_path_factory.mktemp("saved"))
     try:
         made.create()
@@ -177,3 +197,14 @@ def test_machines_that_are_off_are_not_saved(machines: Machines) -> None:
         machines.provider.saving.save(LAB, "late.1")
     assert time.monotonic() - started < 30
     assert machines.states() == [[], []]
+
+
+def test_the_host_is_as_it_was(before: State, machines: Machines) -> None:
+    assert host_state.difference(before, host_state.look(LAB, others)), "it sees a lab"
+    machines.destroy()
+
+    def as_it_was() -> bool | NotYet:
+        found = host_state.difference(before, host_state.look(LAB, others))
+        return NotYet("\n".join(found)) if found else True
+
+    until("the host is as it was", as_it_was, timeout=30, interval=1)
