@@ -175,3 +175,38 @@ def test_a_number_that_makes_no_sense_is_told(project: pytest.Pytester, number: 
     result = project.runpytest_subprocess(f"--kollalab-labs={number}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*labs: {number} is not possible*"])
+
+
+GONE = """
+
+import requests
+
+def refuse(self, work, destroy=Small.destroy):
+    if Path(__file__).with_name(f"refuse-{work.tag.lab}").exists() and self.name == "nodes":
+        raise requests.ConnectionError("docker is gone")
+    destroy(self, work)
+
+Small.destroy = refuse
+"""
+
+
+def test_a_lab_that_cannot_be_removed_does_not_keep_the_others(project: pytest.Pytester) -> None:
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + GONE)
+    project.makepyfile(
+        test_labs=LABS.replace("WORKERS", "2")
+        + "\ndef test_last(kollalab):\n    open('refuse-lab-2', 'w').close()\n"
+    )
+    result = project.runpytest_subprocess("-n", "2", "--kollalab-labs", "2")
+    result.assert_outcomes(passed=5)
+    result.stdout.fnmatch_lines(
+        [
+            "*removing lab lab-2",
+            "kollalab: lab lab-2 is not removed; remove it with: kollalab down --name lab-2",
+            "a request to docker failed",
+            "*lab lab was removed*",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    labs = project.path / "state" / "labs"
+    assert [path.name for path in labs.iterdir() if path.is_dir()] == ["lab-2"]
