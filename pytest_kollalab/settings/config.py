@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.convert import Place, fill
 from pytest_kollalab.settings.declare import setting
+from pytest_kollalab.system import urls
 from pytest_kollalab.system.errors import ConfigError
 
 StageName = Literal["tools", "images", "nodes", "cloud"]
@@ -124,7 +125,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Options:
-    """How this run behaves. Nothing here enters a key."""
+    """How this run behaves. Nothing here enters a key, except the mirror that images have."""
 
     name: str = setting("lab", "name of the lab", metavar="NAME", more="saves.md#several-labs")
     provider: str = setting(
@@ -174,7 +175,9 @@ class Options:
     )
     until: StageName = setting("cloud", "stop after this stage; tests that need more are skipped")
     mirror: str = setting(
-        "http://deb.debian.org/debian", "Debian mirror for images and nodes", metavar="URL"
+        "http://deb.debian.org/debian",
+        "Debian mirror for images and nodes; images keep the one that they were built from",
+        metavar="URL",
     )
     addresses: tuple[str, ...] = setting(
         (),
@@ -225,6 +228,12 @@ def check(options: Options) -> Options:
             "hosts: the provider has to be named that makes labs on them",
             details=f"the provider is {options.provider}",
             hint=f"set provider to one of {', '.join(ON_HOSTS)}, or leave hosts out",
+        )
+    if urls.login(options.mirror):
+        raise ConfigError(
+            "mirror: the URL must not have a login",
+            details="it would be in all images and nodes, where apt reads it",
+            hint="let a proxy or a mirror of your own add the login",
         )
     for each in options.addresses:
         _check_range(each)

@@ -78,15 +78,18 @@ class ToolsStage(Stage[ToolsMade]):
         shutil.rmtree(venv, ignore_errors=True)
         work.undo.callback(shutil.rmtree, venv, ignore_errors=True)
         python = venv / "bin" / "python"
+        secrets = pypi.of_images().secrets
         pins = self.release.data / "tools.txt"
         try:
             run([sys.executable, "-m", "venv", venv], log_file=work.log)
             point("tools:venv-made")
-            run([python, "-m", "pip", "install", "--quiet", pypi.UV], log_file=work.log)
+            install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", pypi.UV]
+            run(install, log_file=work.log, secrets=secrets)
             run(
                 [venv / "bin" / "uv", "pip", "install", "--python", python, "-r", pins, MITOGEN],
                 env=pypi.configured(python).environment() | {"UV_PYTHON_DOWNLOADS": "never"},
                 log_file=work.log,
+                secrets=secrets,
                 on_line=lambda _: point("tools:installing"),
             )
         except CommandError as error:

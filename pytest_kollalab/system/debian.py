@@ -8,7 +8,6 @@ import shlex
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 LABEL = "kollalab.stage"
 LABELS = {LABEL: "images"}
 REPOSITORY = "kollalab/debian"
-VERSION = 1
+VERSION = 2
 MIRROR_TIMEOUT = 20.0
 EXTRA_CAS = Path("/usr/local/share/ca-certificates")
 PACKAGES = ("adduser", "ca-certificates")
@@ -49,12 +48,14 @@ DPKG_OPTIONS = (
 )
 
 
-def describe(suite: str) -> dict[str, Any]:
+def describe(suite: str, mirror: str) -> dict[str, Any]:
     """The inputs of the base image, as JSON. Certificate authorities are given by their digest."""
     cas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in extra_cas()]
     return {
         "version": VERSION,
         "suite": suite,
+        # It is in sources.list, for the images that are built on this one.
+        "mirror": mirror.rstrip("/"),
         "packages": list(PACKAGES),
         "apt": list(APT_OPTIONS),
         "dpkg": list(DPKG_OPTIONS),
@@ -67,26 +68,23 @@ def extra_cas() -> list[Path]:
     return sorted(EXTRA_CAS.rglob("*.crt")) if EXTRA_CAS.is_dir() else []
 
 
-def tag(suite: str) -> str:
+def tag(suite: str, mirror: str) -> str:
     """The tag of the base image in `REPOSITORY`."""
-    return digest(describe(suite))
+    return digest(describe(suite, mirror))
 
 
-def reference(suite: str) -> str:
+def reference(suite: str, mirror: str) -> str:
     """The name of the base image."""
-    return f"{REPOSITORY}:{tag(suite)}"
+    return f"{REPOSITORY}:{tag(suite, mirror)}"
 
 
-def ensure(
-    client: DockerClient, suite: str, mirror: str, files: Mapping[str, str], work: Path, log: Path
-) -> str:
+def ensure(client: DockerClient, suite: str, mirror: str, work: Path, log: Path) -> str:
     """Build the base image if it does not exist, and return its name.
 
     Args:
         client: The docker daemon.
         suite: The Debian suite.
         mirror: The URL of the Debian mirror.
-        files: Files to add to the image: text by path.
         work: A folder for temporary files.
         log: The log file of mmdebstrap.
 
@@ -95,7 +93,7 @@ def ensure(
     """
     from docker.errors import ImageNotFound
 
-    name = reference(suite)
+    name = reference(suite, mirror)
     try:
         client.images.get(name)
     except ImageNotFound:
@@ -105,7 +103,7 @@ def ensure(
     check_mirror(suite, mirror)
     with temporary.scratch(work, "base") as folder:
         extra, rootfs = Path(folder) / "extra.tar", Path(folder) / "rootfs.tar"
-        extra.write_bytes(extra_tar(files, extra_cas()))
+        extra.write_bytes(extra_tar(extra_cas()))
         try:
             run(mmdebstrap(suite, mirror, extra, rootfs), log_file=log)
             labels = [f"--change=LABEL {key}={value}" for key, value in LABELS.items()]
@@ -177,11 +175,9 @@ def apt_sources(suite: str, mirror: str) -> list[str]:
     ]
 
 
-def extra_tar(files: Mapping[str, str], cas: list[Path]) -> bytes:
-    """A tar archive of the files to add to the root file system, all owned by root."""
-    content = {name: text.encode() for name, text in files.items()}
-    for path in cas:
-        content[f"{EXTRA_CAS}/{path.name}".lstrip("/")] = path.read_bytes()
+def extra_tar(cas: list[Path]) -> bytes:
+    """A tar archive of certificate authorities for the root file system, all owned by root."""
+    content = {f"{EXTRA_CAS}/{path.name}".lstrip("/"): path.read_bytes() for path in cas}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, data in sorted(content.items()):

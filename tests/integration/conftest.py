@@ -13,7 +13,6 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_kollalab.releases import pypi
 from pytest_kollalab.settings.config import Options
 from pytest_kollalab.stages.images import registry
 from pytest_kollalab.system import debian as base
@@ -108,6 +107,6 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
 def registry_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The registry's image, the one that labs on this host use."""
     client, log = docker.from_env(), tmp_path_factory.mktemp("image") / "log"
-    files, cache = pypi.configured().files(), default_paths().cache / "images"
-    debian = base.ensure(client, "trixie", Options().mirror, files, cache, log)
+    cache = default_paths().cache / "images"
+    debian = base.ensure(client, "trixie", Options().mirror, cache, log)
     return registry.ensure_image(client, debian, log)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -23,6 +25,7 @@ from pytest_kollalab.stages.tools import ToolsMade, ToolsStage
 from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import run
+from tests import private_index
 from tests.crash.small import TINY, add_release
 
 pytestmark = pytest.mark.xdist_group("images")
@@ -34,6 +37,16 @@ PATIENT = """\
 FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
 {% block labels %}{% endblock %}
 RUN echo about to ask && bash -c ": < /dev/tcp/127.0.0.1/@PORT@"
+"""
+
+
+# Installs what only the private index has.
+TASTER = """\
+FROM {{ namespace }}/{{ image_prefix }}base:{{ tag }}
+{% block labels %}{% endblock %}
+{% import "macros.j2" as macros with context %}
+RUN {{ macros.install_packages(['python3-venv'], True) }} \\
+    && python3 -m venv /taste && /taste/bin/pip install thing && env | grep -q PIP_INDEX_URL
 """
 
 
@@ -73,7 +86,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("images")
     data = folder / "recipe"
     shutil.copytree(list(releases.RELEASES.values())[-1].data, data)
-    for name, text in {"tiny": TINY, "patient": PATIENT.replace("@PORT@", str(port))}.items():
+    texts = {"tiny": TINY, "patient": PATIENT.replace("@PORT@", str(port)), "taster": TASTER}
+    for name, text in texts.items():
         (data / "overlay" / name).mkdir(parents=True)
         (data / "overlay" / name / "Dockerfile.j2").write_text(text)
     add_release(data)
@@ -197,3 +211,44 @@ def test_a_build_that_failed_tells_why_and_goes_on(
         made = site.engine("patient").ensure(ImagesMade)
     assert "patient" in made.images
     assert not any("base: building" in line for line in site.said)
+
+
+def test_the_login_of_a_package_index_is_in_no_image_and_no_file(
+    site: Site,
+    built: ImagesMade,
+    client: docker.DockerClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with private_index.serving() as index:
+        url = f"http://{private_index.WRITTEN}@{index.host}/repo/simple"
+        monkeypatch.setenv("PIP_INDEX_URL", url)
+        engine = site.engine("taster")
+        # The index itself is in the key, so that it is asked though the base image was there.
+        assert {step.stage: step.action for step in engine.plan()}["images"] == BUILD
+        try:
+            made = engine.ensure(ImagesMade)
+            assert made.tag != built.tag
+            assert "/repo/simple/thing/" in index.seen
+            monkeypatch.setenv("PIP_INDEX_URL", url.replace("s3cret", "an0ther"))
+            assert site.actions("taster")["images"] == REUSE
+            secret = private_index.WRITTEN.partition(":")[2]
+            words = [secret, private_index.LOGIN.partition(":")[2], private_index.BASIC]
+            found = [word.encode() for word in words]
+            image = client.images.get(f"kolla/taster:{made.tag}")
+            assert not [word for word in words if word in json.dumps(image.history())]
+            for chunk in _saved(image):
+                assert not [word for word in found if word in chunk]
+            for path in site.paths.cache.parent.rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    assert not [word for word in found if word in path.read_bytes()], path
+        finally:
+            engine._remove(engine.stages["images"])
+
+
+def _saved(image: Any) -> Iterator[bytes]:
+    """What `docker save` writes of an image, in pieces that overlap."""
+    before = b""
+    for chunk in image.save():
+        yield before + chunk
+        before = chunk[-100:]

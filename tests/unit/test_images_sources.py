@@ -135,10 +135,10 @@ def test_the_base_image_does_not_depend_on_where_certificates_lie(
         folder.mkdir()
         (folder / f"{name}.crt").write_text("certificate")
         monkeypatch.setattr(debian, "EXTRA_CAS", folder)
-        tags.append(debian.tag("trixie"))
+        tags.append(debian.tag("trixie", "http://m"))
     assert tags[0] == tags[1]
     (tmp_path / "there" / "there.crt").write_text("another")
-    assert debian.tag("trixie") != tags[0]
+    assert debian.tag("trixie", "http://m") != tags[0]
 
 
 def test_the_store_knows_its_images(tmp_path: Path) -> None:

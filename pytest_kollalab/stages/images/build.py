@@ -11,12 +11,14 @@ from pathlib import Path
 from pytest_kollalab.stages.images import render
 from pytest_kollalab.system import daemon, temporary
 from pytest_kollalab.system.crash_points import point
+from pytest_kollalab.system.environment import no_proxy
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.run import run
 
 LINE = re.compile(r"^[A-Z]+:kolla\.common\.utils\.(?P<image>[\w-]+):(?P<text>.*)$")
 TOOK = re.compile(r"^Built at .* \(took (?P<h>\d+):(?P<m>\d+):(?P<s>[\d.]+)\)$")
 TAIL = 20
+NOT_PROXIED = ("127.0.0.1", "localhost")
 # States of images that were not tried (kolla 22, kolla/image/utils.py, Status).
 UNTRIED = frozenset({"matched", "parent_error", "unprocessed"})
 
@@ -80,7 +82,9 @@ def build(
     docker = daemon.resolve()
     try:
         with temporary.scratch(work.parent, "docker") as folder:
-            env = docker.environment() | daemon.without_logins(Path(folder))
+            # A relay for packages is on this host.
+            env = docker.environment() | no_proxy(NOT_PROXIED)
+            env |= daemon.without_logins(Path(folder))
             run(argv, env=env, log_file=log, on_line=progress)
     except CommandError as error:
         if not summary.is_file():

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 BELOW = "-upstream"
 
 
-def uses(suite: str, made: Sequence[ImagesMade]) -> InUse:
-    """The tags and images that these results use, and the base images of a suite."""
+def uses(suite: str, mirror: str, made: Sequence[ImagesMade]) -> InUse:
+    """The tags and images that these results use, and the base images of a suite and mirror."""
     own = {each.tag for each in made}
     tags = {folder.tag(tag) for tag in own for folder in _folders()}
-    names = {debian.reference(suite), registry.reference(debian.reference(suite))}
+    base = debian.reference(suite, mirror)
+    names = {base, registry.reference(base)}
     names |= {name for each in made for name in (each.registry_image, each.base_image)}
     return InUse({}, frozenset({*own, *tags, *(tag + BELOW for tag in own)}), frozenset(names))
 

@@ -13,7 +13,7 @@ from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
 from pytest_kollalab.features.registry import built_in
-from pytest_kollalab.releases import pypi, releases
+from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.images import NAMESPACE, mirror, registry, upstream
@@ -163,10 +163,7 @@ class PulledImagesStage(StoredImagesStage):
         """Copy the images that the store does not have, then build the overrides on them."""
         client = daemon.connect()
         registry.sweep(client, self.store)
-        files = pypi.configured().files()
-        base_image = debian.ensure(
-            client, self.release.suite, self.mirror, files, self.cache, work.log
-        )
+        base_image = debian.ensure(client, self.release.suite, self.mirror, self.cache, work.log)
         image = registry.ensure_image(client, base_image, work.log)
         tag = self.here()
         present = registry.stored(self.store, tag, self.names)

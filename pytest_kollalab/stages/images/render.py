@@ -7,11 +7,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.releases import patches
+from pytest_kollalab.releases.pypi import Index
 from pytest_kollalab.releases.releases import KOLLA, Release
 from pytest_kollalab.stages.images import NAMESPACE
 from pytest_kollalab.system import daemon, debian, digest
@@ -38,8 +39,27 @@ class Rendered:
     parents: Mapping[str, str]
 
 
-def recipe(release: Release) -> dict[str, Any]:
-    """Everything that determines the contents of images, as JSON. Reads only package files."""
+@dataclass(frozen=True)
+class Origins:
+    """Where builds get packages from on this host.
+
+    Attributes:
+        mirror: The URL of the Debian mirror.
+        index: The places for Python packages.
+    """
+
+    mirror: str = ""
+    index: Index = field(default_factory=Index)
+
+
+NOTHING = Origins()
+
+
+def recipe(release: Release, origins: Origins = NOTHING) -> dict[str, Any]:
+    """Everything that determines the contents of images, as JSON. Reads only package files.
+
+    Logins are left out: they get into no image.
+    """
     found: dict[str, Any] = {
         "release": release.name,
         "files": {
@@ -48,8 +68,10 @@ def recipe(release: Release) -> dict[str, Any]:
         },
         "sources": {s.filename: s.sha256 for s in release.sources},
         "disabled": list(release.disabled),
-        "base": debian.describe(release.suite),
+        "base": debian.describe(release.suite, origins.mirror),
     }
+    index = origins.index.public
+    found |= {"index": index} if index else {}
     return found | ({"stock": True} if release.stock else {})
 
 
@@ -182,7 +204,14 @@ def patterns(names: Iterable[str]) -> list[str]:
     return [f"^{re.escape(name)}$" for name in names]
 
 
-def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log: Path) -> Rendered:
+def render(
+    release: Release,
+    venv: Path,
+    names: Sequence[str],
+    cache: Path,
+    log: Path,
+    origins: Origins = NOTHING,
+) -> Rendered:
     """Render the templates of images to find their tag and their parents.
 
     The first call takes some seconds. The result is cached under the digest of the recipe.
@@ -193,11 +222,12 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
         names: Names of the images.
         cache: The folder for results.
         log: The log file.
+        origins: Where builds get packages from.
 
     Raises:
         StageError: The templates do not render, or a patch does not fit.
     """
-    known = recall(release, names, cache)
+    known = recall(release, names, cache, origins)
     if known is not None:
         return known
     with leftovers.scratch(cache, "render") as temporary:
@@ -223,29 +253,31 @@ def render(release: Release, venv: Path, names: Sequence[str], cache: Path, log:
         point("images:rendered")
         tree = folder / "work" / "docker"
         check_patched(tree, release)
-        found = Rendered(
-            tag=digest.digest(digest_tree(tree), recipe(release)), parents=read_parents(tree)
-        )
+        tag = digest.digest(digest_tree(tree), recipe(release, origins))
+        found = Rendered(tag, read_parents(tree))
     text = json.dumps({"tag": found.tag, "parents": dict(found.parents)})
-    write(_kept(release, names, cache), text, mode=0o644)
+    write(_kept(release, names, cache, origins), text, mode=0o644)
     return found
 
 
-def recall(release: Release, names: Sequence[str], cache: Path) -> Rendered | None:
+def recall(
+    release: Release, names: Sequence[str], cache: Path, origins: Origins = NOTHING
+) -> Rendered | None:
     """The cached result of rendering the recipe, or None if there is none."""
     try:
-        return Rendered(**json.loads(_kept(release, names, cache).read_text(encoding="utf-8")))
+        kept = _kept(release, names, cache, origins)
+        return Rendered(**json.loads(kept.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None  # none yet, or damaged: the recipe is rendered again
 
 
-def forget(release: Release, names: Sequence[str], cache: Path) -> None:
+def forget(release: Release, names: Sequence[str], cache: Path, origins: Origins = NOTHING) -> None:
     """Remove the cached result of rendering the recipe."""
-    _kept(release, names, cache).unlink(missing_ok=True)
+    _kept(release, names, cache, origins).unlink(missing_ok=True)
 
 
-def _kept(release: Release, names: Sequence[str], cache: Path) -> Path:
-    return cache / f"{digest.digest(recipe(release), sorted(names))}.json"
+def _kept(release: Release, names: Sequence[str], cache: Path, origins: Origins) -> Path:
+    return cache / f"{digest.digest(recipe(release, origins), sorted(names))}.json"
 
 
 def digest_tree(folder: Path) -> str:

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from pytest_kollalab.releases.pypi import of_images
 from pytest_kollalab.releases.releases import SourceArchive
 from pytest_kollalab.system import temporary as leftovers
 from pytest_kollalab.system.digest import digest
@@ -45,7 +46,7 @@ def download(sources: Sequence[SourceArchive], python: Path, folder: Path, log: 
         # each source.
         argv += ["--no-build-isolation"]
         try:
-            run(argv, log_file=log)
+            run(argv, log_file=log, secrets=of_images().secrets)
         except CommandError as error:
             names = ", ".join(f"{source.project} {source.version}" for source in group)
             if MISMATCH in error.details:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import golang, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.images import NAMESPACE, build, registry, render, sources
+from pytest_kollalab.stages.images import NAMESPACE, build, registry, relay, render, sources
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.stages.tools import ToolsMade
@@ -64,10 +64,11 @@ class ImagesStage(StoredImagesStage):
         super().__init__(release, options, paths, sorted(set(names) - brought))
         self.folders = tuple(folders)
         self.threads = options.threads
+        self.origins = render.Origins(options.mirror, pypi.of_images())
 
     def inputs(self) -> Inputs:
         """The recipe of the images, which does not depend on the images that are needed."""
-        return render.recipe(self.release)
+        return render.recipe(self.release, self.origins)
 
     def room(self) -> dict[str, int]:
         """The disk space in bytes for the images that docker and the store do not have."""
@@ -102,14 +103,12 @@ class ImagesStage(StoredImagesStage):
         venv = work.made(ToolsMade).venv
         self._check_names(venv)
         registry.sweep(client, self.store)
-        python = venv / "bin" / "python"
         work.say("the base image")
-        extra = pypi.configured(python).files()
-        base_image = debian.ensure(
-            client, self.release.suite, self.mirror, extra, self.cache, work.log
-        )
+        base_image = debian.ensure(client, self.release.suite, self.mirror, self.cache, work.log)
         registry_image = registry.ensure_image(client, base_image, work.log)
-        rendered = render.render(self.release, venv, self._universe(), self._renderings(), work.log)
+        rendered = render.render(
+            self.release, venv, self._universe(), self._renderings(), work.log, self.origins
+        )
         tag = rendered.tag
         missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
         unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
@@ -150,7 +149,7 @@ class ImagesStage(StoredImagesStage):
         for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
             if registry.exists(client, _reference(name, known.tag)):
                 client.images.remove(_reference(name, known.tag), force=True)
-        render.forget(self.release, self._universe(), self._renderings())
+        render.forget(self.release, self._universe(), self._renderings(), self.origins)
         work.say(f"the images with tag {known.tag} are removed")
 
     def has(self, folder: Folder) -> bool:
@@ -209,6 +208,7 @@ class ImagesStage(StoredImagesStage):
         place: Path,
         log: Path,
         overlays: Sequence[Path] = (),
+        through: Callable[[str], str] = str,
     ) -> Path:
         """Download the sources of images and their parents, and write kolla-build.conf.
 
@@ -219,6 +219,7 @@ class ImagesStage(StoredImagesStage):
             place: The folder for kolla-build.conf and patched templates.
             log: The log file.
             overlays: Folders with templates that replace those of Kolla and of this package.
+            through: Replaces URLs that have a login by others that need none.
 
         Returns:
             The path of kolla-build.conf.
@@ -226,17 +227,17 @@ class ImagesStage(StoredImagesStage):
         folder = self.cache / "sources"
         needed = sources.needed(self.release.sources, render.with_parents(names, rendered.parents))
         sources.download(needed, venv / "bin" / "python", folder, log)
-        told = golang.argument(golang.settings())
+        told = build_arguments(self.origins.index, golang.settings(), through)
         text = render.configuration(
             self.release,
             tag=rendered.tag,
-            base_tag=debian.tag(self.release.suite),
+            base_tag=debian.tag(self.release.suite, self.mirror),
             docker_dirs=[*render.lay_over(self.release, venv, place / "patched"), *overlays],
             sources=folder,
             collections=sources.unpack_collections(needed, folder),
             extra={
                 **({"threads": str(self.threads)} if self.threads else {}),
-                **({"build_args": f"{golang.ARGUMENT}:{told}".replace("$", "$$")} if told else {}),
+                **({"build_args": told} if told else {}),
             },
         )
         conf = place / "kolla-build.conf"
@@ -254,15 +255,18 @@ class ImagesStage(StoredImagesStage):
     ) -> None:
         work.say("the sources")
         place = self.cache / "build" / rendered.tag
-        conf = self.configure(venv, rendered, names, place, work.log, overlays)
         wanted = render.with_parents(names, rendered.parents)
         total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in wanted)
         logs = work.log.parent / "images" / rendered.tag
-        build.build(venv, conf, names, total, logs, place / "work", work.log, work.say, work.step)
+        with relay.running(client, self.origins.index.cert) as relayed:
+            conf = self.configure(venv, rendered, names, place, work.log, overlays, relayed.through)
+            build.build(
+                venv, conf, names, total, logs, place / "work", work.log, work.say, work.step
+            )
 
     def rendered(self) -> render.Rendered | None:
         """The result of the last rendering of the recipe, or None if there was none."""
-        return render.recall(self.release, self._universe(), self._renderings())
+        return render.recall(self.release, self._universe(), self._renderings(), self.origins)
 
     def _universe(self) -> list[str]:
         """The images that determine the tag. They do not depend on what this lab needs."""
@@ -271,6 +275,20 @@ class ImagesStage(StoredImagesStage):
 
     def _renderings(self) -> Path:
         return self.cache / "rendered"
+
+
+def build_arguments(index: pypi.Index, go: Mapping[str, str], through: Callable[[str], str]) -> str:
+    """The build arguments of all images, as a value of kolla-build.conf.
+
+    Args:
+        index: The places for Python packages.
+        go: Go's settings.
+        through: Replaces URLs that have a login by others that need none.
+    """
+    found = index.arguments() | ({golang.ARGUMENT: golang.argument(go)} if go else {})
+    # A comma would end the value.
+    rows = [f"{name}:{through(value).replace(',', '%2C')}" for name, value in found.items()]
+    return ",".join(rows).replace("$", "$$")
 
 
 def _reference(name: str, tag: str) -> str:

@@ -41,7 +41,7 @@ class StoredImagesStage(Stage[ImagesMade]):
 
     def uses(self, made: Sequence[ImagesMade]) -> InUse:
         """The tags of these results, their base images and the registry's image."""
-        return garbage.uses(self.release.suite, made)
+        return garbage.uses(self.release.suite, self.mirror, made)
 
     def garbage(self, used: InUse, older_than: float) -> Searches:
         """Searches for unused images in docker and the store, build folders, logs and sources."""
