@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest_kollalab.lab.lab
 from pytest_kollalab.engine.engine import Engine
 from pytest_kollalab.engine.stage import Stage
+from pytest_kollalab.providers.base import Provider
 from pytest_kollalab.system.errors import StageError
 
 HERE = Path(__file__).parent
@@ -48,8 +49,18 @@ HERE = Path(__file__).parent
         pass
 
 
-class NoProvider:
-    saving = cloning = None
+class NoProvider(Provider):
+    def inputs(self, nodes, extra=()):
+        return {}
+
+    def create(self, spec, undo):
+        raise NotImplementedError
+
+    def gone(self, lab, made):
+        return None
+
+    def destroy(self, lab):
+        pass
 
     def last_words(self, lab, thing):
         return f"{thing} says pass-word-of-the-database"
