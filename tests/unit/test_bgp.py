@@ -1,8 +1,10 @@
 """BGP: what FRR 10 prints as JSON, parsed."""
 
+from pytest_kollalab.features.bgpvpn.oracle import parse_bagpipe
 from pytest_kollalab.features.bgpvpn.reflector import (
     MACIP,
     MULTICAST,
+    Route,
     parse_evpn,
     parse_neighbor,
     parse_routes,
@@ -99,3 +101,17 @@ def test_what_makes_a_neighbor_can_be_entered_again() -> None:
         "exit-address-family",
     ]
     assert parse_neighbor(CONFIG, "10.65.3.2") == []
+
+
+def test_bagpipe_s_routes_are_read_as_those_of_frr() -> None:
+    nlri = "10.99.0.0/24 next-hop 10.231.77.99 label [ 888 14209 ] rd 64512:88"
+    told = {
+        "afi-safi": "ipv4/mpls-vpn",
+        "attributes": {"local-preference": "150"},
+        "next_hop": "10.231.77.99",
+        "route_targets": ["target:64512:100"],
+    }
+    document = {"match: ipv4/mpls-vpn": [{nlri: told}, {nlri: told}], "match: l2vpn/evpn": []}
+    assert parse_bagpipe(document) == [
+        Route("64512:88", "10.99.0.0/24", "10.231.77.99", frozenset({"64512:100"}), 888, 150)
+    ]

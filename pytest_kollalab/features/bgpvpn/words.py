@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any, Self, TypeVar
 
+from pytest_kollalab.features.bgpvpn.oracle import BAGPIPE, FRR, BagpipeRoutes, Oracle
 from pytest_kollalab.features.bgpvpn.reflector import Reflector, Route
 from pytest_kollalab.features.bgpvpn.site import Site
 from pytest_kollalab.features.bgpvpn.speaker import Speaker
@@ -57,6 +58,11 @@ class Bgpvpn(Scope):
             node: Speaker(tenant.ssh, node, address) for node, address in addresses.items()
         }
         self.reflector = Reflector(tenant.ssh, CONTROLLER)
+        # Whose routes `rib` and the words that wait for routes can read; features add theirs.
+        self.oracles: dict[str, Oracle] = {
+            FRR: self.reflector,
+            BAGPIPE: BagpipeRoutes(self.speakers[GATEWAY]),
+        }
         self._sites = 0
 
     def __enter__(self) -> Self:
@@ -128,13 +134,25 @@ class Bgpvpn(Scope):
         site.attach([*rt, *imports], [*rt, *exports])
         return site
 
-    def rib(self, to: Target) -> list[Route]:
-        """The reflector's routes to a prefix, or to the address of a target."""
+    def rib(self, to: Target, *, oracle: str = FRR) -> list[Route]:
+        """The routes to a prefix, or to the address of a target.
+
+        Args:
+            to: A probe, an address or a prefix.
+            oracle: Who is asked: `frr`, the reflector; `bagpipe`, the speaker of the gateway; or
+                another one in `oracles`.
+        """
         prefix = _prefix(to)
-        return [route for route in self.reflector.routes() if route.prefix == prefix]
+        return [route for route in self.oracles[oracle].routes() if route.prefix == prefix]
 
     def announced(
-        self, to: Target, by: str | None = None, *, rt: str | None = None, within: float = 60
+        self,
+        to: Target,
+        by: str | None = None,
+        *,
+        rt: str | None = None,
+        within: float = 60,
+        oracle: str = FRR,
     ) -> Route:
         """Wait until there is exactly one route to a target.
 
@@ -143,6 +161,7 @@ class Bgpvpn(Scope):
             by: Count only routes that this node announces.
             rt: Count only routes with this route target.
             within: Seconds.
+            oracle: Who is asked (see `rib`).
 
         Returns:
             The route.
@@ -152,7 +171,7 @@ class Bgpvpn(Scope):
         """
 
         def look() -> Route | NotYet:
-            found = self.rib(to)
+            found = self.rib(to, oracle=oracle)
             address = self.speakers[by].address if by else None
             wanted = [r for r in found if address is None or r.next_hop == address]
             wanted = [r for r in wanted if rt is None or rt in r.targets]
@@ -184,8 +203,13 @@ class Bgpvpn(Scope):
         self._await(f"no route to {mac}", look, within)
         return time.monotonic() - started
 
-    def withdrawn(self, to: Target, *, within: float = 60) -> float:
+    def withdrawn(self, to: Target, *, within: float = 60, oracle: str = FRR) -> float:
         """Wait until no route leads to a target, and return the seconds that it took.
+
+        Args:
+            to: A probe, an address or a prefix.
+            within: Seconds.
+            oracle: Who is asked (see `rib`).
 
         Raises:
             WaitError: There is still one after `within` seconds.
@@ -193,7 +217,7 @@ class Bgpvpn(Scope):
         started = time.monotonic()
 
         def look() -> bool | NotYet:
-            found = self.rib(to)
+            found = self.rib(to, oracle=oracle)
             return not found or NotYet(f"{found}")
 
         self._await(f"no route to {_prefix(to)}", look, within)
