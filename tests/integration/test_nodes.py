@@ -179,7 +179,10 @@ def test_the_host_fills_in_checksums(nodes: Built) -> None:
 
 
 # A node is a container with a docker in it, as CI services are (`docker:dind`).
-SERVE = "setsid socat TCP-LISTEN:2375,fork,reuseaddr UNIX:/var/run/docker.sock >/dev/null 2>&1 &"
+SERVE = """
+setsid socat TCP-LISTEN:2375,fork,reuseaddr UNIX:/var/run/docker.sock >/dev/null 2>&1 &
+timeout 20 sh -c 'until socat -u OPEN:/dev/null TCP:127.0.0.1:2375 2>/dev/null; do sleep 0.1; done'
+"""
 
 
 def test_a_docker_in_a_container_is_not_taken_for_this_hosts(

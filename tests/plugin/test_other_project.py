@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "other-project"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "other-project"
 
 # The greeter itself runs on this host; what stands between it and the word is left out.
 WORD = """
@@ -113,6 +114,15 @@ def test_the_plan_says_what_the_project_brings(project: pytest.Pytester) -> None
             f"feature greeter ({brought}), from greeter.feature",
         ]
     )
+
+
+def test_it_runs_from_the_folder_of_the_plugin_too(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(
+        *("--rootdir", ROOT, "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"),
+        *("--collect-only", "-q", ROOT / "scenarios" / "sfc", EXAMPLE),
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*test_greeter.py::test_a_tenant_is_greeted*"])
 
 
 def test_who_does_not_ask_for_the_feature_does_not_get_it(project: pytest.Pytester) -> None:

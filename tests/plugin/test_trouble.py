@@ -186,7 +186,7 @@ def test_a_state_file_of_a_newer_version(project: pytest.Pytester) -> None:
         ("[run]\nprovider = 'dokcer'", TEST, ["'dokcer' is not known", "did you mean 'docker'?"]),
         ("relase = '2026.1'", TEST, ["unknown key relase", "did you mean 'release'?"]),
         ("release = 1", TEST, ["release has the wrong type", "it is 1", "write a string"]),
-        ("release = ", TEST, ["is not valid TOML", "line 1", "mend the line"]),
+        ("release = ", TEST, ["is not valid TOML", "line 1", "correct the line"]),
     ],
     ids=["release", "feature", "marker", "provider", "key", "type", "broken"],
 )

@@ -73,7 +73,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    # A worker of pytest-xdist is named in what is told of this process.
+    monkeypatch.delenv(locks.WORKER, raising=False)
     return Bench(tmp_path)
 
 

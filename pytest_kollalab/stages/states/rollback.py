@@ -70,6 +70,10 @@ class Rewind:
         started = time.monotonic()
         with self._changing(f"roll back to {name}"):
             since = datetime.datetime.now(datetime.UTC)
+            if self.saves.unfinished() is None:
+                # A wrong name is told before anything is started.
+                self.saves.saving()
+                self.saves.find(name)
             self._start(nodes=False)
             save = self.saves.restore(name)
             self.settle(since)

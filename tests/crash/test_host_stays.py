@@ -14,7 +14,8 @@ from tests import host_state
 from tests.host_state import State
 from tests.integration.docker_lab import Built
 
-pytestmark = pytest.mark.xdist_group("docker-nodes")
+# With these tests, because nothing else of the project runs on the host beside them.
+pytestmark = pytest.mark.short
 LAB = f"itest-host-{secrets.token_hex(2)}"
 # What each namespace of the network has for itself.
 OF_A_NODE = "-path /proc/sys/net -prune -o"
