@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +116,12 @@ class Engine:
         Args:
             until: Plan only this stage and the stages that it needs. The default is all stages.
         """
+        return self._plan(until, ())
+
+    def _plan(self, until: str | None, trusted: Collection[str]) -> list[Step]:
         steps: dict[str, Step] = {}
         for stage in self._upto(until):
-            steps[stage.name] = self._decide(stage, steps)
+            steps[stage.name] = self._decide(stage, steps, trusted)
         for stage in self._upto(until):
             step = steps[stage.name]
             record = self.record(stage.name)
@@ -157,7 +160,8 @@ class Engine:
             return self._ready[name]
         self._check_whole()
         try:
-            for step in self.plan(name):
+            # What this engine has ensured is not looked at again for each stage that needs it.
+            for step in self._plan(name, self._ready):
                 if step.action == BUILD:
                     self._build(step.stage, name)
                 elif self.stages[step.stage].shared:
@@ -278,7 +282,9 @@ class Engine:
                 todo += self.stages[name].needs
         return [stage for stage in self.stages.values() if stage.name in wanted]
 
-    def _decide(self, stage: Stage[Any], steps: Mapping[str, Step]) -> Step:
+    def _decide(
+        self, stage: Stage[Any], steps: Mapping[str, Step], trusted: Collection[str] = ()
+    ) -> Step:
         inputs = stage.inputs()
         needed_keys = {name: steps[name].key for name in stage.needs}
         key = digest.digest(stage.name, stage.version, inputs, needed_keys)
@@ -311,6 +317,8 @@ class Engine:
             resumes = stage.resumable and record.status != records.DESTROYING
             goes_on = "; goes on where that stopped" if resumes else ""
             return Step(stage.name, BUILD, f"{stopped}{goes_on}", key, resumes)
+        if stage.name in trusted:
+            return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
         reason = self._gone(stage, record)
         if reason is not None:
             # A ready shared stage stays ready while another process adds to it.

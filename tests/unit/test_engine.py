@@ -254,6 +254,25 @@ def test_ctrl_c_is_a_failure_too(bench: Bench) -> None:
     assert '"outcome": "interrupted"' in history
 
 
+def test_what_an_engine_has_ensured_is_not_looked_at_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run("r1").ensure("cloud")
+    looked: list[str] = []
+    for stage in (bench.tools, bench.images, bench.nodes, bench.cloud):
+        monkeypatch.setattr(stage, "gone", lambda made, name=stage.name: looked.append(name))
+    engine = bench.run("r2")
+    for name in ("tools", "images", "nodes", "cloud"):
+        engine.ensure(name)
+    assert looked == ["tools", "images", "nodes", "cloud"]
+    # A plan is for people and looks at everything, as does an engine that has forgotten.
+    assert [step.action for step in engine.plan()] == [REUSE] * 4
+    assert looked[4:] == ["tools", "images", "nodes", "cloud"]
+    engine.forget()
+    engine.ensure("nodes")
+    assert looked[8:] == ["tools", "images", "nodes"]
+
+
 @pytest.mark.parametrize("stage", ["images", "nodes"])
 def test_the_plan_says_that_another_process_builds(bench: Bench, stage: str) -> None:
     seen: list[str] = []
