@@ -22,7 +22,8 @@ from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import until
 
 # Set in the environment of every process that is started here. Their child processes inherit it.
-VARIABLE = "KOLLALAB_OWNER"
+# Not KOLLALAB_OWNER: version 0.1.0 ends every process with a mark in it that it cannot read.
+VARIABLE = "KOLLALAB_STARTED_BY"
 # Must not match names of versions or images: files with the mark of an ended process are removed.
 # Marks of older versions have no place.
 MARK = re.compile(r"pid(\d+)\.(\d+)(?:_([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8}))?")

@@ -101,7 +101,7 @@ def _loops(folders: Iterable[Path]) -> list[str]:
 
 def _processes(trail: Trail) -> list[str]:
     found = []
-    marks = [f"KOLLALAB_OWNER={mark}".encode() for mark in trail.marks]
+    marks = [f"KOLLALAB_STARTED_BY={mark}".encode() for mark in trail.marks]
     spaces = [space.encode() for space in trail.spaces]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -110,7 +110,7 @@ def _processes(trail: Trail) -> list[str]:
             ended = (folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
         except OSError:
             continue
-        owners = [word for word in words if word.startswith(b"KOLLALAB_OWNER=")]
+        owners = [word for word in words if word.startswith(b"KOLLALAB_STARTED_BY=")]
         ours = any(owner.startswith(mark) for owner in owners for mark in marks)
         ours = ours or any(space in owner for owner in owners for space in spaces)
         if not ended and (ours or any(container in groups for container in trail.containers)):

@@ -242,3 +242,8 @@ def test_a_point_is_deadly_only_where_it_is_named(monkeypatch: pytest.MonkeyPatc
     point("nodes:created")
     code = "from pytest_kollalab.system.crash_points import point; point('nodes:recorded')"
     assert run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+
+
+def test_older_versions_do_not_see_our_processes() -> None:
+    # They look for this variable, and take a mark that has a place for that of a dead process.
+    assert "KOLLALAB_OWNER" not in owner.environment()
