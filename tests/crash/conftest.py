@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.crash.table import Table
+from tests.crash.tools import KOLLALAB
 
 table_key = pytest.StashKey[Table]()
 
@@ -20,6 +22,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def table(pytestconfig: pytest.Config) -> Table:
     return pytestconfig.stash[table_key]
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """The images of a lab, which these tests use and do not build."""
+    argv = [str(KOLLALAB), "plan", "--until", "images", "--feature", "sfc"]
+    if "build" in subprocess.run(argv, check=True, capture_output=True, text=True).stdout:
+        pytest.skip("the images of a lab are not built; kollalab up --until images builds them")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

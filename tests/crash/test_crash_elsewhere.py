@@ -19,6 +19,7 @@ from tests.crash.census import Trail, take
 from tests.crash.table import Table
 from tests.crash.tools import KOLLALAB, TIMEOUT
 
+pytestmark = pytest.mark.usefixtures("images")
 LAB = "crash-elsewhere"
 UP = ("up", "--until", "nodes", "--feature", "sfc", "--name", LAB)
 DOWN = ("down", "--name", LAB)
@@ -54,14 +55,6 @@ class Client:
 
     def said(self) -> str:
         return self.output.read_text()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def images() -> None:
-    plan = subprocess.run([KOLLALAB, "plan", "--until", "images", "--feature", "sfc"],
-                          check=True, capture_output=True, text=True).stdout  # fmt: skip
-    if "build" in plan:
-        pytest.skip("the images of a lab are not built; kollalab up --until images builds them")
 
 
 @pytest.fixture

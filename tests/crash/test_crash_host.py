@@ -28,6 +28,7 @@ from tests.crash.table import Table
 from tests.crash.tools import KOLLALAB, TIMEOUT
 from tests.other_daemon import OtherDaemon
 
+pytestmark = pytest.mark.usefixtures("images")
 LAB = "crash-host"
 UP = ("up", "--until", "nodes", "--feature", "sfc")
 NODES = ("controller-1", "compute-1")
@@ -97,13 +98,6 @@ class Lab:
         self.run("show")
         lines = [line.split() for line in self.said().splitlines() if line.startswith("  saved")]
         return [line[1] for line in lines]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def images() -> None:
-    argv = [str(KOLLALAB), "plan", "--until", "images", "--feature", "sfc"]
-    if "build" in subprocess.run(argv, check=True, capture_output=True, text=True).stdout:
-        pytest.skip("the images of a lab are not built; kollalab up --until images builds them")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from pytest_kollalab.providers.libvirt.machines import of_lab
 from pytest_kollalab.providers.libvirt.storage import Storage, lab_of
 from pytest_kollalab.system.crash_points import VARIABLE
 from pytest_kollalab.system.paths import default_paths
+from tests.crash.tools import KOLLALAB
 
-KOLLALAB = Path(sys.executable).with_name("kollalab")
+pytestmark = pytest.mark.usefixtures("images")
 TINY, REAL = "crash-vt", "crash-vm"
 TIMEOUT = 600
 
@@ -99,14 +99,6 @@ class Lab:
             assert self.run("ssh", node, script) == 0, self.said()
             found.append(self.said().strip())
         return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def images() -> None:
-    plan = subprocess.run([KOLLALAB, "plan", "--until", "images", "--feature", "sfc"],
-                          check=True, capture_output=True, text=True).stdout  # fmt: skip
-    if "build" in plan:
-        pytest.skip("the images of a lab are not built; kollalab up --until images builds them")
 
 
 @pytest.fixture
