@@ -67,11 +67,12 @@ def test_the_plan_says_that_there_is_none(project: pytest.Pytester) -> None:
 
 
 def test_an_unknown_cloud_names_the_nearest(project: pytest.Pytester) -> None:
-    result = project.runpytest_subprocess("--kollalab-cloud=borowed", "-k", "test_cloud")
+    result = project.runpytest_subprocess("--kollalab-cloud=borowed", "-k", "test_cloud", "-rN")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*there is no cloud 'borowed'*", "*did you mean 'borrowed'?*"])
     assert "Traceback" not in result.stdout.str()
-    # Once, and not as something that happened while something else was handled.
+    # Once, and not as something that happened while something else was handled. Without pytest's
+    # summary (-rN), which repeats messages in full where CI is set.
     assert result.stdout.str().count("did you mean 'borrowed'?") == 1
     assert "another exception" not in result.stdout.str()
 
