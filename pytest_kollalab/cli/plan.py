@@ -32,7 +32,7 @@ def plan(features: tuple[str, ...], explained: bool, as_json: bool, **given: Any
     lab = lab_to_build(said, features)
     settings = explain(lab, said) if explained else []
     if as_json:
-        told = {"stages": [asdict(step) for step in lab.plan()]}
+        told: dict[str, Any] = {**lab.about(), "stages": [asdict(step) for step in lab.plan()]}
         if explained:
             told["settings"] = [asdict(setting) for setting in settings]
         click.echo(json.dumps(told, indent=2))

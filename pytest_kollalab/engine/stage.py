@@ -102,6 +102,14 @@ class Stage(Generic[M]):
     def offline(self) -> None:
         """Make no more network requests for inputs. Called before a lab is shown or removed."""
 
+    def check_sources(self) -> None:
+        """Ask whether what a build takes from elsewhere can be had. Called before a build.
+
+        Raises:
+            StageError: It cannot be had, such as a Debian suite that the mirror does not have.
+            HostError: The host cannot tell what it has already.
+        """
+
     def room(self) -> Mapping[str, int]:
         """The disk space in bytes that a build still needs, by place (docker or cache)."""
         return {}

@@ -24,6 +24,15 @@ def exists(folder: Path) -> bool:
     return folder.is_dir() and any(folder.glob("*.json"))
 
 
+def names(state: Path) -> list[str]:
+    """The names of the labs that exist, sorted.
+
+    Args:
+        state: The folder for state.
+    """
+    return sorted(path.name for path in (state / "labs").glob("*") if exists(path))
+
+
 def make_passing(folder: Path) -> None:
     """Note of a lab that does not exist yet that it goes with the session that makes it."""
     if not exists(folder):

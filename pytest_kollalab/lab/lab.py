@@ -17,8 +17,8 @@ from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
-from pytest_kollalab.lab import kept
-from pytest_kollalab.settings.config import FILE, STAGES, Config, Options, first_lab
+from pytest_kollalab.lab import checks, kept
+from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import (
@@ -76,6 +76,8 @@ class Lab:
         confirm: Asks the user a question and returns whether the answer is yes. By default the
             answer is no.
         passing: Whether the lab goes with this run if this run makes it.
+        goal: The last stage that this run is known to need. The plan that is shown first reaches so
+            far, even if an earlier stage is asked for first.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class Lab:
         watcher: Watcher | None = None,
         confirm: Callable[[str], bool] | None = None,
         passing: bool = False,
+        goal: str = STAGES[0],
     ) -> None:
+        self._goal = goal
         self._passing = passing
         self._confirm = confirm
         self._watcher = watcher
@@ -105,7 +109,8 @@ class Lab:
         self.session = SharedRun(self.paths, self._run_id, self.name)
         self._say = say
         self.extensions = extensions
-        self._announced = False
+        # Of so many stages the plan was shown.
+        self._announced = 0
         self._told: set[str] = set()
         self._seen: set[str] = set()
 
@@ -243,16 +248,36 @@ class Lab:
             One step per stage, in order. Empty with an existing cloud.
 
         Raises:
-            ConfigError: The features cannot be in one lab, or a variable is unknown or fixed.
+            ConfigError: The features cannot be in one lab, a setting or variable is unknown,
+                fixed or without effect, or the lab to clone does not exist.
         """
         if self.options.cloud:
             return []
-        self._check_features()
-        self._check_variables()
-        return self._foreseen(until or self.options.until)
+        self._check()
+        steps = self._foreseen(until or self.options.until)
+        checks.check_sources(self.engine, steps)
+        return steps
+
+    def about(self) -> dict[str, Any]:
+        """What the lab is, as JSON: its name, features, release, network backend and provider."""
+        return {
+            "lab": self.name,
+            "features": [feature.name for feature in self.features],
+            "release": self.config.release,
+            "backend": self.backend.name,
+            "provider": self.provider.name,
+        }
+
+    def title(self) -> str:
+        """What the lab is, in one line."""
+        told = self.about()
+        return (
+            f"lab {told['lab']}: {' '.join(told['features'])}; release {told['release']}, "
+            f"network backend {told['backend']}, provider {told['provider']}"
+        )
 
     def plan_lines(self) -> list[str]:
-        """The plan as text: the stages, the features left out, and what each extension adds."""
+        """The plan as text: what the lab is, its stages, and what extensions add or leave out."""
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
         left_out = [f"feature {name} is left out: {why}" for name, why in self.unsupported.items()]
@@ -263,7 +288,9 @@ class Lab:
             # Without docker the plan is still of use.
             others = [o for o in self.owners() if not o.mine] if builds_nodes else []
         taken = [f"the name {self.name} is taken: that lab belongs to {owner}" for owner in others]
-        return [*map(str, steps), *taken, *left_out, *self.extensions.describe(self.features)]
+        unheeded = checks.ineffective(self.config, self.provider.name)
+        added = self.extensions.describe(self.features)
+        return [self.title(), *map(str, steps), *taken, *unheeded, *left_out, *added]
 
     @overload
     def ensure(self, stage: Literal["tools"]) -> ToolsMade: ...
@@ -289,7 +316,8 @@ class Lab:
         Raises:
             HostError: The host lacks something. The error lists everything that is missing.
             StageError: A stage cannot be built, or it comes after the option `until`.
-            ConfigError: The features cannot be in one lab, or a variable is unknown or fixed.
+            ConfigError: The features cannot be in one lab, a setting or variable is unknown,
+                fixed or without effect, or the lab to clone does not exist.
             NeedsLabError: This run uses an existing cloud.
         """
         self._check_ours(f"the stage {stage}")
@@ -298,8 +326,7 @@ class Lab:
                 f"stage {stage} comes after {self.options.until}, where this run was told to stop",
                 hint="leave out the option until, or name a later stage",
             )
-        self._check_features()
-        self._check_variables()
+        self._check()
         self.lease.take(
             lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
         )
@@ -310,14 +337,10 @@ class Lab:
             kept.make_passing(self.folder)
         if first and self._will(REUSE, stage):
             self.rewind.wake()
-        if not self._announced:
+        if STAGES.index(stage) >= self._announced:
             for name, why in self.unsupported.items():
                 self._say(f"feature {name} is left out: {why}")
-            self._announce(stage)
-        if self.config.globals and stage != "tools":
-            # Reject unknown variables before the long stages are built.
-            self.engine.ensure("tools")
-            self._check_variables()
+            self._announce(self._foreseen_until(stage))
         if stage in ("nodes", "cloud"):
             self.retained.revive()
             self._have_base()
@@ -539,16 +562,11 @@ class Lab:
         found = self.extensions.registry.resolve(names, self.config.release, self.backend)
         return tuple(feature.configured(self.config) for feature in found)
 
-    def _check_features(self) -> None:
-        """Raise ConfigError when the features cannot be in one lab, or ask for unknown nodes."""
-        from pytest_kollalab.features.base import nodes as own_nodes
-        from pytest_kollalab.providers.base import NODES
-        from pytest_kollalab.stages.cloud import health
-
-        self.extensions.registry.check_conflicts(
-            {each.name: () for each in self.features}, self.backend
-        )
-        health.check_groups(self.features, (*NODES, *own_nodes(self.features)))
+    def _check(self) -> None:
+        checks.check_clone(self.options, self.paths.state)
+        checks.check_settings(self.config)
+        checks.check_features(self.features, self.extensions, self.backend)
+        checks.check_variables(self.config, self.features, self.extensions, self.backend)
 
     def _foreseen(self, until: str) -> list[Step]:
         steps = [self._with_loss(s) for s in self.retained.plan(self.engine.plan(until))]
@@ -564,6 +582,10 @@ class Lab:
 
         lost = self.consent.at_stake() if _is_new_nodes(step) else []
         return replace(step, reason=f"{step.reason}; removes {listed(lost)}") if lost else step
+
+    def _foreseen_until(self, stage: str) -> str:
+        goal = min(self._goal, self.options.until, key=STAGES.index)
+        return max(stage, goal, key=STAGES.index)
 
     def _will(self, action: str, stage: str) -> bool:
         """Whether the nodes will be built or reused for a stage."""
@@ -614,24 +636,6 @@ class Lab:
         added = self.extensions.providers_for(self.config)
         return made_by(inputs, self.options, self.paths, added)
 
-    def _check_variables(self) -> None:
-        from pytest_kollalab.stages.cloud import assumed, services, variables
-        from pytest_kollalab.stages.tools import ToolsMade
-
-        source = f"{self.config.file or FILE}: globals"
-        asked = self.config.globals
-        hooks = {f"hook of {each.name}": each.globals for each in self.extensions.layers}
-        assumed.check([*hooks.items(), (source, asked)])
-        switched = dict(item for layer in (*hooks.values(), asked) for item in layer.items())
-        tools = self.engine.made(ToolsMade) if switched else None
-        if tools is not None:
-            # Features may define variables for their own playbooks.
-            layers = (*self.features, *self.extensions.layers)
-            own = {name for feature in layers for name in feature.globals}
-            named = {name: value for name, value in asked.items() if name not in own}
-            variables.check(named, tools.venv, self.config.release)
-            services.check(switched, tools.venv, self.features)
-
     def _check_ours(self, what: str) -> None:
         if self.options.cloud:
             raise NeedsLabError(
@@ -651,14 +655,16 @@ class Lab:
 
     def _announce(self, stage: str) -> None:
         steps = self._foreseen(stage)
-        for step in steps:
-            self._say(str(step))
+        new = [step for step in steps if STAGES.index(step.stage) >= self._announced]
+        for line in (self.title(), *map(str, new)):
+            self._say(line)
         building = [step for step in steps if step.action == BUILD]
         if any(self.engine.stages[step.stage].shared for step in building):
             check_writable(self.paths.cache, "KOLLALAB_CACHE")
         if stage != "tools" and building:
             self._check_host(building)
-        self._announced = True
+        checks.check_sources(self.engine, steps)
+        self._announced = STAGES.index(stage) + 1
 
     def _check_host(self, building: Iterable[Step]) -> None:
         from pytest_kollalab.providers.base import check_owners

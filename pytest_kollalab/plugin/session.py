@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.report.summary import Summary
 
 # The stage that a fixture needs, the latest first.
-STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes"}
+STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes", "kolla_images": "images"}
 
 # openstacksdk 4.22 warns about its own modules on every call, which would fail tests of projects
 # that turn warnings into errors. The filter is by module, because a category must be imported.
@@ -86,6 +86,7 @@ class LabSession:
         self.offer: Offer = ExternalCloud() if self.options.cloud else OwnLab()
         self.kept_logs: dict[str, Path] = {}
         self.foreign_markers: frozenset[str] = frozenset()
+        self._goal = ""
         self._plan = plan
         self._tests_use_lab = False
         self._has_lab = False
@@ -192,8 +193,18 @@ class LabSession:
     # pytest's hooks, in the order in which they are called
 
     def pytest_report_header(self) -> str | None:
-        """Show the configuration file in use, which may be in a folder above."""
-        return f"kollalab: {self.file}" if self.file is not None else None
+        """Show which lab a configured session is about, and which file says so."""
+        if self.file is None:
+            return None
+        if self.options.cloud:
+            return f"kollalab: cloud {self.options.cloud}, {self.file}"
+        from pytest_kollalab.features.backend import OVS
+
+        features = " and ".join(filter(None, [" ".join(self.settings.features), "those of tests"]))
+        return (
+            f"kollalab: lab {self.options.name}, features: {features}; "
+            f"release {self.settings.release}, network backend {OVS.name}, {self.file}"
+        )
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -354,6 +365,8 @@ class LabSession:
         self.options = of_use(self.options, items, kept=kept)
         self._tests_use_lab = any(map(asked.uses_lab, items))
         release = self.settings.release
+        names = {name for item in items for name in asked.fixture_names(item)}
+        self._goal = next((stage for name, stage in STAGE_OF.items() if name in names), "")
         if self._tests_use_lab:
             from pytest_kollalab.releases import releases
 
@@ -382,9 +395,7 @@ class LabSession:
             return
         # Once, before any fixture uses the lab: the stage that all tests of the session need.
         self._has_lab = True
-        names = {name for each in item.session.items for name in asked.fixture_names(each)}
-        wanted = next((stage for name, stage in STAGE_OF.items() if name in names), "")
-        options = self.options
+        options, wanted = self.options, self._goal
         if self.processes.refused or options.labs == 1 or not options.clone_of or not wanted:
             return
         lab = self.use()
@@ -412,6 +423,7 @@ class LabSession:
             extensions=self.extensions,
             watcher=self.reporter.watcher(),
             passing=True,
+            goal=self._goal or configuration.STAGES[0],
         )
 
     def _make_failures(self) -> Failures:

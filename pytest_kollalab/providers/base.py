@@ -324,6 +324,13 @@ class Provider(ABC):
         """What this host lacks for such nodes."""
         return []
 
+    def check_sources(self, nodes: NodesConfig) -> None:  # noqa: B027 (a default, not forgotten)
+        """Ask whether what `prepare` takes from elsewhere can be had. Called before a build.
+
+        Raises:
+            StageError: It cannot be had, such as a Debian suite that the mirror does not have.
+        """
+
     def prepare(  # noqa: B027 (a default, not forgotten)
         self, nodes: NodesConfig, log: Path, say: Callable[[str], None]
     ) -> None:

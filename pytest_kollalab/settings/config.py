@@ -229,6 +229,12 @@ def check(options: Options) -> Options:
             details=f"the provider is {options.provider}",
             hint=f"set provider to one of {', '.join(ON_HOSTS)}, or leave hosts out",
         )
+    if not urls.WEB.match(options.mirror):
+        raise ConfigError(
+            f"mirror: {options.mirror!r} is no URL of a Debian mirror",
+            details="apt asks it for packages, in images and nodes",
+            hint=f"write it as in {Options.mirror}",
+        )
     if urls.login(options.mirror):
         raise ConfigError(
             "mirror: the URL must not have a login",

@@ -94,6 +94,10 @@ class NodesStage(Stage[NodesMade]):
             recorded = {k: v for k, v in recorded.items() if k != "extra"}
         return super().serves(recorded, wanted)
 
+    def check_sources(self) -> None:
+        """Ask the provider whether the image of the nodes is there or can be made."""
+        self.provider.check_sources(self.config.nodes)
+
     def room(self) -> dict[str, int]:
         """The disk space in bytes for the image of the nodes and their data."""
         return {room.DOCKER: room.BASE}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+WEB = re.compile(r"https?://[^\s/]+")
 LOGIN = re.compile(r"\w+://([^\s/]+)@")
 
 

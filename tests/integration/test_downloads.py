@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.releases.releases import SourceArchive
+from pytest_kollalab.settings.config import Options
 from pytest_kollalab.stages.images import sources
 from pytest_kollalab.system import debian
 from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +66,14 @@ def test_a_mirror_without_the_suite(empty: str) -> None:
     with pytest.raises(StageError, match="cannot be used") as caught:
         debian.check_mirror("trixi", empty)
     assert f"{empty}/dists/trixi/InRelease: HTTP Error 404" in caught.value.details
+
+
+def test_the_plan_asks_the_mirror_for_a_suite(empty: str, tmp_path: Path) -> None:
+    lab = Lab(options=Options(mirror=empty), paths=Paths(tmp_path / "cache", tmp_path / "state"))
+    with pytest.raises(StageError, match=f"the Debian mirror {empty} cannot be used"):
+        lab.plan()
+    # A plan that builds nothing of it asks for nothing.
+    assert [step.stage for step in lab.plan("tools")] == ["tools"]
 
 
 def test_an_index_that_hangs(hanging: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

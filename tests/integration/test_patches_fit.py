@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import urllib.request
 import zipfile
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.releases import golang, patches, patches_page
+from pytest_kollalab.releases import golang, patches, patches_page, releases
 from pytest_kollalab.releases.patches import Patch
+from pytest_kollalab.stages.cloud import catalogue
 from pytest_kollalab.system.run import run
 
 ALL = {
@@ -56,6 +58,16 @@ def go_module(module: str, version: str, folder: Path) -> Path:
     with urllib.request.urlopen(url, timeout=60) as answer:
         (folder / "module.zip").write_bytes(answer.read())
     return folder / "module.zip"
+
+
+@pytest.mark.parametrize("release", releases.RELEASES)
+def test_what_the_plan_knows_of_kolla_ansible_is_true(release: str, fetch: Fetch) -> None:
+    pins = (releases.get(release).data / "tools.txt").read_text()
+    (version,) = re.findall(r"^kolla-ansible==(\S+)", pins, re.MULTILINE)
+    (share,) = fetch(f"kolla-ansible {version}").glob("*.data/data/share/kolla-ansible")
+    assert catalogue.of_release(release) == catalogue.read(share), (
+        f"write it anew: python -m pytest_kollalab.stages.cloud.catalogue {release} SHARE"
+    )
 
 
 def root(unpacked: Path, patch: Patch, scratch: Path) -> Path:

@@ -50,6 +50,8 @@ HERE = Path(__file__).parent
 
 
 class NoProvider(Provider):
+    name = "none"
+
     def inputs(self, nodes, extra=()):
         return {}
 

@@ -51,6 +51,17 @@ def test_the_lab_is_built_once_and_removed_at_the_end(project: pytest.Pytester) 
     result.stdout.fnmatch_lines(["*nodes: build (not built yet)*", "*removing lab lab*"])
 
 
+def test_the_whole_plan_is_shown_first(project: pytest.Pytester) -> None:
+    said = run(project).outlines
+    first = said.index("lab lab: core; release 2026.1, network backend ovs, provider docker")
+    assert [line.split()[0] for line in said[first + 1 : first + 5]] == [
+        "tools",
+        "images",
+        "nodes",
+        "tools:",
+    ]
+
+
 def test_caches_serve_the_next_session(project: pytest.Pytester) -> None:
     run(project)
     before = len(trace(project))

@@ -215,7 +215,9 @@ def test_a_file_in_a_folder_above(project: pytest.Pytester) -> None:
     below = project.mkdir("below")
     (below / "test_below.py").write_text(TEST)
     result = project.runpytest_subprocess("--rootdir", str(project.path), "below/test_below.py")
-    message(result, f"kollalab: {project.path / 'kollalab.toml'}", "lab above is kept")
+    message(result, f", {project.path / 'kollalab.toml'}", "lab above is kept")
+    told = "features: those of tests; release 2026.1, network backend ovs"
+    assert f"kollalab: lab above, {told}" in result.stdout.str()
     # A file above the project is somebody else's.
     project.path.joinpath("below", "pytest.ini").write_text("[pytest]\n")
     (below / "conftest.py").write_text(CONFTEST)

@@ -11,7 +11,14 @@ from click.testing import CliRunner
 from pytest_kollalab.cli import main
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.registry import built_in, resolve
-from pytest_kollalab.stages.cloud import assumed, clouds_yaml, kolla_variables, services
+from pytest_kollalab.stages.cloud import (
+    assumed,
+    catalogue,
+    clouds_yaml,
+    kolla_variables,
+    services,
+)
+from pytest_kollalab.stages.cloud.catalogue import Catalogue
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import ConfigError
 
@@ -62,11 +69,11 @@ enable_neutron_vpnaas: "{{ enable_everything | bool and enable_ceilometer | bool
 
 
 @pytest.fixture
-def venv(tmp_path: Path) -> Path:
+def known(tmp_path: Path) -> Catalogue:
     for role, text in {"horizon": HORIZON, "nova": NOVA, "neutron": NEUTRON}.items():
-        files.write(tmp_path / services.ROLES / role / "defaults" / "main.yml", text)
-    files.write(tmp_path / "share/kolla-ansible/ansible/group_vars/all/common.yml", ALL)
-    return tmp_path
+        files.write(tmp_path / catalogue.ROLES / role / "defaults" / "main.yml", text)
+    files.write(tmp_path / "ansible/group_vars/all/common.yml", ALL)
+    return catalogue.read(tmp_path)
 
 
 def features(*names: str) -> tuple[Feature, ...]:
@@ -153,19 +160,19 @@ def test_what_is_followed_is_a_plain_string(value: object) -> None:
     ],
 )
 def test_a_service_that_no_feature_brings(
-    variables: dict[str, object], image: str, venv: Path
+    variables: dict[str, object], image: str, known: Catalogue
 ) -> None:
     with pytest.raises(ConfigError, match="no feature has what") as seen:
-        services.check(variables, venv, features("compute"))
+        services.check(variables, known, features("compute"))
     assert f"the image {image}," in seen.value.details
     brings = Feature(name="more", control_images=(image,))
-    services.check(variables, venv, [*features("compute"), brings])
+    services.check(variables, known, [*features("compute"), brings])
 
 
-def test_what_is_switched_off_belongs_to_no_feature(venv: Path) -> None:
-    services.check({"enable_nova": False}, venv, features("core"))
+def test_what_is_switched_off_belongs_to_no_feature(known: Catalogue) -> None:
+    services.check({"enable_nova": False}, known, features("core"))
     with pytest.raises(ConfigError, match="enable_nova = false does not fit the feature compute"):
-        services.check({"enable_nova": "no"}, venv, features("compute"))
+        services.check({"enable_nova": "no"}, known, features("compute"))
 
 
 @pytest.mark.parametrize(
@@ -179,12 +186,19 @@ def test_what_is_switched_off_belongs_to_no_feature(venv: Path) -> None:
         {"enable_everything": True},  # our own defaults switch Horizon off
     ],
 )
-def test_all_other_services_are_let_be(variables: dict[str, object], venv: Path) -> None:
-    services.check(variables, venv, features("compute"))
+def test_all_other_services_are_let_be(variables: dict[str, object], known: Catalogue) -> None:
+    services.check(variables, known, features("compute"))
 
 
-def test_before_there_are_tools_nothing_is_said_of_services(tmp_path: Path) -> None:
-    services.check({"enable_horizon": True}, tmp_path, features("core"))
+def test_what_features_have_is_named() -> None:
+    all_of_them, known = built_in("2026.1"), catalogue.of_release("2026.1")
+    with pytest.raises(ConfigError, match="no feature has what enable_horizon") as seen:
+        services.check({"enable_horizon": True}, known, features("sfc"), all_of_them)
+    assert "the image horizon, which would be neither built nor pulled" in seen.value.details
+    assert "enable_glance, enable_nova, enable_placement (feature compute)" in seen.value.details
+    with pytest.raises(ConfigError, match="no feature has what enable_nova") as seen:
+        services.check({"enable_nova": True}, known, features("sfc"), all_of_them)
+    assert seen.value.hint == "add the feature compute, which has it, instead of the variable"
 
 
 def test_the_plan_refuses_what_a_lab_cannot_have(

@@ -12,12 +12,9 @@ from pytest_kollalab.cli import main
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.lab.explain import layered
-from pytest_kollalab.lab.lab import Lab
-from pytest_kollalab.settings.config import Config
-from pytest_kollalab.stages.cloud import variables
+from pytest_kollalab.stages.cloud import catalogue, variables
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import ConfigError
-from pytest_kollalab.system.paths import default_paths
 
 TOML = """\
 [images]
@@ -25,7 +22,7 @@ mode = "build"
 
 [globals]
 neutron_dns_domain = "lab.example."
-enable_nova = false
+enable_nova_ssh = false
 
 [run]
 keep = "failed"
@@ -58,7 +55,7 @@ def test_each_setting_and_where_it_comes_from(folder: Path) -> None:
     assert found["run.until"] == ("images", "--until")
     assert found["run.threads"] == (0, "default")
     assert found["globals.neutron_dns_domain"] == ("lab.example.", file)
-    assert found["globals.enable_nova"] == (False, file)
+    assert found["globals.enable_nova_ssh"] == (False, file)
     assert found["globals.enable_glance"] == (True, "feature compute")
     assert found["globals.enable_neutron_sfc"] == (True, "feature sfc")
     assert found["globals.enable_horizon"] == (False, "default")
@@ -80,41 +77,68 @@ def test_a_list_that_several_joined_names_them() -> None:
 
 
 @pytest.fixture
-def venv(tmp_path: Path) -> Path:
-    share = tmp_path / "venv" / "share" / "kolla-ansible"
+def share(tmp_path: Path) -> Path:
+    share = tmp_path / "share" / "kolla-ansible"
     files.write(share / "ansible/group_vars/all/neutron.yml", "---\nenable_neutron_sfc: no\n")
     files.write(share / "ansible/roles/nova/defaults/main.yml", "nova_x:\n  inner: 1\n")
     files.write(share / "etc_examples/kolla/globals.yml", "# A comment: x\n#kolla_fraction:\n")
-    return tmp_path / "venv"
+    return share
 
 
-def test_the_variables_that_a_release_knows(venv: Path) -> None:
-    found = variables.known(venv)
+def test_the_variables_that_a_release_knows(share: Path) -> None:
+    found = catalogue.read(share).variables
     assert {"enable_neutron_sfc", "nova_x", "kolla_fraction"} <= found
     assert "inner" not in found
 
 
-def test_an_unknown_variable_names_the_nearest(venv: Path) -> None:
-    variables.check(["nova_x", "ansible_user"], venv, "2026.1")
+def test_an_unknown_variable_names_the_nearest(share: Path) -> None:
+    known = catalogue.read(share)
+    variables.check(["nova_x", "ansible_user"], known, "2026.1")
     with pytest.raises(ConfigError, match="no variable enable_neutron_scf") as caught:
-        variables.check(["enable_neutron_scf"], venv, "2026.1")
+        variables.check(["enable_neutron_scf"], known, "2026.1")
     assert caught.value.hint == "did you mean 'enable_neutron_sfc'?"
     with pytest.raises(ConfigError) as caught:
-        variables.check(["zzz"], venv, "2026.1")
+        variables.check(["zzz"], known, "2026.1")
     assert caught.value.hint == "take it out of [globals]"
 
 
-def test_before_there_are_tools_nothing_is_said(tmp_path: Path) -> None:
-    variables.check(["whatever"], tmp_path, "2026.1")
-
-
-def test_the_plan_refuses_an_unknown_variable_once_there_are_tools(
-    folder: Path, venv: Path
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[globals]\nenable_horizn = true", "did you mean 'enable_horizon'?"),
+        ("[globals]\nenable_horizon = true", "it needs the image horizon"),
+        ("[run]\nmirror = 'deb.debian.org'", "is no URL of a Debian mirror"),
+        ("[nodes]\nsuite = 'bookworms'", "did you mean 'bookworm'?"),
+        ("[images.overrides]\nkeystone = 'here'", "images.overrides does not count"),
+        ("[run]\nclone_of = 'labb'", "there is no lab labb to clone"),
+    ],
+)
+def test_the_plan_refuses_what_would_fail_before_there_are_tools(
+    folder: Path, text: str, said: str
 ) -> None:
-    lab = Lab(Config(globals={"enable_neutron_scf": True}), paths=default_paths())
-    lab.plan()
-    key = lab.engine.key("tools")
-    record = Record("tools", key, "run", READY, inputs={}, made={"venv": str(venv)})
-    records.save(lab.paths.cache / "stages" / "tools" / "records" / f"{key}.json", record)
-    with pytest.raises(ConfigError, match="enable_neutron_scf"):
-        lab.plan("tools")
+    (folder / "kollalab.toml").write_text(text)
+    (folder / "here").mkdir()
+    (folder / "here" / "Dockerfile").touch()
+    for verb in (["plan"], ["up", "--until", "tools"]):
+        result = CliRunner().invoke(main, verb)
+        assert result.exit_code == 2, result.output
+        assert said in result.output
+    assert not (folder / "cache" / "tools").exists()
+
+
+def test_the_lab_to_clone_is_the_nearest_or_there(folder: Path) -> None:
+    records.save(folder / "state/labs/lab/nodes.json", Record("nodes", "k", "r", READY, {}))
+    result = CliRunner().invoke(main, ["plan", "--name", "other", "--clone-of", "lap"])
+    assert "did you mean 'lab'?" in result.output
+    assert CliRunner().invoke(main, ["plan", "--name", "other", "--clone-of", "lab"]).exit_code == 0
+
+
+def test_the_plan_says_what_the_lab_is(folder: Path) -> None:
+    (folder / "kollalab.toml").write_text("features = ['bgpvpn']\n[nodes]\ndisk = 50\n")
+    result = CliRunner().invoke(main, ["plan", "--feature", "sfc"])
+    first, *_, last = result.output.splitlines()
+    told = "lab lab: core bgpvpn sfc; release 2026.1, network backend ovs, provider docker"
+    assert first == told
+    assert last == "of [nodes] only suite counts here: the rest is for virtual machines"
+    found = json.loads(CliRunner().invoke(main, ["plan", "--feature", "sfc", "--json"]).output)
+    assert (found["lab"], found["backend"]) == ("lab", "ovs")

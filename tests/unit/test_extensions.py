@@ -24,7 +24,7 @@ from pytest_kollalab.features.base import Feature
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import ProvidedNodes, Provider, Spec
 from pytest_kollalab.providers.choice import check
-from pytest_kollalab.settings.config import Config, NodesConfig, Options
+from pytest_kollalab.settings.config import STAGES, Config, NodesConfig, Options
 from pytest_kollalab.stages.states.saves import Save
 from pytest_kollalab.system.errors import ConfigError, HostError
 from pytest_kollalab.system.paths import Paths
@@ -176,8 +176,8 @@ def test_a_clash_of_two_plugins_names_both(tmp_path: Path) -> None:
 
 
 def test_the_users_own_variable_wins(tmp_path: Path) -> None:
-    given = Extensions((Extension("one", globals={"a": 1}),))
-    mine = Config(globals={"a": 2})
+    given = Extensions((Extension("one", globals={"nova_api_port": 1}),))
+    mine = Config(globals={"nova_api_port": 2})
     assert keys(lab(tmp_path, given, config=mine)) == keys(lab(tmp_path, Extensions(), config=mine))
 
 
@@ -225,7 +225,7 @@ def test_each_stage_is_told_once_with_what_it_made(tmp_path: Path) -> None:
         made = lab(tmp_path, Extensions(watch=watch))
         stages = [Small("tools"), Small("images", "tools"), Small("nodes", "images")]
         made.engine = Engine("lab", stages, made.paths, say=lambda text: None)
-        made._announced = True
+        made._announced = len(STAGES)
         made.ensure(stage)
         made.lease.release()
         return made

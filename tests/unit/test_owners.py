@@ -195,6 +195,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tag:
     monkeypatch.setattr(provider, "client", property(lambda _: daemon(found)))
     monkeypatch.setattr(provider, "destroy", lambda *_: None)
     monkeypatch.setattr(provider, "problems", lambda _: [])
+    monkeypatch.setattr(provider, "check_sources", lambda *_: None)
     monkeypatch.setenv("KOLLALAB_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("KOLLALAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

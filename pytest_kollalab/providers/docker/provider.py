@@ -45,6 +45,7 @@ from pytest_kollalab.providers.docker.refusals import refusals
 from pytest_kollalab.providers.docker.saves import DockerSaves
 from pytest_kollalab.providers.docker.spec import resource_name
 from pytest_kollalab.settings.config import NodesConfig
+from pytest_kollalab.system import debian
 from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.digest import digest
@@ -101,6 +102,11 @@ class DockerProvider(Provider, Cloning):
             "dockerd": docker_spec.dockerd_config(""),
             "mtu": addresses.MTU,
         }
+
+    def check_sources(self, nodes: NodesConfig) -> None:
+        """Ask the Debian mirror for the suite of the nodes, if there is no node image yet."""
+        if not node_image.exists(self.client, nodes.suite):
+            debian.check_mirror(nodes.suite, self.mirror)
 
     def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
         """Build the node image, if needed."""

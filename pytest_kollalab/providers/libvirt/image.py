@@ -23,6 +23,8 @@ from pytest_kollalab.system.errors import CommandError, ConfigError, StageError
 from pytest_kollalab.system.run import run
 
 VERSION = 1
+# Of images, in the cache.
+FOLDER = "libvirt"
 GIB = 2**30
 SECTOR = 512
 # Where the one partition begins; the boot loader fits before it.
@@ -93,6 +95,11 @@ def packaged_files() -> dict[str, str]:
     return {name: path.read_text(encoding="utf-8") for name, path in found.items()}
 
 
+def is_there(nodes: NodesConfig, cache: Path) -> bool:
+    """Whether the image is in the cache."""
+    return (cache / FOLDER / name(nodes)).is_file()
+
+
 def ensure(
     nodes: NodesConfig, mirror: str, cache: Path, log: Path, say: Callable[[str], None]
 ) -> Path:
@@ -101,7 +108,7 @@ def ensure(
     Raises ConfigError for a checksum that is missing, StageError for one that is wrong and when
     the image cannot be had.
     """
-    folder = cache / "libvirt"
+    folder = cache / FOLDER
     image = folder / name(nodes)
     if image.is_file():
         files.used(image)

@@ -37,7 +37,7 @@ from pytest_kollalab.providers.libvirt.saves import LibvirtSaves
 from pytest_kollalab.providers.libvirt.storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Machine
 from pytest_kollalab.settings.config import NodesConfig
-from pytest_kollalab.system import locks, temporary
+from pytest_kollalab.system import debian, locks, temporary
 from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import HostError
@@ -95,6 +95,11 @@ class LibvirtProvider(Provider):
             },
             "mtu": MTU,
         }
+
+    def check_sources(self, nodes: NodesConfig) -> None:
+        """Ask the Debian mirror for the suite of the nodes, if there is no image of ours yet."""
+        if not nodes.image and not libvirt_image.is_there(nodes, self.paths.cache):
+            debian.check_mirror(nodes.suite, self.mirror)
 
     def prepare(self, nodes: NodesConfig, log: Path, say: Callable[[str], None]) -> None:
         """Have the base image in the cache."""

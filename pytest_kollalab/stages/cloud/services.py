@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.stages.cloud.assumed import plain
+from pytest_kollalab.stages.cloud.catalogue import Catalogue, Service
 from pytest_kollalab.stages.cloud.kolla_variables import DEFAULTS
-from pytest_kollalab.stages.cloud.variables import SHARE
 from pytest_kollalab.system.errors import ConfigError
 
-DEFAULTS_OF = "ansible/group_vars/all/*.yml"
-CONDITION = re.compile(r'^(enable_\w+): "(\{\{[^"\n]+\}\})"', re.MULTILINE)
-ROLES = SHARE / "ansible" / "roles"
-IMAGE = re.compile(r"\{\{\s*(\w+_image)_full\s*\}\}")
-# What stands behind the registry in a variable such as `horizon_image`.
-REPOSITORY = re.compile(r"\}\}([\w.-]+)$")
 
-
-@dataclass(frozen=True)
-class Service:
-    """A service of a role.
-
-    Attributes:
-        role: The role.
-        container: The name of its container.
-        image: The name of its image. Empty if it is not known.
-        enabled: The condition for it, as the role writes it.
-    """
-
-    role: str
-    container: str
-    image: str
-    enabled: bool | str
-
-    def switched_by(self, name: str, value: object) -> bool:
-        """Whether the variable alone, with this value, switches the service on or off."""
-        if isinstance(self.enabled, bool):
-            # The whole role is switched.
-            role = name.removeprefix("enable_").replace("_", "-")
-            return self.enabled and name.startswith("enable_") and self.role == role
-        return decides(self.enabled, name, value)
+def switches(service: Service, name: str, value: object) -> bool:
+    """Whether a variable alone, with this value, switches a service on or off."""
+    if isinstance(service.enabled, bool):
+        # The whole role is switched.
+        role = name.removeprefix("enable_").replace("_", "-")
+        return service.enabled and name.startswith("enable_") and service.role == role
+    return decides(service.enabled, name, value)
 
 
 def decides(condition: str, name: str, value: object) -> bool:
@@ -64,14 +39,23 @@ def decides(condition: str, name: str, value: object) -> bool:
     return any(re.fullmatch(rf"{name}(\s*\|\s*bool)?", part) for part in parts)
 
 
-def check(variables: Mapping[str, Any], venv: Path, features: Sequence[Feature]) -> None:
+def check(
+    variables: Mapping[str, Any],
+    catalogue: Catalogue,
+    features: Sequence[Feature],
+    known: Iterable[Feature] = (),
+) -> None:
     """Check that what variables switch on or off fits the features of a lab.
 
-    Nothing is checked if Kolla-Ansible is not installed yet.
+    Args:
+        variables: The variables.
+        catalogue: What the release's Kolla-Ansible knows.
+        features: The features of the lab.
+        known: All features that the lab could have, for the message.
 
     Raises:
         ConfigError: A service that is switched on has an image that no feature brings, or a service
-            that is switched off belongs to a feature.
+            that is switched off belongs to a feature. The message says what can be switched on.
     """
     images = {name for feature in features for name in feature.images}
     owner = {
@@ -84,7 +68,7 @@ def check(variables: Mapping[str, Any], venv: Path, features: Sequence[Feature])
     set_here = {*variables, *own, *DEFAULTS}
     for name, told in variables.items():
         value = plain(told)
-        for service in _switched(venv, name, value, set_here):
+        for service in _switched(catalogue, name, value, set_here):
             if value is False:
                 if service.container in owner:
                     raise ConfigError(
@@ -93,60 +77,41 @@ def check(variables: Mapping[str, Any], venv: Path, features: Sequence[Feature])
                         hint="take it out of [globals], or leave that feature out",
                     )
             elif service.image and service.image not in images:
-                raise ConfigError(
-                    f"no feature has what {name} switches on",
-                    details=f"it needs the image {service.image}, which would be neither built "
-                    "nor pulled",
-                    hint="take it out of [globals], or add a feature that names the image",
-                )
+                raise _without_image(name, service, list(known))
 
 
-def read(role: str, text: str) -> Iterator[Service]:
-    """The services in the text of a role's defaults."""
-    import yaml
-
-    defaults = yaml.safe_load(text) or {}
-    for key, table in defaults.items():
-        if not key.endswith("_services") or not isinstance(table, dict):
-            continue
-        for entry in table.values():
-            if isinstance(entry, dict) and "container_name" in entry and "enabled" in entry:
-                image = IMAGE.search(str(entry.get("image", "")))
-                reference = str(defaults.get(image[1], "")) if image is not None else ""
-                repository = REPOSITORY.search(reference)
-                yield Service(
-                    role,
-                    str(entry["container_name"]),
-                    repository[1] if repository is not None else "",
-                    entry["enabled"],
-                )
+def offered(known: Iterable[Feature]) -> str:
+    """The switches of services that features have images for, such as `enable_nova (compute)`."""
+    found = []
+    for feature in known:
+        names = [n for n, v in feature.globals.items() if n.startswith("enable_") and v is True]
+        if names:
+            found.append(f"{', '.join(sorted(names))} (feature {feature.name})")
+    return "; ".join(found)
 
 
-def _switched(venv: Path, name: str, value: object, set_here: Container[str]) -> Iterator[Service]:
+def _without_image(name: str, service: Service, known: Sequence[Feature]) -> ConfigError:
+    bring = [feature.name for feature in known if service.image in feature.images]
+    details = f"it needs the image {service.image}, which would be neither built nor pulled"
+    hint = "take it out of [globals], or add a feature that names the image"
+    if bring:
+        hint = f"add the feature {' or '.join(bring)}, which has it, instead of the variable"
+    elif there := offered(known):
+        details += f"\nservices with images: {there}"
+    return ConfigError(f"no feature has what {name} switches on", details=details, hint=hint)
+
+
+def _switched(
+    catalogue: Catalogue, name: str, value: object, set_here: Container[str]
+) -> Iterator[Service]:
     """The services that a variable switches, itself or by others whose defaults it decides."""
     names = [name]
     if isinstance(value, bool):
-        conditions = _conditions(venv)
         for each in names:
             names += [
                 other
-                for other, condition in conditions.items()
+                for other, condition in catalogue.conditions.items()
                 if other not in set_here and other not in names and decides(condition, each, value)
             ]
     for each in names:
-        yield from (found for found in _mentioning(venv, each) if found.switched_by(each, value))
-
-
-def _conditions(venv: Path) -> dict[str, str]:
-    """The variables that switch something by default if others do, with their conditions."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted((venv / SHARE).glob(DEFAULTS_OF))]
-    return dict(found for text in texts for found in CONDITION.findall(text))
-
-
-def _mentioning(venv: Path, name: str) -> Iterator[Service]:
-    """The services of the roles that mention a variable, or that it is named after."""
-    own = name.removeprefix("enable_").replace("_", "-") if name.startswith("enable_") else ""
-    for path in sorted((venv / ROLES).glob("*/defaults/main.yml")):
-        role, text = path.parents[1].name, path.read_text(encoding="utf-8")
-        if role == own or re.search(rf"\b{re.escape(name)}\b", text):
-            yield from read(role, text)
+        yield from (found for found in catalogue.services if switches(found, each, value))

@@ -10,7 +10,7 @@ from pytest_kollalab.releases.releases import Release
 from pytest_kollalab.settings.config import Options
 from pytest_kollalab.stages.images import garbage, registry
 from pytest_kollalab.stages.images.made import ImagesMade
-from pytest_kollalab.system import daemon
+from pytest_kollalab.system import daemon, debian
 from pytest_kollalab.system.paths import Paths
 
 
@@ -38,6 +38,12 @@ class StoredImagesStage(Stage[ImagesMade]):
         self.cache = paths.cache / "images"
         self.store = paths.cache / "registry"
         self.paths = paths
+
+    def check_sources(self) -> None:
+        """Ask the Debian mirror for the suite of the images, if there is no base image yet."""
+        suite, mirror = self.release.suite, self.mirror
+        if not registry.exists(daemon.connect(), debian.reference(suite, mirror)):
+            debian.check_mirror(suite, mirror)
 
     def uses(self, made: Sequence[ImagesMade]) -> InUse:
         """The tags of these results, their base images and the registry's image."""
