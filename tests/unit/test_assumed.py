@@ -169,6 +169,14 @@ def test_a_service_that_no_feature_brings(
     services.check(variables, known, [*features("compute"), brings])
 
 
+def test_a_feature_may_bring_the_container_with_an_image_of_its_own(known: Catalogue) -> None:
+    wanted = {"enable_neutron_metering": True}
+    with pytest.raises(ConfigError, match="no feature has what"):
+        services.check(wanted, known, features("compute"))
+    brings = Feature(name="more", containers={"control": ("neutron_metering_agent",)})
+    services.check(wanted, known, [*features("compute"), brings])
+
+
 def test_what_is_switched_off_belongs_to_no_feature(known: Catalogue) -> None:
     services.check({"enable_nova": False}, known, features("core"))
     with pytest.raises(ConfigError, match="enable_nova = false does not fit the feature compute"):

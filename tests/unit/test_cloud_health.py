@@ -57,6 +57,21 @@ def test_a_passed_check_counts_before_dockers_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://192.0.2.1:8004/v1/p-1", "http://192.0.2.1:8004/"),
+        ("http://192.0.2.1:8004/v1/p-1/", "http://192.0.2.1:8004/"),
+        ("http://192.0.2.1:8774/v2.1", "http://192.0.2.1:8774/v2.1"),
+        ("http://192.0.2.1:9696", "http://192.0.2.1:9696"),
+        ("http://192.0.2.1/p-1x", "http://192.0.2.1/p-1x"),
+    ],
+)
+def test_an_endpoint_with_the_project_in_it_is_asked_at_its_root(url: str, asked: str) -> None:
+    assert health.asked_at(url, "p-1") == asked
+    assert health.asked_at(url, None) == url
+
+
 class Asked:
     """A node's ssh: what `docker ps` says, and whose checks pass."""
 

@@ -67,6 +67,13 @@ def test_images_that_a_feature_brings_are_not_those_of_kolla() -> None:
     assert stock_images(resolve(["sfc"], "2026.1")) == images(resolve(["sfc"], "2026.1"))
 
 
+def test_tacker_has_images_of_its_own_for_each_container() -> None:
+    found = resolve(["tacker"], "2026.1")
+    assert [feature.name for feature in found] == ["core", "compute", "tacker"]
+    assert set(images(found)) - set(stock_images(found)) == {"heat", "tacker"}
+    assert stock_images(found) == images(resolve(["compute"], "2026.1"))
+
+
 # What is known of 2026.2: Keystone's image and container have another name, the API of Neutron has
 # no rolling upgrade any more, and templates write logs in another way.
 KEYSTONE = FeatureParts(

@@ -16,6 +16,13 @@ def test_compute_has_a_phase_only_when_it_is_deployed() -> None:
     assert "compute" in [phase.name for phase in phases.plan({"enable_nova": True})]
 
 
+def test_heat_and_tacker_have_a_phase_only_when_they_are_deployed() -> None:
+    (phase,) = (phase for phase in phases.PHASES if phase.name == "orchestration")
+    assert phase.tags == ("heat", "tacker")
+    assert phase not in phases.plan({"enable_heat": False, "enable_nova": True})
+    assert phase in phases.plan({"enable_heat": True})
+
+
 def test_placement_is_deployed_beside_nova_from_its_start() -> None:
     variables = dict.fromkeys(("enable_nova", "enable_placement", "enable_glance"), True)
     begun: list[str] = []

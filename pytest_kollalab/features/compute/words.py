@@ -24,25 +24,29 @@ class Compute:
 
     Attributes:
         image_id: The id of the image.
+        image_name: Its name.
         flavor_id: The id of the flavor.
+        flavor_name: Its name.
     """
+
+    flavor_name = GUEST
 
     def __init__(self, cloud: Connection, paths: Paths, options: Options) -> None:
         self._made = ExitStack()
         guest = guest_image(paths.cache, mirror=options.mirror)
+        self.image_name = f"{GUEST}-{guest.stem}"
         # Without the lock, parallel workers would all upload an image: names need not be unique.
         with locks.exclusive(
             guest.with_name("upload.lock"), "bring the guest image into the cloud"
         ):
-            self.image_id = self._image(cloud, guest)
+            self.image_id = self._image(cloud, guest, self.image_name)
             self.flavor_id = self._flavor(cloud)
 
     def remove(self) -> None:
         """Remove what this object created. A lab is removed as a whole and does not need it."""
         self._made.close()
 
-    def _image(self, cloud: Connection, path: Path) -> str:
-        name = f"{GUEST}-{path.stem}"
+    def _image(self, cloud: Connection, path: Path, name: str) -> str:
         found: Any = next(iter(cloud.image.images(name=name, status="active")), None)
         if found is None:
             with path.open("rb") as data:

@@ -22,6 +22,17 @@ set -eu -- %s
 """
 
 
+def user_data(ingress: str, egress: str, cidr: str) -> str:
+    """The script by which a server passes on packets between two of its devices.
+
+    Args:
+        ingress: The device at which they arrive.
+        egress: The device by which they leave; it may be the same.
+        cidr: The prefix of the network of both.
+    """
+    return USER_DATA % (f"{ingress} {egress} {cidr}", FORWARD)
+
+
 class ServerFunction(Function):
     """A service function in a server. Packets are captured at its devices on the node."""
 
@@ -78,13 +89,12 @@ def server_function(
         tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
         ports.append(Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"]))
     tenant.known_ports += ports
-    cards = ["eth0", f"eth{arms - 1}", network.cidr]
     server = boot(
         tenant,
         network,
         node,
         name=name,
-        user_data=USER_DATA % (" ".join(cards), FORWARD),
+        user_data=user_data("eth0", f"eth{arms - 1}", network.cidr),
         ports=ports,
         ready=False,
     )

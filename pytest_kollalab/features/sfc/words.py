@@ -21,6 +21,7 @@ from pytest_kollalab.features.sfc.path import (
     followed,
     ways,
 )
+from pytest_kollalab.features.sfc.timing import Stream, streaming
 from pytest_kollalab.sdn.capture.watch import Watch
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant import traces
@@ -32,6 +33,8 @@ from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.capture.packets import Packet, Sighting
+    from pytest_kollalab.sdn.tenant.network import Port
+    from pytest_kollalab.sdn.tenant.server import Server
 
 __all__ = ["Chain", "Function", "Group", "ServiceGraph", "Sfc", "Step", "Traffic", "Ways"]
 
@@ -112,21 +115,58 @@ class Sfc:
             function: Function = server_function(self.tenant, network, node, name, arms)
         else:
             function = self._probe(network, node, name, arms, keeps, turns)
+        self._pair(function, weight)
+        return function
+
+    def take(self, server: Server, ingress: Port, egress: Port) -> Function:
+        """Make a service function of a server that is there already and forwards packets.
+
+        Args:
+            server: The server.
+            ingress: Its port at which packets arrive.
+            egress: Its port by which they leave; it may be the same one.
+
+        Returns:
+            The function, with a port pair.
+        """
+        from pytest_kollalab.features.sfc.server import ServerFunction
+
+        function = ServerFunction(server, server.network, ingress, egress)
+        self._pair(function, None)
+        return function
+
+    def renewed(self, function: Function, server: Server) -> None:
+        """Note that a function of `take` has another server now, with the same ports.
+
+        The devices of its ports on the node are new ones, and are looked at from now on.
+        """
+        from pytest_kollalab.features.sfc.server import ServerFunction
+
+        assert isinstance(function, ServerFunction), f"{function.name} is no server"
+        function.server = server
+        self._watch.forget(function)
+
+    @contextmanager
+    def stream(self, src: Probe, dst: Probe) -> Iterator[Stream]:
+        """Send a ping every 20 ms from one probe to another, for at most 300 s, in the block."""
+        with streaming(src, dst, self._watch, self.tenant.patience) as stream:
+            yield stream
+
+    def _pair(self, function: Function, weight: int | None) -> None:
         pair = api.create(
             self.tenant,
             "port_pair",
-            name=self.tenant.full_name(name),
+            name=self.tenant.full_name(f"{function.name}-{secrets.token_hex(2)}"),
             ingress=function.ingress.id,
             egress=function.egress.id,
             service_function_parameters={
-                "correlation": keeps,
+                "correlation": function.keeps,
                 **({"weight": weight} if weight is not None else {}),
             },
         )
         function.pair = pair["id"]
         self.functions.append(function)
         self.tenant.undo.callback(self._forget, function)
-        return function
 
     def _probe(
         self,

@@ -40,6 +40,8 @@ LONGEST = 64
 # The limit of Neutron and Nova, for devices' ids and key pairs too.
 OTHERS = 255
 SUFFIX = 4
+# The name of Keystone's domain with the id `default`.
+DEFAULT_DOMAIN = "Default"
 # The networks 10.200.0.0/24 to 10.249.249.0/24.
 NETWORKS = 50 * 250
 
@@ -139,6 +141,22 @@ class Project(Scope):
     def has_nodes(self) -> bool:
         """Whether commands can be run on the nodes."""
         return self._ssh is not None
+
+    @property
+    def login(self) -> dict[str, str]:
+        """The login of the project's own user, for services that act for it.
+
+        The keys are `auth_url`, `username`, `password`, `project_name`, and `user_domain_name` and
+        `project_domain_name`, which both are the name of the default domain.
+        """
+        return {
+            "auth_url": str(self.cloud.config.config["auth"]["auth_url"]),
+            "username": self.name,
+            "password": self._password,
+            "project_name": self.name,
+            "user_domain_name": DEFAULT_DOMAIN,
+            "project_domain_name": DEFAULT_DOMAIN,
+        }
 
     @cached_property
     def cloud(self) -> Connection:

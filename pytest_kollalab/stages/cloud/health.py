@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pytest_kollalab.features.base import Feature, HealthCheck
 from pytest_kollalab.providers.base import NodeMade
@@ -387,6 +388,18 @@ def _api_troubles(
         yield from alive_troubles(running, wanted_pairs(COMPUTE_SERVICES, nodes))
 
 
+def asked_at(url: str, project: str | None) -> str:
+    """The URL that shows whether a service answers, given that of its endpoint.
+
+    Where an endpoint ends with the project's id, as Heat's does, there are only resources below it,
+    and the root of the service is asked.
+    """
+    parts = urlsplit(url)
+    if project is None or not parts.path.rstrip("/").endswith(f"/{project}"):
+        return url
+    return urlunsplit((parts.scheme, parts.netloc, "/", "", ""))
+
+
 def _endpoint_troubles(services: Iterable[str], connection: Connection) -> Iterator[str]:
     catalogue: dict[str, Any] = {
         entry["type"]: entry["endpoints"] for entry in connection.service_catalog
@@ -395,7 +408,8 @@ def _endpoint_troubles(services: Iterable[str], connection: Connection) -> Itera
         endpoints = catalogue.get(service, [])
         if not endpoints:
             yield f"{service}: no endpoint in the catalogue"
-        for url in dict.fromkeys(endpoint["url"] for endpoint in endpoints):
+        found = (asked_at(endpoint["url"], connection.current_project_id) for endpoint in endpoints)
+        for url in dict.fromkeys(found):
             answer = connection.session.get(
                 url, raise_exc=False, timeout=REQUEST_TIMEOUT, redirect=False
             )

@@ -42,6 +42,12 @@ PHASES = (
     Phase("compute", ("nova",), after=("identity", "messaging"), when=("enable_nova",)),
     Phase("network", ("neutron",), after=("identity", "messaging", "switches")),
     Phase("images", ("glance",), after=("identity",), when=("enable_glance",)),
+    Phase(
+        "orchestration",
+        ("heat", "tacker"),
+        after=("identity", "messaging"),
+        when=("enable_heat", "enable_tacker"),
+    ),
 )
 
 

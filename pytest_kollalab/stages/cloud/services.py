@@ -76,7 +76,7 @@ def check(
                         details=f"the feature needs the container {service.container}",
                         hint="take it out of [globals], or leave that feature out",
                     )
-            elif service.image and service.image not in images:
+            elif service.image and service.image not in images and service.container not in owner:
                 raise _without_image(name, service, list(known))
 
 
@@ -91,7 +91,13 @@ def offered(known: Iterable[Feature]) -> str:
 
 
 def _without_image(name: str, service: Service, known: Sequence[Feature]) -> ConfigError:
-    bring = [feature.name for feature in known if service.image in feature.images]
+    bring = [
+        feature.name
+        for feature in known
+        if service.image in feature.images
+        # Its image may have another name.
+        or any(service.container in names for names in feature.containers.values())
+    ]
     details = f"it needs the image {service.image}, which would be neither built nor pulled"
     hint = "take it out of [globals], or add a feature that names the image"
     if bring:

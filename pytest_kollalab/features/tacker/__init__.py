@@ -1,0 +1,1 @@
+"""Virtual network functions: Tacker, and Heat, which it makes their servers with."""
