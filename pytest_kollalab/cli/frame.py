@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pytest_kollalab.settings.config import FILE, Config, Invocation, Options
 from pytest_kollalab.settings.convert import Place
 from pytest_kollalab.settings.declare import plain_settings
 from pytest_kollalab.settings.read import Layer, Settings, check_tables, environment, read
+from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import (
     BusyError,
     ConfigError,
@@ -91,13 +92,19 @@ def with_messages(function: Callable[..., None]) -> Callable[..., None]:
             told = as_message(error)
             if not isinstance(told, KollalabError):
                 raise
-            tell(f"{click.style('error: ', fg='red')}{told}", err=True)
+            text = in_use(str(told), arguments)
+            tell(f"{click.style('error: ', fg='red')}{text}", err=True)
             sys.exit(exit_code(told))
         except KeyboardInterrupt:
-            tell("stopped; `kollalab down` removes what is there", err=True)
+            tell(in_use("stopped; `kollalab down` removes what is there", arguments), err=True)
             sys.exit(EXIT_INTERRUPTED)
 
     return wrapped
+
+
+def in_use(text: str, arguments: Mapping[str, Any]) -> str:
+    """A message whose commands have the options by which this verb was told which lab it is."""
+    return carrying(text, {_flag(name): arguments.get(name) for name in WHICH_LAB})
 
 
 def verb(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pytest_kollalab.cli.frame import make_lab, verb
+from pytest_kollalab.cli.frame import in_use, make_lab, verb
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.settings.config import STAGES
@@ -53,8 +53,14 @@ def logs(node: str | None, container: str | None, follow: bool, lines: int, **gi
     """
     lab = make_lab((), **given)
     if node is None:
-        _overview(lab, follow, lines)
+        _overview(lab, follow, lines, given)
     elif node in STAGES:
+        if container is not None:
+            raise ConfigError(
+                f"the stage {node} has no container {container!r}",
+                details="its log is on this host; containers are on nodes",
+                hint=f"leave {container} out, or name the node: kollalab logs NODE {container}",
+            )
         become(tail_argv(stage_logs(lab, node), follow, lines))
     else:
         _on_node(lab, node, container, follow, lines)
@@ -82,7 +88,7 @@ def node_command(container: str | None, follow: bool, lines: int) -> list[str]:
     return ["sh", "-c", CONTAINER, "logs", container, str(lines), "yes" if follow else ""]
 
 
-def _overview(lab: Lab, follow: bool, lines: int) -> None:
+def _overview(lab: Lab, follow: bool, lines: int, given: dict[str, Any]) -> None:
     found = {}
     for stage in STAGES:
         try:
@@ -100,17 +106,20 @@ def _overview(lab: Lab, follow: bool, lines: int) -> None:
     for name in nodes.nodes if nodes is not None else ():
         click.echo(f"{name:<13} {' '.join(_containers(lab, name)) or 'the journal only'}")
     if not found and nodes is None:
-        click.echo(f"there is no lab {lab.name}; `kollalab up` makes one")
+        click.echo(in_use(f"{lab.unknown()}; `kollalab up` makes one", given))
 
 
 def _on_node(lab: Lab, node: str, container: str | None, follow: bool, lines: int) -> None:
-    access = lab.ssh()
     made = lab.made(NodesMade)
     names = list(made.nodes) if made is not None else []
     if node not in names:
+        known = [*names, *STAGES]
         raise ConfigError(
-            f"there is no node or stage {node!r}", hint=nearest(node, [*names, *STAGES])
+            f"there is no node or stage {node!r}",
+            details="" if names else f"lab {lab.name} has no nodes",
+            hint=nearest(node, known) if names else f"known: {', '.join(known)}",
         )
+    access = lab.ssh()
     if container is not None and container not in (known := _containers(lab, node)):
         raise ConfigError(
             f"there is no container {container!r} on {node}", hint=nearest(container, known)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pytest_kollalab.cli.frame import make_lab, verb
+from pytest_kollalab.cli.frame import in_use, make_lab, verb
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.report.summary import up_command
@@ -17,7 +17,7 @@ from pytest_kollalab.stages.cloud.made import CloudMade
 @verb
 def show(**given: Any) -> None:
     """Show the lab: nodes, addresses, cloud, credentials file."""
-    show_lab(make_lab((), **given))
+    show_lab(make_lab((), **given), **given)
 
 
 def _docker() -> str:
@@ -31,13 +31,18 @@ def _docker() -> str:
         return f"none: {error.brief}"
 
 
-def show_lab(lab: Lab) -> None:
-    """Print the nodes, addresses, saved states, features and credentials file of a lab."""
+def show_lab(lab: Lab, **given: Any) -> None:
+    """Print the nodes, addresses, saved states, features and credentials file of a lab.
+
+    Args:
+        lab: The lab.
+        given: The options of the verb, for the commands in messages.
+    """
     from pytest_kollalab.lab.gc.item import human_size
 
     records = lab.records()
     if not records:
-        click.echo(f"there is no lab {lab.name}; `kollalab up` makes one")
+        click.echo(in_use(f"{lab.unknown()}; `kollalab up` makes one", given))
         return
     for record in records.values():
         click.echo(f"{record.stage:<7} {record.status:<10} {record.key}  {record.created}")
@@ -47,7 +52,7 @@ def show_lab(lab: Lab) -> None:
             listed = "  ".join(f"{where} {address}" for where, address in node.addresses.items())
             click.echo(f"  {name:<13} {listed}")
         if halted := lab.halted():
-            command = up_command(lab.name, Options.name)
+            command = in_use(up_command(lab.name, Options.name), given)
             click.echo(f"  does not run  {', '.join(halted)}; started by {command}")
         if nodes.uri:
             kind = nodes.extra.get("accelerator", nodes.provider)
@@ -58,7 +63,7 @@ def show_lab(lab: Lab) -> None:
         of = "nodes and cloud" if save.cloud else "nodes"
         if save.size:
             of += f", {human_size(save.size)}"
-        told = of if is_whole else "incomplete: remove it with kollalab clear"
+        told = of if is_whole else in_use("incomplete: remove it with kollalab clear", given)
         click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
     if cloud is not None:
         click.echo(f"  features      {' '.join(cloud.features)}")

@@ -23,6 +23,12 @@ from pytest_kollalab.system.run import become
 def ssh(node: str, command: tuple[str, ...], **given: Any) -> None:
     """Log into a node, or run a command on it."""
     lab = make_lab((), **given)
+    if lab.made(NodesMade) is None and any(word.startswith("--name") for word in command):
+        raise ConfigError(
+            f"lab {lab.name} has no nodes",
+            details="what stands behind the name of a node belongs to the command there",
+            hint=f"write the options first: kollalab ssh {' '.join(command)} {node}",
+        )
     access = lab.ssh()
     made = lab.made(NodesMade)
     nodes = made.nodes if made is not None else {}

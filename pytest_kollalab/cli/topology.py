@@ -55,7 +55,7 @@ def draw(lab: Lab, source: str) -> str:
 
     nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)
     if nodes is None or cloud is None:
-        raise StageError(f"lab {lab.name} has no cloud", hint=f"kollalab up --name {lab.name}")
+        raise StageError(f"lab {lab.name} has no cloud", hint="kollalab up")
     found = _collector(lab, source, nodes, cloud).topology()
     connection = connect(cloud)
     try:

@@ -49,4 +49,4 @@ def up(features: tuple[str, ...], **given: Any) -> None:
             summary.write(folder)
         for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
             tell(line)
-    show_lab(lab)
+    show_lab(lab, **given)

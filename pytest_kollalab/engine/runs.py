@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pytest_kollalab.settings.config import Options
 from pytest_kollalab.system import files, process
+from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import KollalabError, if_writable
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.telling import telling
@@ -90,7 +92,7 @@ class SharedRun:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def fail(self, error: Exception, *, shared: bool = False) -> LabFailure:
-        """Record a failure if it is the lab's first one.
+        """Record a failure if it is the lab's first one. Commands in its hint get the lab's name.
 
         Args:
             error: The error to record.
@@ -102,6 +104,8 @@ class SharedRun:
         known = self.failure()
         if known is not None:
             return known
+        if isinstance(error, KollalabError) and self.lab != Options.name:
+            error.hint = carrying(error.hint, {"--name": self.lab})
         failure = _failure(error)
         if not self.folder.is_dir():
             self._failures = [failure]

@@ -285,11 +285,14 @@ def _place(plugin: object) -> Path | None:
 
 
 def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Extension:
-    def mapping(what: str, **arguments: Any) -> dict[str, Any]:
+    def mapping(what: str, of: type[Any] = object, **arguments: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for answer in ask(what, **arguments):
             if not isinstance(answer, Mapping):
                 raise _wrong(source, what, answer, "a mapping")
+            for name, value in answer.items():
+                if not (isinstance(name, str) and isinstance(value, of)):
+                    raise _wrong(source, what, {name: value}, f"a {of.__name__} for each name")
             found.update(answer)
         return found
 
@@ -297,7 +300,7 @@ def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Exte
         found: list[Any] = []
         for answer in ask(what, **arguments):
             items = [answer] if isinstance(answer, kind) else answer
-            if not isinstance(items, Iterable):
+            if isinstance(answer, str) or not isinstance(items, Iterable):
                 raise _wrong(source, what, answer, f"{kind.__name__} objects")
             for item in items:
                 if not isinstance(item, kind):
@@ -311,8 +314,8 @@ def _extension(source: str, ask: Callable[..., list[Any]], release: str) -> Exte
         features=listed("features", Feature),
         globals=mapping("globals", release=release),
         images=listed("images", Path, release=release),
-        artifacts=mapping("artifacts"),
-        settings=mapping("settings"),
+        artifacts=mapping("artifacts", str),
+        settings=mapping("settings", type),
     )
 
 

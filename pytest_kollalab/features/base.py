@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_kollalab.providers.base import NETWORKS
 from pytest_kollalab.settings.config import Config
@@ -121,6 +121,55 @@ class FeatureParts:
     health: tuple[HealthCheck, ...] | None = None
 
 
+# The types of what attributes of features have several of, if they are not names.
+MEMBERS: Mapping[str, type] = {"images_from": Path, "playbooks": Path, "health": HealthCheck}
+BY_GROUP = ("nodes", "containers", "agents")
+# Those whose values are texts.
+TEXTS = ("config", "userspace_config", "artifacts", "conflicts")
+
+
+def check_shape(who: str, parts: object) -> None:
+    """Check that attributes of a feature or of its parts are of the right kind.
+
+    Args:
+        who: What has them, for messages.
+        parts: A `Feature` or `FeatureParts`.
+
+    Raises:
+        ConfigError: There is a string where several are wanted, or something of another type.
+    """
+    for each in fields(cast("Any", parts)):
+        value = getattr(parts, each.name)
+        kind = MEMBERS.get(each.name, str)
+        if each.name in BY_GROUP or each.name in TEXTS:
+            if not isinstance(value, Mapping):
+                raise _of_other_shape(who, each.name, value, "a mapping")
+            for inner in value.values():
+                if each.name in BY_GROUP:
+                    _check_several(who, each.name, inner, str)
+                elif inner is not None and not isinstance(inner, str):
+                    raise _of_other_shape(who, each.name, inner, "a string for each name")
+        elif each.default == () or (each.name in MEMBERS and value is not None):
+            _check_several(who, each.name, value, kind)
+
+
+def _check_several(who: str, name: str, value: object, kind: type) -> None:
+    if isinstance(value, str):
+        raise ConfigError(
+            f"{who} has a string where {name} are several",
+            details=f"it is {value!r}",
+            hint=f"write a tuple: ({value!r},)",
+        )
+    if not isinstance(value, Iterable) or not all(isinstance(each, kind) for each in value):
+        raise _of_other_shape(who, name, value, f"a tuple of {kind.__name__}")
+
+
+def _of_other_shape(who: str, name: str, value: object, wanted: str) -> ConfigError:
+    return ConfigError(
+        f"{who} has the wrong type in {name}", details=f"it is {value!r}", hint=f"write {wanted}"
+    )
+
+
 @dataclass(frozen=True)
 class Feature:
     """What a capability adds to a lab, as plain data.
@@ -192,16 +241,9 @@ class Feature:
     settings: type[Any] | None = None
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            given = getattr(self, each.name)
-            by_group = each.name in ("nodes", "containers", "agents")
-            for value in given.values() if by_group else [given]:
-                if isinstance(value, str) and (by_group or each.default == ()):
-                    raise ConfigError(
-                        f"the feature {self.name} has a string where {each.name} are several",
-                        details=f"it is {value!r}",
-                        hint=f"write a tuple: ({value!r},)",
-                    )
+        check_shape(f"the feature {self.name}", self)
+        for release, parts in self.by_release.items():
+            check_shape(f"the feature {self.name} for {release}", parts)
 
     @property
     def images(self) -> Names:

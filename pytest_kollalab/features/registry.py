@@ -48,6 +48,23 @@ class FeatureRegistry:
         assert isinstance(found, Feature)
         return found
 
+    def check_known(self, wanted: Mapping[str, Iterable[str]]) -> None:
+        """Check that there are features of these names.
+
+        Args:
+            wanted: For each name, who asks for it, such as names of tests.
+
+        Raises:
+            ConfigError: There is no such feature. The message says who asks for it.
+        """
+        for name, by in wanted.items():
+            if name not in self.names():
+                raise ConfigError(
+                    f"there is no feature {name!r}",
+                    details=f"asked for by {_listed(by)}",
+                    hint=nearest(name, self.names()),
+                )
+
     def resolve(
         self, wanted: Iterable[str], release: str, backend: NetworkBackend = OVS
     ) -> tuple[Feature, ...]:
@@ -117,11 +134,10 @@ class FeatureRegistry:
         for asked, by in wanted.items():
             if name not in {feature.name for feature in self._all([asked])}:
                 continue
-            who = list(dict.fromkeys(by))
-            more = f" and {len(who) - SHOWN} more" if len(who) > SHOWN else ""
+            who = _listed(by)
             through = f", which {asked} requires," if asked != name else ""
             if who:
-                yield f"{name}{through} is asked for by {', '.join(who[:SHOWN])}{more}"
+                yield f"{name}{through} is asked for by {who}"
             elif through:
                 yield f"{asked} requires {name}"
 
@@ -138,6 +154,12 @@ class FeatureRegistry:
         for required in feature.requires:
             self._visit(required, found)
         found[name] = feature
+
+
+def _listed(names: Iterable[str]) -> str:
+    who = list(dict.fromkeys(names))
+    more = f" and {len(who) - SHOWN} more" if len(who) > SHOWN else ""
+    return f"{', '.join(who[:SHOWN])}{more}"
 
 
 REGISTRY = FeatureRegistry()

@@ -45,11 +45,14 @@ PACKAGES: dict[str, dict[str, str]] = {
                  "arch": "qemu-img"},
     "virsh": {"debian": "libvirt-clients", "fedora": "libvirt-client", "suse": "libvirt-client",
               "arch": "libvirt"},
+    # The keys come with it as a recommended package only.
+    "mmdebstrap": {"debian": "mmdebstrap debian-archive-keyring"},
     "xorriso": {"arch": "libisoburn"},
     "busybox": {"debian": "busybox-static", "suse": "busybox-static"},
 }  # fmt: skip
+LEAN = "--no-install-recommends"
 INSTALL = {
-    "debian": "apt-get install --no-install-recommends",
+    "debian": f"apt-get install {LEAN}",
     "fedora": "dnf install",
     "suse": "zypper install",
     "arch": "pacman -S --needed",
@@ -129,7 +132,12 @@ def install(program: str, system: str) -> str:
     package = PACKAGES.get(program, {}).get(system, program)
     if system not in INSTALL:
         return f"install {program} with your package manager"
-    return f"{_sudo()}{INSTALL[system]} {package}"
+    command = INSTALL[system]
+    if program == "docker" and system == "debian":
+        # Debian 13 has the command in a package of its own, which the daemon's recommends.
+        command = command.removesuffix(f" {LEAN}")
+        package = "docker-cli" if shutil.which("dockerd") else package
+    return f"{_sudo()}{command} {package}"
 
 
 def memory_finding(total: int, what: str = "memory") -> Finding:
@@ -157,7 +165,9 @@ def room_finding(what: str, folder: Path, need: int, fix: str) -> Finding:
 
 
 def _sudo() -> str:
-    return "" if os.geteuid() == 0 else "sudo "
+    if os.geteuid() == 0:
+        return ""
+    return "sudo " if shutil.which("sudo") else "as root: "
 
 
 def _system() -> str:
@@ -208,7 +218,7 @@ def _docker(paths: Paths) -> Iterator[Finding]:
         if "Permission denied" in error.details:
             fix = f"{_sudo()}usermod --append --groups docker $(id --user --name), then log in anew"
         elif isinstance(error, HostError) and which.named == daemon.DEFAULT:
-            fix = f"{_sudo()}{start}"
+            fix = f"{_sudo()}{start}" if shutil.which("dockerd") else install("docker", _system())
         yield Finding("docker daemon", "problem", f"{error.brief}: {error.details}", fix)
         return
     yield Finding("docker daemon", "ok", f"{_version(info)} at {which}")

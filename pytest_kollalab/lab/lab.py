@@ -31,6 +31,7 @@ from pytest_kollalab.system.errors import (
     if_writable,
 )
 from pytest_kollalab.system.locks import Lease
+from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import Paths, check_writable, default_paths
 
 if TYPE_CHECKING:
@@ -430,7 +431,12 @@ class Lab:
         if self.destroy():
             return f"lab {self.name} is gone"
         check_owners(self.provider, self.name)
-        return f"there is no lab {self.name}"
+        return self.unknown()
+
+    def unknown(self) -> str:
+        """What to say when there is no lab of this name: which ones there are."""
+        there = kept.names(self.paths.state)
+        return f"there is no lab {self.name}" + (f" ({nearest(self.name, there)})" if there else "")
 
     def save(self, name: str, *, replace: bool = False) -> Save:
         """Save the current state of nodes and cloud under a name.

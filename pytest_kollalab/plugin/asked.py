@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_kollalab.plugin.markers import FEATURE
+from pytest_kollalab.system.errors import ConfigError
 
 # A test whose fixtures include this one, directly or through others, uses the lab.
 LAB = "kollalab"
@@ -45,12 +46,23 @@ def features(items: Iterable[pytest.Item], added: Added) -> dict[str, list[str]]
     """
     found: dict[str, list[str]] = {}
     for item in items:
-        names = [str(name) for mark in item.iter_markers(FEATURE) for name in mark.args]
+        names = [name for mark in item.iter_markers(FEATURE) for name in _named(item, mark)]
         for definition in definitions(item):
             names += _features_of(definition, added)
         for name in names:
             found.setdefault(name, []).append(item.nodeid)
     return found
+
+
+def _named(item: pytest.Item, mark: pytest.Mark) -> Sequence[str]:
+    if mark.args and not mark.kwargs and all(isinstance(name, str) for name in mark.args):
+        return mark.args
+    given = ", ".join([*map(repr, mark.args), *(f"{k}={v!r}" for k, v in mark.kwargs.items())])
+    raise ConfigError(
+        f"the marker {FEATURE} takes names of features",
+        details=f"{item.nodeid} has {FEATURE}({given})",
+        hint=f'write @pytest.mark.{FEATURE}("sfc", "bgpvpn")',
+    )
 
 
 def definitions(item: pytest.Item) -> Iterator[pytest.FixtureDef[Any]]:

@@ -377,6 +377,7 @@ class LabSession:
             wanted = configured | wanted
         if wanted or self.settings.tables:
             registry = self.extensions.registry
+            registry.check_known(wanted)
             registry.resolve(wanted, release)
             if self._tests_use_lab and not self.options.cloud:
                 registry.check_conflicts(wanted)

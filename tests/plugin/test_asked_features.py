@@ -71,7 +71,33 @@ def test_an_unknown_feature_is_a_usage_error(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*sfx*", "*'sfc'*"])
+    result.stderr.fnmatch_lines(
+        [
+            "*there is no feature 'sfx'",
+            "*asked for by test_an_unknown_feature_is_a_usage_error.py::test_marked",
+            "*'sfc'*",
+        ]
+    )
+
+
+@pytest.mark.parametrize("given", ['["sfc", "bgpvpn"]', "", 'name="sfc"'])
+def test_a_marker_with_anything_but_names_is_a_usage_error(
+    pytester: pytest.Pytester, given: str
+) -> None:
+    pytester.makepyfile(
+        test_it=f"""
+        import pytest
+
+        @pytest.mark.kollalab_feature({given})
+        def test_marked():
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*marker kollalab_feature takes names of features", "*test_it.py::test_marked has *"]
+    )
 
 
 def test_the_markers_are_registered(pytester: pytest.Pytester) -> None:

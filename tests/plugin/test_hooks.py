@@ -197,6 +197,15 @@ def test_a_package_that_cannot_be_imported_is_named(
     [
         ("fixtures=('balancer')", ["*has a string where fixtures are several", "*('balancer',)"]),
         ("containers={'control': 'a'}", ["*has a string where containers are several"]),
+        ("images_from='images'", ["*has a string where images_from are several"]),
+        ("images_from=Path('images')", ["*has the wrong type in images_from", "*tuple of Path"]),
+        ("playbooks=('a.yml',)", ["*balancer has the wrong type in playbooks", "*tuple of Path"]),
+        ("artifacts={'a': ['b']}", ["*balancer has the wrong type in artifacts", "*a string for*"]),
+        ("config=('a', 'b')", ["*balancer has the wrong type in config", "*a mapping"]),
+        (
+            "by_release={'2026.1': FeatureParts(control_images='a')}",
+            ["*balancer for 2026.1 has a string where control_images are several"],
+        ),
         ("playbooks=(Path('/none.yml'),)", ["*there is no playbook /none.yml", "*balancer names*"]),
     ],
 )
@@ -206,7 +215,7 @@ def test_a_mistake_in_a_feature_is_told_before_anything_is_built(
     feature = f"return Feature('balancer', {parts})"
     pytester.makeconftest(
         "from pathlib import Path\n"
-        "from pytest_kollalab.features.base import Feature\n"
+        "from pytest_kollalab.features.base import Feature, FeatureParts\n"
         f"def pytest_kollalab_features():\n    {feature}\n"
     )
     pytester.makepyfile(
@@ -222,3 +231,26 @@ def test_a_mistake_in_a_feature_is_told_before_anything_is_built(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(lines)
     result.stderr.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("images(release)", "'images'"),
+        ("features()", "'sfc'"),
+        ("artifacts()", "{'file': ['a', 'command']}"),
+        ("settings()", "{'hired': 'HiredSettings'}"),
+    ],
+)
+def test_a_hook_that_returns_another_type_is_named(
+    pytester: pytest.Pytester, hook: str, answer: str
+) -> None:
+    pytester.makeconftest(f"def pytest_kollalab_{hook}:\n    return {answer}\n")
+    pytester.makepyfile("def test_it(openstack_cloud): pass")
+    result = pytester.runpytest_subprocess("--kollalab-plan")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    name = hook.partition("(")[0]
+    result.stderr.fnmatch_lines(
+        [f"*hook pytest_kollalab_{name} of conftest.py returned a value of the wrong type"]
+    )
+    assert answer[1:5] in result.stderr.str()

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from pytest_kollalab.cli import frame, main, ssh
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import FAILED, READY, Record
+from pytest_kollalab.providers.docker.provider import DockerProvider
 from tests import made
 
 VERBS = ("up", "down", "plan", "show", "ssh")
@@ -78,6 +79,44 @@ def test_ssh_to_an_unknown_node_names_the_nearest(kollalab: Callable[..., Result
     result = kollalab("ssh", "controler-1")
     assert result.exit_code == frame.EXIT_USAGE
     assert "did you mean 'controller-1'?" in result.output
+
+
+def test_hints_have_the_options_in_use(kollalab: Callable[..., Result]) -> None:
+    text = kollalab("show", "--name", "mine", "--provider", "libvirt").output
+    assert "`kollalab up --name mine --provider libvirt` makes one" in text
+    text = kollalab("topology", "--name", "mine", "--provider", "docker").output
+    assert "what now: kollalab up --name mine --provider docker\n" in text
+    text = kollalab("rollback", "a", "--name", "mine").output
+    assert text.count("--name mine") == 1
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_lab_that_is_not_there_is_told_with_those_that_are(
+    kollalab: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DockerProvider, "owners", lambda *_: [])
+    monkeypatch.setattr(DockerProvider, "destroy", lambda *_: None)
+    result = kollalab("down", "--name", "lap")
+    assert result.output == "there is no lab lap (did you mean 'lab'?)\n"
+    assert result.exit_code == 0
+    assert "there is no lab zz (known: lab); `kollalab up --name zz`" in (
+        kollalab("show", "--name", "zz").output
+    )
+
+
+@pytest.mark.parametrize(("verb", "meant"), [("dwon", "down"), ("statsu", ""), ("shwo", "show")])
+def test_a_verb_that_is_not_there_names_the_nearest(
+    kollalab: Callable[..., Result], verb: str, meant: str
+) -> None:
+    result = kollalab(verb)
+    assert result.exit_code == frame.EXIT_USAGE
+    assert ("Did you mean" in result.output) == bool(meant)
+    assert meant in result.output
+
+
+def test_options_behind_the_node_belong_to_the_command(kollalab: Callable[..., Result]) -> None:
+    result = kollalab("ssh", "controller-1", "--name", "mine")
+    assert "write the options first: kollalab ssh --name mine controller-1" in result.output
 
 
 @pytest.mark.usefixtures("nodes")

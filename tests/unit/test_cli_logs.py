@@ -121,3 +121,18 @@ def test_the_files_of_a_container(tmp_path: Path, container: str, expected: list
     assert f"docker: logs --tail 10 {container}" in text
     shown = [Path(line.split()[1]).name for line in text.splitlines() if line.startswith("==> /")]
     assert shown == expected
+
+
+def test_neither_a_stage_nor_a_node_is_told_without_nodes_too(became: list[list[str]]) -> None:
+    result = kollalab("imagse")
+    assert result.exit_code == EXIT_USAGE
+    assert "there is no node or stage 'imagse'" in result.output
+    assert "lab lab has no nodes" in result.output
+    assert "known: tools, images, nodes, cloud" in result.output
+
+
+def test_a_stage_has_no_containers(lab: Path) -> None:
+    result = kollalab("cloud", "neutron_server")
+    assert result.exit_code == EXIT_USAGE
+    assert "the stage cloud has no container 'neutron_server'" in result.output
+    assert "kollalab logs NODE neutron_server" in result.output

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,18 @@ def test_a_package_is_installed_under_the_name_that_the_distribution_gave_it() -
     assert doctor.install("ssh", "fedora").endswith("dnf install openssh-clients")
     assert doctor.install("mmdebstrap", "suse").endswith("zypper install mmdebstrap")
     assert "your package manager" in doctor.install("ssh", "")
+
+
+def test_the_command_of_docker_is_installed_where_it_is_a_package_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert doctor.install("docker", "debian").endswith("apt-get install docker.io")
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "dockerd" else None)
+    assert doctor.install("docker", "debian").endswith("apt-get install docker-cli")
+    assert doctor.install("docker", "fedora").endswith("dnf install moby-engine")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert doctor.install("patch", "fedora") == "as root: dnf install patch"
 
 
 def test_memory_and_room_say_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
