@@ -11,6 +11,7 @@ from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.stages.cloud import deploy, pull
 from pytest_kollalab.stages.cloud.deploy import Deployment
+from pytest_kollalab.stages.cloud.making import Making
 from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.stages.images import render
 from pytest_kollalab.stages.images.made import ImagesMade
@@ -42,12 +43,12 @@ class Stock:
 
     def write(self) -> Deployment:
         """Write what Kolla-Ansible is given, as a lab does."""
-        return self.stage.prepare(self.work)
+        return Making(self.stage.cloud).prepare(self.work)
 
     def pull(self) -> float:
         """Have all images pulled by their nodes; the seconds that takes."""
         registry = self.nodes.registry
-        wanted = self.stage.wanted(self.work.made(ImagesMade), list(self.nodes.nodes))
+        wanted = self.stage.cloud.images(self.work.made(ImagesMade), list(self.nodes.nodes))
         pulled: list[str] = []
         started = time.monotonic()
         with pull.Pull(self.ssh, wanted, registry, pulled.append) as pulling:
@@ -56,7 +57,7 @@ class Stock:
         seconds = time.monotonic() - started
         for node in pulled:
             # As in a lab: the next one has them from here.
-            self.stage.provider.pulled(self.work.tag, node, wanted, registry)
+            self.stage.cloud.provider.pulled(self.work.tag, node, wanted, registry)
         return seconds
 
     def play(self, action: str, site: Deployment, *more: str) -> float:

@@ -36,20 +36,20 @@ class State:
     others: frozenset[str]
 
 
-def look(lab: str, more: Callable[[], set[str]] = set) -> State:
-    """The state of this host now; `lab` is whose things are not another's.
+def look(*labs: str, more: Callable[[], set[str]] = set) -> State:
+    """The state of this host now; `labs` are those whose things are not another's.
 
     `more` tells names of others' things that docker does not know.
     """
     # First and last: what others make in between is theirs.
-    others = _others(lab, more())
+    others = _others(labs, more())
     first = {name: frozenset(read()) for name, read in KINDS.items()}
     time.sleep(A_WHILE)
     second = {name: frozenset(read()) for name, read in KINDS.items()}
     return State(
         {name: first[name] | second[name] for name in KINDS},
         {name: first[name] & second[name] for name in KINDS},
-        frozenset(others | _others(lab, more())),
+        frozenset(others | _others(labs, more())),
     )
 
 
@@ -144,12 +144,12 @@ KINDS: dict[str, Callable[[], Iterable[str]]] = {
 }
 
 
-def _others(lab: str, more: set[str]) -> set[str]:
+def _others(labs: tuple[str, ...], more: set[str]) -> set[str]:
     """The words by which what other containers and networks have of the host is known."""
     client = docker.from_env()
     found = set(more)
     for each in client.api.containers(all=True):
-        if (each["Labels"] or {}).get("kollalab.lab") == lab:
+        if (each["Labels"] or {}).get("kollalab.lab") in labs:
             continue
         try:
             found |= set(_of_container(client.api.inspect_container(each["Id"])))
@@ -157,7 +157,7 @@ def _others(lab: str, more: set[str]) -> set[str]:
             found.add(each["Id"])
     bridges = set(more)
     for each in client.api.networks():
-        if (each["Labels"] or {}).get("kollalab.lab") == lab or each["Driver"] != "bridge":
+        if (each["Labels"] or {}).get("kollalab.lab") in labs or each["Driver"] != "bridge":
             continue
         name = (each["Options"] or {}).get("com.docker.network.bridge.name")
         bridges.add(name or f"br-{each['Id'][:12]}")

@@ -49,6 +49,7 @@ class Step:
         reason: Why, for people.
         key: The key of the stage.
         resumes: Whether the build continues an earlier one that failed.
+        starts: What is reused, but does not run and has to be started first.
     """
 
     stage: str
@@ -56,6 +57,7 @@ class Step:
     reason: str
     key: str
     resumes: bool = False
+    starts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.stage:<7} {self.action:<6} {self.key}  {self.reason}"
@@ -117,6 +119,10 @@ class Engine:
             until: Plan only this stage and the stages that it needs. The default is all stages.
         """
         return self._plan(until, ())
+
+    def ahead(self, stage: str) -> list[Step]:
+        """The plan of what `ensure` would do: what it ensured before is not looked at again."""
+        return self._plan(stage, self._ready)
 
     def _plan(self, until: str | None, trusted: Collection[str]) -> list[Step]:
         steps: dict[str, Step] = {}
@@ -325,9 +331,10 @@ class Engine:
             if stage.shared and (under_way := self._under_way(stage)):
                 reason = f"{reason}; {under_way}"
             return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
-        halted = () if stage.shared else stage.halted(record.read(stage.makes))
+        halted = () if stage.shared else tuple(stage.halted(record.read(stage.makes)))
         starts = f"; starts {', '.join(halted)}, which did not run" if halted else ""
-        return Step(stage.name, REUSE, f"unchanged since {record.created}{starts}", record.key)
+        reason = f"unchanged since {record.created}{starts}"
+        return Step(stage.name, REUSE, reason, record.key, starts=halted)
 
     def halted(self, name: str) -> Sequence[str]:
         """What of a ready stage does not run and can be started; empty if it is not ready."""

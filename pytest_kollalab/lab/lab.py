@@ -336,16 +336,17 @@ class Lab:
         self._seen.add(stage)
         if self._passing and stage in OWN:
             kept.make_passing(self.folder)
-        if first and self._will(REUSE, stage):
-            self.rewind.wake()
-        if STAGES.index(stage) >= self._announced:
+        unsaid = STAGES.index(stage) >= self._announced
+        goal = self._foreseen_until(stage) if unsaid else stage
+        steps = self._awake(stage, goal) if first or unsaid else []
+        if unsaid:
             for name, why in self.unsupported.items():
                 self._say(f"feature {name} is left out: {why}")
-            self._announce(self._foreseen_until(stage))
+            self._announce(goal, steps)
         if stage in ("nodes", "cloud"):
             self.retained.revive()
             self._have_base()
-            if first and self._will(BUILD, stage):
+            if first and self.consent.at_stake() and self._builds_nodes(stage):
                 self.consent.ask(ANEW)
         made = self.engine.ensure(stage)
         if self.base is not None:
@@ -574,8 +575,9 @@ class Lab:
         checks.check_features(self.features, self.extensions, self.backend)
         checks.check_variables(self.config, self.features, self.extensions, self.backend)
 
-    def _foreseen(self, until: str) -> list[Step]:
-        steps = [self._with_loss(s) for s in self.retained.plan(self.engine.plan(until))]
+    def _foreseen(self, until: str, planned: list[Step] | None = None) -> list[Step]:
+        planned = planned if planned is not None else self.engine.plan(until)
+        steps = [self._with_loss(s) for s in self.retained.plan(planned)]
         if self.base is None:
             return steps
         from pytest_kollalab.stages.states import clones
@@ -593,11 +595,16 @@ class Lab:
         goal = min(self._goal, self.options.until, key=STAGES.index)
         return max(stage, goal, key=STAGES.index)
 
-    def _will(self, action: str, stage: str) -> bool:
-        """Whether the nodes will be built or reused for a stage."""
-        if stage not in OWN:
-            return False
-        return any(s.stage == "nodes" and s.action == action for s in self.engine.plan(stage))
+    def _awake(self, stage: str, goal: str) -> list[Step]:
+        """The steps to a goal, when what is reused and did not run has been started."""
+        steps = self.engine.ahead(goal)
+        if stage in OWN and any(step.starts for step in steps):
+            self.rewind.wake()
+            steps = self.engine.ahead(goal)
+        return steps
+
+    def _builds_nodes(self, stage: str) -> bool:
+        return any(map(_is_new_nodes, self.engine.ahead(stage)))
 
     def _spare(self, stage: str) -> None:
         """Keep nodes whose saved states the user has not agreed to lose."""
@@ -659,8 +666,8 @@ class Lab:
             made = record.read(self.engine.stages[name].makes)
             self.extensions.watch(self.name, name, action, made)
 
-    def _announce(self, stage: str) -> None:
-        steps = self._foreseen(stage)
+    def _announce(self, stage: str, planned: list[Step]) -> None:
+        steps = self._foreseen(stage, planned)
         new = [step for step in steps if STAGES.index(step.stage) >= self._announced]
         for line in (self.title(), *map(str, new)):
             self._say(line)

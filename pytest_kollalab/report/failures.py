@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_kollalab.engine import records
 from pytest_kollalab.providers.base import NodesMade
-from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.masking import Redactor, lab_secrets, secret_files
 from pytest_kollalab.sdn import workarounds
-from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
     from pytest_kollalab.providers.base import Provider
+    from pytest_kollalab.report import artifacts
     from pytest_kollalab.system.ssh import Ssh
 
 PROPERTY = "kollalab_artifacts"
@@ -77,6 +76,9 @@ class LabScene:
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
         """Collect from the nodes and the logs of stages about a span (seconds since 1970)."""
+        from pytest_kollalab.report import artifacts
+        from pytest_kollalab.sdn.capture.recordings import RECORDINGS
+
         logs = stage_logs(self.folder / "logs", began)
         try:
             record = records.load(self.folder / "nodes.json")
@@ -135,6 +137,8 @@ class ExternalCloudScene:
 
     def collect(self, began: float, ended: float) -> artifacts.Collected:
         """Collect nothing, and say why."""
+        from pytest_kollalab.report import artifacts
+
         return artifacts.Collected({}, ("an external cloud: its nodes are not asked",))
 
 
@@ -218,6 +222,8 @@ class Failures:
     def _collect(self, report: Any, item: Any, test: str, began: float, ended: float) -> None:
         if self.folder is None:
             return
+        from pytest_kollalab.report import artifacts
+
         # The report of a broken lab has the whole message in its properties.
         said = [*report.user_properties, *report.sections]
         text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
@@ -244,6 +250,8 @@ class Failures:
 
     def keep(self, failure: FailedTest, folder: Path) -> str:
         """Collect the artifacts of one failure into a folder; returns a summary of them."""
+        from pytest_kollalab.report import artifacts
+
         started = time.monotonic()
         told = self.site.collect(failure.began, failure.ended)
         files = dict(told.files)
@@ -299,6 +307,8 @@ def _is_picture(extra: Any) -> bool:
 
 
 def _pulled() -> Mapping[str, str]:
+    from pytest_kollalab.sdn.capture.recordings import RECORDINGS
+
     for each in list(RECORDINGS.running):
         each.pull()
     return {}

@@ -12,7 +12,7 @@ from pytest_kollalab.features.image_folders import Folder
 from pytest_kollalab.providers.base import Provider
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.cloud.stage import CloudStage
-from pytest_kollalab.stages.images.pulled import images_stage
+from pytest_kollalab.stages.images.choice import images_stage
 from pytest_kollalab.stages.nodes import NodesStage
 from pytest_kollalab.stages.states.source import CloneSource
 from pytest_kollalab.stages.tools import ToolsStage
@@ -45,7 +45,7 @@ def stages(
     given = (config, options, paths)
     cloud = CloudStage(*given, features=features, provider=provider, extensions=extensions)
     return (
-        *shared_stages(*given, names=images(features), folders=cloud.folders),
+        *shared_stages(*given, names=images(features), folders=cloud.cloud.folders),
         NodesStage(
             *given,
             provider=provider,
@@ -53,7 +53,7 @@ def stages(
             settings=extensions.keyed(config, provider.name),
             extra=nodes(features),
             source=source,
-            images=cloud.wanted,
+            images=cloud.cloud.images,
         ),
         cloud,
     )

@@ -165,7 +165,7 @@ def test_a_lab_tells_the_captures_of_the_span(
     kept, running = Recordings(), Running()
     kept.running.add(running)
     kept.add("compute-1-observer", [Frame(NOON - 50, bytes(14), 14)])
-    monkeypatch.setattr("pytest_kollalab.report.failures.RECORDINGS", kept)
+    monkeypatch.setattr("pytest_kollalab.sdn.capture.recordings.RECORDINGS", kept)
     made = NodesMade(
         provider="docker",
         nodes={"compute-1": NodeMade("", "", "", "")},

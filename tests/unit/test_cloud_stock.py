@@ -13,6 +13,7 @@ from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
 from pytest_kollalab.stages.cloud import known, playbooks
 from pytest_kollalab.stages.cloud.deploy import LINEAR, STRATEGY, Run
+from pytest_kollalab.stages.cloud.making import Making
 from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.system.paths import Paths
 
@@ -35,6 +36,10 @@ def work(tmp_path: Path, said: list[str]) -> Work:
     )
 
 
+def making(folder: Path, config: Config) -> Making:
+    return Making(stage(folder, config).cloud)
+
+
 def venv(folder: Path, **versions: str) -> Path:
     for name, version in versions.items():
         metadata = folder / "lib/python3.11/site-packages" / f"{name}-{version}.dist-info/METADATA"
@@ -50,11 +55,11 @@ def test_stock_is_in_the_key_only_when_it_is_wanted(tmp_path: Path) -> None:
 
 
 def test_stock_plays_the_playbooks_as_they_are(tmp_path: Path, work: Work) -> None:
-    stock = stage(tmp_path, Config(stock=True))
+    stock = making(tmp_path, Config(stock=True))
     assert stock._playbooks(work, tmp_path / "ansible") == tmp_path / "ansible"
     assert stock._strategy(work, tmp_path) == LINEAR
     assert "strategy" not in stock._ansible_cfg(Path("/ssh"))
-    assert "strategy" in stage(tmp_path, Config())._ansible_cfg(Path("/ssh"))
+    assert "strategy" in making(tmp_path, Config())._ansible_cfg(Path("/ssh"))
 
 
 def test_stock_is_deployed_in_one_run(
@@ -65,11 +70,11 @@ def test_stock_is_deployed_in_one_run(
         "pytest_kollalab.stages.cloud.deploy.play", lambda site, run, *_, **__: played.append(run)
     )
     site: Any = None
-    stage(tmp_path, Config(stock=True))._deploy(work, site)
+    making(tmp_path, Config(stock=True))._deploy(work, site)
     assert [(run.playbooks, run.tags, run.skip_tags) for run in played] == [
         (("site.yml", "post-deploy.yml"), (), ())
     ]
-    stage(tmp_path, Config())._deploy(work, site)
+    making(tmp_path, Config())._deploy(work, site)
     assert len(played) > 3
 
 
@@ -77,10 +82,10 @@ def test_mitogen_is_used_where_it_is_known_to_work(
     tmp_path: Path, work: Work, said: list[str]
 ) -> None:
     fits = venv(tmp_path / "fits", mitogen="0.3.54", ansible_core="2.19.14")
-    assert stage(tmp_path, Config())._strategy(work, fits) == STRATEGY.stem
+    assert making(tmp_path, Config())._strategy(work, fits) == STRATEGY.stem
     assert said == []
     other = venv(tmp_path / "other", mitogen="0.3.54", ansible_core="2.20.1")
-    assert stage(tmp_path, Config())._strategy(work, other) == LINEAR
+    assert making(tmp_path, Config())._strategy(work, other) == LINEAR
     assert [line.partition(":")[0] for line in said] == ["Mitogen is not used"]
 
 
@@ -97,7 +102,7 @@ def test_the_toolbox_server_is_asked_where_it_is_known_to_work(
     monkeypatch.setattr(
         playbooks, "mirror", lambda _, changes, __: seen.extend(p.path.name for p in changes)
     )
-    stage(tmp_path, Config(images=ImagesConfig(mode=mode)))._playbooks(work, tmp_path)
+    making(tmp_path, Config(images=ImagesConfig(mode=mode)))._playbooks(work, tmp_path)
     assert (playbooks.ASKS_SERVER in seen) is asks
     assert "container-start.patch" in seen
     assert bool(said) is not asks

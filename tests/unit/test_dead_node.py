@@ -11,6 +11,7 @@ from pytest_kollalab.engine.stage import Work
 from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.cloud.making import Making
 from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
@@ -37,7 +38,7 @@ def test_a_node_that_died_explains_what_ansible_says(tmp_path: Path, dead: str) 
     tag = Tag("lab", "cloud", "key", "run")
     work = Work(key="key", tag=tag, needs=(), folder=tmp_path, log=tmp_path / "log")
     failed = StageError("deploy failed", details="compute-1: UNREACHABLE")
-    with pytest.raises(StageError) as caught, stage._nodes_watched(work, NODES):
+    with pytest.raises(StageError) as caught, Making(stage.cloud)._nodes_watched(work, NODES):
         raise failed
     if not dead:
         assert caught.value is failed

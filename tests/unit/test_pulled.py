@@ -18,8 +18,9 @@ from pytest_kollalab.features import BUILT_IN, base, registry
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.settings.config import Config, ImagesConfig, Options
 from pytest_kollalab.stages.images import mirror, upstream
+from pytest_kollalab.stages.images.choice import images_stage
 from pytest_kollalab.stages.images.mirror import Copy
-from pytest_kollalab.stages.images.pulled import PulledImagesStage, images_stage
+from pytest_kollalab.stages.images.pulled import PulledImagesStage
 from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.stages.images.upstream import Login, Upstream
 from pytest_kollalab.system.errors import ConfigError, StageError

@@ -202,7 +202,13 @@ class DockerProvider(Provider, Cloning):
         """The nodes that do not run, and the registry if it does not run or is not there."""
         states = self._states(lab)
         found = [node for node in made.nodes if states.get(resource_name(lab, node)) in STARTS]
-        if made.registry and self.stopped(lab, REGISTRY) is not None:
+        # Beside distant nodes it is a container of this host.
+        runs = (
+            self.stopped(lab, REGISTRY) is None
+            if self.host.uri
+            else states.get(resource_name(lab, REGISTRY)) == "running"
+        )
+        if made.registry and not runs:
             found.append(REGISTRY)
         return found
 

@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pytest_kollalab.engine import records
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
-from pytest_kollalab.features import image_folders, passwords
+from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.base import nodes as own_nodes
-from pytest_kollalab.providers.base import NODES, CloneMade, Images, NodesMade
-from pytest_kollalab.releases import releases
+from pytest_kollalab.providers.base import NODES
 from pytest_kollalab.settings.config import Config, Options
-from pytest_kollalab.settings.read import keyed
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.cloud import (
-    assumed,
-    clouds_yaml,
-    deploy,
-    health,
-    inventory,
-    known,
-    phases,
-    playbooks,
-    preflight,
-    pull,
-    readdress,
-    readiness,
-)
-from pytest_kollalab.stages.cloud import kolla_variables as kolla
-from pytest_kollalab.stages.cloud.connect import connect
-from pytest_kollalab.stages.cloud.deploy import Run
-from pytest_kollalab.stages.cloud.events import PlayProgress, Tally
+from pytest_kollalab.stages.cloud import pull
 from pytest_kollalab.stages.cloud.made import CloudMade
-from pytest_kollalab.stages.cloud.passwords import generate
-from pytest_kollalab.stages.images.made import ImagesMade
-from pytest_kollalab.stages.tools import ToolsMade
-from pytest_kollalab.system import digest, files
-from pytest_kollalab.system.errors import KollalabError, StageError, as_message
+from pytest_kollalab.stages.cloud.wanted import WantedCloud
+from pytest_kollalab.system import digest
 
 if TYPE_CHECKING:
     from pytest_kollalab.providers.base import Provider
     from pytest_kollalab.system.paths import Paths
-
-LAST_WORDS = 4
-
-Play = Callable[..., None]
 
 
 class CloudStage(Stage[CloudMade]):
@@ -89,34 +54,29 @@ class CloudStage(Stage[CloudMade]):
         provider: Provider,
         extensions: Extensions = NOTHING,
     ) -> None:
-        self.config = config
-        self.release = releases.get(config.release, stock=config.stock)
         self.options = options
         self.paths = paths
-        self.features = tuple(features)
-        self.provider = provider
-        self.extensions = extensions
-        self.folders = extensions.folders(self.features, config)
+        self.cloud = WantedCloud(config, features, provider, extensions)
 
     def inputs(self) -> Inputs:
-        merged = self._globals()
+        merged, folders = self.cloud.globals(), self.cloud.folders
         found = {
-            "features": [feature.name for feature in self.features],
+            "features": [feature.name for feature in self.cloud.features],
             "globals": merged,
-            "config": self._config(merged),
-            "release": self.config.release,
+            "config": self.cloud.configuration(merged),
+            "release": self.cloud.config.release,
         }
         # Left out if empty, so that the key of a lab without extensions does not change.
-        if self.folders:
-            found["images"] = {n: folder.digest for folder in self.folders for n in folder.names}
+        if folders:
+            found["images"] = {n: folder.digest for folder in folders for n in folder.names}
         own = {
             f"{feature.name}/{path.name}": image_folders.digest(path.parent)
-            for feature in self.features
+            for feature in self.cloud.features
             for path in feature.playbooks
         }
         found |= {"playbooks": own} if own else {}
-        settings = self._settings()
-        stock = {"stock": True} if self.config.stock else {}
+        settings = self.cloud.settings()
+        stock = {"stock": True} if self.cloud.config.stock else {}
         return found | ({"settings": settings} if settings else {}) | stock
 
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
@@ -127,20 +87,16 @@ class CloudStage(Stage[CloudMade]):
         if digest.canonical(recorded) == digest.canonical(wanted):
             return True
         there, asked = set(recorded.get("features", ())), set(wanted["features"])
-        if not asked < there or not there <= set(self.extensions.registry.names()):
+        if not asked < there or not there <= set(self.cloud.extensions.registry.names()):
             return False
         return digest.canonical(recorded) == digest.canonical(self._with_features(there).inputs())
 
     def room(self) -> dict[str, int]:
         """The disk space in bytes for the images on each node and the data of the services."""
-        fetched = pull.images_by_node(self.features, (*NODES, *own_nodes(self.features)))
-        return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
-
-    def wanted(self, images: ImagesMade, nodes: Sequence[str]) -> Images:
-        """The images that each node will run, given what the stage `images` made."""
-        return pull.wanted(
-            self.features, nodes, images, image_folders.tags(self.folders, images.tag)
+        fetched = pull.images_by_node(
+            self.cloud.features, (*NODES, *own_nodes(self.cloud.features))
         )
+        return {room.DOCKER: room.PULLED * sum(map(len, fetched.values())) + room.BASE}
 
     def gone(self, made: CloudMade) -> str | None:
         """Why the cloud's files are missing, or None. The stage `nodes` checks the nodes."""
@@ -151,288 +107,21 @@ class CloudStage(Stage[CloudMade]):
 
     def create(self, work: Work) -> CloudMade:
         """Configure and deploy the cloud, then wait until it is healthy."""
-        from pytest_kollalab.system.ssh import Ssh
+        # What reuses a cloud needs none of it.
+        from pytest_kollalab.stages.cloud.making import Making
 
-        started = time.monotonic()
-        work = _logged(work)
-        images, nodes = work.made(ImagesMade), work.made(NodesMade)
-        if nodes.clone is not None:
-            return self._adopt(work, nodes, nodes.clone)
-        names = list(nodes.nodes)
-        tags = image_folders.tags(self.folders, images.tag)
-        pull.check_built(self.features, [*images.images, *tags])
-        ssh = Ssh(nodes.ssh_config)
-        wanted = self.wanted(images, names)
-        registry = nodes.registry
-        preflight.check(ssh, {name: node.management for name, node in nodes.nodes.items()})
-        with self._nodes_watched(work, names):
-            ready = self._make_ready(work)
-            keep = partial(self._keep, work, wanted, registry)
-            with pull.Pull(ssh, wanted, registry, keep) as pulling:
-                site = ready or self.prepare(work)
-                self._precheck(work, site)
-                pulling.check()
-                self._deploy(work, site)
-                self._play_own(work, site)
-            made = self._describe(work, site)
-            self._wait(work, made, ssh, nodes)
-        work.say(f"healthy after {time.monotonic() - started:.0f} s")
-        return made
-
-    def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
-        """Let the provider keep the images that a node has pulled. A failure is only reported."""
-        try:
-            self.provider.pulled(work.tag, node, images, registry)
-        except Exception as error:  # noqa: BLE001 - the cloud needs no part of it
-            work.say(f"the next lab will pull its images again: {as_message(error)}")
-
-    def _adopt(self, work: Work, nodes: NodesMade, clone: CloneMade) -> CloudMade:
-        """Move the cloud on cloned nodes to this lab's addresses and wait until it is healthy."""
-        from pytest_kollalab.system.ssh import Ssh
-
-        record = records.load(clone.folder / "cloud.json")
-        assert record is not None
-        former, names, etc = record.read(CloudMade), list(nodes.nodes), work.folder / "etc"
-        moves = {**clone.moves, str(former.etc): str(etc)}
-        readdress.configuration(clone.folder / "etc", etc, moves)
-        files.write(etc / "ansible.cfg", self._ansible_cfg(nodes.ssh_config))
-        site = deploy.Deployment(work.made(ToolsMade).venv, etc, etc, work.folder)
-        made = dataclasses.replace(self._describe(work, site), features=former.features)
-        features = self._resolve(former.features)
-        slowness = self.provider.slowness
-        with self._nodes_watched(work, names):
-            ssh = Ssh(nodes.ssh_config)
-            readiness.await_cloud(made, features, nodes.nodes, ssh, slowness=slowness, log=work.log)
-            since = datetime.datetime.fromisoformat(clone.since)
-            agents = health.expected_agents(features, names)
-            readiness.await_reports(
-                made, agents, since, timeout=readiness.REPORT_TIMEOUT * slowness
-            )
-        return made
+        return Making(self.cloud).make(work)
 
     def destroy(self, work: Work) -> None:
         """Remove the cloud's files. Its services are removed with the nodes."""
         shutil.rmtree(work.folder, ignore_errors=True)
 
-    @contextmanager
-    def _nodes_watched(self, work: Work, names: Sequence[str]) -> Iterator[None]:
-        """If the body fails and a node has stopped, report the stopped node as the cause."""
-        try:
-            yield
-        except KollalabError as error:
-            for name in names:
-                if (why := self.provider.stopped(work.tag.lab, name)) is None:
-                    continue
-                said = self.provider.last_words(work.tag.lab, name).splitlines()[-LAST_WORDS:]
-                raise StageError(
-                    f"the node {name} died during the deploy",
-                    details="\n".join([why, *said, f"then: {error.brief}"]),
-                    hint="was it short of memory (dmesg)? The next run makes the nodes anew",
-                    log=error.log or work.log,
-                ) from error
-            raise
-
-    def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
-        found = self.extensions.registry.resolve(names, self.config.release)
-        return tuple(feature.configured(self.config) for feature in found)
-
     def _with_features(self, names: set[str]) -> CloudStage:
         return CloudStage(
-            self.config,
+            self.cloud.config,
             self.options,
             self.paths,
-            features=self._resolve(names),
-            provider=self.provider,
-            extensions=self.extensions,
+            features=self.cloud.resolve(names),
+            provider=self.cloud.provider,
+            extensions=self.cloud.extensions,
         )
-
-    def _globals(self) -> dict[str, Any]:
-        layers = [*self.features, *self.extensions.layers]
-        return kolla.merge_globals(layers, self.provider.globals(), self.config.globals)
-
-    def _settings(self) -> dict[str, Any]:
-        """The settings of features that enter the key, by feature."""
-        found = {
-            feature.name: keyed(self.config.table(feature.name, feature.settings))
-            for feature in self.features
-            if feature.settings is not None
-        }
-        return {name: values for name, values in found.items() if values}
-
-    def _config(self, merged: kolla.Globals) -> dict[str, str]:
-        return kolla.merge_config(
-            self.features, {}, self.config.config, userspace=kolla.is_userspace(merged)
-        )
-
-    def prepare(self, work: Work) -> deploy.Deployment:
-        """Write all input of Kolla-Ansible, including passwords, and return where it is."""
-        etc = work.folder / "etc"
-        venv = work.made(ToolsMade).venv
-        site = deploy.Deployment(
-            venv=venv,
-            playbooks=self._playbooks(work, venv / "share" / "kolla-ansible" / "ansible"),
-            etc=etc,
-            folder=work.folder,
-            strategy=self._strategy(work, venv),
-            direct=work.made(NodesMade).direct,
-        )
-        secrets = etc / "passwords.yml"
-        files.private(etc)
-        with ThreadPoolExecutor(1) as aside:
-            # Generating keys takes seconds. Write the files meanwhile.
-            own = [name for feature in self.features for name in feature.passwords]
-            generated = aside.submit(generate, venv, secrets, own)
-            self._write_files(work, site)
-            generated.result()
-        shutil.rmtree(work.folder / "facts", ignore_errors=True)
-        return dataclasses.replace(site, secrets=passwords.secrets(passwords.read(secrets)))
-
-    def _write_files(self, work: Work, site: deploy.Deployment) -> None:
-        import yaml
-
-        images, nodes = work.made(ImagesMade), work.made(NodesMade)
-        merged = self._globals()
-        # The user's values override all others.
-        tags = image_folders.tags(self.folders, images.tag)
-        own = {**kolla.added_images(images, nodes, tags), **kolla.networks(nodes)}
-        own["kollalab_settings"] = self._settings()
-        site_globals = kolla.site_globals(images, nodes)
-        values = {**merged, **site_globals, **own, **self.config.globals}
-        files.write(site.etc / "globals.yml", yaml.safe_dump(values))
-        shutil.rmtree(site.etc / "config", ignore_errors=True)
-        for path, text in self._config(merged).items():
-            files.write(site.etc / "config" / path, text)
-        stock = (site.playbooks / "inventory" / "multinode").read_text(encoding="utf-8")
-        files.write(site.inventory / "hosts", inventory.render(stock, list(nodes.nodes)))
-        for node, variables in self.provider.host_vars(nodes).items():
-            files.write(site.inventory / "host_vars" / f"{node}.yml", yaml.safe_dump(variables))
-        files.write(site.etc / "ansible.cfg", self._ansible_cfg(nodes.ssh_config))
-
-    def _playbooks(self, work: Work, stock: Path) -> Path:
-        """The folder of Kolla-Ansible's playbooks: the stock one, or a patched copy."""
-        changes = self.release.patches(releases.KOLLA_ANSIBLE)
-        if self.config.images.mode == "build" and not self.config.stock:
-            # The versions in pulled images are unknown here; the server checks them itself.
-            why = known.TOOLBOX.unfit(known.in_images(self.release))
-            if why is not None:
-                work.say(why)
-                changes = [patch for patch in changes if patch.path.name != playbooks.ASKS_SERVER]
-        return playbooks.mirror(stock, changes, work.folder / "playbooks") if changes else stock
-
-    def _strategy(self, work: Work, venv: Path) -> str:
-        """The strategy of Ansible: Mitogen if it is known to work, linear otherwise or if stock."""
-        if self.config.stock:
-            return deploy.LINEAR
-        why = known.MITOGEN.unfit(known.installed(deploy.collections(venv)))
-        if why is None:
-            return deploy.STRATEGY.stem
-        work.say(why)
-        return deploy.LINEAR
-
-    def _ansible_cfg(self, ssh_config: Path) -> str:
-        make = deploy.stock_ansible_cfg if self.config.stock else deploy.ansible_cfg
-        return make(ssh_config)
-
-    def _make_ready(self, work: Work) -> deploy.Deployment | None:
-        """Run the provider's own playbooks, which prepare nodes for Kolla, if it has any."""
-        own = work.made(NodesMade).playbooks
-        if not own:
-            return None
-        site = self.prepare(work)
-        for path in own:
-            with self._timed(work, site, f"nodes-{path.stem}") as play:
-                # Such nodes may not support Mitogen.
-                laid = _laid(work, site, path, f"nodes-{path.stem}")
-                play(dataclasses.replace(laid, strategy=deploy.LINEAR))
-        return site
-
-    def _precheck(self, work: Work, site: deploy.Deployment) -> None:
-        with self._timed(work, site, "prechecks") as play:
-            play(Run("prechecks", "precheck"))
-
-    def _deploy(self, work: Work, site: deploy.Deployment) -> None:
-        # A stock deploy has no phases.
-        parts = () if self.config.stock else phases.plan(self._globals())
-        with self._timed(work, site, "deploy") as play:
-            phases.run_phases(
-                parts,
-                lambda phase, stop: play(
-                    Run(f"deploy-{phase.name}", "deploy", tags=phase.tags), stop
-                ),
-            )
-            # Deploy the services of no phase last, then write the files for the user.
-            skipped = phases.tags(parts)
-            play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
-
-    def _play_own(self, work: Work, site: deploy.Deployment) -> None:
-        for feature in self.features:
-            if not feature.playbooks:
-                continue
-            with self._timed(work, site, f"playbooks-{feature.name}") as play:
-                for path in feature.playbooks:
-                    play(_laid(work, site, path, f"{feature.name}-{path.stem}"))
-
-    @contextmanager
-    def _timed(self, work: Work, site: deploy.Deployment, what: str) -> Iterator[Play]:
-        tally = Tally(work.step)
-        seen: dict[str, PlayProgress] = {}
-        started = time.monotonic()
-
-        def play(run: Run, stop: threading.Event | None = None) -> None:
-            seen[run.name] = PlayProgress(tally)
-            log = work.log.with_name(f"{work.log.stem}-{run.name}.log")
-            deploy.play(site, run, seen[run.name], log=log, say=work.say, stop=stop)
-
-        try:
-            yield play
-        finally:
-            deploy.save_timings(work.folder / f"{what}-tasks.json", seen)
-        work.say(f"{what}: {tally.tasks} tasks in {time.monotonic() - started:.0f} s")
-
-    def _describe(self, work: Work, site: deploy.Deployment) -> CloudMade:
-        lab = work.tag.lab
-        cloud = clouds_yaml.cloud_name(lab)
-        url = clouds_yaml.auth_url(work.made(NodesMade).controller.management)
-        password = str(passwords.read(site.etc / "passwords.yml")["keystone_admin_password"])
-        path = work.folder / "clouds.yaml"
-        access = assumed.access(self._globals())
-        clouds_yaml.write(path, clouds_yaml.document(cloud, url, password, access))
-        return CloudMade(
-            clouds_yaml=path,
-            cloud=cloud,
-            auth_url=url,
-            features=tuple(feature.name for feature in self.features),
-            etc=site.etc,
-        )
-
-    def _wait(self, work: Work, made: CloudMade, ssh: Any, nodes: NodesMade) -> None:
-        work.say("waiting until all is healthy")
-        connection = connect(made)
-        try:
-            health.wait_until_healthy(
-                self.features,
-                nodes.nodes,
-                ssh,
-                connection,
-                slowness=self.provider.slowness,
-                log=work.log,
-            )
-        finally:
-            connection.close()
-
-
-def _laid(work: Work, site: deploy.Deployment, path: Path, name: str) -> Run:
-    """The run of a playbook that is not Kolla-Ansible's, linked into a copy of its folder."""
-    laid = playbooks.lay_over(site.playbooks, path.parent, work.folder / "own" / name)
-    return Run(name, "deploy", (str(laid / path.name),))
-
-
-def _logged(work: Work) -> Work:
-    """Return the work with lines of progress also written to its log."""
-
-    def say(text: str) -> None:
-        with work.log.open("a", encoding="utf-8") as log:
-            log.write(f"{text}\n")
-        work.say(text)
-
-    return dataclasses.replace(work, say=say)

@@ -11,7 +11,6 @@ from pathlib import Path
 from pytest_kollalab.engine.stage import Inputs, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
-from pytest_kollalab.features.image_folders import Folder
 from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options
@@ -20,7 +19,6 @@ from pytest_kollalab.stages.images import NAMESPACE, mirror, registry, upstream
 from pytest_kollalab.stages.images.garbage import BELOW
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.mirror import Copy
-from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.system import daemon, debian, digest, files
 from pytest_kollalab.system.errors import ConfigError, StageError
@@ -30,36 +28,6 @@ from pytest_kollalab.system.paths import Paths
 # In seconds. Tags are resolved again after an hour: often enough for tags that move, but seldom
 # enough for workers and successive runs to see the same images.
 FRESH = 3600.0
-
-
-def images_stage(
-    config: Config,
-    options: Options,
-    paths: Paths,
-    *,
-    names: Sequence[str],
-    folders: Sequence[Folder] = (),
-) -> ImagesStage | PulledImagesStage:
-    """The stage for the configured mode: one that builds images, or one that pulls them.
-
-    Args:
-        config: The project's configuration.
-        options: The options of this run.
-        paths: Folders for state and cache.
-        names: Names of the images that are needed.
-        folders: Folders with templates of added images.
-
-    Raises:
-        ConfigError: Images are pulled, but there are added images, which must be built.
-    """
-    if config.images.mode == "build":
-        return ImagesStage(config, options, paths, names=names, folders=folders)
-    if folders:
-        raise ConfigError(
-            f"the images of {folders[0].path} are built, but images.mode is pull",
-            hint='set images.mode = "build", or deselect what asks for them',
-        )
-    return PulledImagesStage(config, options, paths, names=names)
 
 
 class PulledImagesStage(StoredImagesStage):

@@ -16,7 +16,7 @@ from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.releases import golang, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
-from pytest_kollalab.stages.images import NAMESPACE, build, registry, relay, render, sources
+from pytest_kollalab.stages.images import NAMESPACE, registry, render
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.stages.tools import ToolsMade
@@ -224,6 +224,8 @@ class ImagesStage(StoredImagesStage):
         Returns:
             The path of kolla-build.conf.
         """
+        from pytest_kollalab.stages.images import sources
+
         folder = self.cache / "sources"
         needed = sources.needed(self.release.sources, render.with_parents(names, rendered.parents))
         sources.download(needed, venv / "bin" / "python", folder, log)
@@ -253,6 +255,8 @@ class ImagesStage(StoredImagesStage):
         client: DockerClient,
         *overlays: Path,
     ) -> None:
+        from pytest_kollalab.stages.images import build, relay
+
         work.say("the sources")
         place = self.cache / "build" / rendered.tag
         wanted = render.with_parents(names, rendered.parents)

@@ -119,7 +119,7 @@ def others() -> set[str]:
 
 @pytest.fixture(scope="module")
 def before() -> State:
-    return host_state.look(LAB, others)
+    return host_state.look(LAB, more=others)
 
 
 @pytest.fixture(scope="module")
@@ -200,11 +200,11 @@ def test_machines_that_are_off_are_not_saved(machines: Machines) -> None:
 
 
 def test_the_host_is_as_it_was(before: State, machines: Machines) -> None:
-    assert host_state.difference(before, host_state.look(LAB, others)), "it sees a lab"
+    assert host_state.difference(before, host_state.look(LAB, more=others)), "it sees a lab"
     machines.destroy()
 
     def as_it_was() -> bool | NotYet:
-        found = host_state.difference(before, host_state.look(LAB, others))
+        found = host_state.difference(before, host_state.look(LAB, more=others))
         return NotYet("\n".join(found)) if found else True
 
     until("the host is as it was", as_it_was, timeout=30, interval=1)
