@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -124,10 +124,15 @@ class Engine:
         """The plan of what `ensure` would do: what it ensured before is not looked at again."""
         return self._plan(stage, self._ready)
 
-    def _plan(self, until: str | None, trusted: Collection[str]) -> list[Step]:
+    def _plan(
+        self, until: str | None, trusted: Collection[str], *, starts: bool = True
+    ) -> list[Step]:
         steps: dict[str, Step] = {}
         for stage in self._upto(until):
-            steps[stage.name] = self._decide(stage, steps, trusted)
+            step = self._decide(stage, steps, trusted)
+            if starts and step.action == REUSE and stage.name not in trusted:
+                step = self._with_starts(stage, step)
+            steps[stage.name] = step
         for stage in self._upto(until):
             step = steps[stage.name]
             record = self.record(stage.name)
@@ -167,7 +172,7 @@ class Engine:
         self._check_whole()
         try:
             # What this engine has ensured is not looked at again for each stage that needs it.
-            for step in self._plan(name, self._ready):
+            for step in self._plan(name, self._ready, starts=False):
                 if step.action == BUILD:
                     self._build(step.stage, name)
                 elif self.stages[step.stage].shared:
@@ -331,10 +336,16 @@ class Engine:
             if stage.shared and (under_way := self._under_way(stage)):
                 reason = f"{reason}; {under_way}"
             return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
-        halted = () if stage.shared else tuple(stage.halted(record.read(stage.makes)))
-        starts = f"; starts {', '.join(halted)}, which did not run" if halted else ""
-        reason = f"unchanged since {record.created}{starts}"
-        return Step(stage.name, REUSE, reason, record.key, starts=halted)
+        return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
+
+    def _with_starts(self, stage: Stage[Any], step: Step) -> Step:
+        """Add to a step that reuses a stage what of it does not run and will be started."""
+        record = None if stage.shared else self.record(stage.name)
+        halted = tuple(stage.halted(record.read(stage.makes))) if record is not None else ()
+        if not halted:
+            return step
+        reason = f"{step.reason}; starts {', '.join(halted)}, which did not run"
+        return replace(step, reason=reason, starts=halted)
 
     def halted(self, name: str) -> Sequence[str]:
         """What of a ready stage does not run and can be started; empty if it is not ready."""

@@ -60,10 +60,11 @@ def recipe(release: Release, origins: Origins = NOTHING) -> dict[str, Any]:
 
     Logins are left out: they get into no image.
     """
+    folder = release.data
     found: dict[str, Any] = {
         "release": release.name,
         "files": {
-            str(path.relative_to(release.data)): hashlib.sha256(path.read_bytes()).hexdigest()
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in files(release)
         },
         "sources": {s.filename: s.sha256 for s in release.sources},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,11 @@ class ImagesStage(StoredImagesStage):
 
     def inputs(self) -> Inputs:
         """The recipe of the images, which does not depend on the images that are needed."""
+        return self._recipe
+
+    @cached_property
+    def _recipe(self) -> Inputs:
+        # Every file of it is read, and it is asked for with each stage that needs images.
         return render.recipe(self.release, self.origins)
 
     def room(self) -> dict[str, int]:
