@@ -89,10 +89,16 @@ class Daemon:
 
         try:
             settings = {"base_url": self._reach(), **self._tls()}
-            client = docker.DockerClient(timeout=timeout, **settings)
+            # The first client asks for the version of the API, which also shows that it answers.
+            version = _versions.get(self)
+            client = docker.DockerClient(version=version, timeout=timeout, **settings)
             client.api.reload_config(str(NO_LOGINS))
-            client.ping()
+            if version is None:
+                _versions[self] = client.api.api_version
+            else:
+                client.ping()
         except DockerException as error:
+            _versions.pop(self, None)
             where = "" if self.named == DEFAULT else f" at {self}"
             raise HostError(
                 f"docker cannot be used{where}",
@@ -117,6 +123,10 @@ class Daemon:
                 verify=self.verify,
             )
         }
+
+
+# The version of the API by daemon, as its first client found it.
+_versions: dict[Daemon, str] = {}
 
 
 def is_endpoint(uri: str) -> bool:
