@@ -177,6 +177,9 @@ class Lease:
         """Release the lease. Until now the lab was used."""
         if self._own is not None:
             files.used(self._lab)
+            # The last process of a run, or a lab that is kept would get a file by each run.
+            if _try(self._own, fcntl.LOCK_EX):
+                _remove(self._own, self._path_of(self.run))
         for handle in (self._handle, self._own):
             if handle is not None:
                 os.close(handle)

@@ -254,5 +254,15 @@ def test_what_is_left_of_labs_that_never_came_to_be_goes(tmp_path: Path) -> None
     absent.release()
     locks.forget_absent(tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"a", *(f"{lab}.lease{of}" for lab in "ab" for of in ("", "-of-run"))}
+    assert left == {"a", "a.lease", "b.lease", "b.lease-of-run"}
     held.release()
+
+
+def test_the_last_process_of_a_run_takes_the_file_of_the_run_along(tmp_path: Path) -> None:
+    one, two = (Lease(tmp_path / "lab.lease", "a") for _ in range(2))
+    one.take()
+    two.take()
+    one.release()
+    assert (tmp_path / "lab.lease-of-a").exists()
+    two.release()
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.lease"]
