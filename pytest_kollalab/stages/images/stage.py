@@ -14,7 +14,7 @@ from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
 from pytest_kollalab.features.registry import built_in
-from pytest_kollalab.releases import golang, pypi, releases
+from pytest_kollalab.releases import golang, maven, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.images import NAMESPACE, registry, render
@@ -235,7 +235,7 @@ class ImagesStage(StoredImagesStage):
         folder = self.cache / "sources"
         needed = sources.needed(self.release.sources, render.with_parents(names, rendered.parents))
         sources.download(needed, venv / "bin" / "python", folder, log)
-        told = build_arguments(self.origins.index, golang.settings(), through)
+        told = build_arguments(self.origins.index, golang.settings(), through, maven.mirror())
         text = render.configuration(
             self.release,
             tag=rendered.tag,
@@ -287,15 +287,19 @@ class ImagesStage(StoredImagesStage):
         return self.cache / "rendered"
 
 
-def build_arguments(index: pypi.Index, go: Mapping[str, str], through: Callable[[str], str]) -> str:
+def build_arguments(
+    index: pypi.Index, go: Mapping[str, str], through: Callable[[str], str], mirror: str = ""
+) -> str:
     """The build arguments of all images, as a value of kolla-build.conf.
 
     Args:
         index: The places for Python packages.
         go: Go's settings.
         through: Replaces URLs that have a login by others that need none.
+        mirror: The URL of a mirror of Maven Central.
     """
     found = index.arguments() | ({golang.ARGUMENT: golang.argument(go)} if go else {})
+    found |= {maven.ARGUMENT: mirror} if mirror else {}
     # A comma would end the value.
     rows = [f"{name}:{through(value).replace(',', '%2C')}" for name, value in found.items()]
     return ",".join(rows).replace("$", "$$")
