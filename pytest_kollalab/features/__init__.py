@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 CORE = "core"
-BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive", "tacker")
+BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive", "opendaylight", "tacker")
 
 
 def fixture_modules() -> tuple[str, ...]:

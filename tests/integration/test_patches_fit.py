@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import urllib.request
 import zipfile
@@ -33,10 +34,12 @@ def fetch(tmp_path_factory: pytest.TempPathFactory) -> Fetch:
 
     def fetched(project: str) -> Path:
         name, version = project.split()
-        folder = tmp_path_factory.getbasetemp() / f"{name}-{version}"
+        folder = tmp_path_factory.getbasetemp() / f"{name.replace(':', '-')}-{version}"
         if folder.exists():
             return folder
-        if version.startswith("v"):
+        if ":" in name:
+            archive = maven_sources(name, version, tmp_path_factory.mktemp("maven"))
+        elif version.startswith("v"):
             archive = go_module(f"{GO}/{name}", version, folder)
         else:
             pip: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet"]
@@ -68,6 +71,17 @@ def test_what_the_plan_knows_of_kolla_ansible_is_true(release: str, fetch: Fetch
     assert catalogue.of_release(release) == catalogue.read(share), (
         f"write it anew: python -m pytest_kollalab.stages.cloud.catalogue {release} SHARE"
     )
+
+
+def maven_sources(name: str, version: str, folder: Path) -> Path:
+    """Have Maven download the sources of an artifact, `group:artifact`."""
+    if shutil.which("mvn") is None:
+        pytest.skip("there is no Maven on this host; the build of the image applies the patch, too")
+    copy: list[str | Path] = ["mvn", "--batch-mode", "--quiet", f"-Dmaven.repo.local={folder}/all"]
+    copy += ["dependency:copy", f"-Dartifact={name}:{version}:jar:sources"]
+    run([*copy, f"-DoutputDirectory={folder}"], cwd=folder)
+    (archive,) = folder.glob("*.jar")
+    return archive
 
 
 def root(unpacked: Path, patch: Patch, scratch: Path) -> Path:

@@ -82,7 +82,13 @@ FOLDERS = patches_page.folders()
 # Everything that pins versions.
 PINS = "\n".join(
     path.read_text()
-    for pattern in ("tools.txt", "upper-constraints.txt", "requirements.txt", "go.mod")
+    for pattern in (
+        "tools.txt",
+        "upper-constraints.txt",
+        "requirements.txt",
+        "go.mod",
+        "checksums.sha256",
+    )
     for path in patches_page.PACKAGE.rglob(pattern)
 )
 
@@ -96,7 +102,9 @@ def test_each_patch_of_ours_says_all_of_itself(path: Path) -> None:
         assert patch.reason
         assert patch.files
         name, version = patch.header["Project"].split()
-        pinned = rf"{name.replace('.', '-')}( |==){re.escape(version)}"
+        # Maven's artifacts have a group in front of their name.
+        name = name.rpartition(":")[2].replace(".", "-")
+        pinned = rf"{name}( |==|/){re.escape(version)}"
         assert re.search(pinned, PINS), f"{patch.name} is for another version than is pinned"
         assert patch.header["Function"]
         assert {"Forwarded", "Applied-Upstream"} & set(patch.header)

@@ -1,0 +1,1 @@
+"""The feature `opendaylight`: a BGP controller beside Neutron."""
