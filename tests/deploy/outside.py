@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -103,3 +105,46 @@ def await_it(what: str, session: Session, probe: Callable[[], bool]) -> None:
         assert session.process.poll() is None, f"it ended before {what}:\n{session.said}"
         assert time.monotonic() < deadline, f"no {what}:\n{session.said}"
         time.sleep(POLL)
+
+
+class ProcessList:
+    """Looks at the arguments of every process of this host, as any of its users may.
+
+    Args:
+        secrets: Returns what must not be among them.
+    """
+
+    def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
+        self._secrets = secrets
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.looks = 0
+        self.found: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        known: set[tuple[str, int]] = set()
+        secrets: list[bytes] = []
+        while not self._over.wait(0.02):
+            if self.looks % 200 == 0:
+                secrets = [secret.encode() for secret in self._secrets()]
+            self.looks += 1
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    words = path.read_bytes()
+                except OSError:
+                    continue
+                if (seen := (path.parent.name, hash(words))) in known:
+                    continue
+                known.add(seen)
+                for secret in secrets:
+                    if secret in words:
+                        text = words.replace(secret, b"(a secret)").replace(b"\0", b" ")
+                        self.found.add(text.decode(errors="replace")[:300])

@@ -35,7 +35,7 @@ from pytest_kollalab.system.ssh import Ssh
 from pytest_kollalab.system.wait import NotYet, until
 from tests import host_state
 from tests.crash.census import Trail, take
-from tests.deploy.outside import EXAMPLE, Session, Sessions, await_it, passed
+from tests.deploy.outside import EXAMPLE, ProcessList, Session, Sessions, await_it, passed
 from tests.host_state import State
 
 LAB = "deploy"
@@ -92,6 +92,18 @@ def tasks(sessions: Sessions, run: str = "deploy-*") -> int:
     return sum(log.read_text(errors="replace").count("\nTASK [") for log in logs)
 
 
+def passwords(sessions: Sessions) -> list[str]:
+    """What is secret of the lab; nothing before there are any."""
+    path = sessions.state / "labs" / LAB / "cloud" / "etc" / "passwords.yml"
+    known = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
+    return [
+        line
+        for value in known.values()
+        for line in (value.values() if isinstance(value, dict) else [value])
+        if isinstance(line, str) and len(line) > 10
+    ]
+
+
 def check_nothing_is_left(sessions: Sessions, trail: Trail) -> None:
     after = take(trail)
     assert not any(after.values()), after
@@ -139,8 +151,11 @@ def test_a_kill_in_the_middle_is_what_the_next_run_goes_on_from(
     orphans = process.orphans()
     sys.stdout.write(f"killed: left are {left} and {len(orphans)} processes of the deploy\n")
 
-    recovered = sessions.at_the_lab("-n", "2", *ALL)
-    said = passed(recovered, ["; goes on where that stopped", "cloud: built in"])
+    with ProcessList(lambda: passwords(sessions)) as shown:
+        recovered = sessions.at_the_lab("-n", "2", *ALL)
+        said = passed(recovered, ["; goes on where that stopped", "cloud: built in"])
+    assert shown.looks > 1000
+    assert shown.found == set()
     assert said.count("cloud: build (") == 1
     assert not any(process.runs(pid) for pid in orphans)
     assert re.search(r"\[gw\d\] deploy: waiting for gw\d, process \d+ \(build ", said)
@@ -183,13 +198,7 @@ def test_a_failure_has_artifacts_that_tell_no_secret(sessions: Sessions) -> None
             assert (kept / node / name).stat().st_size, f"{node}/{name}"
         assert container in (kept / node / "docker-ps.txt").read_text()
     told = [folder / "junit.xml", session.log, *(p for p in kept.rglob("*") if p.is_file())]
-    etc = sessions.state / "labs" / LAB / "cloud" / "etc"
-    secrets = [
-        line
-        for value in yaml.safe_load((etc / "passwords.yml").read_text()).values()
-        for line in (value.values() if isinstance(value, dict) else [value])
-        if isinstance(line, str) and len(line) > 10
-    ]
+    secrets = passwords(sessions)
     assert len(secrets) > 50
     for path in told:
         text = path.read_text(errors="replace")
