@@ -21,13 +21,15 @@ ip link set "$device" up
 ip -n "$namespace" address replace "$reflector" dev opendaylight
 ip -n "$namespace" link set opendaylight up
 
-# At its first start it has the password that everybody knows.
-(
+# At its first start it has the password that everybody knows. The inner shell is nobody's child, so
+# that it is waited for when it ends.
+first_login() {
     until kollalab_opendaylight_answers; do
-        curl -q -sS --fail --max-time 20 --output /dev/null --config /etc/opendaylight/first-login
+        curl -q -sS --fail --max-time 20 --output /dev/null --config /etc/opendaylight/first-login || true
         sleep 1
     done
-) >/dev/null 2>&1 &
+}
+(first_login >/dev/null 2>&1 &)
 
 cd "$home"
 export KARAF_LOG=$logs JAVA_HOME=/usr/lib/jvm/java-21-openjdk-amd64
