@@ -24,7 +24,7 @@ from pytest_kollalab.providers.libvirt.provider import EMULATED
 from pytest_kollalab.providers.libvirt.storage import Storage
 from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config, Options, uris
-from pytest_kollalab.stages import room
+from pytest_kollalab.stages import room, tools_python
 from pytest_kollalab.stages.cloud import known
 from pytest_kollalab.system import daemon, files
 from pytest_kollalab.system.errors import HostError, KollalabError
@@ -90,6 +90,7 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
     """Run all checks at the same time, without changing anything."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
+        lambda: _tools_python(config),
         _cores,
         _programs,
         lambda: _docker(paths),
@@ -182,6 +183,12 @@ def _python() -> Iterator[Finding]:
     yield Finding(
         "Python", "ok" if good else "problem", version, "" if good else f"install Python {wanted}"
     )
+
+
+def _tools_python(config: Config) -> Iterator[Finding]:
+    """Say which Python the tools run with if it is not that of this process."""
+    if why := tools_python.reason(releases.get(config.release)):
+        yield Finding("Python of the tools", "ok", why)
 
 
 def _cores() -> Iterator[Finding]:

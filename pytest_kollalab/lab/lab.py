@@ -18,7 +18,9 @@ from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.lab import checks, kept
+from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
+from pytest_kollalab.stages import tools_python
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import (
@@ -291,7 +293,9 @@ class Lab:
         taken = [f"the name {self.name} is taken: that lab belongs to {owner}" for owner in others]
         unheeded = checks.ineffective(self.config, self.provider.name)
         added = self.extensions.describe(self.features)
-        return [self.title(), *map(str, steps), *taken, *unheeded, *left_out, *added]
+        why = tools_python.reason(releases.get(self.config.release))
+        other_python = [why] if why is not None else []
+        return [self.title(), *map(str, steps), *other_python, *taken, *unheeded, *left_out, *added]
 
     @overload
     def ensure(self, stage: Literal["tools"]) -> ToolsMade: ...

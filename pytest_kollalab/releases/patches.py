@@ -60,12 +60,18 @@ def read(path: Path) -> Patch:
     return Patch(path, header, tuple(_CHANGED.findall(change)))
 
 
-def series(folder: Path) -> list[Patch]:
-    """The patches of a folder in their order. Empty if the folder does not exist."""
+def series(folder: Path, shared: Path | None = None) -> list[Patch]:
+    """The patches of a folder in their order. Empty if the folder does not exist.
+
+    Args:
+        folder: The folder with the list.
+        shared: The folder of the patches that are listed and are not in `folder`.
+    """
     if not folder.is_dir():
         return []
     names = (folder / SERIES).read_text(encoding="utf-8").split()
-    return [read(folder / name) for name in names]
+    own = [folder / name for name in names]
+    return [read(path if shared is None or path.is_file() else shared / path.name) for path in own]
 
 
 def apply(patches: Iterable[Patch], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,12 @@ from pytest_kollalab.system.nearest import nearest
 if TYPE_CHECKING:
     from pytest_kollalab.releases.patches import Patch
 
+HERE = Path(str(resources.files("pytest_kollalab.releases")))
+# What a release pins, in its folder.
+TABLE = "release.toml"
+# The folder of what several releases have in common.
+SHARED = HERE / "shared"
+OVERRIDES = "template-overrides.j2"
 # The projects with patches, besides images.
 KOLLA = "kolla"
 KOLLA_ANSIBLE = "kolla-ansible"
@@ -56,9 +63,12 @@ class Release:
         name: The name of the release, for example `2026.1`.
         suite: The Debian suite of the images.
         python: The version of Python in that suite.
+        tools_python: The oldest Python that Kolla, Kolla-Ansible and Ansible run with.
         as_of: The day of the release. Constraints are resolved with the packages of that day,
             except for the projects that are pinned here.
         sources: The sources of the images.
+        buildkit: Whether kolla-build uses BuildKit unless told not to. It needs docker's plugin
+            buildx, which not all hosts have.
         disabled: Sections of kolla-build's configuration for sources that are not used.
         stock: Apply no patches except those of Kolla's templates, which all builds need.
     """
@@ -66,15 +76,31 @@ class Release:
     name: str
     suite: str
     python: str
+    tools_python: str
     as_of: str
     sources: tuple[SourceArchive, ...]
+    buildkit: bool = False
     disabled: tuple[str, ...] = ()
     stock: bool = False
 
     @property
     def data(self) -> Path:
-        """The folder with the release's overlay, overrides, patches and constraints."""
-        return Path(str(resources.files("pytest_kollalab.releases"))) / self.name
+        """The folder with the release's pins, patches, constraints, overlay and overrides."""
+        return HERE / self.name
+
+    @property
+    def overrides(self) -> dict[str, Path]:
+        """The files that override Kolla's templates, by their names in the recipe of images.
+
+        Those that the releases have in common come first. They are the release's only ones if it
+        has none of its own.
+        """
+        shared, own = SHARED / OVERRIDES, self.data / OVERRIDES
+        return (
+            {f"shared/{OVERRIDES}": shared, OVERRIDES: own}
+            if own.is_file()
+            else {OVERRIDES: shared}
+        )
 
     def patches(self, of: str) -> list[Patch]:
         """The patches of a project or an image.
@@ -87,7 +113,7 @@ class Release:
         # Every session of pytest imports this module, so it imports patches only when needed.
         from pytest_kollalab.releases.patches import series
 
-        return series(self.data / "patches" / of)
+        return series(self.data / "patches" / of, SHARED / "patches" / of)
 
     @property
     def patched_images(self) -> tuple[str, ...]:
@@ -98,92 +124,26 @@ class Release:
         return tuple(sorted(name for name in found if name not in (KOLLA, KOLLA_ANSIBLE)))
 
 
-RELEASES = {
-    "2026.1": Release(
-        name="2026.1",
-        suite="trixie",
-        python="3.13",
-        as_of="2026-04-10",
-        sources=(
-            SourceArchive(
-                "keystone",
-                "29.1.0",
-                "9090a34976c48b518dec21d73260d3af76029c05bd40bfe2cb097dfd7d343bc1",
-                section="keystone-base",
-            ),
-            SourceArchive(
-                "glance",
-                "32.0.0",
-                "e92cce22edf09f573c7083cecb783f19b526a3be9bc34c4018e658962b9d98e5",
-                section="glance-base",
-            ),
-            SourceArchive(
-                "openstack-placement",
-                "15.0.0",
-                "b4825e2a37eef18d92a96aef089438327bce5e4580716a8478f0c1864b188800",
-                section="placement-base",
-            ),
-            SourceArchive(
-                "nova",
-                "33.0.2",
-                "84ab864ced8867f2989f3ba65ead61a7e39891ee7ea693850331636ac9d360ea",
-                section="nova-base",
-            ),
-            SourceArchive(
-                "neutron",
-                "28.0.2",
-                "cdaf45a2100de5233e4c1cc7c01c9df2b634510a0f0436913f73f29d42d325ee",
-                section="neutron-base",
-            ),
-            SourceArchive(
-                "networking-sfc",
-                "22.0.0",
-                "9ee3e174043af8472f3d68a006dc4281c7d5ecd4bd723a2cfd28fcf167f8f981",
-                section="neutron-base-plugin-networking-sfc",
-            ),
-            SourceArchive(
-                "networking-bgpvpn",
-                "24.0.0",
-                "27a5f4c6f6f756ca3102aa808a994b91b8b43b67965b03097ff3550af2270cc8",
-                section="neutron-base-plugin-networking-bgpvpn",
-            ),
-            SourceArchive(
-                "networking-bagpipe",
-                "24.0.0",
-                "2b19e093037ad68d91ca87fc5528a93a147e6c054ffcd30ef40dad3b8e38fc5d",
-                section="neutron-base-plugin-networking-bagpipe",
-            ),
-            SourceArchive(
-                "ansible",
-                "12.3.0",
-                "cd156f82fa87f7a899212b0efa9f7ca3a24d609212de9f78428a572eb01e5414",
-                collections=(
-                    "ansible.posix",
-                    "community.general",
-                    "community.mysql",
-                    "community.rabbitmq",
-                    "openstack.cloud",
-                ),
-            ),
-            # The last version with this collection.
-            SourceArchive(
-                "ansible",
-                "10.7.0",
-                "0089f08e047ceb70edd011be009f5c6273add613fbe491e9697c0556c989d8ea",
-                collections=("openvswitch.openvswitch",),
-            ),
-        ),
-        disabled=(
-            "mariadb-server-plugin-mariadb-docker",
-            "neutron-base-plugin-networking-baremetal",
-            "neutron-base-plugin-networking-generic-switch",
-            "neutron-base-plugin-neutron-fwaas",
-            "neutron-base-plugin-vpnaas-agent",
-            "neutron-server-plugin-neutron-dynamic-routing",
-            "nova-base-plugin-blazar",
-        ),
-    ),
-}
+def read(folder: Path) -> Release:
+    """The release that a folder with a `release.toml` pins."""
+    told = tomllib.loads((folder / TABLE).read_text(encoding="utf-8"))
+    sources = tuple(
+        SourceArchive(**{**row, "collections": tuple(row.get("collections", ()))})
+        for row in told.pop("sources")
+    )
+    return Release(
+        name=folder.name, sources=sources, disabled=tuple(told.pop("disabled", ())), **told
+    )
+
+
+# All releases, the oldest first.
+RELEASES = {path.parent.name: read(path.parent) for path in sorted(HERE.glob(f"[0-9]*/{TABLE}"))}
+
+
+def before(name: str) -> Release | None:
+    """The release before the one of that name, or None if it is the first."""
+    older = [each for each in RELEASES if each < name]
+    return RELEASES[older[-1]] if older else None
 
 
 def get(name: str, *, stock: bool = False) -> Release:

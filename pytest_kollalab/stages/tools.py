@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.releases import pypi, releases
 from pytest_kollalab.settings.config import Config, Options
-from pytest_kollalab.stages import room
+from pytest_kollalab.stages import room, tools_python
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.paths import Paths
@@ -43,19 +42,20 @@ class ToolsStage(Stage[ToolsMade]):
     shared = True
     version = 1
 
-    def __init__(self, config: Config, _options: Options, paths: Paths) -> None:
+    def __init__(self, config: Config, options: Options, paths: Paths) -> None:
         self.release = releases.get(config.release)
+        self.mirror = options.mirror
         self.root = paths.cache / "tools"
         self.paths = paths
 
     def inputs(self) -> Inputs:
-        """The release, its pinned packages and the version of Python."""
+        """The release, its pinned packages, and the version of Python and where it is from."""
         pins = (self.release.data / "tools.txt").read_bytes()
         return {
             "release": self.release.name,
             "mitogen": MITOGEN,
             "pins": hashlib.sha256(pins).hexdigest(),
-            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            **tools_python.choose(self.release).inputs,
         }
 
     def room(self) -> dict[str, int]:
@@ -81,7 +81,10 @@ class ToolsStage(Stage[ToolsMade]):
         secrets = pypi.of_images().secrets
         pins = self.release.data / "tools.txt"
         try:
-            run([sys.executable, "-m", "venv", venv], log_file=work.log)
+            chosen = tools_python.choose(self.release)
+            if why := tools_python.reason(self.release):
+                work.say(why)
+            tools_python.make_venv(chosen, venv, self.mirror, work.log)
             point("tools:venv-made")
             install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", pypi.UV]
             run(install, log_file=work.log, secrets=secrets)

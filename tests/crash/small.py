@@ -24,7 +24,7 @@ RUN echo tiny > /tiny
 
 @dataclass(frozen=True)
 class SmallRelease(Release):
-    """The newest release with small images of our own, under a tag of its own."""
+    """The default release with small images of our own, under a tag of its own."""
 
     folder: Path = Path()
 
@@ -35,9 +35,10 @@ class SmallRelease(Release):
 
 def add_release(recipe: Path) -> None:
     """Make the release `test` known; `recipe` is its folder of templates."""
-    newest = list(releases.RELEASES.values())[-1]
-    fields = {name: getattr(newest, name) for name in ("suite", "python", "as_of", "disabled")}
-    wheels = tuple(source for source in newest.sources if source.wheel)
+    usual = releases.get(Config.release)
+    names = ("suite", "python", "tools_python", "as_of", "buildkit", "disabled")
+    fields = {name: getattr(usual, name) for name in names}
+    wheels = tuple(source for source in usual.sources if source.wheel)
     releases.RELEASES["test"] = SmallRelease(name="test", sources=wheels, folder=recipe, **fields)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.releases import releases
+from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.crash_points import VARIABLE
 from tests.crash import test_crash_machines as machines
 from tests.crash import test_crash_saves as saves
@@ -145,8 +146,8 @@ class Ladder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        newest = list(releases.RELEASES.values())[-1]
-        shutil.copytree(newest.data, folder / "recipe")
+        usual = releases.get(Config.release)
+        shutil.copytree(usual.data, folder / "recipe")
         tiny = folder / "recipe" / "overlay" / "tiny" / "Dockerfile.j2"
         tiny.parent.mkdir(parents=True)
         tiny.write_text(TINY)

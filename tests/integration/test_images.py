@@ -85,7 +85,7 @@ def port() -> int:
 def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("images")
     data = folder / "recipe"
-    shutil.copytree(list(releases.RELEASES.values())[-1].data, data)
+    shutil.copytree(releases.get(Config.release).data, data)
     texts = {"tiny": TINY, "patient": PATIENT.replace("@PORT@", str(port)), "taster": TASTER}
     for name, text in texts.items():
         (data / "overlay" / name).mkdir(parents=True)

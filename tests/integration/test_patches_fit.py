@@ -12,15 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kollalab.releases import golang, patches, patches_page, releases
+from pytest_kollalab.releases import constraints, golang, patches, patches_page, releases
 from pytest_kollalab.releases.patches import Patch
 from pytest_kollalab.stages.cloud import catalogue
 from pytest_kollalab.system.run import run
 
-ALL = {
-    str(folder.relative_to(patches_page.PACKAGE)): patches.series(folder)
-    for folder in patches_page.folders()
-}
+# The patches of each place, with the project and version that they have to fit.
+ALL: dict[str, tuple[list[Patch], str]] = {}
+for folder in patches_page.folders():
+    if not folder.is_relative_to(releases.HERE):
+        listed = patches_page.listed(folder)
+        name = str(folder.relative_to(patches_page.PACKAGE))
+        ALL[name] = listed, listed[0].header["Project"]
+for release in releases.RELEASES.values():
+    tools = constraints.pins(release.data / constraints.TOOLS)
+    for of in (releases.KOLLA, releases.KOLLA_ANSIBLE):
+        ALL[f"{of} {release.name}"] = release.patches(of), f"{of} {tools[of]}"
+    for of in release.patched_images:
+        listed = release.patches(of)
+        ALL[f"{of} {release.name}"] = listed, listed[0].header["Project"]
 # Where images have Python packages.
 SITE = "var/lib/kolla/venv/lib/python3/site-packages"
 GO = "github.com/skydive-project"
@@ -95,9 +105,10 @@ def root(unpacked: Path, patch: Patch, scratch: Path) -> Path:
     return next(top for top in tops if (top / patch.files[0]).is_file())
 
 
-@pytest.mark.parametrize("found", ALL.values(), ids=ALL)
-def test_every_series_fits_what_is_pinned(found: list[Patch], fetch: Fetch, tmp_path: Path) -> None:
-    (project,) = {patch.header["Project"] for patch in found}
+@pytest.mark.parametrize(("found", "project"), ALL.values(), ids=ALL)
+def test_every_series_fits_what_is_pinned(
+    found: list[Patch], project: str, fetch: Fetch, tmp_path: Path
+) -> None:
     stock = root(fetch(project), found[0], tmp_path / "stock")
     patches.lay(found, stock, tmp_path / "made")
     for path in (tmp_path / "made").rglob("*.py"):

@@ -15,7 +15,7 @@ from pytest_kollalab.cli.frame import EXIT_HOST
 from pytest_kollalab.lab import doctor
 from pytest_kollalab.lab.doctor import Finding
 from pytest_kollalab.settings.config import Config, Options
-from pytest_kollalab.stages import room
+from pytest_kollalab.stages import room, tools_python
 from pytest_kollalab.system.paths import Paths
 
 
@@ -123,3 +123,10 @@ def test_every_libvirt_that_labs_are_made_on_is_looked_at(paths: Paths) -> None:
     assert [each.status for each in found] == ["problem", "problem"]
     assert "/nowhere" in found[0].found
     assert "/nothing" in found[1].found
+
+
+def test_another_python_for_the_tools_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told in (None, "the tools run with Python 3.13 of debian trixie"):
+        monkeypatch.setattr(tools_python, "reason", lambda _, told=told: told)
+        found = list(doctor._tools_python(Config(release="2026.2")))
+        assert [(each.status, each.found) for each in found] == ([("ok", told)] if told else [])

@@ -137,6 +137,11 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "-{% macro one() %}stock{% endmacro %}\n+{% macro one() %}ours{% endmacro %}\n"
         )
     (data / "template-overrides.j2").write_text("{% block nova_api_footer %}x{% endblock %}")
+    (data / "tools.txt").write_text("kolla==1\n")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "template-overrides.j2").write_text("{% set nova_api_packages_override = [] %}")
+    monkeypatch.setattr(releases, "SHARED", shared)
     monkeypatch.setattr(releases.Release, "data", data)
     return data
 
@@ -210,3 +215,38 @@ def test_kolla_build_is_told_of_patches_unless_stock() -> None:
         collections=Path("/collections"),
     )
     assert "patches_path" not in stock
+
+
+def test_what_releases_have_in_common_has_a_name_of_its_own_beside_the_own(own: Path) -> None:
+    names = set(render.recipe(RELEASE)["files"])
+    assert {"shared/template-overrides.j2", "template-overrides.j2"} <= names
+    text = configuration()
+    assert text.index("/shared/template-overrides.j2") < text.index("2026.1/template-overrides.j2")
+    (own / "template-overrides.j2").unlink()
+    names = set(render.recipe(RELEASE)["files"])
+    assert "template-overrides.j2" in names
+    assert "shared/template-overrides.j2" not in names
+
+
+def test_patches_of_several_releases_are_in_the_recipe_of_each() -> None:
+    for release in releases.RELEASES.values():
+        names = set(render.recipe(release)["files"])
+        listed = {f"patches/{patch.name}" for patch in release.patches(releases.KOLLA)}
+        assert listed
+        assert listed <= names
+
+
+def test_kolla_build_is_kept_from_what_the_host_may_not_have() -> None:
+    def told(release: releases.Release) -> str:
+        return render.configuration(
+            release,
+            tag="t",
+            base_tag="b",
+            docker_dirs=[],
+            sources=Path("/src"),
+            collections=Path("/collections"),
+        )
+
+    assert "buildkit = false" in told(releases.get("2026.2"))
+    # It knows no such option.
+    assert "buildkit" not in told(releases.get("2026.1"))

@@ -82,8 +82,8 @@ def test_collections_are_unpacked_once(tmp_path: Path) -> None:
 
 def test_an_unknown_release_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
-        releases.get("2026.2")
-    assert "2026.1" in caught.value.hint
+        releases.get("2026.3")
+    assert "2026.2" in caught.value.hint
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -149,3 +149,32 @@ def test_the_store_knows_its_images(tmp_path: Path) -> None:
     assert registry.stored(tmp_path, "other", ["cron"]) == []
     registry.forget(tmp_path, "t")
     assert registry.stored(tmp_path, "t", ["cron"]) == []
+
+
+@pytest.mark.parametrize("release", RELEASES.values(), ids=lambda release: release.name)
+def test_a_release_is_data(release: Release) -> None:
+    assert re.fullmatch(r"\d{4}\.[12]", release.name)
+    assert re.fullmatch(r"3\.\d+", release.python)
+    assert re.fullmatch(r"3\.\d+", release.tools_python)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", release.as_of)
+    for source in release.sources:
+        assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
+        assert source.wheel != bool(source.section)
+
+
+def test_releases_are_in_their_order() -> None:
+    assert list(RELEASES) == sorted(RELEASES)
+    assert releases.before("2026.1") is None
+    assert releases.before("2026.2") == RELEASES["2026.1"]
+
+
+def test_constraints_that_are_resolved_anew_are_compared(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text("alembic==1.18.4\namqp==5.3.1\ncffi==2.0.0 ; python_version < '4'\n")
+    new.write_text("alembic==1.20.0\ncffi==2.0.0\nwheel==0.48.0\n")
+    assert constraints.changes(constraints.pins(old), constraints.pins(new)) == [
+        "alembic 1.18.4 -> 1.20.0",
+        "amqp 5.3.1 is gone",
+        "wheel 0.48.0 is new",
+    ]
+    assert constraints.pins(tmp_path / "none.txt") == {}

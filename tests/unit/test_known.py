@@ -11,7 +11,7 @@ from pytest_kollalab.stages.cloud import known
 from pytest_kollalab.stages.cloud.known import ANSIBLE, MITOGEN, TOOLBOX
 
 
-@pytest.mark.parametrize("version", ["2.19.0", "2.19.14", "2.19.0rc2"])
+@pytest.mark.parametrize("version", ["2.19.0", "2.19.14", "2.19.0rc2", "2.20.10"])
 def test_mitogen_is_used_with_what_it_is_known_to_fit(version: str) -> None:
     assert MITOGEN.unfit({"mitogen": "0.3.54", ANSIBLE: version}) is None
 
@@ -19,8 +19,11 @@ def test_mitogen_is_used_with_what_it_is_known_to_fit(version: str) -> None:
 @pytest.mark.parametrize(
     ("versions", "said"),
     [
-        ({"mitogen": "0.3.54", ANSIBLE: "2.18.6"}, "ansible-core 2.19, and 2.18.6 is installed"),
-        ({"mitogen": "0.3.54", ANSIBLE: "2.20.10"}, "ansible-core 2.19, and 2.20.10 is installed"),
+        (
+            {"mitogen": "0.3.54", ANSIBLE: "2.18.6"},
+            "ansible-core 2.19 or 2.20, and 2.18.6 is installed",
+        ),
+        ({"mitogen": "0.3.54", ANSIBLE: "2.21.5"}, "2.19 or 2.20, and 2.21.5 is installed"),
         ({"mitogen": "0.3.55", ANSIBLE: "2.19.14"}, "mitogen 0.3.54, and 0.3.55 is installed"),
         ({"mitogen": "0.3.5", ANSIBLE: "2.19.14"}, "mitogen 0.3.54, and 0.3.5 is installed"),
         ({ANSIBLE: "2.19.14"}, "mitogen 0.3.54, and none is installed"),
@@ -36,9 +39,16 @@ def test_mitogen_is_not_used_with_others(versions: dict[str, str], said: str) ->
 
 @pytest.mark.parametrize(
     ("version", "fits"),
-    [("2.20.0", True), ("2.20.10", True), ("2.19.14", False), ("2.21.0", False), ("", False)],
+    [
+        ("2.20.0", True),
+        ("2.20.10", True),
+        ("2.19.14", False),
+        ("2.21.5", True),
+        ("2.22.0", False),
+        ("", False),
+    ],
 )
-def test_the_toolbox_server_knows_one_ansible(version: str, fits: bool) -> None:
+def test_the_toolbox_server_knows_some_ansibles(version: str, fits: bool) -> None:
     why = TOOLBOX.unfit({ANSIBLE: version})
     assert (why is None) is fits
     assert fits or "run by ansible-runner" in (why or "")

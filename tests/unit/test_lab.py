@@ -70,9 +70,9 @@ def test_features_are_asked_for_once_each(paths: Paths) -> None:
 
 def test_an_unknown_release_names_those_that_are_known(paths: Paths) -> None:
     with pytest.raises(ConfigError) as caught:
-        lab(paths, config=Config(release="2026.2")).plan()
-    assert "2026.2" in caught.value.brief
-    assert "2026.1" in str(caught.value)
+        lab(paths, config=Config(release="2026.3")).plan()
+    assert "2026.3" in caught.value.brief
+    assert "2026.2" in str(caught.value)
 
 
 def test_an_unknown_feature_names_the_nearest(paths: Paths) -> None:

@@ -57,6 +57,16 @@ def test_no_folder_is_no_patch(tmp_path: Path) -> None:
     assert patches.series(tmp_path / "none") == []
 
 
+def test_a_patch_of_several_releases_is_in_another_folder(folder: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "one.patch").write_text(ONE.replace("one becomes", "another becomes"))
+    (shared / "two.patch").write_text(ONE)
+    (folder / "series").write_text("two.patch\none.patch\n")
+    found = patches.series(folder, shared)
+    assert [patch.path for patch in found] == [shared / "two.patch", folder / "one.patch"]
+
+
 def test_only_what_is_changed_is_laid(folder: Path, tmp_path: Path) -> None:
     stock = numbers(tmp_path, "one\nthree\nfour\n")
     patches.lay(patches.series(folder), stock, tmp_path / "made")
@@ -95,7 +105,7 @@ PINS = "\n".join(
 
 @pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
 def test_each_patch_of_ours_says_all_of_itself(path: Path) -> None:
-    found = patches.series(path)
+    found = patches_page.listed(path)
     assert sorted(patch.path for patch in found) == sorted(path.glob("*.patch"))
     for patch in found:
         assert patch.title

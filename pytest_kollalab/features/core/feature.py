@@ -5,7 +5,7 @@ The network backend adds its agents (`features/backend.py`).
 
 from __future__ import annotations
 
-from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.base import Feature, FeatureParts
 
 FEATURE = Feature(
     name="core",
@@ -69,5 +69,11 @@ FEATURE = Feature(
             "openvswitch_db",
             "openvswitch_vswitchd",
         ),
+    },
+    by_release={
+        "2026.2": FeatureParts(
+            renamed_images={"keystone": "keystone-api"},
+            renamed_containers={"keystone": "keystone_api"},
+        )
     },
 )

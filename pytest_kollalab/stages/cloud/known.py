@@ -48,7 +48,7 @@ class Shortcut:
 # Mitogen replaces much of Ansible, and the strategy used here replaces a part of Mitogen.
 MITOGEN = Shortcut(
     "Mitogen",
-    {"mitogen": ("0.3.54",), ANSIBLE: ("2.19",)},
+    {"mitogen": ("0.3.54",), ANSIBLE: ("2.19", "2.20")},
     "a Python is started for each module, which takes longer",
 )
 TOOLBOX = Shortcut(

@@ -60,12 +60,11 @@ def recipe(release: Release, origins: Origins = NOTHING) -> dict[str, Any]:
 
     Logins are left out: they get into no image.
     """
-    folder = release.data
     found: dict[str, Any] = {
         "release": release.name,
         "files": {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files(release)
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in sorted(files(release).items())
         },
         "sources": {s.filename: s.sha256 for s in release.sources},
         "disabled": list(release.disabled),
@@ -76,13 +75,17 @@ def recipe(release: Release, origins: Origins = NOTHING) -> dict[str, Any]:
     return found | ({"stock": True} if release.stock else {})
 
 
-def files(release: Release) -> list[Path]:
-    """The package files that belong to the recipe."""
-    found = [release.data / "template-overrides.j2"]
+def files(release: Release) -> dict[str, Path]:
+    """The package files that belong to the recipe, by their names in it.
+
+    A name does not tell whether the file is the release's own or one of several releases.
+    """
+    own = [release.data / "tools.txt"]
     patched = [f"patches/{name}" for name in (KOLLA, *release.patched_images)]
     for name in ("overlay", "requirements", *patched):
-        found += [path for path in (release.data / name).rglob("*") if path.is_file()]
-    return sorted([*found, release.data / "tools.txt"])
+        own += [path for path in (release.data / name).rglob("*") if path.is_file()]
+    found = {str(path.relative_to(release.data)): path for path in own} | release.overrides
+    return found | {f"patches/{patch.name}": patch.path for patch in release.patches(KOLLA)}
 
 
 def own_images(release: Release) -> list[str]:
@@ -126,11 +129,12 @@ def configuration(
         # Otherwise kolla-build would pull the base image from a registry.
         "pull": "false",
         "retries": "1",
-        "template_override": str(release.data / "template-overrides.j2"),
+        **({"buildkit": "false"} if release.buildkit else {}),
         **({"patches_path": str(release.data / "patches")} if release.patched_images else {}),
         **(extra or {}),
     }
     lines = ["[DEFAULT]", *(f"{key} = {value}" for key, value in default.items())]
+    lines += [f"template_override = {path}" for path in release.overrides.values()]
     lines += [f"docker_dir = {folder}" for folder in docker_dirs]
     locations = {
         "openstack-base": release.data / "requirements",
@@ -159,13 +163,14 @@ def lay_over(release: Release, venv: Path, folder: Path) -> list[Path]:
         StageError: A patch does not fit, or an override is for something that Kolla does not have.
     """
     stock = _stock(venv)
-    overrides = (release.data / "template-overrides.j2").read_text(encoding="utf-8")
-    if lost := sorted(overridden(overrides) - replaceable(stock)):
-        raise StageError(
-            f"Kolla's templates have no {', '.join(lost)}",
-            details=f"{release.data / 'template-overrides.j2'} overrides that",
-            hint="adapt the overrides to the templates of the Kolla that is installed",
-        )
+    there = replaceable(stock)
+    for path in release.overrides.values():
+        if lost := sorted(overridden(path.read_text(encoding="utf-8")) - there):
+            raise StageError(
+                f"Kolla's templates have no {', '.join(lost)}",
+                details=f"{path} overrides that",
+                hint="adapt the overrides to the templates of the Kolla that is installed",
+            )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     patches.lay(release.patches(KOLLA), stock, folder)
@@ -304,7 +309,7 @@ def check_patched(tree: Path, release: Release) -> None:
                 raise StageError(
                     f"the patches of image {name} would not be applied",
                     details="its template does not call kolla_patch",
-                    hint=f"call it in {release.data / 'template-overrides.j2'}",
+                    hint=f"call it in {next(iter(release.overrides.values()))}",
                 )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 # The releases of ansible-core whose modules are known to be run as here (see `perform`).
-KNOWN = ("2.20",)
+KNOWN = ("2.20", "2.21")
 COLLECTIONS = Path("/usr/share/ansible/collections")
 # What most modules spend their time on.
 LIBRARIES = (
