@@ -54,6 +54,8 @@ def fetch(tmp_path_factory: pytest.TempPathFactory) -> Fetch:
         else:
             pip: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet"]
             pip += ["--no-deps", "--only-binary", ":all:", "--dest", folder]
+            # They are looked into, and not run.
+            pip += ["--ignore-requires-python"]
             run([*pip, f"{name}=={version}"])
             (archive,) = folder.glob("*.whl")
         with zipfile.ZipFile(archive) as file:
@@ -101,7 +103,8 @@ def root(unpacked: Path, patch: Patch, scratch: Path) -> Path:
         there.parent.mkdir(parents=True)
         there.symlink_to(unpacked)
         return scratch
-    tops = (unpacked, *unpacked.glob("*.data/data/share/*/*"), *unpacked.glob(f"{GO}/*"))
+    places = ("*.data/data/share/*/*", "*/docker", f"{GO}/*")
+    tops = (unpacked, *(top for place in places for top in unpacked.glob(place)))
     return next(top for top in tops if (top / patch.files[0]).is_file())
 
 
