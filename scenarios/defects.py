@@ -24,7 +24,8 @@ HEADING = """\
 
 Each row is a strict expected failure in `scenarios/`: the test asserts what a user expects, and on
 the releases named it has to fail. When a release mends the defect, the test passes, the run fails,
-and the entry is changed.
+and the entry is changed. On 2026.1 each was seen; for 2026.2 the modules named were compared, which
+are the same text in both.
 
 The entries are in [scenarios/defects.py](../scenarios/defects.py), and a test is marked with
 `@pytest.mark.defect("id")`. `pytest scenarios -m defect` runs these tests alone; with `--runxfail`
@@ -41,7 +42,7 @@ class Defect:
     Args:
         id: The name that tests use: the feature, and what is wrong.
         project: The project on PyPI that has the defect.
-        versions: The OpenStack releases where it was seen, each with the project's version there.
+        versions: The OpenStack releases that have it, each with the project's version there.
         behaviour: What is seen, and what would be right where that is not obvious.
         module: The path of upstream's module.
         function: The function or class in that module.
@@ -76,7 +77,7 @@ class Marked:
 
 
 def _sfc(id: str, module: str, function: str, behaviour: str, since: str = "2026-11-25") -> Defect:
-    versions = MappingProxyType({"2026.1": "22.0.0"})
+    versions = MappingProxyType({"2026.1": "22.0.0", "2026.2": "23.0.0"})
     module = f"networking_sfc/{module}"
     return Defect(f"sfc-{id}", "networking-sfc", versions, behaviour, module, function, since)
 
@@ -84,20 +85,22 @@ def _sfc(id: str, module: str, function: str, behaviour: str, since: str = "2026
 def _bgpvpn(
     id: str,
     project: str,
-    version: str,
+    versions: Mapping[str, str],
     module: str,
     function: str,
     behaviour: str,
     since: str = "2026-11-25",
 ) -> Defect:
-    versions = MappingProxyType({"2026.1": version})
+    versions = MappingProxyType(versions)
     return Defect(f"bgpvpn-{id}", project, versions, behaviour, module, function, since)
 
 
-BAGPIPE_AGENT = ("networking-bagpipe", "24.0.0")
-# The BGP daemon is of another version than the extension of Neutron's agent.
-BAGPIPE_BGP = ("networking-bagpipe", "23.0.0")
-NETWORKING_BGPVPN = ("networking-bgpvpn", "24.0.0")
+BAGPIPE_AGENT = ("networking-bagpipe", {"2026.1": "24.0.0", "2026.2": "25.0.0"})
+# The BGP daemon is of another version than the extension of Neutron's agent, and is in an image of
+# our own with exabgp, the same for all releases.
+BAGPIPE_BGP = ("networking-bagpipe", {"2026.1": "23.0.0", "2026.2": "23.0.0"})
+EXABGP = ("exabgp", {"2026.1": "4.2.25", "2026.2": "4.2.25"})
+NETWORKING_BGPVPN = ("networking-bgpvpn", {"2026.1": "24.0.0", "2026.2": "25.0.0"})
 
 SFC_DRIVER = "services/sfc/drivers/ovs/driver.py"
 SFC_AGENT = "services/sfc/agent/extensions/openvswitch/sfc_driver.py"
@@ -265,8 +268,7 @@ ENTRIES = (
     ),
     _bgpvpn(
         "refused-for-its-as-never-tries-again",
-        "exabgp",
-        "4.2.25",
+        *EXABGP,
         "exabgp/bgp/message/notification.py",
         "Notification.__str__",
         "A daemon that a peer refused for its AS never connects again. exabgp takes the AS in the "
