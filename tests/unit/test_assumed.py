@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_kollalab.cli import main
-from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.base import Feature, stock_images
 from pytest_kollalab.features.registry import built_in, resolve
+from pytest_kollalab.releases.releases import RELEASES
 from pytest_kollalab.stages.cloud import (
     assumed,
     catalogue,
@@ -121,12 +122,23 @@ def test_all_else_can_be_set(name: str, value: object) -> None:
     assumed.check([("x.toml: globals", {name: value})])
 
 
-@pytest.mark.parametrize("release", ["2026.1"])
+@pytest.mark.parametrize("release", RELEASES)
 def test_our_own_defaults_are_what_a_lab_can_have(release: str) -> None:
     layers = [feature.globals for feature in built_in(release)]
     own = {"skydive_analyzer_port"}
     for layer in (kolla_variables.DEFAULTS, *layers):
         assumed.check([("ours", {name: v for name, v in layer.items() if name not in own})])
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_features_use_the_names_of_each_release(release: str) -> None:
+    known, features = catalogue.of_release(release), built_in(release)
+    assert set(stock_images(features)) <= {service.image for service in known.services}
+    containers = {service.container for service in known.services} | {"rabbitmq"}
+    for feature in features:
+        if not feature.images_from:
+            for names in feature.containers.values():
+                assert set(names) <= containers, feature.name
 
 
 def test_clouds_yaml_follows_region_user_and_project() -> None:
