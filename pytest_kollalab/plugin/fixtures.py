@@ -12,7 +12,7 @@ import pytest
 
 from pytest_kollalab.plugin.session import session_key
 from pytest_kollalab.plugin.stages import ensure, failed
-from pytest_kollalab.system.errors import KollalabError, NeedsLabError
+from pytest_kollalab.system.errors import KollalabError, NeedsLabError, NoNodeError
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -48,6 +48,13 @@ class Node:
         return testinfra.get_host(f"ssh://{self.name}?{query}")
 
 
+class Nodes(dict[str, Node]):
+    """The nodes by name. A name that is not there is told with those that are."""
+
+    def __missing__(self, name: str) -> Node:
+        raise NoNodeError(name, self)
+
+
 @pytest.fixture(scope="session")
 def kollalab(pytestconfig: pytest.Config) -> Lab:
     """The lab of this session. Override it to build a lab in another way."""
@@ -69,7 +76,7 @@ def lab_nodes(kollalab: Lab, kolla_images: ImagesMade) -> Mapping[str, Node]:
 
     made = ensure(kollalab, NodesMade)
     ssh = kollalab.ssh()
-    return {name: Node(name, node.addresses, ssh) for name, node in made.nodes.items()}
+    return Nodes((name, Node(name, node.addresses, ssh)) for name, node in made.nodes.items())
 
 
 @pytest.fixture(scope="session")
@@ -138,6 +145,11 @@ def tenant(
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     with make_tenant(openstack_cloud, kollalab, name) as tenant:
         yield tenant
+        try:
+            tenant.close()
+        except KollalabError as error:
+            what = f"what {request.module.__name__} made in its tenant could not be removed"
+            raise failed(f"{what}: {error}") from None
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_kollalab.extensions import hookspecs
 from pytest_kollalab.lab.kept import is_kept
-from pytest_kollalab.plugin import asked, markers
+from pytest_kollalab.plugin import asked, markers, stages
 from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab
 from pytest_kollalab.plugin.reporter import Reporter
 from pytest_kollalab.plugin.stages import BrokenLab
@@ -27,6 +27,7 @@ from pytest_kollalab.system.paths import check_writable, default_paths
 if TYPE_CHECKING:
     from pytest_kollalab.extensions.extensions import Extensions
     from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.plugin.late_errors import LateErrors
     from pytest_kollalab.plugin.sources import Sources
     from pytest_kollalab.report.failures import Failures
     from pytest_kollalab.report.masking import Redactor
@@ -94,8 +95,11 @@ class LabSession:
         self._failures: Failures | None = None
         self._running: pytest.Item | None = None
         self._is_called = False
-        self._is_explained = False
+        # When the running test began, and whether artifacts are collected if it fails.
+        self._began = 0.0
+        self._collects = True
         self._sources: Sources | None = None
+        self._late: LateErrors | None = None
 
     # The labs
 
@@ -278,7 +282,13 @@ class LabSession:
         if self.used and call.excinfo is not None:
             # Some reporters, such as Allure, show the exception instead of the report.
             self._redactor().error(call.excinfo.value)
+            self._make_readable(call.excinfo.value)
         report = yield
+        if seconds := stages.spent():
+            # A build has test cases of its own in JUnit's file.
+            report.duration = max(0.0, report.duration - seconds)
+        if self.used and report.failed:
+            self._shorten(report)
         failure = call.excinfo.value if call.excinfo is not None else None
         explained = isinstance(failure, BrokenLab) and failure.explained
         if isinstance(failure, BrokenLab) and not explained:
@@ -286,13 +296,15 @@ class LabSession:
             item.user_properties.append(("kollalab_failure", failure.text))
             # pytest raises the failure of a session fixture again for every test that uses it.
             failure.explained = True
-        self._is_explained = explained
+        if call.when == "setup":
+            self._began = call.start
+        self._collects = not explained and self._is_of_lab(item, call)
         if self.used and self._is_called:
             # Of a subtest, whose report is complete only when it is logged.
             self.failures.hide(report)
         elif self.used:
             span = {"began": call.start, "ended": call.stop}
-            self.failures.see(report, item, **span, explained=explained)
+            self.failures.see(report, item, **span, collects=self._collects)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -304,7 +316,7 @@ class LabSession:
         """
         if self.used and self._running is not None:
             if self._is_called:
-                self.failures.see_part(report, self._running, explained=self._is_explained)
+                self.failures.see_part(report, self._running, collects=self._collects)
             else:
                 self.failures.hide(report)
         self.figures.pytest_runtest_logreport(report)
@@ -335,6 +347,8 @@ class LabSession:
         ):
             # No test has failed, because the tests of a broken lab ran in another one.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if not self.processes.worker and self.processes.is_used:
+            self._report_builds()
         try:
             yield
         finally:
@@ -347,6 +361,8 @@ class LabSession:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what tests recorded, and explain the first failure of each lab."""
+        if self._late is not None:
+            self._late.show(terminalreporter)
         self.figures.pytest_terminal_summary(terminalreporter)
         self.workarounds.pytest_terminal_summary(terminalreporter)
         for failure in self.processes.failures:
@@ -412,6 +428,44 @@ class LabSession:
             self.options = first
             self._lab = self._failures = None
 
+    def _make_readable(self, error: BaseException) -> None:
+        from pytest_kollalab.report import reading
+
+        if not self.config.getoption("fulltrace"):
+            reading.hide_insides(error)
+
+    def _shorten(self, report: pytest.TestReport) -> None:
+        from pytest_kollalab.report import reading
+
+        reading.shorten(report)
+
+    def _report_builds(self) -> None:
+        # Before pytest writes its file.
+        if not self.config.getoption("xmlpath", None):
+            return
+        from pytest_kollalab.engine import progress
+        from pytest_kollalab.plugin import junit
+
+        history = progress.read(default_paths().state / progress.HISTORY)
+        run, failures = self.processes.run.name, self.processes.failures
+        mine = [row for row in history if row.get("run") == run]
+        told = "\n".join(each.text for each in failures)
+        junit.add_builds(self.config, mine, lambda: self._redactor()(told))
+
+    def _is_of_lab(self, item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+        """Whether a failure may have to do with the lab.
+
+        Not if the test asked the lab for nothing, or has no such fixture. What testinfra does on
+        nodes is not known, so the tests with `lab_nodes` count.
+        """
+        failure = call.excinfo.value if call.excinfo is not None else None
+        if not asked.uses_lab(item) or isinstance(failure, pytest.FixtureLookupError):
+            return False
+        from pytest_kollalab.system import activity
+
+        testinfra = "lab_nodes" in asked.fixture_names(item)
+        return call.when == "setup" or testinfra or activity.since(self._began)
+
     def _make(self, options: configuration.Options) -> Lab:
         from pytest_kollalab.lab.lab import Lab
 
@@ -451,6 +505,10 @@ class LabSession:
                 self._lab.lease.release()
             return
         if self.used or self.processes.is_used:
+            from pytest_kollalab.plugin.late_errors import LateErrors
+
+            self._late = LateErrors()
+            self.config.pluginmanager.register(self._late)
             self._leave_labs(failed=failed)
         self.processes.close()
         self.reporter.go_on()

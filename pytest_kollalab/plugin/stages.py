@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.lab.lab import Lab
 
 M = TypeVar("M", bound="Made")
+# How long each call of `ensure` took, until `spent` takes it.
+SPENT: list[float] = []
 
 
 # pytest has this class only as an attribute of a function, which mypy does not accept as a class.
@@ -36,6 +39,13 @@ def failed(text: str) -> BaseException:
     return pytest.fail.Exception(text, pytrace=False)
 
 
+def spent() -> float:
+    """The seconds that stages took since the last call: they are the lab's and not the test's."""
+    seconds = sum(SPENT)
+    SPENT.clear()
+    return seconds
+
+
 def ensure(lab: Lab, kind: type[M]) -> M:
     """Build a stage for a test if needed, and return its result.
 
@@ -50,6 +60,7 @@ def ensure(lab: Lab, kind: type[M]) -> M:
     stage = kind.stage
     if STAGES.index(stage) > STAGES.index(lab.options.until):
         pytest.skip(f"needs stage {stage}; this session stops after {lab.options.until}")
+    began = time.monotonic()
     try:
         made = lab.ensure(stage)
     except NeedsLabError as error:
@@ -57,5 +68,7 @@ def ensure(lab: Lab, kind: type[M]) -> M:
     except KollalabError as error:
         failure = lab.session.fail(error)
         raise BrokenLab(failure, explained=failure.text != str(error)) from None
+    finally:
+        SPENT.append(time.monotonic() - began)
     assert isinstance(made, kind)
     return made

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -158,7 +158,7 @@ class Failures:
         self._parts: Counter[str] = Counter()
         self._extras: list[Mapping[str, Any]] = []
 
-    def see(self, report: Any, item: Any, *, began: float, ended: float, explained: bool) -> None:
+    def see(self, report: Any, item: Any, *, began: float, ended: float, collects: bool) -> None:
         """Mask the secrets in pytest's report of a phase, and collect artifacts if it failed.
 
         Args:
@@ -166,13 +166,13 @@ class Failures:
             item: The test.
             began: When the phase began, in seconds since 1970.
             ended: When it ended.
-            explained: Whether the failure is a broken lab's that was already explained. Nothing is
-                collected then.
+            collects: Whether artifacts are collected if it failed. Not for a broken lab that was
+                explained already, nor for what has nothing to do with a lab.
         """
         if report.when == "setup":
             self._began[item.nodeid] = began
         self.hide(report)
-        if report.failed and not explained and item.nodeid not in self._done:
+        if report.failed and collects and item.nodeid not in self._done:
             self._done.add(item.nodeid)
             self._collect(report, item, item.nodeid, self._began.get(item.nodeid, began), ended)
         if report.when == "call" and self._extras:
@@ -184,16 +184,16 @@ class Failures:
             self._parts.clear()
             self._extras.clear()
 
-    def see_part(self, report: Any, item: Any, *, explained: bool) -> None:
+    def see_part(self, report: Any, item: Any, *, collects: bool) -> None:
         """Mask the secrets in the report of a subtest, and collect artifacts if it failed.
 
         Args:
             report: The report, which pytest makes out of the one that `see` masked.
             item: The test.
-            explained: As for `see`.
+            collects: As for `see`.
         """
         self.hide(report)
-        if not report.failed or explained:
+        if not report.failed or not collects:
             return
         name = f"{item.nodeid} {part_of(report)}"
         self._parts[name] += 1
@@ -270,12 +270,26 @@ class Failures:
             "ended": moment(failure.ended),
             "seconds": seconds,
             "problems": list(told.problems),
+            "open_first": open_first(names, failure.phase),
             "files": names,
         }
         text = json.dumps(about, indent=2) + "\n"
         (folder / "about.json").write_text(mask(text), encoding="utf-8")
         problems = "".join(f"\nnot collected: {mask(problem)}" for problem in told.problems)
-        return f"{folder}: {len(names)} files in {seconds} s{problems}"
+        first = folder / open_first(names, failure.phase)
+        return f"open first: {first}\n{folder}: {len(names)} files in {seconds} s{problems}"
+
+
+def open_first(names: Sequence[str], phase: str) -> str:
+    """The file of a failure's folder that tells most.
+
+    Args:
+        names: The names of the files.
+        phase: The phase that failed. What fails in the setup is often a stage that was being built.
+    """
+    stages = [name for name in names if name.startswith("stages/")] if phase == "setup" else []
+    timelines = [name for name in names if name.startswith("timeline")]
+    return next(iter([*reversed(stages), *timelines]), "failure.txt")
 
 
 def part_of(report: Any) -> str:

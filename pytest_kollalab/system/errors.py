@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,6 +58,24 @@ def _rebuild(
 
 class ConfigError(KollalabError):
     """The configuration or an option is not valid."""
+
+
+class NoNodeError(ConfigError, KeyError):
+    """The lab has no node of this name.
+
+    Args:
+        name: The name.
+        there: The nodes that there are.
+    """
+
+    def __init__(self, name: str, there: Iterable[str], **_: object) -> None:
+        known = ", ".join(there) or "none"
+        super().__init__(f"no node {name}; there are {known}")
+        self.name = name
+        self.there = tuple(there)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (NoNodeError, (self.name, self.there))
 
 
 class HostError(KollalabError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.system import activity
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -55,6 +57,7 @@ def session(
     made.auth = login or _unchanged
     made.headers.update(headers or {})
     made.trust_env = proxies
+    made.hooks["response"].append(lambda *_, **__: activity.note())
     return made
 
 

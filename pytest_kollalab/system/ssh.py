@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab.system import files
-from pytest_kollalab.system.errors import CommandError, HostError
+from pytest_kollalab.system import activity, files
+from pytest_kollalab.system.errors import CommandError, HostError, NoNodeError
 from pytest_kollalab.system.run import Result, run
 
 CONNECT_TIMEOUT = 5
@@ -25,6 +25,7 @@ class Ssh:
 
     def __init__(self, config: Path) -> None:
         self.config = config
+        self._nodes: tuple[str, ...] = ()
 
     @cached_property
     def _sockets(self) -> Path | None:
@@ -36,12 +37,23 @@ class Ssh:
                     return Path(value.strip('"').replace("%%", "%")).parent
         return None
 
+    def check(self, node: str) -> None:
+        """Raise NoNodeError if the ssh_config has nodes, and none of this name."""
+        if node not in self._nodes:
+            with suppress(FileNotFoundError):
+                self._nodes = tuple(_hosts(self.config))
+        if self._nodes and node not in self._nodes:
+            raise NoNodeError(node, self._nodes)
+
     def argv(self, node: str, command: Sequence[str] = (), *, tty: bool = False) -> list[str]:
         """The ssh command line. Without a command it opens an interactive shell.
 
         Raises:
             HostError: Another user owns the folder of the shared connections or can use it.
+            NoNodeError: There is no such node.
         """
+        activity.note()
+        self.check(node)
         # Check at each use: the folder may have been removed and created by another user since.
         if self._sockets is not None:
             private(self._sockets)

@@ -284,7 +284,7 @@ class Project(Scope):
         ip: str | None = None,
     ) -> list[Port]:
         """Create several ports of one device with one request; the arguments are as for `port`."""
-        self._check_nodes()
+        self.ssh.check(node)
         api = self.admin.network
         wanted = [
             {

@@ -168,9 +168,12 @@ def boot(
         ready: Whether to wait until the guest has booted as well.
 
     Raises:
+        NoNodeError: There is no such node.
         ConfigError: The cloud has no guest image or no flavor for it.
         WaitError: The server is not ACTIVE or not ready in time.
     """
+    if tenant.has_nodes:
+        tenant.ssh.check(node)
     name = name or f"server-{secrets.token_hex(2)}"
     cloud = tenant.cloud
     image, flavor = _find_guest(cloud)

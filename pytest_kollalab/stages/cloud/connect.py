@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.stages.cloud import clouds_yaml
 from pytest_kollalab.stages.cloud.made import CloudMade
+from pytest_kollalab.system import activity
 from pytest_kollalab.system.errors import StateError
 
 if TYPE_CHECKING:
@@ -51,4 +52,5 @@ def _without_proxies(*args: Any, **options: Any) -> Session:
 
     made = Session(*args, **options)
     made.session.trust_env = False
+    made.session.hooks["response"].append(lambda *_, **__: activity.note())
     return made

@@ -1,0 +1,150 @@
+"""What a failure looks like: the test, the message, and only what has to do with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.small_lab import CONFTEST
+
+WORDS = """
+import contextlib
+import pytest
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.wait import NotYet
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(CONFTEST)
+    return pytester
+
+
+def run(project: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResult:
+    project.makepyfile(test_it=WORDS + test)
+    return project.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+
+FAILS = """
+def test_answer(lab_nodes):
+    wait.until("an answer of 10.0.0.2", lambda: NotYet("no route"), timeout=0)
+"""
+
+
+def test_a_word_that_fails_is_shown_up_to_its_call(project: pytest.Pytester) -> None:
+    result = run(project, FAILS)
+    text = result.stdout.str()
+    assert "wait.py" not in text
+    result.stdout.fnmatch_lines(
+        [
+            ">*wait.until(*an answer of 10.0.0.2*",
+            "E*  WaitError: an answer of 10.0.0.2: not within 0 s",
+            "E*last seen: no route",
+            "test_it.py:8: WaitError",
+            "FAILED test_it.py::test_answer - WaitError: an answer of 10.0.0.2: not within*",
+        ]
+    )
+    assert "wait.py" in run(project, FAILS, "--full-trace").stdout.str()
+
+
+def test_what_a_word_was_given_and_errors_of_other_kinds_are_shown_whole(
+    project: pytest.Pytester,
+) -> None:
+    result = run(
+        project,
+        """
+def test_own(lab_nodes):
+    def look():
+        assert 1 == 2
+    wait.until("something", look, timeout=0)
+
+def test_other(lab_nodes):
+    wait.until("something", None, timeout=0)
+""",
+    )
+    text = result.stdout.str()
+    own, other = text.split("_ test_other _")
+    assert "assert 1 == 2" in own
+    assert "wait.py" not in own
+    assert "wait.py" in other
+
+
+def test_a_node_that_is_not_there_is_told_with_those_that_are(project: pytest.Pytester) -> None:
+    made = 'nodes=dict.fromkeys(["compute-1", "controller-1"], NODE)'
+    project.makeconftest(CONFTEST.replace("nodes={}", made))
+    result = run(project, 'def test_node(lab_nodes):\n    lab_nodes["compute-2"].host\n')
+    message = "NoNodeError: no node compute-2; there are "
+    lines = [f"E*{message}compute-1, controller-1", f"FAILED test_it.py::test_node - {message}*"]
+    result.stdout.fnmatch_lines(lines)
+
+
+TEARDOWN = """
+@pytest.fixture(scope="module")
+def network(kolla_images):
+    yield
+    raise StageError("the network cannot be removed")
+
+def test_first(network):
+    assert "first" == "one"
+
+def test_last(network):
+    pass
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "workers"])
+def test_a_failed_teardown_does_not_come_first(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    result = run(project, TEARDOWN, *workers)
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*= FAILURES =*",
+            "*_ test_first _*",
+            "*= ERRORS =*",
+            "*_ ERROR at teardown of test_last _*",
+            "*= short test summary info =*",
+            "FAILED test_it.py::test_first*",
+            "ERROR test_it.py::test_last*",
+        ]
+    )
+    assert result.stdout.str().count("ERROR at teardown") == 1
+    alone = run(project, TEARDOWN, *workers, "-k", "last")
+    alone.stdout.fnmatch_lines(["*= ERRORS =*", "*_ ERROR at teardown of test_last _*"])
+
+
+PLAIN = """
+from pytest_kollalab.system import activity
+
+def test_builds(kolla_images):
+    pass
+
+def test_own_data(kolla_images):
+    assert "a" == "b"
+
+def test_no_such_fixture(kolla_images, tenent):
+    pass
+
+def test_without_lab():
+    assert 0
+
+def test_asks_the_lab(kolla_images):
+    activity.note()
+    assert 0
+
+def test_node(lab_nodes):
+    assert 0
+"""
+
+
+def test_nothing_is_collected_for_what_has_nothing_to_do_with_the_lab(
+    project: pytest.Pytester,
+) -> None:
+    result = run(project, PLAIN, "--kollalab-artifacts=out")
+    result.assert_outcomes(passed=1, failed=4, errors=1)
+    folders = {path.name.rpartition("-")[0] for path in Path(project.path, "out").glob("test_*")}
+    assert folders == {"test_it-test_asks_the_lab", "test_it-test_node"}
