@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from pytest_kollalab.engine import leftovers, owners, records
 from pytest_kollalab.engine.made import Made
-from pytest_kollalab.engine.progress import HISTORY, Watcher, expect, read
+from pytest_kollalab.engine.progress import HISTORY, Expected, Watcher, clock, expect, read
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.engine.stage import Inputs, M, Stage, Work
@@ -37,6 +37,8 @@ BUILDING = "build "
 REMOVE = "remove the lab"
 INTERRUPTED = "interrupted"
 SHOWN_CHANGES = 3
+# Seconds from which on a build is long enough to say beforehand how long it takes.
+LONG = 30.0
 
 
 @dataclass(frozen=True)
@@ -408,7 +410,9 @@ class Engine:
             self._check_unused(stage, step)
             if not (step.resumes or stage.shared):
                 self._spare(name)
-            self.say(f"{name}: build ({step.reason})")
+            usual = self._expected(step).seconds
+            takes = f", about {clock(usual)}" if usual is not None and usual >= LONG else ""
+            self.say(f"{name}: build ({step.reason}){takes}")
             leftovers.remove(self.paths, self.say)
             if not step.resumes and (not stage.shared or self.record(name) is not None):
                 self._remove(stage)
@@ -458,7 +462,7 @@ class Engine:
         point(f"{stage.name}:recorded")
         work = self.work(stage, step.key, resumes=step.resumes, tag=self._tag(stage, step.key))
         self._steps = 0
-        self.watcher.begin(stage.name, expect(read(self.paths.state / HISTORY), stage.name))
+        self.watcher.begin(stage.name, self._expected(step))
         try:
             with ExitStack() as undo:
                 made = stage.create(dataclasses.replace(work, undo=undo))
@@ -483,6 +487,12 @@ class Engine:
             self.watcher.end(stage.name)
         self._remember(stage.name, step, seconds, "built")
         self.say(f"{stage.name}: built in {seconds:.0f} s")
+
+    def _expected(self, step: Step) -> Expected:
+        """How long a build is expected to take. Nobody knows that of one that is continued."""
+        if step.resumes:
+            return Expected()
+        return expect(read(self.paths.state / HISTORY), step.stage)
 
     def _remove(self, stage: Stage[Any]) -> None:
         path = self._record_path(stage)

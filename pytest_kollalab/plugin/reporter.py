@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,17 @@ class Reporter:
             # Without a flush, a reader of a pipe would see the line only after the stage.
             reporter.flush()
 
-    def watcher(self) -> Watcher | None:
-        """The watcher that shows the progress of stages; None in a worker."""
+    def watcher(self, say: Callable[[str], None]) -> Watcher:
+        """The watcher that shows the progress of stages.
+
+        Args:
+            say: Shows a line in a worker, which has no terminal.
+        """
         from pytest_kollalab.report import live
 
         if hasattr(self._config, "workerinput"):
-            return None
-        if self._watcher is None:
+            self._watcher = self._watcher or live.Plain(say)
+        elif self._watcher is None:
             with uncaptured(self._config):
                 # A copy of the handle, because pytest later captures standard output.
                 handle = os.dup(1)

@@ -476,7 +476,7 @@ class LabSession:
             run_id=self.processes.run.name,
             say=self.tell,
             extensions=self.extensions,
-            watcher=self.reporter.watcher(),
+            watcher=self.reporter.watcher(self.tell),
             passing=True,
             goal=self._goal or configuration.STAGES[0],
         )

@@ -1,8 +1,10 @@
-"""Live progress: a line for each running stage at the bottom of a terminal."""
+"""Live progress: a line for each running stage at the bottom of a terminal, or now and then."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PER_SECOND = 2
+# Seconds without a line after which it is said what runs: CI ends jobs without output.
+SILENCE = 60.0
+# After so many times that, it is said even if there were other lines.
+RARELY = 3
 
 
 @dataclass
@@ -98,33 +104,82 @@ class Terminal(Watcher):
         return Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
 
 
-class Lines(Watcher):
-    """Writes a line for each step, for verbose output that is not on a terminal."""
+class Plain(Watcher):
+    """Says now and then what a stage does and how long it still takes, without a terminal.
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+    It does so after a silence, and less often while others show lines.
+
+    Args:
+        show: Shows a line.
+        silence: After so many seconds without a line.
+        steps: Whether to write a line for each step as well.
+    """
+
+    def __init__(
+        self, show: Callable[[str], object], *, silence: float = SILENCE, steps: bool = False
+    ) -> None:
+        self._show = show
+        self._silence = silence
+        self._steps = steps
         self._running: dict[str, Running] = {}
+        self._heard = self._told = 0.0
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def begin(self, stage: str, expected: Expected) -> None:
         self._running[stage] = Running(expected)
+        self._heard = self._told = time.monotonic()
+        if self._thread is None:
+            self._over.clear()
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
 
     def step(self, stage: str, what: str) -> None:
         running = self._running.get(stage)
         if running is not None:
             running.steps += 1
             running.what = what
-            self._file.write(f"{describe(stage, running, time.monotonic())}\n")
-            self._file.flush()
+            if self._steps:
+                self._tell(stage, running)
 
     def end(self, stage: str) -> None:
         self._running.pop(stage, None)
+        if not self._running and self._thread is not None:
+            self._over.set()
+            self._thread.join()
+            self._thread = None
+
+    def line(self, text: str) -> bool:
+        # Somebody else shows it; there is something to see again.
+        self._heard = time.monotonic()
+        return False
+
+    def _tell(self, stage: str, running: Running) -> None:
+        self._heard = self._told = time.monotonic()
+        self._show(describe(stage, running, self._heard))
+
+    def _watch(self) -> None:
+        while not self._over.wait(min(1.0, self._silence)):
+            now = time.monotonic()
+            is_silent = now - self._heard >= self._silence
+            if is_silent or now - self._told >= RARELY * self._silence:
+                for stage, running in list(self._running.items()):
+                    self._tell(stage, running)
 
 
 def watcher(file: IO[str], verbosity: int) -> Watcher:
-    """The watcher for an output: live lines on a terminal, or else lines of steps if verbose."""
+    """The watcher for an output: live lines on a terminal, or else lines after a silence.
+
+    With more verbosity, each step is a line if there is no terminal.
+    """
     if verbosity < 0:
         return Watcher()
     file = lenient(file)
     if file.isatty():
         return Terminal(file)
-    return Lines(file) if verbosity > 0 else Watcher()
+
+    def show(text: str) -> None:
+        file.write(f"{text}\n")
+        file.flush()
+
+    return Plain(show, steps=verbosity > 0)

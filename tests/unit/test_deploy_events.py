@@ -140,6 +140,15 @@ def test_two_runs_share_a_tally() -> None:
     assert one.read(event("playbook_on_task_start", 63, task="t")) == "t (4 tasks so far, 1:02)"
 
 
+def test_prechecks_are_called_so() -> None:
+    steps: list[str] = []
+    progress = PlayProgress(Tally(steps.append, "prechecks"))
+    progress.read(event("playbook_on_play_start", 1, name="Apply role nova"))
+    line = progress.read(event("playbook_on_task_start", 2, task="Check ports"))
+    assert line == "prechecks: Apply role nova (1 tasks so far, 0:01)"
+    assert steps == ["prechecks: Apply role nova: Check ports"]
+
+
 def test_a_warning_of_ours_is_shown_once() -> None:
     ours, theirs = "kollalab: the server is not used", "Platform linux is using the discovered"
     tally = Tally()

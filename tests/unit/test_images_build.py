@@ -34,6 +34,14 @@ def test_progress_counts_images_and_keeps_their_times() -> None:
     assert progress.seconds == {"base": 12.0, "nova-api": 62.5}
 
 
+def test_later_rounds_count_on() -> None:
+    said: list[str] = []
+    progress = BuildProgress(9, said.append, before=7)
+    for line in OUTPUT.splitlines():
+        progress(line)
+    assert said[1::2] == ["base: built in 12 s (8 of 9)", "nova-api: built in 62 s (9 of 9)"]
+
+
 def test_a_failed_image_is_named_with_its_last_lines_and_its_log(tmp_path: Path) -> None:
     lines = [f"INFO:kolla.common.utils.cron:line {n}" for n in range(30)]
     (tmp_path / "cron.log").write_text("\n".join([*lines, "Traceback"]) + "\n")

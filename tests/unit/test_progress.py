@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +75,62 @@ def test_a_terminal_shows_live_lines_and_lines_above_them() -> None:
 
 def test_without_a_terminal_steps_are_lines_only_if_asked_for() -> None:
     file = io.StringIO()
-    assert type(live.watcher(file, 0)) is Watcher
     assert type(live.watcher(file, -1)) is Watcher
+    quiet = live.watcher(file, 0)
+    quiet.begin("cloud", Expected(steps=7))
+    quiet.step("cloud", "a task")
+    quiet.end("cloud")
+    assert file.getvalue() == ""
     verbose = live.watcher(file, 1)
     verbose.begin("cloud", Expected(steps=7))
     verbose.step("cloud", "a task")
     verbose.end("cloud")
     assert re.fullmatch(r"cloud: a task, step 1 of about 7, 0:\d\d\n", file.getvalue())
+
+
+def test_a_stage_that_is_silent_for_long_says_what_it_does_and_for_how_long() -> None:
+    shown: list[str] = []
+    heard = threading.Event()
+
+    def show(text: str) -> None:
+        shown.append(text)
+        heard.set()
+
+    plain = live.Plain(show, silence=0.05)
+    plain.begin("images", Expected(seconds=300.0, steps=9))
+    plain.step("images", "skydive-base")
+    assert heard.wait(10)
+    plain.end("images")
+    assert re.fullmatch(
+        r"images: skydive-base, step 1 of about 9, 0:0\d, about \d:\d\d left", shown[0]
+    )
+    count = len(shown)
+    time.sleep(0.2)
+    assert len(shown) == count
+
+
+def test_whoever_speaks_is_not_silent() -> None:
+    shown: list[str] = []
+    plain = live.Plain(shown.append, silence=2.0)
+    plain.begin("images", Expected())
+    for _ in range(30):
+        assert not plain.line("images: something")
+        time.sleep(0.1)
+    plain.end("images")
+    assert shown == []
+
+
+def test_how_long_it_still_takes_is_said_between_other_lines() -> None:
+    shown: list[str] = []
+    plain = live.Plain(shown.append, silence=0.1)
+    plain.begin("images", Expected(seconds=600.0))
+    deadline = time.monotonic() + 10
+    while not shown and time.monotonic() < deadline:
+        plain.line("images: something")
+        time.sleep(0.01)
+    plain.end("images")
+    assert shown[0].startswith("images, 0:0")
+    assert shown[0].endswith(" left")
 
 
 class Stepping(Stage[Made]):
@@ -154,3 +205,11 @@ def test_the_summary_tells_what_was_built_and_what_was_reused(tmp_path: Path) ->
         "stage": "nodes", "action": "build", "reason": "why", "seconds": 4.0, "key": "k",
     }  # fmt: skip
     assert down_command("lab", "lab") == "kollalab down"
+
+
+def test_a_build_says_beforehand_how_long_it_takes(tmp_path: Path) -> None:
+    paths, said = Paths(cache=tmp_path / "cache", state=tmp_path / "state"), list[str]()
+    paths.state.mkdir()
+    (paths.state / progress.HISTORY).write_text(json.dumps(row("tools", 754.0)) + "\n")
+    Engine("lab", [Stepping()], paths, say=said.append).ensure("tools")
+    assert said == ["tools: build (not built yet), about 12:34", "tools: built in 0 s"]

@@ -61,13 +61,15 @@ class Tally:
 
     Attributes:
         step: Called with the play and the task when a task begins.
+        what: What runs, in front of each line and step. Empty for the deploy itself.
         tasks: The number of tasks that have begun.
         began: When the first run began, in Unix time.
         shown: When a line was last shown, in Unix time.
     """
 
-    def __init__(self, step: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, step: Callable[[str], None] = lambda _: None, what: str = "") -> None:
         self.step = step
+        self.what = what
         self.tasks = 0
         self.began: float | None = None
         self.shown = 0.0
@@ -110,13 +112,13 @@ class PlayProgress:
         elif kind in _STARTS:
             self._finish(at)
             self.tally.tasks += 1
-            what = ": ".join(filter(None, (self._play, data.get("task", ""))))
+            what = ": ".join(filter(None, (self.tally.what, self._play, data.get("task", ""))))
             self.tally.step(what)
             self._task = (self._play, data.get("role", ""), data.get("task", ""), at)
             # A play without matching hosts starts no task and is not shown.
             if self._play != self._shown_play:
                 self._shown_play = self._play
-                return self._line(self._play, at)
+                return self._line(": ".join(filter(None, (self.tally.what, self._play))), at)
             if at - self.tally.shown >= SILENCE:
                 return self._line(what, at)
         elif kind == "playbook_on_stats":

@@ -45,6 +45,8 @@ from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import files
 from pytest_kollalab.system.errors import KollalabError, StageError, as_message
 
+# What Kolla-Ansible does before its deploy: its plays have the same names.
+PRECHECKS = "prechecks"
 LAST_WORDS = 4
 
 Play = Callable[..., None]
@@ -64,7 +66,6 @@ class Making:
         """Configure and deploy the cloud, then wait until it is healthy."""
         from pytest_kollalab.system.ssh import Ssh
 
-        started = time.monotonic()
         work = _logged(work)
         images, nodes = work.made(ImagesMade), work.made(NodesMade)
         if nodes.clone is not None:
@@ -87,7 +88,7 @@ class Making:
                 self._play_own(work, site)
             made = self._describe(work, site)
             self._wait(work, made, ssh, nodes)
-        work.say(f"healthy after {time.monotonic() - started:.0f} s")
+        work.say("healthy")
         return made
 
     def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
@@ -222,8 +223,8 @@ class Making:
         return site
 
     def _precheck(self, work: Work, site: deploy.Deployment) -> None:
-        with self._timed(work, site, "prechecks") as play:
-            play(Run("prechecks", "precheck"))
+        with self._timed(work, site, PRECHECKS) as play:
+            play(Run(PRECHECKS, "precheck"))
 
     def _deploy(self, work: Work, site: deploy.Deployment) -> None:
         # A stock deploy has no phases.
@@ -249,7 +250,7 @@ class Making:
 
     @contextmanager
     def _timed(self, work: Work, site: deploy.Deployment, what: str) -> Iterator[Play]:
-        tally = Tally(work.step)
+        tally = Tally(work.step, PRECHECKS if what == PRECHECKS else "")
         seen: dict[str, PlayProgress] = {}
         started = time.monotonic()
 

@@ -28,9 +28,10 @@ class BuildProgress:
     """Reads kolla-build's output and reports each image that is started or built.
 
     Attributes:
-        total: The number of images to build.
+        total: The number of images to build, in all rounds.
         say: Called with each line of progress.
         step: Called with the name of each image that is started.
+        before: The number of images that were built in earlier rounds.
         seconds: How long each built image took.
         started: The images that were started.
     """
@@ -38,6 +39,7 @@ class BuildProgress:
     total: int
     say: Callable[[str], None]
     step: Callable[[str], None] = lambda _: None
+    before: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
 
@@ -54,16 +56,18 @@ class BuildProgress:
         elif took := TOOK.match(text):
             seconds = int(took["h"]) * 3600 + int(took["m"]) * 60 + float(took["s"])
             self.seconds[image] = round(seconds, 1)
-            self.say(f"{image}: built in {seconds:.0f} s ({len(self.seconds)} of {self.total})")
+            done = self.before + len(self.seconds)
+            self.say(f"{image}: built in {seconds:.0f} s ({done} of {self.total})")
 
 
 def build(
     venv: Path, conf: Path, names: Sequence[str], total: int, logs: Path, work: Path, log: Path,
-    say: Callable[[str], None], step: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None], step: Callable[[str], None] = lambda _: None, before: int = 0,
 ) -> dict[str, float]:  # fmt: skip
     """Build images and their parents, except those that docker already has.
 
-    Each image's log is written to the folder `logs`. `total` is the number of images to build.
+    Each image's log is written to the folder `logs`. `total` is the number of images to build
+    in all rounds, `before` that of earlier rounds.
 
     Returns:
         The seconds that each image took.
@@ -74,7 +78,7 @@ def build(
     logs.mkdir(parents=True, exist_ok=True)
     summary = logs / "summary.json"
     summary.unlink(missing_ok=True)
-    progress = BuildProgress(total, say, step)
+    progress = BuildProgress(total, say, step, before)
     argv: list[str | Path] = [venv / "bin" / "kolla-build", "--config-file", conf]
     argv += ["--skip-existing", "--logs-dir", logs, "--work-dir", work, "--format", "json"]
     argv += ["--summary-json-file", summary, *render.patterns(names)]

@@ -33,6 +33,19 @@ if TYPE_CHECKING:
     from pytest_kollalab.extensions.extensions import Extensions
 
 
+@dataclasses.dataclass
+class Rounds:
+    """The runs of kolla-build of one build, which are counted together.
+
+    Attributes:
+        total: The number of images that they build.
+        built: The number of images that they have built.
+    """
+
+    total: int
+    built: int = 0
+
+
 class ImagesStage(StoredImagesStage):
     """Builds images with kolla-build and copies them into the store.
 
@@ -118,14 +131,15 @@ class ImagesStage(StoredImagesStage):
         tag = rendered.tag
         missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
         unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
+        rounds = Rounds(self._to_build(rendered, unbuilt, client))
         if unbuilt:
-            self._build(work, venv, rendered, unbuilt, client)
+            self._build(work, venv, rendered, unbuilt, rounds)
         references = [_reference(name, tag) for name in missing]
         labels = work.tag.labels()
         registry.push(registry_image, self.store, references, labels, work.log, work.say)
         for folder in self.folders:
             if self._lacking(folder, tag):
-                self._add(work, venv, rendered, folder, client)
+                self._add(work, venv, rendered, folder, rounds, client)
                 references = [_reference(name, folder.tag(tag)) for name in folder.names]
                 registry.push(registry_image, self.store, references, labels, work.log, work.say)
         names = registry.stored(self.store, tag, sorted({*self.names, *rendered.parents}))
@@ -158,6 +172,16 @@ class ImagesStage(StoredImagesStage):
         render.forget(self.release, self._universe(), self._renderings(), self.origins)
         work.say(f"the images with tag {known.tag} are removed")
 
+    def _to_build(
+        self, rendered: render.Rendered, unbuilt: Sequence[str], client: DockerClient
+    ) -> int:
+        """The number of images that all rounds build: Kolla's, then those of each folder."""
+        lacking = [folder for folder in self.folders if self._lacking(folder, rendered.tag)]
+        parents = [name for folder in lacking for name in folder.parents]
+        wanted = render.with_parents([*unbuilt, *parents], rendered.parents)
+        stock = [n for n in wanted if not registry.exists(client, _reference(n, rendered.tag))]
+        return len(stock) + sum(len(folder.names) for folder in lacking)
+
     def has(self, folder: Folder) -> bool:
         """Whether all images of a folder are in the store.
 
@@ -186,13 +210,14 @@ class ImagesStage(StoredImagesStage):
         venv: Path,
         rendered: render.Rendered,
         folder: Folder,
+        rounds: Rounds,
         client: DockerClient,
     ) -> None:
         image_folders.check_apart([folder], render.stock_images(venv))
         ancestors = render.with_parents(folder.parents, rendered.parents)
         unbuilt = [n for n in ancestors if not registry.exists(client, _reference(n, rendered.tag))]
         if unbuilt:
-            self._build(work, venv, rendered, unbuilt, client)
+            self._build(work, venv, rendered, unbuilt, rounds)
         mine = dataclasses.replace(rendered, tag=folder.tag(rendered.tag))
         with ExitStack() as undo:
             # kolla-build uses a single tag, so the parents of the folder's images get it for now.
@@ -204,7 +229,7 @@ class ImagesStage(StoredImagesStage):
             for file in folder.given:
                 work.say(f"{Path(file.into).name}: {file.source}")
                 file.fetch(Path(laid))
-            self._build(work, venv, mine, folder.names, client, folder.path, Path(laid))
+            self._build(work, venv, mine, folder.names, rounds, folder.path, Path(laid))
 
     def configure(
         self,
@@ -258,21 +283,30 @@ class ImagesStage(StoredImagesStage):
         venv: Path,
         rendered: render.Rendered,
         names: Sequence[str],
-        client: DockerClient,
+        rounds: Rounds,
         *overlays: Path,
     ) -> None:
         from pytest_kollalab.stages.images import build, relay
 
         work.say("the sources")
+        client = daemon.connect()
         place = self.cache / "build" / rendered.tag
-        wanted = render.with_parents(names, rendered.parents)
-        total = sum(not registry.exists(client, _reference(n, rendered.tag)) for n in wanted)
         logs = work.log.parent / "images" / rendered.tag
         with relay.running(client, self.origins.index.cert) as relayed:
             conf = self.configure(venv, rendered, names, place, work.log, overlays, relayed.through)
-            build.build(
-                venv, conf, names, total, logs, place / "work", work.log, work.say, work.step
+            built = build.build(
+                venv,
+                conf,
+                names,
+                rounds.total,
+                logs,
+                place / "work",
+                work.log,
+                work.say,
+                work.step,
+                rounds.built,
             )
+            rounds.built += len(built)
 
     def rendered(self) -> render.Rendered | None:
         """The result of the last rendering of the recipe, or None if there was none."""
