@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.sdn.tenant import traces
+# Fixtures that are used for all tests here. A project with these in its own uppermost conftest.py
+# writes pytest_plugins = ["pytest_kollalab.plugin.leaks"].
+from pytest_kollalab.plugin.leaks import (  # noqa: F401
+    nothing_is_left,
+    nothing_is_left_of_a_module,
+    nothing_is_left_of_a_session,
+)
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import NotYet
@@ -17,12 +23,9 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
     from pytest_kollalab.lab.lab import Lab
-    from pytest_kollalab.sdn.tenant.tenant import Tenant
 
 # An agent reports every 30 s.
 ALIVE_WITHIN = 90
-
-tenants_key = pytest.StashKey[dict[str, "Tenant"]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,26 +51,6 @@ def known_defects_are_expected(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Remove what a test made, and check that the tenant has what it had before.
-
-    There is no check in an external cloud, whose nodes are not accessible.
-    """
-    if "tenant" not in request.fixturenames:
-        yield
-        return
-    tenant: Tenant = request.getfixturevalue("tenant")
-    request.session.stash.setdefault(tenants_key, {})[tenant.name] = tenant
-    if not tenant.has_nodes:
-        with tenant.part():
-            yield
-        return
-    nodes = request.getfixturevalue("lab_nodes")
-    with traces.none_left(tenant, nodes):
-        yield
-
-
-@pytest.fixture(autouse=True)
 def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a disruptive test, wait until all agents are alive."""
     yield
@@ -78,29 +61,7 @@ def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
         wait.until("every network agent is alive", lambda: all_alive(cloud), timeout=ALIVE_WITHIN)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def nothing_is_left_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Check that nothing is left of the tenant of a module."""
-    yield
-    check_closed_tenants(request)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def nothing_is_left_of_a_session(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Check that nothing is left of the tenants of the session."""
-    yield
-    check_closed_tenants(request)
-
-
 def all_alive(cloud: Connection) -> bool | NotYet:
     agents = cloud.network.agents()
     dead = [f"{agent.agent_type} of {agent.host}" for agent in agents if not agent.is_alive]
     return NotYet(f"dead: {', '.join(dead)}") if dead else True
-
-
-def check_closed_tenants(request: pytest.FixtureRequest) -> None:
-    seen = request.session.stash.get(tenants_key, {})
-    for tenant in [tenant for tenant in seen.values() if tenant.is_closed]:
-        del seen[tenant.name]
-        if tenant.has_nodes:
-            traces.await_same(traces.NOTHING, tenant, traces.NODES)

@@ -16,9 +16,9 @@ from pytest_kollalab.system.errors import KollalabError, NeedsLabError, NoNodeEr
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
-    from testinfra.host import Host
 
     from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.plugin.host import Host
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from pytest_kollalab.sdn.topology.local import Local
     from pytest_kollalab.stages.images.made import ImagesMade
@@ -45,7 +45,8 @@ class Node:
         import testinfra
 
         query = urlencode({"ssh_config": self.ssh.config})
-        return testinfra.get_host(f"ssh://{self.name}?{query}")
+        host: Host = testinfra.get_host(f"ssh://{self.name}?{query}")
+        return host
 
 
 class Nodes(dict[str, Node]):

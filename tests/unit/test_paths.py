@@ -6,6 +6,7 @@ import configparser
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -73,7 +74,7 @@ def test_ansible_gets_the_whole_path(make: object, odd: Path) -> None:
 
 
 def test_testinfra_gets_the_whole_path(odd: Path) -> None:
-    host = Node("compute-1", {}, ssh.Ssh(config(odd))).host
+    host: Any = Node("compute-1", {}, ssh.Ssh(config(odd))).host
     assert host.backend.ssh_config == str(odd / "ssh_config")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from pytest_kollalab.features.bgpvpn.oracle import BAGPIPE, FRR, BagpipeRoutes, Oracle
 from pytest_kollalab.features.bgpvpn.reflector import Reflector, Route
@@ -41,6 +41,24 @@ class Ends:
     right: Network
     near: Probe
     far: Probe
+
+
+class VpnOptions(TypedDict, total=False):
+    """What a BGP VPN may be given.
+
+    Attributes:
+        imports: Further route targets to import.
+        exports: Further route targets to export.
+        local_pref: The local preference of the VPN's routes.
+        route_distinguishers: The route distinguishers of its routes.
+        vni: The VXLAN network identifier.
+    """
+
+    imports: Sequence[str]
+    exports: Sequence[str]
+    local_pref: int
+    route_distinguishers: Sequence[str]
+    vni: int
 
 
 class Bgpvpn(Scope):
@@ -92,20 +110,19 @@ class Bgpvpn(Scope):
         """A random route target, which nobody else uses."""
         return f"{AS}:{secrets.randbelow(2**31) + 2**16}"
 
-    def l3(self, rt: str | None = None, **options: Any) -> Vpn:
+    def l3(self, rt: str | None = None, **options: Unpack[VpnOptions]) -> Vpn:
         """Create a VPN of routed networks.
 
         Args:
             rt: The route target that is both imported and exported. Without any target the VPN
                 gets one that nobody else uses.
-            **options: `imports` and `exports` are lists of further route targets, `local_pref` is
-                the local preference of the VPN's routes. Others are fields of the API.
+            **options: Those of `VpnOptions`, such as `imports` and `exports`.
         """
-        return self._vpn("l3", rt, **options)
+        return self._vpn("l3", rt, options)
 
-    def l2(self, rt: str | None = None, **options: Any) -> Vpn:
-        """Create a VPN of one Ethernet segment (EVPN). The options are as for `l3`."""
-        return self._vpn("l2", rt, **options)
+    def l2(self, rt: str | None = None, **options: Unpack[VpnOptions]) -> Vpn:
+        """Create a VPN of one Ethernet segment (EVPN). The arguments are as for `l3`."""
+        return self._vpn("l2", rt, options)
 
     def site(
         self,
@@ -316,26 +333,21 @@ class Bgpvpn(Scope):
         self._await(f"a way from {node} to {address_of(to)}", look, within)
         return time.monotonic() - started
 
-    def _vpn(
-        self,
-        kind: str,
-        rt: str | None,
-        *,
-        imports: Sequence[str] = (),
-        exports: Sequence[str] = (),
-        local_pref: int | None = None,
-        **more: Any,
-    ) -> Vpn:
+    def _vpn(self, kind: str, rt: str | None, options: VpnOptions) -> Vpn:
+        imports, exports = list(options.get("imports", ())), list(options.get("exports", ()))
         if rt is None and not imports and not exports:
             rt = self.target()
+        given = {"local_pref": options.get("local_pref"), "vni": options.get("vni")}
+        more: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if "route_distinguishers" in options:
+            more["route_distinguishers"] = list(options["route_distinguishers"])
         made = self.tenant.admin.network.create_bgpvpn(
             name=self.tenant.full_name(secrets.token_hex(2)),
             project_id=self.tenant.project.id,
             type=kind,
             route_targets=[rt] if rt else [],
-            import_targets=list(imports),
-            export_targets=list(exports),
-            **({"local_pref": local_pref} if local_pref is not None else {}),
+            import_targets=imports,
+            export_targets=exports,
             **more,
         )
         vpn = Vpn(self, made)
