@@ -18,12 +18,14 @@ from pytest_kollalab.cli import (
     up,
 )
 from pytest_kollalab.cli.frame import main
+from pytest_kollalab.cli.list import list_command
 
 __all__ = [
     "clear",
     "doctor",
     "down",
     "gc",
+    "list_command",
     "logs",
     "main",
     "plan",

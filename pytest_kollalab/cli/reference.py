@@ -5,14 +5,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from pytest_kollalab.extensions.extensions import NOTHING
+from pytest_kollalab.features import page as features
 from pytest_kollalab.settings import schema, tables
 from pytest_kollalab.stages.cloud import assumed
 
 ROOT = Path(__file__).parents[2]
+NAMES = """\
+# Import paths
+
+Every name of this reference, where it is imported from. Fixtures are not imported: a test names
+them as arguments.
+
+This page is made from the code, by `python -m pytest_kollalab.cli.reference`.
+
+| name | import | what it is |
+|---|---|---|
+"""
 
 
 def made() -> Mapping[Path, str]:
@@ -24,10 +41,49 @@ def made() -> Mapping[Path, str]:
     return {
         schema.shipped(): schema.text(NOTHING.tables),
         page: tables.put(text, "variables", assumed.table()),
+        ROOT / "docs" / "features.md": features.page(),
+        ROOT / "docs" / "api" / "names.md": names(),
         readme: tables.put(
             readme.read_text(encoding="utf-8"), "options", tables.of_options("docs/")
         ),
     }
+
+
+def names() -> str:
+    """The page with the import path of every name that the API reference has."""
+    rows: dict[tuple[str, str], Any] = {}
+    for page in sorted((ROOT / "docs" / "api").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for module in re.findall(r"automodule:: (\S+)", text):
+            found = _public(importlib.import_module(module))
+            rows |= {(each.__name__, module): each for each in found}
+        current = "".join(re.findall(r"currentmodule:: (\S+)", text)[:1])
+        for path in re.findall(r"auto(?:class|function):: (\S+)", text):
+            module, _, name = (path if "." in path else f"{current}.{path}").rpartition(".")
+            rows[name, module] = getattr(importlib.import_module(module), name)
+    table = [
+        f"| `{name}` | {_import(module, name, each)} | {_first_line(each)} |"
+        for (name, module), each in sorted(rows.items(), key=lambda row: row[0][0].lower())
+    ]
+    return NAMES + "\n".join(table) + "\n"
+
+
+def _public(module: ModuleType) -> Iterator[Any]:
+    for name, each in vars(module).items():
+        kind = inspect.isclass(each) or inspect.isfunction(each)
+        if kind and not name.startswith("_") and each.__module__ == module.__name__:
+            yield each
+
+
+def _import(module: str, name: str, each: Any) -> str:
+    is_name = inspect.isclass(each) or inspect.isfunction(each)
+    return f"`from {module} import {name}`" if is_name else "a fixture"
+
+
+def _first_line(each: Any) -> str:
+    # A fixture is an object with the function inside.
+    text = inspect.getdoc(getattr(each, "__wrapped__", each)) or ""
+    return text.partition("\n")[0].replace("|", "\\|")
 
 
 if __name__ == "__main__":

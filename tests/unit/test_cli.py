@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,31 @@ def test_a_lab_that_is_not_there_is_told_with_those_that_are(
     assert "there is no lab zz (known: lab); `kollalab up --name zz`" in (
         kollalab("show", "--name", "zz").output
     )
+
+
+def test_labs_are_listed(kollalab: Callable[..., Result], tmp_path: Path) -> None:
+    assert kollalab("list").output == "there are no labs; `kollalab up` makes one\n"
+    labs = tmp_path / "state" / "labs"
+    nodes = {"provider": "libvirt", "uri": "qemu+ssh://far/system"}
+    records.save(
+        labs / "mine" / "nodes.json", Record("nodes", "k", "r", READY, nodes, created="then")
+    )
+    cloud = Record("cloud", "k", "r", FAILED, {"features": ["core", "sfc"]}, created="now")
+    records.save(labs / "mine" / "cloud.json", cloud)
+    nodes = {"provider": "docker"}
+    records.save(
+        labs / "other" / "nodes.json", Record("nodes", "k", "r", READY, nodes, created="then")
+    )
+    (labs / "other" / "passing").touch()
+    assert [line.split() for line in kollalab("list").output.splitlines()] == [
+        "mine cloud failed libvirt core sfc on qemu+ssh://far/system since now".split(),
+        "other nodes ready docker since then goes with its session".split(),
+    ]
+    told = json.loads(kollalab("list", "--json").output)
+    assert [(row["name"], row["stage"], row["stays"]) for row in told] == [
+        ("mine", "cloud", True),
+        ("other", "nodes", False),
+    ]
 
 
 @pytest.mark.parametrize(("verb", "meant"), [("dwon", "down"), ("statsu", ""), ("shwo", "show")])

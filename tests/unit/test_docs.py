@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib import import_module
 from pathlib import Path
@@ -57,6 +58,36 @@ def test_each_trouble_has_its_test() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert len(named) > 25
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+# What our own scenarios look into, and what no other project needs.
+INSIDE = (
+    "pytest_kollalab.report",
+    "pytest_kollalab.stages",
+    "pytest_kollalab.sdn.capture.recordings",
+)
+
+
+def test_every_name_that_scenarios_import_has_its_import_path_in_the_reference() -> None:
+    text = (ROOT / "docs" / "api" / "names.md").read_text()
+    files = [*(ROOT / "scenarios").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
+    imports = {
+        (node.module, alias.name)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_kollalab")
+        for alias in node.names
+    }
+    missing = []
+    for module, name in sorted(imports):
+        # It may be imported from a module that imports it itself.
+        home = getattr(getattr(import_module(str(module)), name, None), "__module__", module)
+        paths = {f"from {where} import {name}`" for where in (module, home)}
+        paths.add(f"| `{name}` | a fixture |")
+        is_module = f"from {module}.{name} import " in text
+        if not (is_module or name.isupper() or any(path in text for path in paths)):
+            missing += [] if str(module).startswith(INSIDE) else [f"{module}.{name}"]
+    assert missing == []
 
 
 def test_names_that_a_page_imports_are_there() -> None:
