@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from pytest_kollalab.plugin import hooks
+
 ROOT = Path(__file__).parents[2]
 TEST = re.compile(r"^```python\n((?:(?!^```).*\n)*?def test_(?:(?!^```).*\n)*)```", re.MULTILINE)
 PAGES = [ROOT / "README.md", ROOT / "docs/scenarios.md", *(ROOT / "docs/scenarios").glob("*.md")]
-# What fixtures return, with import paths as the API reference has them.
-FIXTURES = {
-    "tenant": "pytest_kollalab.sdn.tenant.tenant.Tenant",
-    "sfc": "pytest_kollalab.features.sfc.words.Sfc",
-    "bgpvpn": "pytest_kollalab.features.bgpvpn.words.Bgpvpn",
-    "skydive": "pytest_kollalab.features.skydive.words.Skydive",
-    "tacker": "pytest_kollalab.features.tacker.words.Tacker",
+# What tests of the docs have from fixtures of their own.
+OWN = {
     "source": "pytest_kollalab.sdn.probe.probe.Probe",
     "target": "pytest_kollalab.sdn.probe.probe.Probe",
     "firewall": "pytest_kollalab.features.sfc.function.Function",
+    "ends": "pytest_kollalab.features.bgpvpn.words.Ends",
+    "vpn": "pytest_kollalab.features.bgpvpn.vpn.Vpn",
+    "site": "pytest_kollalab.features.bgpvpn.site.Site",
 }
+
+
+def returned(name: str) -> dict[str, str]:
+    """What the fixtures of a module return, as the path of the class."""
+    tree = ast.parse(Path(import_module(name).__file__ or "").read_text())
+    imports = {
+        alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.returns]
+    kinds = {node.name: ast.unparse(node.returns or node) for node in functions}
+    names = {name: re.sub(r"^Iterator\[(.*)\]$", r"\1", kind) for name, kind in kinds.items()}
+    return {name: imports[kind] for name, kind in names.items() if kind in imports}
+
+
+FIXTURES = OWN | {k: v for name in hooks.FIXTURE_MODULES for k, v in returned(name).items()}
 
 
 def annotated(text: str) -> str:
