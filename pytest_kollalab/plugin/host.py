@@ -163,7 +163,6 @@ class Account(Protocol):
 class SystemInfo(Protocol):
     """The operating system."""
 
-    type: str
     distribution: str
     release: str
     codename: str
