@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 CORE = "core"
+# The network backend of labs, by its name.
+BACKEND = "ovs"
 BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive", "opendaylight", "tacker")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_kollalab.features import BACKEND
 from pytest_kollalab.features.base import FeatureParts
 from pytest_kollalab.sdn import dataplane
 from pytest_kollalab.sdn.dataplane import Dataplane
@@ -25,7 +26,7 @@ class NetworkBackend:
 
 
 OVS = NetworkBackend(
-    name="ovs",
+    name=BACKEND,
     parts=FeatureParts(
         control_images=(
             "neutron-openvswitch-agent",

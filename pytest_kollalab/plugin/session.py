@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab.extensions import hookspecs
+from pytest_kollalab.features import BACKEND
 from pytest_kollalab.lab.kept import is_kept
 from pytest_kollalab.plugin import asked, markers, stages
 from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab
@@ -202,12 +203,10 @@ class LabSession:
             return None
         if self.options.cloud:
             return f"kollalab: cloud {self.options.cloud}, {self.file}"
-        from pytest_kollalab.features.backend import OVS
-
         features = " and ".join(filter(None, [" ".join(self.settings.features), "those of tests"]))
         return (
             f"kollalab: lab {self.options.name}, features: {features}; "
-            f"release {self.settings.release}, network backend {OVS.name}, {self.file}"
+            f"release {self.settings.release}, network backend {BACKEND}, {self.file}"
         )
 
     @pytest.hookimpl(optionalhook=True)
