@@ -448,7 +448,8 @@ class LabSession:
         history = progress.read(default_paths().state / progress.HISTORY)
         run, failures = self.processes.run.name, self.processes.failures
         mine = [row for row in history if row.get("run") == run]
-        told = "\n".join(each.text for each in failures)
+        # The whole message is a property of the first test that met it.
+        told = "\n".join(each.brief for each in failures)
         junit.add_builds(self.config, mine, lambda: self._redactor()(told))
 
     def _is_of_lab(self, item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
@@ -462,8 +463,9 @@ class LabSession:
             return False
         from pytest_kollalab.system import activity
 
-        testinfra = "lab_nodes" in asked.fixture_names(item)
-        return call.when == "setup" or testinfra or activity.since(self._began)
+        if call.when == "setup" or "lab_nodes" in asked.fixture_names(item):
+            return True
+        return activity.since(self._began) or bool(workarounds.told(item.user_properties))
 
     def _make(self, options: configuration.Options) -> Lab:
         from pytest_kollalab.lab.lab import Lab
