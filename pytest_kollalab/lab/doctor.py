@@ -136,7 +136,7 @@ def install(program: str, system: str) -> str:
     command = INSTALL[system]
     if program == "docker" and system == "debian":
         # Debian 13 has the command in a package of its own, which the daemon's recommends.
-        command = command.removesuffix(f" {LEAN}")
+        command = command.replace(LEAN, "--install-recommends")
         package = "docker-cli" if shutil.which("dockerd") else package
     return f"{_sudo()}{command} {package}"
 

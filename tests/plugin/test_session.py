@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.plugin.small_lab import CONFTEST
@@ -60,6 +62,21 @@ def test_the_whole_plan_is_shown_first(project: pytest.Pytester) -> None:
         "nodes",
         "tools:",
     ]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "workers"])
+def test_a_silent_stage_says_that_it_still_runs(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    shorter = "from pytest_kollalab.report import live\n"
+    shorter += 'live.Plain.__init__.__kwdefaults__["silence"] = 0.2\n'
+    engine = CONFTEST.replace("spare=self._spare,", "spare=self._spare, watcher=self._watcher,")
+    assert engine != CONFTEST
+    project.makeconftest(engine + shorter)
+    (project.path / "slow-create-nodes").write_text("1.5")
+    result = run(project, *workers)
+    result.assert_outcomes(passed=2)
+    assert any(re.search(r"(^|\] )nodes, 0:0\d$", line) for line in result.outlines)
 
 
 def test_caches_serve_the_next_session(project: pytest.Pytester) -> None:

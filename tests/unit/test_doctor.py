@@ -47,9 +47,9 @@ def test_the_command_of_docker_is_installed_where_it_is_a_package_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert doctor.install("docker", "debian").endswith("apt-get install docker.io")
+    assert doctor.install("docker", "debian").endswith("--install-recommends docker.io")
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "dockerd" else None)
-    assert doctor.install("docker", "debian").endswith("apt-get install docker-cli")
+    assert doctor.install("docker", "debian").endswith("--install-recommends docker-cli")
     assert doctor.install("docker", "fedora").endswith("dnf install moby-engine")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert doctor.install("patch", "fedora") == "as root: dnf install patch"
