@@ -19,7 +19,7 @@ from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from pytest_kollalab.report.window import Moment, Window, timeline, troubles
+from pytest_kollalab.report.window import Moment, Window, form, timeline, troubles, usual
 from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.capture.recordings import pcapng
 from pytest_kollalab.system.errors import KollalabError
@@ -33,6 +33,8 @@ CLOCK_DEADLINE = 5.0
 SCRIPT = Path(__file__).with_name("collect.sh")
 # Docker and journald return only the span. Kolla's logs are cut here, each by its own times.
 CUT_HERE = "kolla/"
+# The messages that a node's logs had again and again before the span, and the timeline has not.
+USUAL = "usual"
 LONGEST_NAME = 80
 
 Mask = Callable[[str], str]
@@ -195,8 +197,11 @@ def unpack(archive: str) -> dict[str, str]:
         raise KollalabError(f"what it sent is no archive ({error})") from error
     window = parse_window(texts.pop("window", ""))
     if window is not None:
+        known: set[str] = set()
         for name in [name for name in texts if name.startswith(CUT_HERE)]:
+            known |= usual(texts[name], window)
             texts[name] = window.cut(texts[name])
+        texts[USUAL] = "".join(f"{each}\n" for each in sorted(known))
     return {name: text for name, text in texts.items() if text}
 
 
@@ -253,13 +258,17 @@ def masked(frame: Frame, mask: Mask) -> Frame:
 
 
 def merged(files: Mapping[str, str]) -> str:
-    """The warnings and errors in the logs of all nodes, in order of time."""
+    """The warnings and errors in the logs of all nodes, in order of time.
+
+    Left out are messages that the logs of a node had again and again before as well.
+    """
     found: list[Moment] = []
     # In UTC, the time zone of Kolla's containers, whatever the zone of the nodes is.
     window = Window(0.0, time.time())
     for name, text in files.items():
         if f"/{CUT_HERE}" in name or name.endswith("/journal"):
-            found += troubles(name, text, window)
+            known = set(files.get(f"{name.partition('/')[0]}/{USUAL}", "").splitlines())
+            found += (each for each in troubles(name, text, window) if form(each.line) not in known)
     return timeline(found)
 
 

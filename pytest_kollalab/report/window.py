@@ -27,6 +27,12 @@ TROUBLE = re.compile(
 )
 
 
+# What differs between two lines with the same message: UUIDs, long hexadecimal ids, numbers.
+CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b(?=\w*\d)[0-9a-f]{6,}\b|\d+", re.I)
+# In so many different minutes before a span, a message is one that is always there.
+AGAIN = 3
+
+
 @dataclass(frozen=True)
 class Window:
     """A span of time.
@@ -114,6 +120,25 @@ def troubles(where: str, text: str, window: Window) -> Iterator[Moment]:
             moment = window.moment(line)
             if moment is not None:
                 yield Moment(moment, where, line)
+
+
+def form(line: str) -> str:
+    """What lines with the same message have in common: all but numbers, ids and times."""
+    return CHANGING.sub("#", line)
+
+
+def usual(text: str, window: Window) -> set[str]:
+    """The forms of warnings and errors that a log had again and again before a span.
+
+    A message counts if it was there in several different minutes.
+    """
+    minutes: dict[str, set[int]] = {}
+    for line in text.splitlines():
+        if TROUBLE.search(line):
+            moment = window.moment(line)
+            if moment is not None and moment < window.since - SLACK:
+                minutes.setdefault(form(line), set()).add(int(moment // 60))
+    return {each for each, seen in minutes.items() if len(seen) >= AGAIN}
 
 
 def timeline(moments: Iterable[Moment]) -> str:

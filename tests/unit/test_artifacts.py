@@ -74,6 +74,27 @@ def test_kollas_logs_are_cut_to_the_nodes_own_span_and_others_are_not() -> None:
     }
 
 
+def test_the_timeline_has_no_messages_that_are_always_there() -> None:
+    name, lines = "kolla/neutron/agent.log", []
+    for minute, second in ((50, 0), (50, 9), (53, 0), (56, 0), (59, 0)):
+        for message in ("resync of port 0a1b2c3d-aaaa-bbbb-cccc-0123456789ab took 12 s",):
+            lines.append(f"2026-11-22 12:{minute}:{second:02d}.000 7 WARNING agent {message}")
+    lines.append("2026-11-22 12:50:30.000 7 ERROR agent a bridge is gone")
+    within = (
+        "WARNING agent resync of port 99999999-aaaa-bbbb-cccc-0123456789ab took 3 s",
+        "ERROR agent a bridge is gone",
+    )
+    lines += [f"2026-11-22 13:00:05.000 9 {message}" for message in within]
+    sent = archive({"window": f"{NOON} {NOON + 60} +0100\n", name: "\n".join(lines) + "\n"})
+    files = {f"compute-1/{each}": text for each, text in artifacts.unpack(sent).items()}
+    assert files["compute-1/usual"].count("\n") == 1
+    told = artifacts.merged(files)
+    assert told.count("\n") == 1
+    assert told.endswith("ERROR agent a bridge is gone\n")
+    # The log of the node itself is whole.
+    assert within[0] in files[f"compute-1/{name}"]
+
+
 @pytest.mark.parametrize(
     "sent",
     # Named: an archive holds the time, and workers must collect the same names.
