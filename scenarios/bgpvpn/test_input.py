@@ -21,7 +21,9 @@ def test_a_route_target_that_is_none(tenant: Tenant, text: str, field: str) -> N
         tenant.admin.network.create_bgpvpn(
             project_id=tenant.project.id, type="l3", **{field: [text]}
         )
-    assert not list(tenant.admin.network.bgpvpns(project_id=tenant.project.id))
+    # Not as a filter: networking-bgpvpn declares none, and Neutron 29 refuses what is not declared.
+    there = tenant.admin.network.bgpvpns()
+    assert tenant.project.id not in [vpn.project_id for vpn in there]
 
 
 def test_a_distinguisher_is_the_speakers_own_choice(bgpvpn: Bgpvpn) -> None:

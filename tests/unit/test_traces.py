@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+from pytest_kollalab.sdn.tenant.leftovers import bgpvpns
 from pytest_kollalab.sdn.tenant.traces import Mine, Traces, on
 
 MINE = Mine("kl-sfc-1a2b-", frozenset({"tap0000000a-00"}), frozenset({"fa:16:3e:00:00:0a"}))
@@ -54,3 +58,10 @@ def test_what_is_new_what_is_gone_and_what_is_more() -> None:
 def test_the_last_one_of_a_kind_is_missed() -> None:
     before = Traces({"port": 2, "network": 1}, frozenset())
     assert Traces({"port": 2}, frozenset()).beyond(before) == ["network: 0 instead of 1"]
+
+
+def test_vpns_of_a_project_are_asked_for_without_a_filter() -> None:
+    """Neutron 29 refuses one that networking-bgpvpn does not declare."""
+    there = [SimpleNamespace(id=n, project_id=str(n % 2)) for n in range(5)]
+    network: Any = SimpleNamespace(bgpvpns=lambda: iter(there))
+    assert [vpn.id for vpn in bgpvpns(network, "1")] == [1, 3]

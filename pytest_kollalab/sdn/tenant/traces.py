@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pytest_kollalab.sdn.ovs.flows import ENTER, OPENFLOW, Flow, parse_flows, parse_groups
+from pytest_kollalab.sdn.tenant.leftovers import bgpvpns
 from pytest_kollalab.sdn.tenant.project import Project
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
@@ -117,7 +118,7 @@ def counted(tenant: Project) -> dict[str, int]:
         found["port"] -= len(list(api.ports(project_id=project, device_owner=own, fields=["id"])))
     # VPNs have no quota. A cloud without them answers 404.
     with suppress(exceptions.NotFoundException):
-        found["bgpvpn"] = len(list(api.bgpvpns(project_id=project)))
+        found["bgpvpn"] = len(bgpvpns(api, project))
     return {kind: count for kind, count in found.items() if count}
 
 
