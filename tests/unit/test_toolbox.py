@@ -31,14 +31,6 @@ class AnsibleModule:
         done = subprocess.run(args, input=data, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
 """
-# As rabbitmqctl is called, here by a shell that tells what it was given.
-CALLS = """\
-import json
-from ansible.module_utils import basic
-words = json.loads(basic._ANSIBLE_ARGS)["ANSIBLE_MODULE_ARGS"]["words"]
-told = basic.AnsibleModule().run_command(["sh", "-c", 'echo "$@"; cat', "rabbitmqctl", *words])
-print(json.dumps({"said": told[1]}))
-"""
 # As modules of Ansible are: they read their arguments from there, write JSON and exit.
 MODULE = """\
 import json, os, subprocess, sys
@@ -71,7 +63,6 @@ def lay(folder: Path) -> None:
         "ansible/modules/__init__.py": "",
         "ansible/modules/uri.py": "",
         "ansible_collections/one/two/plugins/modules/tell.py": MODULE,
-        "ansible_collections/one/two/plugins/modules/calls.py": CALLS,
         "ansible_collections/one/two/plugins/modules/broken.py": "raise ValueError('no planet')\n",
         "ansible_collections/one/two/plugins/modules/uri.py": "",
         "ansible_collections/one/two/plugins/modules/twice.py": "",
@@ -162,19 +153,6 @@ def test_a_module_runs_as_ansible_runs_it(listening: Path) -> None:
     assert said["uid"] == os.getuid()
     assert said["home"] == ME.pw_dir
     assert said["child"] == 0
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("-q authenticate_user me secret", "-q authenticate_user me\nsecret"),
-        ("-q change_password me secret", "-q change_password me\nsecret"),
-        ("-q set_user_tags me administrator", "-q set_user_tags me administrator\n"),
-    ],
-)
-def test_a_password_is_no_argument_of_rabbitmqctl(listening: Path, words: str, said: str) -> None:
-    answer = ask(listening, "one.two.calls", args={"words": words.split()})
-    assert answer == {"said": said}
 
 
 def test_each_module_has_a_process_of_its_own(listening: Path) -> None:

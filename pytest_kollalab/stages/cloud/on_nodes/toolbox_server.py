@@ -38,8 +38,6 @@ LIBRARIES = (
 # Whose modules they are; some libraries find out where their files are when they are imported.
 USER = "ansible"
 IDLE = 40
-# Commands of rabbitmqctl that take the password, their last argument, from standard input too.
-OF_PASSWORDS = ("authenticate_user", "add_user", "change_password")
 
 
 def main(path: str) -> None:
@@ -171,26 +169,9 @@ def perform(module: str, asked: dict[str, Any]) -> None:
     }
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": given}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
-    hide_passwords(basic)
     # What else it raises ends this process, which then says so as every Python does.
     with contextlib.suppress(SystemExit):
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def hide_passwords(basic: Any) -> None:
-    """Have modules give rabbitmqctl a password on standard input.
-
-    community.rabbitmq gives it as an argument, which all users of the host can read.
-    """
-    run = basic.AnsibleModule.run_command
-
-    def run_command(self: Any, args: Any, *more: Any, **options: Any) -> Any:
-        if isinstance(args, list) and len(args) > 3 and args[-3] in OF_PASSWORDS:
-            *args, password = args
-            options["data"] = password
-        return run(self, args, *more, **options)
-
-    basic.AnsibleModule.run_command = run_command
 
 
 if __name__ == "__main__":
