@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kollalab.providers.base import NODES
-from pytest_kollalab.stages.cloud.health import expected_agents
+from pytest_kollalab.stages.cloud.health import asked_at, expected_agents
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -44,8 +44,9 @@ def test_the_hypervisor_is_known(openstack_cloud: Connection) -> None:
 
 
 def test_every_endpoint_answers(openstack_cloud: Connection) -> None:
+    project = openstack_cloud.current_project_id
     urls = {
-        endpoint["url"]
+        asked_at(endpoint["url"], project)
         for service in openstack_cloud.service_catalog
         for endpoint in service["endpoints"]
     }

@@ -402,9 +402,18 @@ class Cloud:
         }
         self.asked: list[tuple[str, str, Any]] = []
         self.session = self
+        self.orchestration = self
+        self.stacks: list[str] = []
         self.config = SimpleNamespace(
             get_interface=lambda: "public", get_region_name=lambda: "RegionOne"
         )
+
+    def find_stack(self, name: str, *, ignore_missing: bool) -> Any:
+        assert ignore_missing
+        return SimpleNamespace(name=name) if name in self.stacks else None
+
+    def delete_stack(self, stack: Any) -> None:
+        self.stacks.remove(stack.name)
 
     def request(self, path: str, verb: str, **options: Any) -> Answer:
         self.asked.append((verb, path, options.get("json", options.get("data"))))
@@ -560,6 +569,21 @@ def test_what_cannot_be_rolled_back_is_given_up(tmp_path: Path) -> None:
         "fail",
         "terminate",
     ]
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_was_given_up_is_removed_from_heat(tmp_path: Path) -> None:
+    failed = {**TOLD, "operation": "INSTANTIATE", "operationState": "FAILED"}
+    plain = {"id": "v-1", "instantiationState": "NOT_INSTANTIATED"}
+    cloud = Cloud(
+        get=[Answer(200, plain), Answer(200, plain)],
+        occurrence=[Answer(200, [failed])],
+        delete=[Answer(204)],
+    )
+    cloud.stacks = ["vnf-v-1", "vnf-v-2"]
+    tacker, vnf = made(cloud, tmp_path)
+    tacker.remove(vnf)
+    assert cloud.stacks == ["vnf-v-2"]
 
 
 def test_a_vnf_that_is_gone_is_removed_again(tmp_path: Path) -> None:

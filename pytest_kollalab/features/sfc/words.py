@@ -146,6 +146,16 @@ class Sfc:
         function.server = server
         self._watch.forget(function)
 
+    def drop(self, function: Function) -> None:
+        """Delete the port pair of a function that no chain needs; calling it again does nothing.
+
+        Its ports and its server stay.
+        """
+        if function in self.functions:
+            api.delete(self.tenant, "port_pair", function.pair)
+            self.functions.remove(function)
+            self._watch.forget(function)
+
     @contextmanager
     def stream(self, src: Probe, dst: Probe) -> Iterator[Stream]:
         """Send a ping every 20 ms from one probe to another, for at most 300 s, in the block."""
@@ -166,7 +176,7 @@ class Sfc:
         )
         function.pair = pair["id"]
         self.functions.append(function)
-        self.tenant.undo.callback(self._forget, function)
+        self.tenant.undo.callback(self.drop, function)
 
     def _probe(
         self,
@@ -445,8 +455,3 @@ class Sfc:
                 if group.implicit and group.functions == functions and not group.tap:
                     return group
         return Group(self.tenant, functions, implicit=True)
-
-    def _forget(self, function: Function) -> None:
-        api.delete(self.tenant, "port_pair", function.pair)
-        self.functions.remove(function)
-        self._watch.forget(function)

@@ -91,10 +91,18 @@ class Tacker:
         wanted = {**contents, **(changes or {})}
         packed = csar.archive({path: text for path, text in wanted.items() if text is not None})
         made = self._call("POST", api.PACKAGES, {}).json()["id"]
-        self.tenant.undo.callback(self._remove_package, made)
+        self.tenant.undo.callback(self._discard, made)
         self._call("PUT", f"{api.PACKAGES}/{made}/package_content", packed)
         self._await_taken_in(made)
         return Package(made, descriptor, tuple(vdus))
+
+    def discard(self, package: Package) -> None:
+        """Delete a package that no VNF is made of; calling it again does nothing.
+
+        Raises:
+            RefusedError: Tacker refuses the request.
+        """
+        self._discard(package.id)
 
     def create(self, package: Package) -> Vnf:
         """Create a VNF instance of a package; it has no servers before it is instantiated.
@@ -279,6 +287,8 @@ class Tacker:
                 self._clean_up(now)
         if vnf.is_instantiated():
             self.terminate(vnf)
+        else:
+            self._remove_stack(f"vnf-{vnf.id}")
         self._call("DELETE", vnf.path, missing=True)
 
     def _clean_up(self, failed: Occurrence) -> None:
@@ -288,6 +298,20 @@ class Tacker:
         except OperationFailedError:
             # It can be neither undone nor, as it is, followed by another one.
             self.give_up(failed)
+
+    def _remove_stack(self, name: str) -> None:
+        """Remove what an operation that was given up has left in Heat, if there is any."""
+        heat = self.tenant.cloud.orchestration
+        found = heat.find_stack(name, ignore_missing=True)
+        if found is None:
+            return
+        heat.delete_stack(found)
+
+        def look() -> bool | NotYet:
+            left = heat.find_stack(name, ignore_missing=True)
+            return left is None or NotYet(f"{left.status}: {left.status_reason}")
+
+        wait.until(f"the stack {name} to be gone", look, timeout=DEADLINE * self.tenant.patience)
 
     def _operate(
         self, vnf: Vnf, verb: str, body: Mapping[str, Any], *, fails: bool, within: float
@@ -344,7 +368,7 @@ class Tacker:
                 hint="look at tacker-conductor.log on the controller",
             ) from error
 
-    def _remove_package(self, package: str) -> None:
+    def _discard(self, package: str) -> None:
         path = f"{api.PACKAGES}/{package}"
         answer = self._call("GET", path, missing=True)
         if answer.status_code == api.NOT_FOUND:
