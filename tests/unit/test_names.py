@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pytest_kollalab.sdn.probe.namespace import namespace_name
 from pytest_kollalab.sdn.tenant.tenant import Tenant
 from pytest_kollalab.system.names import fitting
+from pytest_kollalab.system.ssh import Ssh
 
 # From the schemas of Keystone and Neutron (2026.1): `maxLength` of a project's name, NAME_MAX_LEN.
 KEYSTONE_PROJECT = 64
@@ -37,8 +39,7 @@ class FakeNetworkApi:
 
 def tenant(name: str, api: Any = None) -> Tenant:
     admin: Any = SimpleNamespace(network=api)
-    ssh: Any = object()
-    made = Tenant(admin, name, ssh)
+    made = Tenant(admin, name, Ssh(Path("/none")))
     made.project = SimpleNamespace(id="p")
     return made
 
