@@ -16,6 +16,7 @@ from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.releases import pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room, tools_python
+from pytest_kollalab.system import debian
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.paths import Paths
@@ -57,6 +58,11 @@ class ToolsStage(Stage[ToolsMade]):
             "pins": hashlib.sha256(pins).hexdigest(),
             **tools_python.choose(self.release).inputs,
         }
+
+    def check_sources(self) -> None:
+        """Ask the Debian mirror for the suite, if the Python of the tools is fetched from it."""
+        if tools_python.choose(self.release).path is None:
+            debian.check_mirror(self.release.suite, self.mirror)
 
     def room(self) -> dict[str, int]:
         """The disk space in bytes for a virtual environment."""

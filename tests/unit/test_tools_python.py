@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.releases import releases
+from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import tools_python
+from pytest_kollalab.stages.tools import ToolsStage
 from pytest_kollalab.system import debian
 from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.run import Result, run
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -105,3 +108,18 @@ def test_a_python_that_cannot_be_had_is_an_error_with_a_way_out(
     assert raised.value.brief == "Python 3.99 for the tools cannot be had from debian trixie"
     assert "Unable to locate package" in raised.value.details
     assert "install python3.99 on this host" in raised.value.hint
+
+
+def test_a_plan_asks_the_mirror_only_if_a_python_is_fetched(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(debian, "check_mirror", lambda suite, _: asked.append(suite))
+    stage = ToolsStage(Config(), Options(), paths)
+    stage.check_sources()
+    assert asked == []
+    monkeypatch.setattr(
+        tools_python, "choose", lambda _: tools_python.ToolsPython("3.13", "debian trixie")
+    )
+    stage.check_sources()
+    assert asked == ["trixie"]
