@@ -41,7 +41,7 @@ class Defect:
 
     Args:
         id: The name that tests use: the feature, and what is wrong.
-        project: The project on PyPI that has the defect.
+        project: The project that has the defect, by its name on PyPI or on Maven Central.
         versions: The OpenStack releases that have it, each with the project's version there.
         behaviour: What is seen, and what would be right where that is not obvious.
         module: The path of upstream's module.
@@ -93,6 +93,19 @@ def _bgpvpn(
 ) -> Defect:
     versions = MappingProxyType(versions)
     return Defect(f"bgpvpn-{id}", project, versions, behaviour, module, function, since)
+
+
+def _opendaylight(
+    id: str,
+    project: str,
+    module: str,
+    function: str,
+    behaviour: str,
+    since: str = "2026-11-30",
+) -> Defect:
+    versions = MappingProxyType({"2026.1": "1.0.0", "2026.2": "1.0.0"})
+    module = f"org/opendaylight/protocol/bgp/{module}"
+    return Defect(f"opendaylight-{id}", project, versions, behaviour, module, function, since)
 
 
 BAGPIPE_AGENT = ("networking-bagpipe", {"2026.1": "24.0.0", "2026.2": "25.0.0"})
@@ -326,6 +339,15 @@ ENTRIES = (
         "A network in two VPNs with different local_pref has one route, with the route targets of "
         "both and the higher preference. The agent attaches a port once for all VPNs.",
         since="2026-11-30",
+    ),
+    _opendaylight(
+        "withdrawals-to-who-takes-additional-paths",
+        "bgp-path-selection-mode",
+        "mode/impl/base/BaseRouteEntry.java",
+        "Stale.getAddPathRouteKeyIdentifiers",
+        "A route that is withdrawn stays with a peer that offers to take additional paths, as FRR "
+        "does unless told otherwise. OpenDaylight takes it for a peer that gets them and looks for "
+        "the path to withdraw in a list that is always empty. The lab tells FRR not to offer it.",
     ),
 )
 

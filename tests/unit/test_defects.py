@@ -80,3 +80,6 @@ def _pinned(release: str, project: str) -> Iterator[str]:
         yield from (
             version for name, version in PINNED.findall(path.read_text()) if name == project
         )
+    # What Maven gets is named by its path, .../PROJECT/VERSION/FILE.
+    for path in Path(str(features.__file__)).parent.rglob("checksums.sha256"):
+        yield from re.findall(rf"/{re.escape(project)}/([^/]+)/", path.read_text())

@@ -7,8 +7,9 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -354,6 +355,48 @@ def test_nobody_answers_and_that_is_what_a_wait_tells(made: Made) -> None:
     with pytest.raises(WaitError) as told:
         opendaylight.wait_ready(0.1)
     assert "Connection refused" in told.value.details
+
+
+class FakeSsh(Ssh):
+    """Answers each command with the same text."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(Path("/nowhere"))
+        self.said = said
+
+    def run(self, node: str, command: Sequence[str], **_: Any) -> Any:
+        return SimpleNamespace(stdout=self.said, returncode=0)
+
+
+SOCKETS = """\
+LISTEN 0 50 [::ffff:127.0.0.1]:44444 *:* users:(("java",pid=2883,fd=131))
+LISTEN 0 50 [::ffff:10.64.1.11]:8181 *:* users:(("java",pid=2883,fd=107))
+LISTEN 0 4096 *:9100 *:* users:(("java",pid=2883,fd=98))
+LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=100,fd=3))
+"""
+
+
+def test_where_its_process_listens() -> None:
+    opendaylight = OpenDaylight(FakeRestconf(), FakeSsh(SOCKETS), "controller-1", owner="t")
+    assert opendaylight.listens_at() == {"127.0.0.1:44444", "10.64.1.11:8181", "*:9100"}
+
+
+def test_the_end_of_a_session_is_awaited_too(made: Made) -> None:
+    assert made(FakeRestconf()).wait_established(1) < 1
+    assert made(FakeRestconf(session=False)).wait_established(1, down=True) < 1
+    with pytest.raises(WaitError, match="the end of OpenDaylight's session") as told:
+        made(FakeRestconf()).wait_established(0.1, down=True)
+    assert "ESTABLISHED" in told.value.details
+
+
+def test_several_routes_are_awaited_together(made: Made) -> None:
+    restconf = FakeRestconf()
+    with made(restconf) as opendaylight:
+        with opendaylight.together():
+            for number in range(3):
+                opendaylight.inject(f"10.1.{number}.0/24", "64512:1", "10.0.0.1", 17)
+            assert "GET" in restconf.asked
+        assert len(restconf.routes) == 3
 
 
 def rendered(name: str, **more: object) -> str:

@@ -62,11 +62,13 @@ class BgpSession:
         peer: The address of the peer.
         state: The state as FRR names it.
         routes: The number of routes that were received from the peer.
+        times: How often it has been established.
     """
 
     peer: str
     state: str
     routes: int
+    times: int = 0
 
     def __bool__(self) -> bool:
         return self.state == "Established"
@@ -173,6 +175,20 @@ class Reflector:
             self.configure(router, *back, *before)
 
     @contextmanager
+    def taking_additional_paths(self, peer: str) -> Iterator[None]:
+        """Offer to take additional VPNv4 paths from a peer until the block ends.
+
+        Its session is reset before and after.
+        """
+        enter = ("router bgp 64512", "address-family ipv4 vpn")
+        line = f"neighbor {peer} disable-addpath-rx"
+        try:
+            self._configure_anew(peer, *enter, f"no {line}")
+            yield
+        finally:
+            self._configure_anew(peer, *enter, line)
+
+    @contextmanager
     def stopped(self) -> Iterator[None]:
         """Stop FRR until the block ends."""
         self.ssh.run(self.node, ["systemctl", "stop", UNIT], timeout=120)
@@ -192,6 +208,19 @@ class Reflector:
             yield
         finally:
             self.ssh.run(self.node, [*iptables, "--delete", *rule])
+
+    def _configure_anew(self, peer: str, *lines: str, timeout: float = 120) -> None:
+        """Enter lines that count from the next session with a peer, and wait for that session."""
+        before = self.sessions()[peer].times
+        self.configure(*lines)
+        self.reset(peer)
+
+        def look() -> bool | NotYet:
+            session = self.sessions().get(peer)
+            anew = session is not None and bool(session) and session.times > before
+            return anew or NotYet(f"{session}")
+
+        wait.until(f"a new session with {peer}", look, timeout=timeout)
 
     def _await_answer(self, timeout: float = 60) -> None:
         """Wait until the daemons answer, which start later than their container."""
@@ -280,6 +309,11 @@ def parse_sessions(text: str) -> dict[str, BgpSession]:
     document = json.loads(text or "{}")
     peers = document.get("peers", document.get("ipv4Vpn", {}).get("peers", {}))
     return {
-        peer: BgpSession(peer, found["state"], int(found.get("pfxRcd", 0)))
+        peer: BgpSession(
+            peer,
+            found["state"],
+            int(found.get("pfxRcd", 0)),
+            int(found.get("connectionsEstablished", 0)),
+        )
         for peer, found in peers.items()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -195,6 +195,33 @@ class Bgpvpn(Scope):
             return wanted[0] if len(wanted) == 1 else NotYet(f"{found}")
 
         return self._await(f"a route to {_prefix(to)}", look, within)
+
+    def all_announced(
+        self, prefixes: Collection[str], *, rt: str, within: float = 60, oracle: str = FRR
+    ) -> float:
+        """Wait until there is a route to each of many prefixes.
+
+        Args:
+            prefixes: The prefixes.
+            rt: Count only routes with this route target.
+            within: Seconds.
+            oracle: Who is asked (see `rib`).
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            WaitError: Some are missing after `within` seconds; the error says how many.
+        """
+        started = time.monotonic()
+
+        def look() -> bool | NotYet:
+            found = {route.prefix for route in self.oracles[oracle].routes() if rt in route.targets}
+            missing = [prefix for prefix in prefixes if prefix not in found]
+            return not missing or NotYet(f"{len(missing)} are missing, such as {missing[0]}")
+
+        self._await(f"routes to {len(prefixes)} prefixes", look, within)
+        return time.monotonic() - started
 
     def announced_mac(self, mac: str, *, within: float = 60) -> Route:
         """Wait for the EVPN route to a MAC address. Raises WaitError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,6 +41,9 @@ VPNV4_FAMILY = "openconfig-bgp-types:L3VPN-IPV4-UNICAST"
 ESTABLISHED = "ESTABLISHED"
 # In seconds: a route that is sent at all is sent within a tenth of it.
 SENT_WITHIN = 2
+
+# An IPv4 address as a socket of IPv6 has it.
+LOCAL_ADDRESS = re.compile(r"^\[::ffff:([\d.]+)\]:(\d+)$")
 
 T = TypeVar("T")
 
@@ -113,6 +117,7 @@ class OpenDaylight(Scope):
         self.patience = patience
         self._owner = f"{owner}.{process.mark()}"
         self._count = 0
+        self._unsent: dict[Injected, Mapping[str, Any]] = {}
 
     def __enter__(self) -> Self:
         self._withdraw_abandoned()
@@ -132,6 +137,28 @@ class OpenDaylight(Scope):
     def evpn_routes(self) -> list[Route]:
         """The EVPN routes of the local RIB. Raises KollalabError."""
         return self._table(LOCAL, rib.EVPN)
+
+    def announced_mac(self, mac: str, timeout: float = 60) -> Route:
+        """Wait for the EVPN route to a MAC address. Raises WaitError."""
+
+        def look() -> Route | NotYet:
+            found = [route for route in self.evpn_routes() if route.mac == mac]
+            return found[0] if found else NotYet("no such route")
+
+        return wait.until(f"a route to {mac}", look, timeout=timeout * self.patience)
+
+    def withdrawn_mac(self, mac: str, timeout: float = 60) -> float:
+        """Wait until no EVPN route leads to a MAC address, and return the seconds that it took.
+
+        Raises:
+            WaitError: There is still one in time.
+        """
+
+        def look() -> bool | NotYet:
+            found = [route for route in self.evpn_routes() if route.mac == mac]
+            return not found or NotYet(f"{found}")
+
+        return self._await(f"no route to {mac}", look, timeout)
 
     def received(self) -> list[Route]:
         """The VPNv4 routes that the reflector has sent, before any policy. Raises KollalabError."""
@@ -193,8 +220,8 @@ class OpenDaylight(Scope):
         made = Injected(self, key, route)
         self.undo.callback(made.delete)
         self.restconf.ask("POST", INJECTED, body)
-        if self.established:
-            self._await_sent(made, body)
+        self._unsent[made] = body
+        self.later(self._await_sent)
         return made
 
     def withdraw(self, route: Injected | Target) -> None:
@@ -234,8 +261,11 @@ class OpenDaylight(Scope):
 
         return self._await("OpenDaylight to be ready", look, timeout)
 
-    def wait_established(self, timeout: float = 120) -> float:
-        """Wait until the session with the reflector is up, and return the seconds that it took.
+    def wait_established(self, timeout: float = 120, *, down: bool = False) -> float:
+        """Wait until the session with the reflector is up (or, with `down`, is not).
+
+        Returns:
+            The seconds that it took.
 
         Raises:
             WaitError: It is not in time; the error has what was seen last.
@@ -246,9 +276,19 @@ class OpenDaylight(Scope):
                 found = self.neighbors().get(REFLECTOR)
             except KollalabError as error:
                 return NotYet("; ".join(filter(None, (error.brief, error.details))))
-            return bool(found) or NotYet(f"{found}")
+            return bool(found) is not down or NotYet(f"{found}")
 
-        return self._await("OpenDaylight's session with the reflector", look, timeout)
+        what = "the end of OpenDaylight's session" if down else "OpenDaylight's session"
+        return self._await(f"{what} with the reflector", look, timeout)
+
+    def listens_at(self) -> set[str]:
+        """The addresses, with their ports, at which its process accepts connections."""
+        listed = self.ssh.run(self.node, ["ss", "--listening", "--tcp", "--numeric", "-HOp"]).stdout
+        return {
+            LOCAL_ADDRESS.sub(r"\1:\2", line.split()[3])
+            for line in listed.splitlines()
+            if '("java",' in line
+        }
 
     def restart(self) -> None:
         """Restart its container and return when that is done; it answers later."""
@@ -268,20 +308,26 @@ class OpenDaylight(Scope):
         finally:
             self.ssh.run(self.node, ["systemctl", "start", UNIT], timeout=180)
 
-    def _await_sent(self, made: Injected, body: Mapping[str, Any]) -> None:
-        def look() -> bool | NotYet:
-            there = any(
-                (each.rd, each.prefix) == (made.route.rd, made.route.prefix) for each in self.sent()
-            )
-            return there or NotYet("it is not among the routes that were sent")
+    def _await_sent(self) -> None:
+        """Wait until all routes that were injected since the last call are sent."""
+        unsent, self._unsent = self._unsent, {}
+        if not unsent or not self.established:
+            return
 
-        what = f"the route to {made.route.prefix} to be sent"
+        def look() -> bool | NotYet:
+            there = {(each.rd, each.prefix) for each in self.sent()}
+            for made in [made for made in unsent if (made.route.rd, made.route.prefix) in there]:
+                del unsent[made]
+            return not unsent or NotYet(f"not sent: {', '.join(map(str, unsent))}")
+
+        what = "the injected routes to be sent"
         try:
             wait.until(what, look, timeout=workarounds.delay(SENT_WITHIN), interval=0.1)
         except WaitError as error:
             workarounds.use(workarounds.UNSENT_ROUTE, f"{error.brief}; {error.details}")
-            self._delete(made.key)
-            self.restconf.ask("POST", INJECTED, body)
+            for made, body in unsent.items():
+                self._delete(made.key)
+                self.restconf.ask("POST", INJECTED, body)
             wait.until(what, look, timeout=10 * self.patience, interval=0.1)
 
     def _delete(self, key: str) -> None:

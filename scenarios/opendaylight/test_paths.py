@@ -1,0 +1,50 @@
+"""Routes that are withdrawn and stay: with who takes more paths, and with their originator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kollalab.features.opendaylight.feature import OWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_kollalab.features.bgpvpn.site import Site
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn
+    from pytest_kollalab.features.opendaylight.words import Injected, OpenDaylight
+
+pytestmark = pytest.mark.kollalab_disruptive
+
+BEHIND = "172.28.0.0/24"
+
+
+@pytest.mark.defect("opendaylight-withdrawals-to-who-takes-additional-paths")
+def test_a_withdrawal_reaches_who_takes_additional_paths(
+    bgpvpn: Bgpvpn,
+    opendaylight: OpenDaylight,
+    vpn: Vpn,
+    site: Site,
+    inject: Callable[..., Injected],
+) -> None:
+    with bgpvpn.reflector.taking_additional_paths(OWN):
+        made = inject(BEHIND, vpn.rt, site)
+        bgpvpn.announced(BEHIND)
+        made.delete()
+        bgpvpn.withdrawn(BEHIND, within=15)
+
+
+def test_its_own_route_does_not_stay_when_the_reflector_tells_it_back(
+    bgpvpn: Bgpvpn,
+    opendaylight: OpenDaylight,
+    vpn: Vpn,
+    site: Site,
+    inject: Callable[..., Injected],
+) -> None:
+    made = inject(BEHIND, vpn.rt, site)
+    assert bgpvpn.announced(BEHIND, oracle="opendaylight") == made.route
+    made.delete()
+    bgpvpn.withdrawn(BEHIND)
+    bgpvpn.withdrawn(BEHIND, oracle="opendaylight")
