@@ -43,12 +43,15 @@ def test_the_hypervisor_is_known(openstack_cloud: Connection) -> None:
     assert (hypervisor.name, hypervisor.state) == ("compute-1", "up")
 
 
-def test_every_endpoint_answers(openstack_cloud: Connection) -> None:
+def test_every_endpoint_answers(openstack_cloud: Connection, kollalab: Lab) -> None:
     project = openstack_cloud.current_project_id
+    # Heat's API of CloudFormation answers 400 to a request that names no action, and is in no list.
+    wanted = {service for feature in kollalab.features for service in feature.services}
     urls = {
         asked_at(endpoint["url"], project)
         for service in openstack_cloud.service_catalog
         for endpoint in service["endpoints"]
+        if service["type"] in wanted
     }
     assert urls
     answers = {url: openstack_cloud.session.get(url, raise_exc=False) for url in sorted(urls)}

@@ -445,10 +445,11 @@ class Project(Scope):
         The first use uploads the key and opens the default security group for ICMP, TCP and UDP.
         """
         public = self.key.with_suffix(".pub").read_text(encoding="utf-8").strip()
-        self.admin_inside.compute.create_keypair(name=self.name, public_key=public)
-        self._undo.callback(
-            self.admin_inside.compute.delete_keypair, self.name, ignore_missing=True
-        )
+        # A key pair belongs to a user: the administrator boots servers on a node of choice, and
+        # services that act for the project have its own user.
+        for cloud in (self.admin_inside, self.cloud):
+            cloud.compute.create_keypair(name=self.name, public_key=public)
+            self._undo.callback(cloud.compute.delete_keypair, self.name, ignore_missing=True)
         api = self.cloud.network
         group = next(iter(api.security_groups(name="default", project_id=self.project.id)))
         for protocol in ("icmp", "tcp", "udp"):
