@@ -4,6 +4,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -591,6 +592,75 @@ def test_a_vnf_that_is_gone_is_removed_again(tmp_path: Path) -> None:
     tacker, vnf = made(cloud, tmp_path)
     tacker.remove(vnf)
     assert len(cloud.asked) == 1
+
+
+LOG = """\
+2026-11-30 08:00:00.0 7 ERROR tacker.conductor an.older.Error: of another package
+2026-11-30 08:00:00.0 7 ERROR tacker.common.csar_utils [None req-1 - - - -] Tosca parser failed \
+for vnf package p-1: Error:
+The input "/var/lib/tacker/vnfpackages/p-1.zip" failed validation with the following error(s):
+
+\tImportError: Import "flavour.yaml" is not valid.
+\t\tFile /usr/lib/python3/csar.py, line 93, in validate
+\t\t\tfunc(*args, **kwargs)
+2026-11-30 08:00:00.0 7 ERROR oslo_messaging.rpc.server
+2026-11-30 08:00:00.0 7 ERROR oslo_messaging.rpc.server \tImportError: Import "flavour.yaml"
+"""
+PLAIN_LOG = """\
+2026-11-30 08:00:00.0 7 ERROR tacker.common.csar_utils Upload of package p-1 failed
+2026-11-30 08:00:00.0 7 ERROR oslo_messaging.rpc.server     raise exceptions.InvalidCSAR(error)
+2026-11-30 08:00:00.0 7 ERROR oslo_messaging.rpc.server tacker.common.exceptions.InvalidCSAR: bad
+2026-11-30 08:00:01.0 7 INFO tacker.conductor tacker.common.exceptions.Later: no error
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (LOG, 'ImportError: Import "flavour.yaml" is not valid.'),
+        (PLAIN_LOG, "tacker.common.exceptions.InvalidCSAR: bad"),
+        (LOG.replace("p-1", "p-2"), ""),
+        ("", ""),
+    ],
+)
+def test_the_log_says_why_a_package_is_not_taken(log: str, told: str) -> None:
+    assert words.reasons(log, "p-1") == told
+
+
+def taking_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *states: str, log: str | None = None
+) -> Package:
+    monkeypatch.setattr(etsi, "definitions", lambda _: TYPES)
+    cloud = Cloud(
+        post=[Answer(201, {"id": "p-1"})],
+        put=[Answer(202)],
+        get=[Answer(200, {"onboardingState": state}) for state in states],
+    )
+    tacker, _ = made(cloud, tmp_path)
+    ssh = SimpleNamespace(run=lambda *_, **__: SimpleNamespace(stdout=log))
+    tacker.tenant = cast(
+        Any,
+        SimpleNamespace(
+            cloud=cloud, patience=1.0, keypair="k", undo=ExitStack(), ssh=ssh, has_nodes=bool(log)
+        ),
+    )
+    return tacker.package(SITE)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_package_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = taking_in(tmp_path, monkeypatch, "UPLOADING", "PROCESSING", "ONBOARDED")
+    assert (package.id, package.vdus) == ("p-1", (SITE,))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("log", "told"), [(LOG, "flavour.yaml"), (None, "no reason")])
+def test_a_package_that_is_not_taken_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str | None, told: str
+) -> None:
+    with pytest.raises(OperationFailedError, match="does not take the package p-1") as error:
+        taking_in(tmp_path, monkeypatch, "UPLOADING", "CREATED", log=log)
+    assert told in error.value.details
 
 
 def test_occurrences_are_false_unless_they_are_completed() -> None:

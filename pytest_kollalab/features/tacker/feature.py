@@ -16,7 +16,7 @@ OPERATIONS = """SELECT startTime, operation, operationState, stateEnteredTime, v
     FROM VnfLcmOpOccV2 ORDER BY startTime"""
 STACKS = "SELECT created_at, name, action, status, deleted_at, status_reason FROM stack"
 RESOURCES = """SELECT stack.name, resource.name, resource.action, resource.status,
-    resource.physical_resource_id, resource.status_reason
+    resource.nova_instance, resource.status_reason
     FROM resource JOIN stack ON resource.stack_id = stack.id WHERE stack.deleted_at IS NULL"""
 
 
