@@ -95,6 +95,13 @@ def _bgpvpn(
     return Defect(f"bgpvpn-{id}", project, versions, behaviour, module, function, since)
 
 
+def _tacker(
+    id: str, project: str, version: str, module: str, function: str, behaviour: str
+) -> Defect:
+    versions = MappingProxyType({"2026.1": version})
+    return Defect(f"tacker-{id}", project, versions, behaviour, module, function, "2026-11-30")
+
+
 def _opendaylight(
     id: str,
     project: str,
@@ -348,6 +355,27 @@ ENTRIES = (
         "A route that is withdrawn stays with a peer that offers to take additional paths, as FRR "
         "does unless told otherwise. OpenDaylight takes it for a peer that gets them and looks for "
         "the path to withdraw in a list that is always empty. The lab tells FRR not to offer it.",
+    ),
+    _tacker(
+        "role-keeps-packages-from-the-server",
+        "kolla-ansible",
+        "22.2.0",
+        "ansible/roles/tacker/defaults/main.yml",
+        "tacker_server_default_volumes",
+        "Of the stock role's two containers only the conductor has the volume with the packages, "
+        "and Tacker's server reads them: it answers 422 to each request for a VNF by version 2 of "
+        "the API ('is not found or not operational'). The lab mends it with the variable "
+        "tacker_server_extra_volumes; the test reads the role.",
+    ),
+    _tacker(
+        "servers-with-and-without-a-number",
+        "tacker",
+        "15.0.0",
+        "tacker/sol_refactored/infra_drivers/openstack/openstack.py",
+        "_make_instantiated_vnf_info",
+        "A VNF of a group of servers and of a single one, whose resource in the template has no "
+        "number at its end, fails to be instantiated once all servers are there: 'not supported "
+        "between instances of NoneType and int', where servers are sorted by that number.",
     ),
 )
 

@@ -76,7 +76,8 @@ def _pinned(release: str, project: str) -> Iterator[str]:
         if source.project == project:
             yield source.version
     images = Path(str(features.__file__)).parent.glob("*/images/*/requirements.txt")
-    for path in (RELEASES[release].data / "requirements" / "upper-constraints.txt", *images):
+    data = RELEASES[release].data
+    for path in (data / "requirements" / "upper-constraints.txt", data / "tools.txt", *images):
         yield from (
             version for name, version in PINNED.findall(path.read_text()) if name == project
         )

@@ -15,11 +15,13 @@ import yaml
 from pytest_kollalab.features.tacker import csar, etsi, operations, words
 from pytest_kollalab.features.tacker.api import RefusedError, reason
 from pytest_kollalab.features.tacker.csar import Vdu
+from pytest_kollalab.features.tacker.feature import unsupported_reason
 from pytest_kollalab.features.tacker.operations import Occurrence, Part
 from pytest_kollalab.features.tacker.vnf import Package, Vnf
 from pytest_kollalab.features.tacker.words import OperationFailedError, Tacker
 from pytest_kollalab.sdn import figures
 from pytest_kollalab.sdn.tenant.network import Network
+from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.errors import ConfigError, StageError, WaitError
 
 TYPES = {etsi.COMMON: "common: types\n", etsi.VNFD: "imports: [./common]\n"}
@@ -592,6 +594,13 @@ def test_a_vnf_that_is_gone_is_removed_again(tmp_path: Path) -> None:
     tacker, vnf = made(cloud, tmp_path)
     tacker.remove(vnf)
     assert len(cloud.asked) == 1
+
+
+@pytest.mark.parametrize(("release", "reason"), [("2026.1", None), ("2026.2", "for 2026.1 only")])
+def test_images_are_pinned_for_one_release(release: str, reason: str | None) -> None:
+    found = unsupported_reason(Config(release=release))
+    assert (found is None) == (reason is None)
+    assert (reason or "") in (found or "")
 
 
 LOG = """\

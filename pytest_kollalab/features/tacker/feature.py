@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_kollalab.features.base import Feature, HealthCheck, where
+from pytest_kollalab.settings.config import Config
 
 HERE = Path(__file__).parent
+RELEASE = "2026.1"
 HEAT, TACKER = "{{ kollalab_images['heat'] }}", "{{ kollalab_images['tacker'] }}"
 # Both of Tacker's services have these volumes.
 KEYS = "kolla_tacker_vim_keys:/var/lib/tacker/vim_keys/"
@@ -34,11 +36,19 @@ with sqlalchemy.create_engine(settings["database"]["connection"]).connect() as d
 END"""
 
 
+def unsupported_reason(config: Config) -> str | None:
+    """Why the images cannot be built for the release of a lab, or None."""
+    if config.release == RELEASE:
+        return None
+    return f"Heat and Tacker are pinned for {RELEASE} only, and the lab is of {config.release}"
+
+
 FEATURE = Feature(
     name="tacker",
     requires=("compute",),
     images_from=(HERE / "images",),
     control_images=("heat", "tacker"),
+    unsupported_reason=unsupported_reason,
     globals={
         "enable_heat": True,
         "enable_tacker": True,
