@@ -14,7 +14,7 @@ from pytest_kollalab.sdn.tenant.tenant import COMPUTE
 
 if TYPE_CHECKING:
     from pytest_kollalab.features.sfc.words import Sfc
-    from pytest_kollalab.features.tacker.words import Package, Tacker
+    from pytest_kollalab.features.tacker.words import Tacker, VnfPackage
     from pytest_kollalab.sdn.probe.probe import Probe
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from scenarios.tacker.conftest import Cast
@@ -23,7 +23,7 @@ TWO = (Vdu("left", ("left_cp",)), Vdu("right", ("right_cp",)))
 
 
 @pytest.fixture(scope="module")
-def package(tacker: Tacker) -> Package:
+def package(tacker: Tacker) -> VnfPackage:
     """A package of two servers with a card each."""
     return tacker.package(*TWO)
 
@@ -50,7 +50,7 @@ def test_terminate_leaves_nothing(
 
 
 def test_a_terminated_vnf_is_instantiated_again(
-    tacker: Tacker, cast: Cast, package: Package
+    tacker: Tacker, cast: Cast, package: VnfPackage
 ) -> None:
     vnf = tacker.create(package)
     networks = {"left_cp": cast.branch, "right_cp": cast.branch}
@@ -63,7 +63,7 @@ def test_a_terminated_vnf_is_instantiated_again(
 
 
 def test_two_servers_by_tacker_and_by_nova(
-    tenant: Tenant, tacker: Tacker, cast: Cast, package: Package
+    tenant: Tenant, tacker: Tacker, cast: Cast, package: VnfPackage
 ) -> None:
     began = time.monotonic()
     with ThreadPoolExecutor() as pool:

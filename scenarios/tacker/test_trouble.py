@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kollalab.features.tacker.api import RefusedError
+from pytest_kollalab.features.tacker.api import TackerError
 from pytest_kollalab.features.tacker.operations import healing
 from pytest_kollalab.features.tacker.words import OperationFailedError, Vdu
 from pytest_kollalab.sdn.tenant.tenant import CONTROLLER
@@ -16,7 +16,7 @@ from pytest_kollalab.system.errors import WaitError
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
-    from pytest_kollalab.features.tacker.words import Package, Tacker, Vnf
+    from pytest_kollalab.features.tacker.words import Tacker, Vnf, VnfPackage
     from pytest_kollalab.plugin.fixtures import Node
     from pytest_kollalab.sdn.tenant.network import Network
     from pytest_kollalab.sdn.tenant.tenant import Tenant
@@ -27,7 +27,7 @@ BACK_WITHIN = 120.0
 
 
 @pytest.fixture(scope="module")
-def package(tacker: Tacker) -> Package:
+def package(tacker: Tacker) -> VnfPackage:
     """A package of one server."""
     return tacker.package(PLAIN)
 
@@ -93,7 +93,7 @@ def rolled_back(tacker: Tacker, vnf: Vnf, failed: Any) -> bool:
 
 @pytest.mark.usefixtures("full_quota")
 def test_a_full_quota_fails_with_the_reason_and_is_rolled_back(
-    tacker: Tacker, package: Package, networks: Mapping[str, Network]
+    tacker: Tacker, package: VnfPackage, networks: Mapping[str, Network]
 ) -> None:
     vnf = tacker.create(package)
     failed = tacker.instantiate(vnf, networks, fails=True)
@@ -112,7 +112,7 @@ def test_scaling_into_a_full_quota_leaves_the_vnf_as_it_was(tacker: Tacker, vnf:
 
 @pytest.mark.usefixtures("full_quota")
 def test_what_is_given_up_keeps_its_stack_until_it_is_removed(
-    tacker: Tacker, package: Package, networks: Mapping[str, Network]
+    tacker: Tacker, package: VnfPackage, networks: Mapping[str, Network]
 ) -> None:
     vnf = tacker.create(package)
     failed = tacker.instantiate(vnf, networks, fails=True)
@@ -124,7 +124,7 @@ def test_what_is_given_up_keeps_its_stack_until_it_is_removed(
 
 
 def test_an_operation_that_takes_too_long_is_told_and_its_vnf_can_be_removed(
-    tenant: Tenant, tacker: Tacker, package: Package, networks: Mapping[str, Network]
+    tenant: Tenant, tacker: Tacker, package: VnfPackage, networks: Mapping[str, Network]
 ) -> None:
     vnf = tacker.create(package)
     with pytest.raises(WaitError, match="instantiate of a VNF") as error:
@@ -139,7 +139,7 @@ def test_an_operation_that_takes_too_long_is_told_and_its_vnf_can_be_removed(
 def test_a_second_operation_at_once_is_refused(tacker: Tacker, vnf: Vnf) -> None:
     (site,) = vnf.members("site")
     begun = tacker.begin(vnf, "heal", healing([site.id]))
-    with pytest.raises(RefusedError, match="answers 409"):
+    with pytest.raises(TackerError, match="answers 409"):
         tacker.begin(vnf, "heal", healing([site.id]))
     assert tacker.await_end(begun)
     vnf.members("site")[0].server.await_ready()
@@ -147,20 +147,20 @@ def test_a_second_operation_at_once_is_refused(tacker: Tacker, vnf: Vnf) -> None
 
 @pytest.mark.parametrize("vdu", ["site", "nobody"])
 def test_what_cannot_be_scaled_is_refused(tacker: Tacker, vnf: Vnf, vdu: str) -> None:
-    with pytest.raises(RefusedError, match=r"answers 40[04]"):
+    with pytest.raises(TackerError, match=r"answers 40[04]"):
         tacker.scale(vnf, vdu, 1)
 
 
 def test_a_package_in_use_is_not_deleted(tacker: Tacker) -> None:
     package = tacker.package(PLAIN)
     tacker.create(package)
-    with pytest.raises(RefusedError, match="answers 409"):
+    with pytest.raises(TackerError, match="answers 409"):
         tacker.discard(package)
 
 
 @pytest.mark.kollalab_disruptive
 def test_an_operation_whose_conductor_is_restarted_fails_and_is_rolled_back(
-    tenant: Tenant, tacker: Tacker, package: Package, networks: Mapping[str, Network]
+    tenant: Tenant, tacker: Tacker, package: VnfPackage, networks: Mapping[str, Network]
 ) -> None:
     vnf = tacker.create(package)
     with pytest.raises(WaitError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -88,6 +89,13 @@ def test_every_name_that_scenarios_import_has_its_import_path_in_the_reference()
         if not (is_module or name.isupper() or any(path in text for path in paths)):
             missing += [] if str(module).startswith(INSIDE) else [f"{module}.{name}"]
     assert missing == []
+
+
+def test_every_name_of_the_reference_is_there_once() -> None:
+    # Sphinx cannot tell which of two is meant.
+    text = (ROOT / "docs" / "api" / "names.md").read_text()
+    names = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 def test_names_that_a_page_imports_are_there() -> None:

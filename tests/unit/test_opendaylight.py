@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pytest_kollalab.features.bgpvpn.reflector import MACIP, MULTICAST, Route
 from pytest_kollalab.features.opendaylight import feature, rib, words
-from pytest_kollalab.features.opendaylight.restconf import RefusedError, Restconf, messages
+from pytest_kollalab.features.opendaylight.restconf import Restconf, RestconfError, messages
 from pytest_kollalab.features.opendaylight.words import Neighbor, OpenDaylight, parse_neighbors
 from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.sdn import workarounds
@@ -248,7 +248,7 @@ class FakeRestconf(Restconf):
         elif method == "DELETE":
             key = path.rpartition("=")[2].removesuffix(",0")
             if key not in self.routes:
-                error = RefusedError("OpenDaylight answers 409")
+                error = RestconfError("OpenDaylight answers 409")
                 error.absent = True
                 raise error
             del self.routes[key]

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from pytest_kollalab.features.tacker import csar, etsi, operations, words
-from pytest_kollalab.features.tacker.api import RefusedError, reason
+from pytest_kollalab.features.tacker.api import TackerError, reason
 from pytest_kollalab.features.tacker.csar import Vdu
 from pytest_kollalab.features.tacker.feature import unsupported_reason
 from pytest_kollalab.features.tacker.operations import Occurrence, Part
-from pytest_kollalab.features.tacker.vnf import Package, Vnf
+from pytest_kollalab.features.tacker.vnf import Vnf, VnfPackage
 from pytest_kollalab.features.tacker.words import OperationFailedError, Tacker
 from pytest_kollalab.sdn import figures
 from pytest_kollalab.sdn.tenant.network import Network
@@ -448,7 +448,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(cloud: Cloud, tmp_path: Path) -> tuple[Tacker, Vnf]:
     tenant = SimpleNamespace(cloud=cloud, patience=1.0, login=LOGIN)
     tacker = Tacker(cast(Any, tenant), tmp_path, image="guest", flavor="small")
-    return tacker, Vnf(cast(Any, tenant), "v-1", Package("p-1", "d-1", (FIREWALL,)))
+    return tacker, Vnf(cast(Any, tenant), "v-1", VnfPackage("p-1", "d-1", (FIREWALL,)))
 
 
 @pytest.mark.usefixtures("quick")
@@ -511,7 +511,7 @@ def test_a_refusal_is_told_with_its_reason(tmp_path: Path) -> None:
     answer = Answer(409)
     answer.text = '{"detail": "Other LCM operation in progress", "status": 409}'
     tacker, vnf = made(Cloud(post=[answer]), tmp_path)
-    with pytest.raises(RefusedError, match="Tacker answers 409 to POST") as error:
+    with pytest.raises(TackerError, match="Tacker answers 409 to POST") as error:
         tacker.heal(vnf)
     assert error.value.details == "Other LCM operation in progress"
 
@@ -638,7 +638,7 @@ def test_the_log_says_why_a_package_is_not_taken(log: str, told: str) -> None:
 
 def taking_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *states: str, log: str | None = None
-) -> Package:
+) -> VnfPackage:
     monkeypatch.setattr(etsi, "definitions", lambda _: TYPES)
     cloud = Cloud(
         post=[Answer(201, {"id": "p-1"})],

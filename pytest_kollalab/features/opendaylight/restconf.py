@@ -17,7 +17,7 @@ TIMEOUT = 60.0
 MISSING = "data-missing"
 
 
-class RefusedError(KollalabError):
+class RestconfError(KollalabError):
     """OpenDaylight answers a request with an error.
 
     Attributes:
@@ -56,7 +56,7 @@ class Restconf:
             The JSON of the answer, None if it is empty.
 
         Raises:
-            RefusedError: The answer is an error.
+            RestconfError: The answer is an error.
             KollalabError: There is no answer.
         """
         import requests
@@ -70,7 +70,7 @@ class Restconf:
                 f"OpenDaylight does not answer at {self.url}", details=str(http.root(error))
             ) from error
         if not answer.ok:
-            refused = RefusedError(
+            refused = RestconfError(
                 f"OpenDaylight answers {answer.status_code} to {method} {path}",
                 details=messages(answer.text),
             )
@@ -93,7 +93,7 @@ class Restconf:
         query += f"&fields={fields}" if fields else ""
         try:
             found = self.ask("GET", f"{path}?{query}")
-        except RefusedError as error:
+        except RestconfError as error:
             if error.absent:
                 return {}
             raise

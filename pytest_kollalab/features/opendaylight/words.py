@@ -20,7 +20,7 @@ from pytest_kollalab.features.opendaylight.feature import (
     REFLECTOR,
     RIB,
 )
-from pytest_kollalab.features.opendaylight.restconf import RefusedError, Restconf
+from pytest_kollalab.features.opendaylight.restconf import Restconf, RestconfError
 from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.tenant.network import Target, address_of
 from pytest_kollalab.sdn.tenant.scope import Scope, Temporary
@@ -333,7 +333,7 @@ class OpenDaylight(Scope):
     def _delete(self, key: str) -> None:
         try:
             self.restconf.ask("DELETE", f"{INJECTED}/vpn-route={quote(key, safe='')},0")
-        except RefusedError as error:
+        except RestconfError as error:
             if error.absent:
                 raise NotInjectedError("there is no such route", details=error.brief) from error
             raise

@@ -19,7 +19,7 @@ NOT_FOUND, FIRST_ERROR = 404, 400
 TIMEOUT = 60
 
 
-class RefusedError(KollalabError):
+class TackerError(KollalabError):
     """Tacker did not do what a request asked for. The details have its reason."""
 
 
@@ -44,7 +44,7 @@ def call(
         The answer.
 
     Raises:
-        RefusedError: The answer is an error.
+        TackerError: The answer is an error.
     """
     sent: dict[str, Any] = {}
     if isinstance(body, bytes):
@@ -64,7 +64,7 @@ def call(
         **{"headers": VERSION, **sent},
     )
     if answer.status_code >= FIRST_ERROR and not (missing and answer.status_code == NOT_FOUND):
-        raise RefusedError(
+        raise TackerError(
             f"Tacker answers {answer.status_code} to {verb} {path}", details=reason(answer.text)
         )
     return answer

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Package:
+class VnfPackage:
     """A package that Tacker has taken in.
 
     Attributes:
@@ -63,7 +63,7 @@ class Vnf:
         networks: The network of each connection point; empty until it is instantiated.
     """
 
-    def __init__(self, tenant: Tenant, id: str, package: Package) -> None:
+    def __init__(self, tenant: Tenant, id: str, package: VnfPackage) -> None:
         self.tenant = tenant
         self.id = id
         self.package = package

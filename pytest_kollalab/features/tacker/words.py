@@ -24,7 +24,7 @@ from pytest_kollalab.features.tacker.operations import (
     termination,
     vim,
 )
-from pytest_kollalab.features.tacker.vnf import Member, Package, Vnf
+from pytest_kollalab.features.tacker.vnf import Member, Vnf, VnfPackage
 from pytest_kollalab.sdn import figures
 from pytest_kollalab.sdn.tenant.project import CONTROLLER
 from pytest_kollalab.system import wait
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.network import Network
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
-__all__ = ["Member", "Occurrence", "OperationFailedError", "Package", "Tacker", "Vdu", "Vnf"]
+__all__ = ["Member", "Occurrence", "OperationFailedError", "Tacker", "Vdu", "Vnf", "VnfPackage"]
 
 # In seconds. Tacker looks at Heat's stacks every 5 s.
 DEADLINE = 180
@@ -72,7 +72,7 @@ class Tacker:
         self._image = image
         self._flavor = flavor
 
-    def package(self, *vdus: Vdu, changes: Mapping[str, str | None] | None = None) -> Package:
+    def package(self, *vdus: Vdu, changes: Mapping[str, str | None] | None = None) -> VnfPackage:
         """Make a package, and wait until Tacker has taken it in.
 
         Args:
@@ -84,7 +84,7 @@ class Tacker:
         Raises:
             ConfigError: No package can be made of these kinds of servers.
             OperationFailedError: Tacker does not take the package; the details have its reason.
-            RefusedError: Tacker refuses a request.
+            TackerError: Tacker refuses a request.
             StageError: ETSI's type definitions cannot be had.
             WaitError: It has not been taken in in time.
         """
@@ -103,21 +103,21 @@ class Tacker:
         self.tenant.undo.callback(self._discard, made)
         self._call("PUT", f"{api.PACKAGES}/{made}/package_content", packed)
         self._await_taken_in(made)
-        return Package(made, descriptor, tuple(vdus))
+        return VnfPackage(made, descriptor, tuple(vdus))
 
-    def discard(self, package: Package) -> None:
+    def discard(self, package: VnfPackage) -> None:
         """Delete a package that no VNF is made of; calling it again does nothing.
 
         Raises:
-            RefusedError: Tacker refuses the request.
+            TackerError: Tacker refuses the request.
         """
         self._discard(package.id)
 
-    def create(self, package: Package) -> Vnf:
+    def create(self, package: VnfPackage) -> Vnf:
         """Create a VNF instance of a package; it has no servers before it is instantiated.
 
         Raises:
-            RefusedError: Tacker refuses the request.
+            TackerError: Tacker refuses the request.
         """
         made = self._call("POST", api.VNFS, {"vnfdId": package.descriptor}).json()["id"]
         vnf = Vnf(self.tenant, made, package)
@@ -147,7 +147,7 @@ class Tacker:
 
         Raises:
             OperationFailedError: It fails, or does not although it should.
-            RefusedError: Tacker refuses the request.
+            TackerError: Tacker refuses the request.
             WaitError: It has not ended in time; the details have the last state.
         """
         vnf.networks = dict(networks)
@@ -217,18 +217,18 @@ class Tacker:
             body: The body of the request.
 
         Raises:
-            RefusedError: Tacker refuses the request.
+            TackerError: Tacker refuses the request.
         """
         answer = self._call("POST", f"{vnf.path}/{verb}", body)
         return str(answer.headers["Location"]).rpartition("/")[2]
 
     def look(self, occurrence_id: str, *, seconds: float = 0.0) -> Occurrence:
-        """The occurrence with an id as it is now. Raises RefusedError."""
+        """The occurrence with an id as it is now. Raises TackerError."""
         answer = self._call("GET", f"{api.OCCURRENCES}/{occurrence_id}")
         return occurrence(answer.json(), seconds)
 
     def occurrences(self, vnf: Vnf) -> list[Occurrence]:
-        """All operations on a VNF, the latest last. Raises RefusedError."""
+        """All operations on a VNF, the latest last. Raises TackerError."""
         query = f"?filter=(eq,vnfInstanceId,{vnf.id})"
         told = self._call("GET", f"{api.OCCURRENCES}{query}").json()
         return [occurrence(each) for each in sorted(told, key=lambda each: each["startTime"])]
@@ -261,7 +261,7 @@ class Tacker:
 
         Raises:
             OperationFailedError: It cannot be undone.
-            RefusedError: Tacker refuses the request.
+            TackerError: Tacker refuses the request.
             WaitError: It has not ended in time; the details have the last state.
         """
         self._call("POST", f"{api.OCCURRENCES}/{failed.id}/rollback")
@@ -271,7 +271,7 @@ class Tacker:
         """Mark a failed operation as failed for good. What it has made stays.
 
         Raises:
-            RefusedError: Tacker refuses the request.
+            TackerError: Tacker refuses the request.
         """
         self._call("POST", f"{api.OCCURRENCES}/{failed.id}/fail")
         return self._checked(self.look(failed.id), FAILED)
@@ -285,7 +285,7 @@ class Tacker:
 
         Raises:
             OperationFailedError: Its servers cannot be removed.
-            RefusedError: Tacker refuses a request.
+            TackerError: Tacker refuses a request.
             WaitError: An operation has not ended in time.
         """
         if not vnf.describe():
