@@ -8,12 +8,10 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pytest_kollalab.system import http
 from pytest_kollalab.system.run import run
 
-TIMEOUT = 10.0
 # The variables that name module proxies and checksum databases.
 VARIABLES = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
 # The build argument of images that are built with Go.
@@ -24,11 +22,11 @@ UPPER = re.compile(r"[A-Z]")
 def settings() -> dict[str, str]:
     """Go's settings of this user, from the environment and from Go's own file."""
     named = os.environ.get("GOENV", "")
-    path = Path(named or "~/.config/go/env")
+    file = Path(named or "~/.config/go/env")
     text = ""
     with suppress(OSError, RuntimeError):
         # There is no file, or no home folder.
-        text = path.expanduser().read_text(encoding="utf-8", errors="replace")
+        text = file.expanduser().read_text(encoding="utf-8", errors="replace")
     told = parse(text) | {name: value for name, value in os.environ.items() if value}
     return {name: told[name] for name in VARIABLES if name in told}
 
@@ -65,7 +63,12 @@ def unsupported_reason(module: str, version: str) -> str | None:
     for entry in entries:
         if "://" not in entry:
             continue
-        reason = _refusal(entry, module, version)
+        reason = http.refusal(
+            entry,
+            path(module, version),
+            mirror="the Go module proxy",
+            wanted=f"{module} {version}",
+        )
         if reason is None:
             return None
         reasons.append(reason)
@@ -74,26 +77,7 @@ def unsupported_reason(module: str, version: str) -> str | None:
     return "; ".join(reasons) or None
 
 
-def address(proxy: str, module: str, version: str) -> str:
-    """The URL at which a proxy describes a version of a module. Go escapes a capital X as !x."""
+def path(module: str, version: str) -> str:
+    """The path at which a proxy describes a version of a module. Go escapes a capital X as !x."""
     escaped = UPPER.sub(lambda found: f"!{found[0].lower()}", module)
-    return f"{proxy.rstrip('/')}/{escaped}/@v/{version}.info"
-
-
-def _refusal(proxy: str, module: str, version: str) -> str | None:
-    parts = urlsplit(proxy)
-    shown = f"the Go module proxy {parts.hostname or parts.path}"
-    if parts.scheme not in ("http", "https"):
-        return f"{shown} is a folder of this host, which the build of an image does not see"
-    import requests
-
-    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    try:
-        with http.session(login) as session:
-            answer = session.get(address(bare, module, version), timeout=TIMEOUT)
-    except requests.RequestException as error:
-        return f"{shown} does not answer: {http.root(error)}"
-    if not answer.ok:
-        return f"{shown} does not have {module} {version} ({answer.status_code})"
-    return None
+    return f"{escaped}/@v/{version}.info"

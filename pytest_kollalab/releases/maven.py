@@ -6,12 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 from xml.etree import ElementTree
 
 from pytest_kollalab.system import http
 
-TIMEOUT = 10.0
 # The build argument of images that are built with Maven.
 ARGUMENT = "MAVEN_MIRROR"
 CENTRAL = "central"
@@ -41,22 +40,8 @@ def unsupported_reason(artifact: str) -> str | None:
     url = mirror()
     if not url:
         return None
-    import requests
-
-    parts = urlsplit(url)
-    shown = f"the mirror {parts.hostname or parts.path} of Maven Central"
-    if parts.scheme not in ("http", "https"):
-        return f"{shown} is a folder of this host, which the build of an image does not see"
-    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    try:
-        with http.session(login) as session:
-            answer = session.get(f"{bare.rstrip('/')}/{artifact}", timeout=TIMEOUT)
-    except requests.RequestException as error:
-        return f"{shown} does not answer: {http.root(error)}"
-    if not answer.ok:
-        return f"{shown} does not have {artifact.rpartition('/')[2]} ({answer.status_code})"
-    return None
+    wanted = artifact.rpartition("/")[2]
+    return http.refusal(url, artifact, mirror="the mirror of Maven Central", wanted=wanted)
 
 
 def parse(text: str, environment: Mapping[str, str]) -> str:

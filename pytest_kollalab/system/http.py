@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pytest_kollalab.system import activity
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from requests import PreparedRequest, Session
+
+# In seconds.
+MIRROR_TIMEOUT = 10.0
 
 
 def session(
@@ -66,6 +70,31 @@ def root(error: BaseException) -> BaseException:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error
+
+
+def refusal(url: str, path: str, *, mirror: str, wanted: str) -> str | None:
+    """Why the build of an image cannot get something from a mirror; None if it can.
+
+    Args:
+        url: The URL of the mirror, with its login if it has one.
+        path: The path below it of what is wanted.
+        mirror: What the mirror is, for the reason.
+        wanted: What is wanted, for the reason.
+    """
+    import requests
+
+    parts = urlsplit(url)
+    shown = f"{mirror} {parts.hostname or parts.path}"
+    if parts.scheme not in ("http", "https"):
+        return f"{shown} is a folder of this host, which the build of an image does not see"
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        with session(login) as asking:
+            answer = asking.get(f"{bare.rstrip('/')}/{path}", timeout=MIRROR_TIMEOUT)
+    except requests.RequestException as error:
+        return f"{shown} does not answer: {root(error)}"
+    return None if answer.ok else f"{shown} does not have {wanted} ({answer.status_code})"
 
 
 def _unchanged(request: PreparedRequest) -> PreparedRequest:

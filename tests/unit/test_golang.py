@@ -70,9 +70,7 @@ def test_entries_of_the_proxy_are_told_apart() -> None:
 
 
 def test_capitals_are_escaped() -> None:
-    assert golang.address("http://a/", MODULE, VERSION) == (
-        "http://a/example.org/!some/module/@v/v1.2.3.info"
-    )
+    assert golang.path(MODULE, VERSION) == "example.org/!some/module/@v/v1.2.3.info"
 
 
 def test_a_proxy_that_has_the_module_is_no_obstacle(

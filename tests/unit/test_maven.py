@@ -100,7 +100,7 @@ def test_a_mirror_is_asked_before_a_build(house: str, monkeypatch: pytest.Monkey
 
     assert told("") == told(f"http://me:p@{house}/maven/") == ""
     assert told(f"http://me:p@{house}/maven", "a/c.pom") == (
-        "the mirror 127.0.0.1 of Maven Central does not have c.pom (404)"
+        "the mirror of Maven Central 127.0.0.1 does not have c.pom (404)"
     )
     assert "p@" not in told(f"http://me:p@{house}/elsewhere")
     assert "Connection refused" in told("http://127.0.0.1:9/maven")
