@@ -68,9 +68,9 @@ def fetch(tmp_path_factory: pytest.TempPathFactory) -> Fetch:
 def go_module(module: str, version: str, folder: Path) -> Path:
     """Download a module from the host's first proxy for them."""
     proxy = next(each for each in golang.proxies(golang.settings()) if "://" in each)
-    url = golang.address(proxy, module, version).removesuffix("info") + "zip"
+    path = golang.path(module, version).removesuffix("info") + "zip"
     folder.mkdir()
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(f"{proxy.rstrip('/')}/{path}", timeout=60) as answer:
         (folder / "module.zip").write_bytes(answer.read())
     return folder / "module.zip"
 
