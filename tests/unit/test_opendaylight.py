@@ -24,7 +24,8 @@ from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.system.errors import ConfigError, KollalabError, WaitError
 from pytest_kollalab.system.ssh import Ssh
 
-SOURCE = feature.HERE / "images" / "opendaylight" / "source"
+IMAGE = feature.HERE / "images" / "opendaylight"
+SOURCE = IMAGE / "source"
 PASSWORD = 'a"b\\c$d'
 TARGET: dict[str, Any] = {
     "route-target-extended-community": {
@@ -428,6 +429,7 @@ def test_both_ends_of_the_wire_are_in_one_network() -> None:
         "opendaylight0",
         "169.254.179.1/30",
         "169.254.179.2/30",
+        "8181",
     ]
     lines = rendered("frr.conf").splitlines()
     assert f" neighbor {feature.OWN} passive" in lines
@@ -441,6 +443,18 @@ def test_only_the_management_address_is_listened_at() -> None:
     build = (SOURCE / "build").read_text()
     assert "sshHost = 127.0.0.1" in build
     assert "bind-address = 127.0.0.1" in build
+
+
+def test_only_the_node_itself_reaches_it_before_it_has_the_password_of_the_lab(
+    tmp_path: Path,
+) -> None:
+    configuration = tmp_path / "org.ops4j.pax.web.cfg"
+    configuration.write_text(rendered("org.ops4j.pax.web.cfg"))
+    script = (IMAGE / "kollalab_opendaylight.sh").read_text()
+    (change,) = re.findall(r"sed -i -E '(.+)' \"\$listening\"", script)
+    subprocess.run(["sed", "-i", "-E", change, configuration], check=True)
+    assert "10.0.0.2" not in configuration.read_text()
+    assert configuration.read_text().count("127.0.0.1") == 2
 
 
 def curl(configuration: Path) -> list[str]:
@@ -460,7 +474,8 @@ def test_the_password_is_in_a_file_that_curl_reads(tmp_path: Path) -> None:
     assert any(quoted in line for line in curl(tmp_path / "login"))
     told = "\n".join(curl(tmp_path / "first-login"))
     assert "admin:admin" in told
-    assert "http://10.0.0.2:8181/auth/v1/users/admin@sdn" in told
+    # As long as that counts, there is no other address.
+    assert "http://127.0.0.1:8181/auth/v1/users/admin@sdn" in told
 
 
 def test_artifacts_ask_with_a_password_that_is_no_argument() -> None:

@@ -2,7 +2,7 @@
 # Runs OpenDaylight with a wire of its own to the reflector. On the tunnel network it would have the
 # address of the node, from which the node's own BGP speaker already has a session.
 set -eu
-namespace=$1 device=$2 own=$3 reflector=$4
+namespace=$1 device=$2 own=$3 reflector=$4 port=$5
 home=/opt/opendaylight
 logs=/var/log/kolla/opendaylight
 
@@ -21,15 +21,25 @@ ip link set "$device" up
 ip -n "$namespace" address replace "$reflector" dev opendaylight
 ip -n "$namespace" link set opendaylight up
 
-# At its first start it has the password that everybody knows. The inner shell is nobody's child, so
-# that it is waited for when it ends.
+# At its first start it has the password that everybody knows. Until that is replaced by the lab's,
+# nobody else can reach it: Karaf takes a changed address at once. The inner shell is nobody's
+# child, so that it is waited for when it ends.
+listening=$home/etc/org.ops4j.pax.web.cfg
+replaced=$home/data/state/password-is-replaced
+loopback=http://127.0.0.1:$port
 first_login() {
-    until kollalab_opendaylight_answers; do
+    until kollalab_opendaylight_answers "$loopback"; do
         curl -q -sS --fail --max-time 20 --output /dev/null --config /etc/opendaylight/first-login || true
         sleep 1
     done
+    touch "$replaced"
+    cp /etc/opendaylight/listening "$listening"
 }
-(first_login >/dev/null 2>&1 &)
+if [ ! -e "$replaced" ]; then
+    [ -e /etc/opendaylight/listening ] || cp "$listening" /etc/opendaylight/listening
+    sed -i -E 's/^(org\.ops4j\.pax\.web\.listening\.addresses|jetty\.host) = .*/\1 = 127.0.0.1/' "$listening"
+    (first_login >/dev/null 2>&1 &)
+fi
 
 cd "$home"
 export KARAF_LOG=$logs JAVA_HOME=/usr/lib/jvm/java-21-openjdk-amd64
