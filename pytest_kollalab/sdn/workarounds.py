@@ -185,10 +185,10 @@ UNSENT_ROUTE = Workaround(
     "OpenDaylight did not send a route that was injected",
     "bgpcep",
     "1.0.0",
-    "org/opendaylight/protocol/bgp/rib/impl/LocRibWriter.java, updateRoutes",
+    "org/opendaylight/protocol/bgp/rib/impl/AbstractPeer.java, installRouteRibOut",
     "Now and then a route that is injected soon after a session came up is put into the local RIB "
-    "and not into the table of what is sent to the peer. It stays there until something else "
-    "changes the route.",
+    "and not, by this function, into the table of what is sent to the peer. It stays there until "
+    "something else changes the route. What keeps it out is not known.",
     "2 s after a route was injected, with a session, it is not among the routes that were sent.",
     "The route is deleted and injected again.",
 )
