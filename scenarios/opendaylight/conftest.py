@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kollalab.features.bgpvpn.vpn import Vpn
-from pytest_kollalab.features.bgpvpn.words import Bgpvpn, Ends
+from scenarios.vpns import ends, ends_are_plugged, removed_first, vpn  # noqa: F401
 
 if TYPE_CHECKING:
     from pytest_kollalab.features.bgpvpn.site import Site
+    from pytest_kollalab.features.bgpvpn.vpn import Vpn
+    from pytest_kollalab.features.bgpvpn.words import Bgpvpn
     from pytest_kollalab.features.opendaylight.words import Injected, OpenDaylight
 
 
@@ -28,38 +28,12 @@ class Way:
 @pytest.fixture(autouse=True)
 def routes_and_vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
     """Remove routes, VPNs and sites of a test before its ports, which agents need for that."""
-    with ExitStack() as parts:
-        for name in ("bgpvpn", "opendaylight"):
-            if name in request.fixturenames:
-                parts.enter_context(request.getfixturevalue(name).part())
+    with removed_first(request, "bgpvpn", "opendaylight"):
         yield
 
 
-@pytest.fixture(autouse=True)
-def ends_are_plugged(request: pytest.FixtureRequest) -> None:
-    """Replug the ends if a test in another worker has restarted their Open vSwitch."""
-    if hasattr(request.config, "workerinput") and "ends" in request.fixturenames:
-        ends: Ends = request.getfixturevalue("ends")
-        request.getfixturevalue("bgpvpn").tenant.mend(ends.near, ends.far)
-
-
 @pytest.fixture(scope="module")
-def ends(bgpvpn: Bgpvpn) -> Ends:
-    return bgpvpn.ends()
-
-
-@pytest.fixture(scope="module")
-def vpn(bgpvpn: Bgpvpn, ends: Ends) -> Vpn:
-    """One VPN with both networks."""
-    vpn = bgpvpn.l3()
-    vpn.join(ends.left)
-    vpn.join(ends.right)
-    vpn.wait_converged()
-    return vpn
-
-
-@pytest.fixture(scope="module")
-def site(bgpvpn: Bgpvpn, vpn: Vpn) -> Site:
+def site(bgpvpn: Bgpvpn, vpn: Vpn) -> Site:  # noqa: F811
     return bgpvpn.site("archive", rt=vpn.rt)
 
 

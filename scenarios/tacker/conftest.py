@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 from pytest_kollalab.features.tacker.words import Vdu, forwarding
 from pytest_kollalab.plugin.fixtures import make_tenant
 from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER
+from scenarios.vpns import removed_first
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -56,9 +56,7 @@ def sfc(tenant: Tenant, make_sfc: Callable[[Tenant], Sfc]) -> Iterator[Sfc]:
 @pytest.fixture(autouse=True)
 def vpns_go_first(request: pytest.FixtureRequest) -> Iterator[None]:
     """Remove VPNs of a test before its ports, which agents need to withdraw routes."""
-    with ExitStack() as parts:
-        if "bgpvpn" in request.fixturenames:
-            parts.enter_context(request.getfixturevalue("bgpvpn").part())
+    with removed_first(request, "bgpvpn"):
         yield
 
 
