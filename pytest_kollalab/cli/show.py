@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pytest_kollalab.cli.frame import in_use, make_lab, verb
+from pytest_kollalab.features.base import at_node
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.report.summary import up_command
@@ -29,6 +30,17 @@ def _docker() -> str:
         return str(daemon.resolve())
     except KollalabError as error:
         return f"none: {error.brief}"
+
+
+def _endpoints(lab: Lab, cloud: CloudMade) -> dict[str, str]:
+    """The URLs of APIs that the features of a cloud have, by name."""
+    known = lab.extensions.registry
+    found: dict[str, str] = {}
+    for name in cloud.features:
+        # One of a plugin that is not here any more is not known.
+        if name in known.names():
+            found.update(known.get(name).endpoints)
+    return found
 
 
 def show_lab(lab: Lab, **given: Any) -> None:
@@ -68,6 +80,9 @@ def show_lab(lab: Lab, **given: Any) -> None:
     if cloud is not None:
         click.echo(f"  features      {' '.join(cloud.features)}")
         click.echo(f"  endpoint      {cloud.auth_url}")
+        for api, url in _endpoints(lab, cloud).items():
+            there = url if nodes is None else at_node(url, nodes.controller.addresses)
+            click.echo(f"  {api:<13} {there}")
         click.echo(
             f"  credentials   OS_CLIENT_CONFIG_FILE={cloud.clouds_yaml} OS_CLOUD={cloud.cloud}"
         )

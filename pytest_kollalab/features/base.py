@@ -80,7 +80,12 @@ class HealthCheck:
 
     def url_of(self, addresses: Mapping[str, str]) -> str:
         """The URL for a node with these addresses (by network)."""
-        return ADDRESS.sub(lambda found: addresses.get(found[1], found[0]), self.url)
+        return at_node(self.url, addresses)
+
+
+def at_node(url: str, addresses: Mapping[str, str]) -> str:
+    """The URL with the addresses of a node (by network) in place of the names of networks."""
+    return ADDRESS.sub(lambda found: addresses.get(found[1], found[0]), url)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class FeatureParts:
 MEMBERS: Mapping[str, type] = {"images_from": Path, "playbooks": Path, "health": HealthCheck}
 BY_GROUP = ("nodes", "containers", "agents")
 # Those whose values are texts.
-TEXTS = ("config", "userspace_config", "artifacts", "conflicts")
+TEXTS = ("config", "userspace_config", "artifacts", "conflicts", "endpoints")
 
 
 def check_shape(who: str, parts: object) -> None:
@@ -205,6 +210,9 @@ class Feature:
         health: Further checks before a test may use the cloud; they do not enter any key.
         artifacts: Shell commands by file name that every node runs after a test has failed (see
             `where`); they do not enter any key.
+        endpoints: The URLs of its APIs that no catalogue has, by name, for `kollalab show`; in them
+            `{management}`, or the name of another network, is replaced by the address of the
+            controller there. They do not enter any key.
         fixtures: Names of fixtures. A test that uses one of them asks for the feature, if the
             fixture is defined below the folder of the module that adds the feature. For the
             features of this package, all fixtures in their `fixtures.py` count.
@@ -237,6 +245,7 @@ class Feature:
     agents: Mapping[str, Names] = field(default_factory=dict)
     health: tuple[HealthCheck, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
     fixtures: Names = ()
     settings: type[Any] | None = None
 

@@ -77,6 +77,7 @@ def contents(feature: Feature) -> dict[str, str]:
         "configuration files": names(sorted({*feature.config, *feature.userspace_config})),
         "playbooks": names(path.name for path in feature.playbooks),
         "health checks": "; ".join(check.what for check in feature.health),
+        "APIs of its own": names(feature.endpoints),
         "artifacts of a failed test": names(sorted(feature.artifacts)),
         "cannot be with": names(feature.conflicts),
     }

@@ -68,6 +68,19 @@ def test_show_lists_the_nodes(kollalab: Callable[..., Result]) -> None:
     assert "  docker        tcp://127.0.0.1:1 (DOCKER_HOST)\n" in text
 
 
+@pytest.mark.usefixtures("nodes")
+def test_show_has_the_addresses_of_apis_that_no_catalogue_has(
+    kollalab: Callable[..., Result], tmp_path: Path
+) -> None:
+    cloud = made.cloud("core", "skydive", "gone-with-its-plugin")
+    record = Record("cloud", "k", "r", READY, inputs={}, made=cloud.to_json())
+    records.save(tmp_path / "state" / "labs" / "lab" / "cloud.json", record)
+    text = kollalab("show").output
+    assert "  endpoint      http://10.64.1.11:5000\n" in text
+    assert "  Skydive       http://10.64.1.11:8085\n" in text
+    assert "OpenDaylight" not in text
+
+
 def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None:
     result = kollalab("ssh", "controller-1")
     assert result.exit_code == frame.EXIT_FAILED

@@ -44,6 +44,7 @@ FEATURE = Feature(
     requires=("bgpvpn",),
     images_from=(HERE / "images",),
     control_images=("opendaylight",),
+    endpoints={"OpenDaylight": f"http://{{management}}:{PORT}/rests"},
     passwords=(PASSWORD,),
     unsupported_reason=unsupported_reason,
     globals={

@@ -57,6 +57,7 @@ FEATURE = Feature(
     name="skydive",
     requires=("core",),
     control_images=("skydive-analyzer", "skydive-agent"),
+    endpoints={"Skydive": f"http://{{management}}:{PORT}"},
     compute_images=("skydive-agent",),
     images_from=(HERE / "images",),
     passwords=("skydive_keystone_password", PASSWORD),
