@@ -9,7 +9,7 @@ import pytest
 from pytest_kollalab.features.opendaylight.feature import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_kollalab.features.bgpvpn.site import Site
     from pytest_kollalab.features.bgpvpn.vpn import Vpn
@@ -21,6 +21,16 @@ pytestmark = pytest.mark.kollalab_disruptive
 BEHIND = "172.28.0.0/24"
 
 
+@pytest.fixture
+def started_anew(opendaylight: OpenDaylight) -> Iterator[None]:
+    """Start OpenDaylight anew after a test. It sends what it did not withdraw in later sessions."""
+    yield
+    opendaylight.restart()
+    opendaylight.wait_ready()
+    opendaylight.wait_established()
+
+
+@pytest.mark.usefixtures("started_anew")
 @pytest.mark.defect("opendaylight-withdrawals-to-who-takes-additional-paths")
 def test_a_withdrawal_reaches_who_takes_additional_paths(
     bgpvpn: Bgpvpn,
