@@ -354,7 +354,8 @@ ENTRIES = (
         "Stale.getAddPathRouteKeyIdentifiers",
         "A route that is withdrawn stays with a peer that offers to take additional paths, as FRR "
         "does unless told otherwise. OpenDaylight takes it for a peer that gets them and looks for "
-        "the path to withdraw in a list that is always empty. The lab tells FRR not to offer it.",
+        "the path to withdraw in a list that is always empty. Now and then it sends such a route in "
+        "later sessions, too, until it is restarted. The lab tells FRR not to offer it.",
     ),
     _tacker(
         "role-keeps-packages-from-the-server",
