@@ -354,8 +354,17 @@ ENTRIES = (
         "Stale.getAddPathRouteKeyIdentifiers",
         "A route that is withdrawn stays with a peer that offers to take additional paths, as FRR "
         "does unless told otherwise. OpenDaylight takes it for a peer that gets them and looks for "
-        "the path to withdraw in a list that is always empty. Now and then it sends such a route in "
-        "later sessions, too, until it is restarted. The lab tells FRR not to offer it.",
+        "the path to withdraw in a list that is always empty. The lab tells FRR not to offer it.",
+    ),
+    _opendaylight(
+        "routes-for-who-restarts-gracefully",
+        "bgp-rib-impl",
+        "rib/impl/BGPPeer.java",
+        "releaseConnectionGracefully",
+        "When the session with a peer ends that told a restart time, as FRR does unless told "
+        "otherwise, OpenDaylight keeps the table of what it has sent to it, and sends just that "
+        "once the session is back: not what was injected meanwhile, and still what was withdrawn. "
+        "The lab's FRR tells none.",
     ),
     _tacker(
         "role-keeps-packages-from-the-server",

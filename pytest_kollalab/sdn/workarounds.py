@@ -180,19 +180,6 @@ REFUSED_AS = Workaround(
     "A peer refused the AS number of a speaker.",
     "The speaker is restarted.",
 )
-UNSENT_ROUTE = Workaround(
-    "opendaylight-unsent-route",
-    "OpenDaylight did not send a route that was injected",
-    "bgpcep",
-    "1.0.0",
-    "org/opendaylight/protocol/bgp/rib/impl/AbstractPeer.java, installRouteRibOut",
-    "Now and then a route that is injected soon after a session came up is put into the local RIB "
-    "and not, by this function, into the table of what is sent to the peer. It stays there until "
-    "something else changes the route. What keeps it out is not known.",
-    "2 s after a route was injected, with a session, it is not among the routes that were sent.",
-    "The route is deleted and injected again.",
-)
-
 ALL = (
     LOST_UPDATE,
     STRAY_FLOWS,
@@ -203,7 +190,6 @@ ALL = (
     DEVICE_DOWN,
     DEVICES_LOST,
     REFUSED_AS,
-    UNSENT_ROUTE,
 )
 BY_ID = {each.id: each for each in ALL}
 

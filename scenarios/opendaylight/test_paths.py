@@ -1,4 +1,4 @@
-"""Routes that are withdrawn and stay: with who takes more paths, and with their originator."""
+"""Routes that should have been sent or withdrawn: additional paths, graceful restarts, echoes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.features.bgpvpn.vpn import Vpn
     from pytest_kollalab.features.bgpvpn.words import Bgpvpn
     from pytest_kollalab.features.opendaylight.words import Injected, OpenDaylight
+    from scenarios.opendaylight.conftest import Way
 
 pytestmark = pytest.mark.kollalab_disruptive
 
@@ -23,7 +24,7 @@ BEHIND = "172.28.0.0/24"
 
 @pytest.fixture
 def started_anew(opendaylight: OpenDaylight) -> Iterator[None]:
-    """Start OpenDaylight anew after a test. It sends what it did not withdraw in later sessions."""
+    """Start OpenDaylight anew after a test, so that the next one finds none of its routes."""
     yield
     opendaylight.restart()
     opendaylight.wait_ready()
@@ -44,6 +45,20 @@ def test_a_withdrawal_reaches_who_takes_additional_paths(
         bgpvpn.announced(BEHIND)
         made.delete()
         bgpvpn.withdrawn(BEHIND, within=15)
+
+
+@pytest.mark.usefixtures("started_anew")
+@pytest.mark.defect("opendaylight-routes-for-who-restarts-gracefully")
+def test_a_route_reaches_who_was_away_and_restarts_gracefully(
+    bgpvpn: Bgpvpn, opendaylight: OpenDaylight, vpn: Vpn, site: Site, way: Callable[[Site], Way]
+) -> None:
+    found = way(site)
+    with bgpvpn.reflector.helping_to_restart(OWN):
+        with bgpvpn.reflector.stopped():
+            opendaylight.wait_established(down=True)
+            opendaylight.inject(BEHIND, vpn.rt, found.next_hop, found.label)
+        opendaylight.wait_established()
+        bgpvpn.announced(BEHIND, within=15)
 
 
 def test_its_own_route_does_not_stay_when_the_reflector_tells_it_back(

@@ -20,7 +20,6 @@ from pytest_kollalab.features.opendaylight import feature, rib, words
 from pytest_kollalab.features.opendaylight.restconf import Restconf, RestconfError, messages
 from pytest_kollalab.features.opendaylight.words import Neighbor, OpenDaylight, parse_neighbors
 from pytest_kollalab.features.registry import resolve
-from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.system.errors import ConfigError, KollalabError, WaitError
 from pytest_kollalab.system.ssh import Ssh
 
@@ -232,7 +231,7 @@ def test_what_an_error_says(text: str, told: str) -> None:
 
 
 class FakeRestconf(Restconf):
-    """Keeps injected routes; of those of `unsent`, the first time, it sends nothing."""
+    """Keeps injected routes, and sends them, unless it is `unsent`."""
 
     def __init__(self, *, unsent: bool = False, session: bool = True) -> None:
         super().__init__("http://192.0.2.7:8181", "admin", "secret")
@@ -253,7 +252,6 @@ class FakeRestconf(Restconf):
                 error.absent = True
                 raise error
             del self.routes[key]
-            self.unsent = False
         elif "adj-rib-out" in path:
             sent = [] if self.unsent else list(self.routes.values())
             return table(rib.VPNV4, "vpn-route", sent)
@@ -311,21 +309,13 @@ def test_a_route_is_withdrawn_by_its_prefix_and_once(made: Made) -> None:
             opendaylight.withdraw("10.1.0.0/24")
 
 
-def test_a_route_that_is_not_sent_is_injected_anew(made: Made) -> None:
+def test_a_route_that_is_not_sent_is_told_and_withdrawn(made: Made) -> None:
     restconf = FakeRestconf(unsent=True)
-    with made(restconf) as opendaylight:
+    refused = pytest.raises(WaitError, match="the injected routes to be sent")
+    with made(restconf) as opendaylight, refused as told:
         opendaylight.inject("10.1.0.0/24", "64512:1", "10.0.0.1", 17)
-        assert [verb for verb in restconf.asked if verb != "GET"] == ["POST", "DELETE", "POST"]
-    assert workarounds.taken() == [(workarounds.USED, "opendaylight-unsent-route")]
-
-
-def test_a_route_that_is_not_sent_is_told_when_workarounds_are_forbidden(made: Made) -> None:
-    restconf = FakeRestconf(unsent=True)
-    refused = pytest.raises(workarounds.WorkaroundForbiddenError, match="unsent-route")
-    with made(restconf) as opendaylight, workarounds.forbidden(), refused:
-        opendaylight.inject("10.1.0.0/24", "64512:1", "10.0.0.1", 17)
+    assert "not sent: Injected(10.1.0.0/24 by 10.0.0.1)" in told.value.details
     assert restconf.routes == {}
-    assert workarounds.taken() == [(workarounds.REFUSED, "opendaylight-unsent-route")]
 
 
 def test_without_a_session_nothing_is_awaited(made: Made) -> None:
@@ -433,6 +423,7 @@ def test_both_ends_of_the_wire_are_in_one_network() -> None:
     ]
     lines = rendered("frr.conf").splitlines()
     assert f" neighbor {feature.OWN} passive" in lines
+    assert f" neighbor {feature.OWN} graceful-restart-disable" in lines
     assert f"  neighbor {feature.OWN} disable-addpath-rx" in lines
 
 

@@ -181,12 +181,18 @@ class Reflector:
         Its session is reset before and after.
         """
         enter = ("router bgp 64512", "address-family ipv4 vpn")
-        line = f"neighbor {peer} disable-addpath-rx"
-        try:
-            self._configure_anew(peer, *enter, f"no {line}")
+        with self._without(peer, *enter, line=f"neighbor {peer} disable-addpath-rx"):
             yield
-        finally:
-            self._configure_anew(peer, *enter, line)
+
+    @contextmanager
+    def helping_to_restart(self, peer: str) -> Iterator[None]:
+        """Tell a peer that a restart may be graceful (RFC 4724), as FRR does by default.
+
+        Its session is reset before and after the block.
+        """
+        line = f"neighbor {peer} graceful-restart-disable"
+        with self._without(peer, "router bgp 64512", line=line):
+            yield
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -208,6 +214,14 @@ class Reflector:
             yield
         finally:
             self.ssh.run(self.node, [*iptables, "--delete", *rule])
+
+    @contextmanager
+    def _without(self, peer: str, *enter: str, line: str) -> Iterator[None]:
+        try:
+            self._configure_anew(peer, *enter, f"no {line}")
+            yield
+        finally:
+            self._configure_anew(peer, *enter, line)
 
     def _configure_anew(self, peer: str, *lines: str, timeout: float = 120) -> None:
         """Enter lines that count from the next session with a peer, and wait for that session."""

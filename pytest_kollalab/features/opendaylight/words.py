@@ -21,11 +21,10 @@ from pytest_kollalab.features.opendaylight.feature import (
     RIB,
 )
 from pytest_kollalab.features.opendaylight.restconf import Restconf, RestconfError
-from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.tenant.network import Target, address_of
 from pytest_kollalab.sdn.tenant.scope import Scope, Temporary
 from pytest_kollalab.system import process, wait
-from pytest_kollalab.system.errors import KollalabError, WaitError
+from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ INJECTED = f"bgp-rib:application-rib={APPLICATION}/{rib.TABLES[rib.VPNV4]}/{rib.
 PEERS = f"bgp-rib:bgp-rib/rib={RIB}"
 VPNV4_FAMILY = "openconfig-bgp-types:L3VPN-IPV4-UNICAST"
 ESTABLISHED = "ESTABLISHED"
-# In seconds: a route that is sent at all is sent within a tenth of it.
-SENT_WITHIN = 2
+# In seconds: as a rule a route is sent within a tenth of one.
+SENT_WITHIN = 10.0
 
 # An IPv4 address as a socket of IPv6 has it.
 LOCAL_ADDRESS = re.compile(r"^\[::ffff:([\d.]+)\]:(\d+)$")
@@ -117,7 +116,7 @@ class OpenDaylight(Scope):
         self.patience = patience
         self._owner = f"{owner}.{process.mark()}"
         self._count = 0
-        self._unsent: dict[Injected, Mapping[str, Any]] = {}
+        self._unsent: list[Injected] = []
 
     def __enter__(self) -> Self:
         self._withdraw_abandoned()
@@ -193,8 +192,7 @@ class OpenDaylight(Scope):
     ) -> Injected:
         """Inject a VPNv4 route, and wait until it is sent to the reflector if there is a session.
 
-        A route that is not sent is injected anew; this is a workaround. The route is withdrawn with
-        the scope.
+        The route is withdrawn with the scope.
 
         Args:
             prefix: The prefix, or a probe or address for the prefix of that one address.
@@ -208,7 +206,6 @@ class OpenDaylight(Scope):
             ConfigError: An argument is not valid.
             KollalabError: OpenDaylight refuses the route or does not answer.
             WaitError: It is not sent.
-            WorkaroundForbiddenError: It is not sent, and workarounds are forbidden.
         """
         whole = _prefix(prefix)
         rd = rd if rd is not None else f"{AS}:{secrets.randbelow(2**31) + 2**16}"
@@ -220,7 +217,7 @@ class OpenDaylight(Scope):
         made = Injected(self, key, route)
         self.undo.callback(made.delete)
         self.restconf.ask("POST", INJECTED, body)
-        self._unsent[made] = body
+        self._unsent.append(made)
         self.later(self._await_sent)
         return made
 
@@ -310,25 +307,17 @@ class OpenDaylight(Scope):
 
     def _await_sent(self) -> None:
         """Wait until all routes that were injected since the last call are sent."""
-        unsent, self._unsent = self._unsent, {}
+        unsent, self._unsent = self._unsent, []
         if not unsent or not self.established:
             return
 
         def look() -> bool | NotYet:
             there = {(each.rd, each.prefix) for each in self.sent()}
-            for made in [made for made in unsent if (made.route.rd, made.route.prefix) in there]:
-                del unsent[made]
-            return not unsent or NotYet(f"not sent: {', '.join(map(str, unsent))}")
+            left = [made for made in unsent if (made.route.rd, made.route.prefix) not in there]
+            return not left or NotYet(f"not sent: {', '.join(map(str, left))}")
 
         what = "the injected routes to be sent"
-        try:
-            wait.until(what, look, timeout=workarounds.delay(SENT_WITHIN), interval=0.1)
-        except WaitError as error:
-            workarounds.use(workarounds.UNSENT_ROUTE, f"{error.brief}; {error.details}")
-            for made, body in unsent.items():
-                self._delete(made.key)
-                self.restconf.ask("POST", INJECTED, body)
-            wait.until(what, look, timeout=10 * self.patience, interval=0.1)
+        wait.until(what, look, timeout=SENT_WITHIN * self.patience, interval=0.1)
 
     def _delete(self, key: str) -> None:
         try:
