@@ -80,23 +80,32 @@ def test_one_that_nova_gives_up_each_time_fails_with_the_reason() -> None:
     assert workarounds.taken() == [(USED, DELETION_GIVEN_UP.id)] * 2
 
 
+PORTS = [
+    Port("8ba3cc0e-61ee-4c0e-9f7b-73d56252ff0c", "fa:16:3e:00:00:01", "10.0.0.3"),
+    Port("d1c1b7a2-2b40-4a1f-8a3e-5f0f3c3f6a10", "fa:16:3e:00:00:02", "10.0.0.4"),
+]
+
+
 class Node:
-    """A node and the console of a server: ready once its device was up for a look."""
+    """A node and the console of a server: ready once its first device was up for a look."""
 
     def __init__(self, *flags: str) -> None:
-        self.flags = list(flags)
-        self.set_up = 0
+        """`flags` are those of the two devices."""
+        self.flags = dict(zip([port.device for port in PORTS], flags, strict=True))
+        self.set_up: list[str] = []
         self.looks = 0
 
-    def run(self, node: str, argv: list[str], *, check: bool) -> Any:
+    def run(self, node: str, argv: list[str], *, check: bool = True) -> Any:
         if "set" in argv:
-            self.set_up += 1
-            self.flags = ["UP"]
-        return SimpleNamespace(returncode=0, stdout=json.dumps([{"flags": self.flags}]))
+            device = argv[-2]
+            self.set_up.append(device)
+            self.flags[device] = "UP"
+        links = [{"ifname": name, "flags": [flag]} for name, flag in self.flags.items()]
+        return SimpleNamespace(returncode=0, stdout=json.dumps(links))
 
     def get_server_console_output(self, server: str, *, length: int) -> dict[str, str]:
         self.looks += 1
-        booted = self.looks > 3 and "UP" in self.flags
+        booted = self.looks > 3 and self.flags[PORTS[0].device] == "UP"
         return {"output": server_module.READY if booted else "booting"}
 
 
@@ -108,32 +117,35 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def boot(node: Node) -> None:
-    tenant: Any = SimpleNamespace(cloud=SimpleNamespace(compute=node), ssh=node, patience=1.0)
+    cloud = SimpleNamespace(compute=node)
+    tenant: Any = SimpleNamespace(cloud=cloud, ssh=node, patience=1.0, has_nodes=True)
     network = Network("id", "net", "subnet", "10.0.0.0/24", None, 1400)
-    port = Port("8ba3cc0e-61ee-4c0e-9f7b-73d56252ff0c", "fa:16:3e:00:00:01", "10.0.0.3")
-    Server(tenant, network, "compute-1", port, "id-1", "web").await_ready()
+    Server(tenant, network, "compute-1", PORTS, "id-1", "web").await_ready()
 
 
 @pytest.mark.usefixtures("no_patience")
 def test_a_device_that_is_up_is_left_alone() -> None:
-    node = Node("UP")
+    node = Node("UP", "UP")
     boot(node)
-    assert node.set_up == 0
+    assert node.set_up == []
     assert workarounds.taken() == []
 
 
 @pytest.mark.usefixtures("no_patience")
-def test_a_device_that_stays_down_is_set_up() -> None:
-    node = Node("BROADCAST")
+@pytest.mark.parametrize("down", [0, 1])
+def test_a_device_that_stays_down_is_set_up(down: int) -> None:
+    flags = ["UP", "UP"]
+    flags[down] = "BROADCAST"
+    node = Node(*flags)
     boot(node)
-    assert node.set_up == 1
+    assert node.set_up == [PORTS[down].device]
     assert workarounds.taken() == [(USED, DEVICE_DOWN.id)]
 
 
 @pytest.mark.usefixtures("no_patience")
 def test_it_stays_down_where_workarounds_are_forbidden() -> None:
-    node = Node("BROADCAST")
+    node = Node("BROADCAST", "UP")
     with pytest.raises(WorkaroundForbiddenError, match=DEVICE_DOWN.id), workarounds.forbidden():
         boot(node)
-    assert node.set_up == 0
+    assert node.set_up == []
     assert workarounds.taken() == [(REFUSED, DEVICE_DOWN.id)]

@@ -101,7 +101,7 @@ class Vnf:
         first = vdu.points[0]
         made = self.tenant.cloud.compute.get_server(server)
         network = self.networks[first]
-        known = Server(self.tenant, network, COMPUTE, found[first], server, str(made.name))
+        known = Server(self.tenant, network, COMPUTE, list(found.values()), server, str(made.name))
         return Member(id, vdu.name, known, found)
 
     def _port(self, id: str) -> Port:

@@ -35,18 +35,28 @@ DOWN = 5.0
 
 
 class Server:
-    """A server. `ip` is its address on its network, `floating_ip` on the external network."""
+    """A server. `ip` is its address on its network, `floating_ip` on the external network.
+
+    `port` is the first of its `ports`, the one on its network.
+    """
 
     def __init__(
-        self, tenant: Project, network: Network, node: str, port: Port, id: str, name: str
+        self,
+        tenant: Project,
+        network: Network,
+        node: str,
+        ports: Sequence[Port],
+        id: str,
+        name: str,
     ) -> None:
         self.tenant = tenant
         self.network = network
         self.node = node
-        self.port = port
+        self.ports = tuple(ports)
+        self.port = self.ports[0]
         self.id = id
         self.name = name
-        self.ip = port.ip
+        self.ip = self.port.ip
         self.floating_ip: str | None = None
         self.seconds_to_ready = 0.0
         self._outside: Probe | None = None
@@ -62,33 +72,38 @@ class Server:
     def await_ready(self, timeout: float = 180) -> None:
         """Wait until the guest reports on its console that it has booted and has its metadata.
 
-        A device that stays down is set up; this is a workaround.
+        The devices of all its ports are up then. One that stays down is set up; this is a
+        workaround.
 
         Args:
             timeout: Seconds.
 
         Raises:
-            WorkaroundForbiddenError: The device stays down and workarounds are forbidden.
+            WorkaroundForbiddenError: A device stays down and workarounds are forbidden.
             WaitError: The guest is not ready in time; the error has the end of the console log.
         """
         down_since: float | None = None
 
         def look() -> bool | NotYet:
             nonlocal down_since
-            said = self.console()
-            if READY in said:
+            said, down = self.console(), self._devices_down()
+            # The guest has its metadata by its first device; the others may be down still.
+            if READY in said and not down:
                 return True
             now = time.monotonic()
-            if not self._is_device_down():
+            if not down:
                 down_since = None
             elif down_since is None:
                 down_since = now
             elif now - down_since >= workarounds.delay(DOWN) * self.tenant.patience:
-                seen = f"{self.port.device} on {self.node}, down for {now - down_since:.0f} s"
+                seen = f"{', '.join(down)} on {self.node}, down for {now - down_since:.0f} s"
                 workarounds.use(workarounds.DEVICE_DOWN, seen)
-                self._set_device_up()
+                for device in down:
+                    argv = ["ip", "link", "set", "dev", device, "up"]
+                    self.tenant.ssh.run(self.node, argv, check=False)
                 down_since = None
-            return NotYet(f"its console says:\n{said}")
+            told = f"{', '.join(down)} is down, and " if down else ""
+            return NotYet(f"{told}its console says:\n{said}")
 
         wait.until(f"server {self.name} to boot", look, timeout=timeout * self.tenant.patience)
 
@@ -135,15 +150,13 @@ class Server:
             namespace = dhcp_namespace(self.tenant, self.network)
         return run(ssh_argv(self.tenant, namespace, target, argv), check=check, timeout=60)
 
-    def _is_device_down(self) -> bool:
-        """Whether the device exists and is set down."""
-        argv = ["ip", "-json", "link", "show", "dev", self.port.device]
-        done = self.tenant.ssh.run(self.node, argv, check=False)
-        return done.returncode == 0 and "UP" not in json.loads(done.stdout)[0]["flags"]
-
-    def _set_device_up(self) -> None:
-        argv = ["ip", "link", "set", "dev", self.port.device, "up"]
-        self.tenant.ssh.run(self.node, argv, check=False)
+    def _devices_down(self) -> list[str]:
+        """Those of its devices that exist and are set down; unknown in an external cloud."""
+        if not self.tenant.has_nodes:
+            return []
+        said = self.tenant.ssh.run(self.node, ["ip", "-json", "link", "show"]).stdout
+        down = {link["ifname"] for link in json.loads(said) if "UP" not in link["flags"]}
+        return [port.device for port in self.ports if port.device in down]
 
 
 def boot(
@@ -209,7 +222,7 @@ def boot(
         )
     except WaitError as error:
         raise WaitError(error.brief, details=error.details, hint=_hint(node)) from error
-    server = Server(tenant, network, node, ports[0], made.id, name)
+    server = Server(tenant, network, node, ports, made.id, name)
     if ready:
         server.await_ready()
     server.seconds_to_ready = time.monotonic() - started
