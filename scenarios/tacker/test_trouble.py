@@ -42,7 +42,10 @@ def huge(tenant: Tenant) -> Iterator[str]:
     """A flavor that no node has the memory for."""
     name = tenant.full_name("huge")
     made = tenant.admin.compute.create_flavor(name=name, ram=4 << 20, vcpus=1, disk=1)
+    # Otherwise the quota refuses it before the scheduler is asked.
+    tenant.admin.compute.update_quota_set(tenant.project.id, ram=-1)
     yield name
+    tenant.admin.compute.revert_quota_set(tenant.project.id)
     tenant.admin.compute.delete_flavor(made)
 
 

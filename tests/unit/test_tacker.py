@@ -406,30 +406,45 @@ class Cloud:
         self.asked: list[tuple[str, str, Any]] = []
         self.session = self
         self.orchestration = self
-        self.stacks: list[str] = []
+        self.names: list[str] = []
+        # How often a stack is still listed once it is deleted, and a package still in use.
+        self.late = 0
+        self.in_use = 0
         self.config = SimpleNamespace(
             get_interface=lambda: "public", get_region_name=lambda: "RegionOne"
         )
 
-    def find_stack(self, name: str, *, ignore_missing: bool) -> Any:
-        assert ignore_missing
-        return SimpleNamespace(name=name) if name in self.stacks else None
+    def stacks(self) -> Iterator[Any]:
+        for name in self.names:
+            yield SimpleNamespace(name=name, status="CREATE_FAILED", status_reason="")
+        if self.late:
+            self.late -= 1
+            yield SimpleNamespace(name="vnf-v-1", status="DELETE_IN_PROGRESS", status_reason="")
+        yield SimpleNamespace(name="vnf-v-1", status="DELETE_COMPLETE", status_reason="")
 
     def delete_stack(self, stack: Any) -> None:
-        self.stacks.remove(stack.name)
+        if stack.name in self.names:
+            self.names.remove(stack.name)
 
     def request(self, path: str, verb: str, **options: Any) -> Answer:
         self.asked.append((verb, path, options.get("json", options.get("data"))))
         assert options["headers"]["Version"] == "2.0.0"
+        if path == "/vnfpkgm/v1/vnf_packages/p-1" and verb == "GET" and "put" not in self.answers:
+            self.in_use -= 1
+            return Answer(200, {"usageState": "IN_USE" if self.in_use >= 0 else "NOT_IN_USE"})
+        if "filter=(eq,vnfdId" in path:
+            return Answer(200, [])
         name = "occurrence" if "lcm_op_occs" in path and verb == "GET" else verb.lower()
         return next(self.answers[name])
 
 
-def told(state: str, error: str = "") -> Answer:
-    more = {"error": {"detail": error}} if error else {}
+def told(state: str, error: str = "", since: str = "2026-11-30T06:00:01Z") -> Answer:
+    more: dict[str, Any] = {"error": {"detail": error}} if error else {}
+    more["stateEnteredTime"] = since
     return Answer(200, {**TOLD, "operationState": state, **more})
 
 
+LATER = "2026-11-30T06:00:07Z"
 ACCEPTED = Answer(202, location="http://127.0.0.1:9890/vnflcm/v2/vnf_lcm_op_occs/o-1")
 NET = Network("n-1", "net", "s-1", "10.200.0.0/24", "10.200.0.1", 1450)
 
@@ -558,7 +573,7 @@ def test_what_cannot_be_rolled_back_is_given_up(tmp_path: Path) -> None:
         get=[Answer(200, INSTANCE), Answer(200, INSTANCE)],
         occurrence=[
             Answer(200, [failed]),
-            told("FAILED_TEMP", "Rollback is not supported"),
+            told("FAILED_TEMP", "Rollback is not supported", since=LATER),
             told("FAILED"),
             told("COMPLETED"),
         ],
@@ -583,10 +598,38 @@ def test_what_was_given_up_is_removed_from_heat(tmp_path: Path) -> None:
         occurrence=[Answer(200, [failed])],
         delete=[Answer(204)],
     )
-    cloud.stacks = ["vnf-v-1", "vnf-v-2"]
+    cloud.names = ["vnf-v-1", "vnf-v-2"]
+    cloud.late = 2
     tacker, vnf = made(cloud, tmp_path)
     tacker.remove(vnf)
-    assert cloud.stacks == ["vnf-v-2"]
+    assert cloud.names == ["vnf-v-2"]
+    assert [stack.name for stack in tacker.stacks()] == ["vnf-v-2"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_rolled_back_has_ended_once_tacker_has_begun_to(tmp_path: Path) -> None:
+    failed = told("FAILED_TEMP")
+    cloud = Cloud(
+        post=[Answer(202)],
+        occurrence=[failed, failed, failed, told("ROLLING_BACK"), told("ROLLED_BACK")],
+    )
+    tacker, _ = made(cloud, tmp_path)
+    assert tacker.roll_back(tacker.look("o-1")).state == "ROLLED_BACK"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_vnf_is_removed_when_its_package_can_be(tmp_path: Path) -> None:
+    plain = {"id": "v-1", "instantiationState": "NOT_INSTANTIATED"}
+    cloud = Cloud(
+        get=[Answer(200, plain), Answer(200, plain)],
+        occurrence=[Answer(200, [])],
+        delete=[Answer(204)],
+    )
+    cloud.in_use = 2
+    tacker, vnf = made(cloud, tmp_path)
+    tacker.remove(vnf)
+    asked = [path for verb, path, _ in cloud.asked if "vnf_packages" in path]
+    assert len(asked) == 3
 
 
 def test_a_vnf_that_is_gone_is_removed_again(tmp_path: Path) -> None:

@@ -41,8 +41,11 @@ __all__ = ["Member", "Occurrence", "OperationFailedError", "Tacker", "Vdu", "Vnf
 DEADLINE = 180
 TAKEN_IN = 60
 INTERVAL = 0.5
-# States of a package.
-TAKEN, NOT_TAKEN = "ONBOARDED", "CREATED"
+RELEASED_WITHIN = 20
+# States of a package, and of its use.
+TAKEN, NOT_TAKEN, IN_USE = "ONBOARDED", "CREATED", "IN_USE"
+# The status of a stack that is gone.
+DELETED = "DELETE_COMPLETE"
 LOG = "/var/log/kolla/tacker/tacker-conductor.log"
 # An error of the TOSCA parser is in a line of its own after one tab; its traceback has more tabs.
 # The last line of any other traceback begins with the exception's full name.
@@ -233,8 +236,15 @@ class Tacker:
         told = self._call("GET", f"{api.OCCURRENCES}{query}").json()
         return [occurrence(each) for each in sorted(told, key=lambda each: each["startTime"])]
 
-    def await_end(self, occurrence_id: str, *, within: float = DEADLINE) -> Occurrence:
+    def await_end(
+        self, occurrence_id: str, *, after: Occurrence | None = None, within: float = DEADLINE
+    ) -> Occurrence:
         """Wait until an operation does not go on by itself.
+
+        Args:
+            occurrence_id: The id of its occurrence.
+            after: The occurrence when it was told to go on, since Tacker begins later to do so.
+            within: Seconds that it may take.
 
         Raises:
             WaitError: It has not ended in time; the details have the last state.
@@ -243,8 +253,9 @@ class Tacker:
 
         def look() -> list[Occurrence] | NotYet:
             now = self.look(occurrence_id, seconds=time.monotonic() - started)
+            still = after is not None and (now.state, now.since) == (after.state, after.since)
             # In a list, because an operation that failed is false.
-            return [now] if now.has_ended else NotYet(f"{now}, since {now.since}")
+            return [now] if now.has_ended and not still else NotYet(f"{now}, since {now.since}")
 
         (ended,) = wait.until(
             f"the operation {occurrence_id} to end",
@@ -265,7 +276,8 @@ class Tacker:
             WaitError: It has not ended in time; the details have the last state.
         """
         self._call("POST", f"{api.OCCURRENCES}/{failed.id}/rollback")
-        return self._checked(self.await_end(failed.id, within=within), ROLLED_BACK)
+        ended = self.await_end(failed.id, after=failed, within=within)
+        return self._checked(ended, ROLLED_BACK)
 
     def give_up(self, failed: Occurrence) -> Occurrence:
         """Mark a failed operation as failed for good. What it has made stays.
@@ -278,7 +290,9 @@ class Tacker:
 
     def stacks(self) -> list[Any]:
         """The stacks that the project has in Heat."""
-        return list(self.tenant.cloud.orchestration.stacks())
+        # Heat lists one that is just deleted for a moment longer.
+        listed = self.tenant.cloud.orchestration.stacks()
+        return [stack for stack in listed if stack.status != DELETED]
 
     def remove(self, vnf: Vnf) -> None:
         """Remove a VNF in whatever state it is; calling it again does nothing.
@@ -299,6 +313,23 @@ class Tacker:
         else:
             self._remove_stack(f"vnf-{vnf.id}")
         self._call("DELETE", vnf.path, missing=True)
+        self._await_released(vnf.package)
+
+    def _await_released(self, package: VnfPackage) -> None:
+        """Wait until a package can be deleted, unless there are other VNFs of it.
+
+        Tacker answers first, and then notes that the package is no longer in use.
+        """
+
+        def look() -> bool | NotYet:
+            found = self._call("GET", f"{api.PACKAGES}/{package.id}", missing=True)
+            if found.status_code == api.NOT_FOUND or found.json()["usageState"] != IN_USE:
+                return True
+            others = f"{api.VNFS}?filter=(eq,vnfdId,{package.descriptor})"
+            return bool(self._call("GET", others).json()) or NotYet("it is in use")
+
+        what = f"the package {package.id} to be released"
+        wait.until(what, look, timeout=RELEASED_WITHIN * self.tenant.patience)
 
     def _clean_up(self, failed: Occurrence) -> None:
         # Giving up leaves what an operation has made, such as ports that keep their networks.
@@ -310,15 +341,16 @@ class Tacker:
 
     def _remove_stack(self, name: str) -> None:
         """Remove what an operation that was given up has left in Heat, if there is any."""
-        heat = self.tenant.cloud.orchestration
-        found = heat.find_stack(name, ignore_missing=True)
-        if found is None:
-            return
-        heat.delete_stack(found)
+
+        def found() -> list[Any]:
+            return [stack for stack in self.stacks() if stack.name == name]
+
+        for stack in found():
+            self.tenant.cloud.orchestration.delete_stack(stack)
 
         def look() -> bool | NotYet:
-            left = heat.find_stack(name, ignore_missing=True)
-            return left is None or NotYet(f"{left.status}: {left.status_reason}")
+            left = [f"{stack.status}: {stack.status_reason}" for stack in found()]
+            return NotYet(", ".join(left)) if left else True
 
         wait.until(f"the stack {name} to be gone", look, timeout=DEADLINE * self.tenant.patience)
 
