@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_kollalab.sdn.tenant.tenant import COMPUTE
 
 if TYPE_CHECKING:
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     from scenarios.tacker.conftest import Cast
 
 
-@pytest.mark.kollalab_smoke
 def test_its_servers_are_those_of_nova(tenant: Tenant, vnf: Vnf) -> None:
     members = vnf.members()
     assert sorted(member.vdu for member in members) == ["fw", "site"]
