@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.plugin.fixtures import Node
     from pytest_kollalab.sdn.topology.local import Local
 
+# Of an analyzer and the agents of two nodes.
 MEGABYTES = 400
 BACK_WITHIN = 120.0
 
@@ -58,7 +59,8 @@ def test_analyzer_and_agents_take_little_memory(lab_nodes: Mapping[str, Node]) -
     for node in lab_nodes.values():
         for process in node.host.process.filter(comm="skydive"):
             used += int(process.rss)
-    assert 0 < used / 1024 < MEGABYTES
+    # A lab with a gateway has an agent more.
+    assert 0 < used / 1024 < MEGABYTES * (1 + len(lab_nodes)) / 3
 
 
 def test_a_failure_keeps_the_graph(
