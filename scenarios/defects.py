@@ -387,6 +387,16 @@ ENTRIES = (
         "number at its end, fails to be instantiated once all servers are there: 'not supported "
         "between instances of NoneType and int', where servers are sorted by that number.",
     ),
+    _tacker(
+        "second-operation-is-accepted",
+        "tacker",
+        "15.0.0",
+        "tacker/sol_refactored/controller/vnflcm_v2.py",
+        "heal",
+        "A request to heal or scale a VNF during another operation is accepted, and never ends: of "
+        "the requests, these two do not take the lock of the VNF, which the conductor then waits "
+        "for in vain, so that the operation stays in STARTING until the conductor is restarted.",
+    ),
 )
 
 DEFECTS: Mapping[str, Defect] = MappingProxyType({each.id: each for each in ENTRIES})

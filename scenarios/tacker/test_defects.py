@@ -8,11 +8,17 @@ import pytest
 import yaml
 
 from pytest_kollalab.features.tacker import csar, etsi
+from pytest_kollalab.features.tacker.api import TackerError
+from pytest_kollalab.features.tacker.operations import healing
 from pytest_kollalab.features.tacker.words import OperationFailedError, Vdu
+from pytest_kollalab.sdn.tenant.tenant import CONTROLLER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_kollalab.features.tacker.words import Tacker
     from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.sdn.tenant.tenant import Tenant
     from scenarios.tacker.conftest import Cast
 
 ROLE = "share/kolla-ansible/ansible/roles/tacker/defaults/main.yml"
@@ -39,3 +45,24 @@ def test_a_template_needs_no_number_in_the_name_of_a_single_server(
     assert plain != written
     vnf = tacker.create(tacker.package(GROUP, SINGLE, changes={BASE: plain}))
     tacker.instantiate(vnf, {"group_cp": cast.branch, "single_cp": cast.branch})
+
+
+@pytest.fixture
+def conductor_started_anew(tenant: Tenant) -> Iterator[None]:
+    """Restart the conductor after a test: it marks what can never end as rolled back."""
+    yield
+    tenant.ssh.run(CONTROLLER, ["docker", "restart", "tacker_conductor"], timeout=120)
+
+
+@pytest.mark.kollalab_disruptive
+@pytest.mark.usefixtures("conductor_started_anew")
+@pytest.mark.defect("tacker-second-operation-is-accepted", raises=pytest.fail.Exception)
+def test_a_second_operation_at_once_is_refused(tacker: Tacker, cast: Cast) -> None:
+    vnf = tacker.deploy(SINGLE, networks={"single_cp": cast.branch})
+    (member,) = vnf.members()
+    begun = tacker.begin(vnf, "heal", healing([member.id]))
+    try:
+        with pytest.raises(TackerError, match="answers 409"):
+            tacker.begin(vnf, "heal", healing([member.id]))
+    finally:
+        assert tacker.await_end(begun)

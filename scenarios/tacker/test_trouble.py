@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab.features.tacker.api import TackerError
-from pytest_kollalab.features.tacker.operations import healing
 from pytest_kollalab.features.tacker.words import OperationFailedError, Vdu
 from pytest_kollalab.sdn.tenant.tenant import CONTROLLER
 from pytest_kollalab.system import wait
@@ -137,15 +136,6 @@ def test_an_operation_that_takes_too_long_is_told_and_its_vnf_can_be_removed(
     # As after a test that was killed.
     tacker.remove(vnf)
     assert f"vnf-{vnf.id}" not in {stack.name for stack in tacker.stacks()}
-
-
-def test_a_second_operation_at_once_is_refused(tacker: Tacker, vnf: Vnf) -> None:
-    (site,) = vnf.members("site")
-    begun = tacker.begin(vnf, "heal", healing([site.id]))
-    with pytest.raises(TackerError, match="answers 409"):
-        tacker.begin(vnf, "heal", healing([site.id]))
-    assert tacker.await_end(begun)
-    vnf.members("site")[0].server.await_ready()
 
 
 @pytest.mark.parametrize("vdu", ["site", "nobody"])
