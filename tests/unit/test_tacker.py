@@ -554,7 +554,12 @@ def test_a_failed_operation_is_rolled_back_before_a_vnf_is_removed(tmp_path: Pat
     plain = {"id": "v-1", "instantiationState": "NOT_INSTANTIATED"}
     cloud = Cloud(
         get=[Answer(200, plain), Answer(200, plain)],
-        occurrence=[Answer(200, [failed]), told("ROLLED_BACK")],
+        occurrence=[
+            Answer(200, [failed | {"stateEnteredTime": "2026-11-30T06:00:01.000000"}]),
+            told("FAILED_TEMP"),
+            told("FAILED_TEMP"),
+            told("ROLLED_BACK"),
+        ],
         post=[Answer(202)],
         delete=[Answer(204)],
     )
@@ -573,6 +578,7 @@ def test_what_cannot_be_rolled_back_is_given_up(tmp_path: Path) -> None:
         get=[Answer(200, INSTANCE), Answer(200, INSTANCE)],
         occurrence=[
             Answer(200, [failed]),
+            told("FAILED_TEMP"),
             told("FAILED_TEMP", "Rollback is not supported", since=LATER),
             told("FAILED"),
             told("COMPLETED"),
@@ -611,7 +617,7 @@ def test_what_is_rolled_back_has_ended_once_tacker_has_begun_to(tmp_path: Path) 
     failed = told("FAILED_TEMP")
     cloud = Cloud(
         post=[Answer(202)],
-        occurrence=[failed, failed, failed, told("ROLLING_BACK"), told("ROLLED_BACK")],
+        occurrence=[failed, failed, failed, failed, told("ROLLING_BACK"), told("ROLLED_BACK")],
     )
     tacker, _ = made(cloud, tmp_path)
     assert tacker.roll_back(tacker.look("o-1")).state == "ROLLED_BACK"

@@ -275,8 +275,10 @@ class Tacker:
             TackerError: Tacker refuses the request.
             WaitError: It has not ended in time; the details have the last state.
         """
+        # A list of occurrences tells times otherwise.
+        before = self.look(failed.id)
         self._call("POST", f"{api.OCCURRENCES}/{failed.id}/rollback")
-        ended = self.await_end(failed.id, after=failed, within=within)
+        ended = self.await_end(failed.id, after=before, within=within)
         return self._checked(ended, ROLLED_BACK)
 
     def give_up(self, failed: Occurrence) -> Occurrence:
