@@ -330,6 +330,17 @@ ENTRIES = (
         since="2026-11-30",
     ),
     _bgpvpn(
+        "port-that-comes-back-with-another-vlan",
+        *BAGPIPE_BGP,
+        f"{BGP}/vpn/ipvpn/mpls_ovs_dataplane.py",
+        "_check_vlan_use",
+        "When the only port of a network on a node is unplugged and plugged again, as when a "
+        "server is rebooted or replaced by one with its port, it is not announced again. The agent "
+        "gives the network another VLAN on that node, and the daemon wants the one that the "
+        "network had when it joined ('different VLAN for different interfaces').",
+        since="2026-11-30",
+    ),
+    _bgpvpn(
         "preference-zero-is-the-default",
         *BAGPIPE_BGP,
         f"{BGP}/vpn/vpn_instance.py",
