@@ -22,7 +22,7 @@ BUILD = """
 import io, sys, docker
 client = docker.DockerClient(version="auto", **docker.utils.kwargs_from_env())
 file = io.BytesIO(b"FROM scratch\\nLABEL made=here")
-client.images.build(fileobj=file, tag=sys.argv[1])
+client.images.build(fileobj=file, tag=sys.argv[1], rm=True)
 """
 
 

@@ -37,6 +37,10 @@ def pipe() -> Iterator[tuple[int, int]]:
     os.close(writing)
 
 
+# Under nohup, the tests' own children would ignore a terminal that is closed.
+PYTHON = ("env", "--default-signal=HUP", sys.executable)
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_interrupts_and_the_second_ends_the_process(kind: signal.Signals) -> None:
     done = subprocess.run(
@@ -81,7 +85,7 @@ def test_a_verb_that_is_stopped_says_how_to_clean_up(
     kind: signal.Signals, name: str, command: str
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ORDERLY, str(int(kind)), name],
+        [*PYTHON, "-c", ORDERLY, str(int(kind)), name],
         capture_output=True,
         text=True,
         check=False,
@@ -129,7 +133,5 @@ except KeyboardInterrupt:
 def test_a_terminal_that_is_closed_sends_several_signals_and_takes_no_message(
     how: str, said: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CLOSED, how], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*PYTHON, "-c", CLOSED, how], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, said)
