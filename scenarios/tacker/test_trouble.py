@@ -57,6 +57,10 @@ def full_quota(tenant: Tenant) -> Iterator[None]:
     tenant.admin.compute.revert_quota_set(tenant.project.id)
 
 
+def has_stack(tacker: Tacker, vnf: Vnf) -> bool:
+    return vnf.stack in {stack.name for stack in tacker.stacks()}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -87,10 +91,10 @@ def test_a_flavor_that_is_too_big_fails_with_the_reason_and_is_rolled_back(
 
 def rolled_back(tacker: Tacker, vnf: Vnf, failed: Any) -> bool:
     """Whether nothing is left of an operation once it is rolled back."""
-    assert f"vnf-{vnf.id}" in {stack.name for stack in tacker.stacks()}
+    assert has_stack(tacker, vnf)
     tacker.roll_back(failed)
     assert not vnf.is_instantiated()
-    return f"vnf-{vnf.id}" not in {stack.name for stack in tacker.stacks()}
+    return not has_stack(tacker, vnf)
 
 
 @pytest.mark.usefixtures("full_quota")
@@ -119,9 +123,9 @@ def test_what_is_given_up_keeps_its_stack_until_it_is_removed(
     vnf = tacker.create(package)
     failed = tacker.instantiate(vnf, networks, fails=True)
     assert tacker.give_up(failed).state == "FAILED"
-    assert f"vnf-{vnf.id}" in {stack.name for stack in tacker.stacks()}
+    assert has_stack(tacker, vnf)
     tacker.remove(vnf)
-    assert f"vnf-{vnf.id}" not in {stack.name for stack in tacker.stacks()}
+    assert not has_stack(tacker, vnf)
     assert vnf.describe() == {}
 
 
@@ -135,7 +139,7 @@ def test_an_operation_that_takes_too_long_is_told_and_its_vnf_can_be_removed(
     assert "INSTANTIATE" in error.value.details
     # As after a test that was killed.
     tacker.remove(vnf)
-    assert f"vnf-{vnf.id}" not in {stack.name for stack in tacker.stacks()}
+    assert not has_stack(tacker, vnf)
 
 
 @pytest.mark.parametrize("vdu", ["site", "nobody"])
@@ -165,7 +169,7 @@ def test_an_operation_whose_conductor_is_restarted_fails_and_is_rolled_back(
     assert failed.state == "FAILED_TEMP"
     assert "conductor processing error" in failed.error
     tacker.roll_back(failed)
-    assert f"vnf-{vnf.id}" not in {stack.name for stack in tacker.stacks()}
+    assert not has_stack(tacker, vnf)
 
 
 @pytest.mark.kollalab_disruptive

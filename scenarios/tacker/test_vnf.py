@@ -38,7 +38,7 @@ def test_its_ports_are_those_of_neutron(tenant: Tenant, cast: Cast) -> None:
 
 
 def test_heat_has_its_stack(tacker: Tacker, vnf: Vnf) -> None:
-    (stack,) = [stack for stack in tacker.stacks() if stack.name == f"vnf-{vnf.id}"]
+    (stack,) = [stack for stack in tacker.stacks() if stack.name == vnf.stack]
     assert stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 

@@ -77,6 +77,11 @@ class Vnf:
         """The path of the instance in the API."""
         return f"{api.VNFS}/{self.id}"
 
+    @property
+    def stack(self) -> str:
+        """The name of its stack in Heat."""
+        return f"vnf-{self.id}"
+
     def describe(self) -> dict[str, Any]:
         """What Tacker knows about it, or an empty dictionary if there is no such VNF."""
         answer = api.call(self.tenant.cloud, "GET", self.path, missing=True)

@@ -313,7 +313,7 @@ class Tacker:
         if vnf.is_instantiated():
             self.terminate(vnf)
         else:
-            self._remove_stack(f"vnf-{vnf.id}")
+            self._remove_stack(vnf.stack)
         self._call("DELETE", vnf.path, missing=True)
         self._await_released(vnf.package)
 
