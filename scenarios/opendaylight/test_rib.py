@@ -128,7 +128,7 @@ def test_hosts_of_a_segment_are_in_its_rib(
     with bgpvpn.l2() as segment:
         membership = segment.join(network)
         told = bgpvpn.announced_mac(probe.mac)
-        host = opendaylight.announced_mac(probe.mac)
+        host = bgpvpn.announced_mac(probe.mac, oracle="opendaylight")
         assert (host.kind, host.prefix) == (MACIP, told.prefix)
         assert (host.rd, host.next_hop) == (told.rd, told.next_hop)
         assert host.targets >= segment.exported
@@ -140,7 +140,7 @@ def test_hosts_of_a_segment_are_in_its_rib(
         assert {route.next_hop for route in everyone} == {bgpvpn.speakers["compute-1"].address}
         assert set(opendaylight.rib()) >= {host, *everyone}
         membership.leave()
-        opendaylight.withdrawn_mac(probe.mac)
+        bgpvpn.withdrawn_mac(probe.mac, oracle="opendaylight")
 
 
 def test_ninety_routes_are_learned(

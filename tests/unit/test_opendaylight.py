@@ -16,6 +16,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pytest_kollalab.features.bgpvpn.reflector import MACIP, MULTICAST, Route
+from pytest_kollalab.features.bgpvpn.words import Bgpvpn
 from pytest_kollalab.features.opendaylight import feature, rib, words
 from pytest_kollalab.features.opendaylight.restconf import Restconf, RestconfError, messages
 from pytest_kollalab.features.opendaylight.words import Neighbor, OpenDaylight, parse_neighbors
@@ -378,6 +379,24 @@ def test_the_end_of_a_session_is_awaited_too(made: Made) -> None:
     with pytest.raises(WaitError, match="the end of OpenDaylight's session") as told:
         made(FakeRestconf()).wait_established(0.1, down=True)
     assert "ESTABLISHED" in told.value.details
+
+
+def test_the_words_for_hosts_of_a_segment_ask_an_oracle_by_name(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opendaylight = made(FakeRestconf())
+    routes = rib.parse_routes(table(rib.EVPN, "evpn-route", EVPN))
+    monkeypatch.setattr(opendaylight, "evpn_routes", lambda: routes)
+    tenant: Any = SimpleNamespace(ssh=Ssh(Path("/nowhere")), patience=1.0)
+    bgpvpn = Bgpvpn(tenant, {"gateway-1": "10.0.0.13"})
+    bgpvpn.oracles["opendaylight"] = opendaylight
+    mac = routes[0].mac
+    assert bgpvpn.announced_mac(mac, within=1, oracle="opendaylight") == routes[0]
+    routes.clear()
+    assert bgpvpn.withdrawn_mac(mac, within=1, oracle="opendaylight") < 1
+    with pytest.raises(ConfigError, match="'bagpipe' tells no EVPN routes") as told:
+        bgpvpn.announced_mac(mac, oracle="bagpipe")
+    assert told.value.hint == "ask frr or opendaylight"
 
 
 def test_several_routes_are_awaited_together(made: Made) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pytest_kollalab.features.bgpvpn.reflector import Route
 
@@ -25,6 +25,14 @@ class Oracle(Protocol):
 
     def routes(self) -> list[Route]:
         """The VPNv4 routes."""
+
+
+@runtime_checkable
+class EvpnOracle(Oracle, Protocol):
+    """An oracle that tells EVPN routes as well."""
+
+    def evpn_routes(self) -> list[Route]:
+        """The EVPN routes."""
 
 
 class BagpipeRoutes:

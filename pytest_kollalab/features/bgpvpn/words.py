@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from pytest_kollalab.features.bgpvpn.oracle import BAGPIPE, FRR, BagpipeRoutes, Oracle
+from pytest_kollalab.features.bgpvpn.oracle import (
+    BAGPIPE,
+    FRR,
+    BagpipeRoutes,
+    EvpnOracle,
+    Oracle,
+)
 from pytest_kollalab.features.bgpvpn.reflector import Reflector, Route
 from pytest_kollalab.features.bgpvpn.site import Site
 from pytest_kollalab.features.bgpvpn.speaker import Speaker
@@ -23,6 +29,7 @@ from pytest_kollalab.sdn.tenant.network import Network, Target, address_of
 from pytest_kollalab.sdn.tenant.scope import Scope
 from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER, Tenant
 from pytest_kollalab.system import wait
+from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.wait import NotYet
 
 AS = 64512
@@ -213,39 +220,51 @@ class Bgpvpn(Scope):
         Raises:
             WaitError: Some are missing after `within` seconds; the error says how many.
         """
-        started = time.monotonic()
 
         def look() -> bool | NotYet:
             found = {route.prefix for route in self.oracles[oracle].routes() if rt in route.targets}
             missing = [prefix for prefix in prefixes if prefix not in found]
             return not missing or NotYet(f"{len(missing)} are missing, such as {missing[0]}")
 
-        self._await(f"routes to {len(prefixes)} prefixes", look, within)
-        return time.monotonic() - started
+        return self._seconds(f"routes to {len(prefixes)} prefixes", look, within)
 
-    def announced_mac(self, mac: str, *, within: float = 60) -> Route:
-        """Wait for the EVPN route to a MAC address. Raises WaitError."""
+    def announced_mac(self, mac: str, *, within: float = 60, oracle: str = FRR) -> Route:
+        """Wait for the EVPN route to a MAC address.
+
+        Args:
+            mac: The MAC address.
+            within: Seconds.
+            oracle: Who is asked (see `rib`).
+
+        Raises:
+            ConfigError: This oracle tells no EVPN routes.
+            WaitError: There is no such route.
+        """
 
         def look() -> Route | NotYet:
-            found = [route for route in self.reflector.evpn_routes() if route.mac == mac]
+            found = self._evpn(mac, oracle)
             return found[0] if found else NotYet("no such route")
 
         return self._await(f"a route to {mac}", look, within)
 
-    def withdrawn_mac(self, mac: str, *, within: float = 60) -> float:
+    def withdrawn_mac(self, mac: str, *, within: float = 60, oracle: str = FRR) -> float:
         """Wait until no EVPN route leads to a MAC address, and return the seconds that it took.
 
+        Args:
+            mac: The MAC address.
+            within: Seconds.
+            oracle: Who is asked (see `rib`).
+
         Raises:
+            ConfigError: This oracle tells no EVPN routes.
             WaitError: There is still one after `within` seconds.
         """
-        started = time.monotonic()
 
         def look() -> bool | NotYet:
-            found = [route for route in self.reflector.evpn_routes() if route.mac == mac]
+            found = self._evpn(mac, oracle)
             return not found or NotYet(f"{found}")
 
-        self._await(f"no route to {mac}", look, within)
-        return time.monotonic() - started
+        return self._seconds(f"no route to {mac}", look, within)
 
     def withdrawn(self, to: Target, *, within: float = 60, oracle: str = FRR) -> float:
         """Wait until no route leads to a target, and return the seconds that it took.
@@ -258,14 +277,12 @@ class Bgpvpn(Scope):
         Raises:
             WaitError: There is still one after `within` seconds.
         """
-        started = time.monotonic()
 
         def look() -> bool | NotYet:
             found = self.rib(to, oracle=oracle)
             return not found or NotYet(f"{found}")
 
-        self._await(f"no route to {_prefix(to)}", look, within)
-        return time.monotonic() - started
+        return self._seconds(f"no route to {_prefix(to)}", look, within)
 
     def reaches(self, source: Probe, target: Probe, *, within: float = 60) -> float:
         """Wait until a ping is answered, and check that it is the target that answers.
@@ -312,14 +329,12 @@ class Bgpvpn(Scope):
             WaitError: Others answer.
         """
         wanted = {only.name} if only is not None else {each.name for each in listeners}
-        started = time.monotonic()
 
         def look() -> bool | NotYet:
             found = self.who(source, address, *listeners)
             return found == wanted or NotYet(f"answers of {found}")
 
-        self._await(f"{address} to be {' and '.join(sorted(wanted))}", look, within)
-        return time.monotonic() - started
+        return self._seconds(f"{address} to be {' and '.join(sorted(wanted))}", look, within)
 
     def lost(self, source: Probe, target: Target, *, within: float = 60) -> float:
         """Wait until pings are no longer answered, and return the seconds that it took.
@@ -327,14 +342,12 @@ class Bgpvpn(Scope):
         Raises:
             WaitError: They are still answered after `within` seconds.
         """
-        started = time.monotonic()
 
         def look() -> bool | NotYet:
             result = source.ping(target, 2, linger=self.tenant.patience)
             return result.received == 0 or NotYet(str(result))
 
-        self._await(f"{source.name} to lose {address_of(target)}", look, within)
-        return time.monotonic() - started
+        return self._seconds(f"{source.name} to lose {address_of(target)}", look, within)
 
     def apart(self, source: Probe, target: Target) -> bool:
         """Whether none of three pings is answered."""
@@ -351,14 +364,12 @@ class Bgpvpn(Scope):
         Raises:
             WaitError: There is none after `within` seconds.
         """
-        started = time.monotonic()
 
         def look() -> bool | NotYet:
             found = self.flows(node).where(table=ROUTES, nw_dst=address_of(to))
             return bool(found) or NotYet("no such flow")
 
-        self._await(f"a way from {node} to {address_of(to)}", look, within)
-        return time.monotonic() - started
+        return self._seconds(f"a way from {node} to {address_of(to)}", look, within)
 
     def _vpn(self, kind: str, rt: str | None, options: VpnOptions) -> Vpn:
         imports, exports = list(options.get("imports", ())), list(options.get("exports", ()))
@@ -381,6 +392,21 @@ class Bgpvpn(Scope):
         # Deleted before its members: agents need the ports to withdraw their routes.
         self.undo.callback(vpn.delete)
         return vpn
+
+    def _evpn(self, mac: str, oracle: str) -> list[Route]:
+        asked = self.oracles[oracle]
+        if not isinstance(asked, EvpnOracle):
+            known = [name for name, each in self.oracles.items() if isinstance(each, EvpnOracle)]
+            raise ConfigError(
+                f"the oracle {oracle!r} tells no EVPN routes", hint=f"ask {' or '.join(known)}"
+            )
+        return [route for route in asked.evpn_routes() if route.mac == mac]
+
+    def _seconds(self, what: str, look: Callable[[], bool | NotYet], within: float) -> float:
+        """Wait, and return the seconds that it took."""
+        started = time.monotonic()
+        self._await(what, look, within)
+        return time.monotonic() - started
 
     def _await(self, what: str, look: Callable[[], T | NotYet], within: float) -> T:
         return wait.until(what, look, timeout=within * self.tenant.patience, interval=0.2)

@@ -137,28 +137,6 @@ class OpenDaylight(Scope):
         """The EVPN routes of the local RIB. Raises KollalabError."""
         return self._table(LOCAL, rib.EVPN)
 
-    def announced_mac(self, mac: str, timeout: float = 60) -> Route:
-        """Wait for the EVPN route to a MAC address. Raises WaitError."""
-
-        def look() -> Route | NotYet:
-            found = [route for route in self.evpn_routes() if route.mac == mac]
-            return found[0] if found else NotYet("no such route")
-
-        return wait.until(f"a route to {mac}", look, timeout=timeout * self.patience)
-
-    def withdrawn_mac(self, mac: str, timeout: float = 60) -> float:
-        """Wait until no EVPN route leads to a MAC address, and return the seconds that it took.
-
-        Raises:
-            WaitError: There is still one in time.
-        """
-
-        def look() -> bool | NotYet:
-            found = [route for route in self.evpn_routes() if route.mac == mac]
-            return not found or NotYet(f"{found}")
-
-        return self._await(f"no route to {mac}", look, timeout)
-
     def received(self) -> list[Route]:
         """The VPNv4 routes that the reflector has sent, before any policy. Raises KollalabError."""
         return self._table(f"{self._peer()}/adj-rib-in", rib.VPNV4)
