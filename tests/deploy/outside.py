@@ -20,7 +20,8 @@ EXAMPLE = ROOT / "examples" / "other-project"
 # A whole deploy, with room for a busy host.
 TIMEOUT = 3600.0
 POLL = 0.2
-ALL_FEATURES = 'features = ["compute", "sfc"]\n'
+# With a region of its own, for whatever counts on Kolla-Ansible's RegionOne.
+ALL_FEATURES = 'features = ["compute", "sfc"]\n\n[globals]\nopenstack_region_name = "north"\n'
 
 
 @dataclass

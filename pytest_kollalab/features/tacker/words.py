@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Member", "Occurrence", "OperationFailedError", "Tacker", "Vdu", "Vnf", "VnfPackage"]
 
-# In seconds. Tacker looks at Heat's stacks every 5 s.
+# In seconds.
 DEADLINE = 180
 TAKEN_IN = 60
 INTERVAL = 0.5
