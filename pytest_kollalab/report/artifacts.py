@@ -19,6 +19,7 @@ from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from pytest_kollalab.report.beats import is_idle
 from pytest_kollalab.report.window import Moment, Window, form, timeline, troubles, usual
 from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.capture.recordings import pcapng
@@ -31,10 +32,14 @@ NODE_BUDGET = 10.0
 DEADLINE = 14.0
 CLOCK_DEADLINE = 5.0
 SCRIPT = Path(__file__).with_name("collect.sh")
-# Docker and journald return only the span. Kolla's logs are cut here, each by its own times.
-CUT_HERE = "kolla/"
+# These come with what they said before the span. They are cut here, each by its own times.
+CUT_HERE = ("kolla/", "containers/", "journal")
+# The timeline has these; the journal has what containers print.
+TOLD = re.compile(r"/(?:kolla/.*|journal)$")
 # The messages that a node's logs had again and again before the span, and the timeline has not.
 USUAL = "usual"
+# The logs of a node that are left out, because in the span they said only what they always say.
+IDLE = "idle"
 LONGEST_NAME = 80
 
 Mask = Callable[[str], str]
@@ -180,7 +185,9 @@ def script(commands: Mapping[str, str]) -> str:
 
 
 def unpack(archive: str) -> dict[str, str]:
-    """The texts in a node's archive. Kolla's logs are cut to the span that the archive names.
+    """The texts in a node's archive, of which logs are cut to the span that the archive names.
+
+    Logs that said nothing out of the ordinary in the span are left out; the text `idle` names them.
 
     Raises:
         KollalabError: It is not an archive.
@@ -198,10 +205,16 @@ def unpack(archive: str) -> dict[str, str]:
     window = parse_window(texts.pop("window", ""))
     if window is not None:
         known: set[str] = set()
-        for name in [name for name in texts if name.startswith(CUT_HERE)]:
-            known |= usual(texts[name], window)
-            texts[name] = window.cut(texts[name])
+        idle: list[str] = []
+        for name in sorted(name for name in texts if name.startswith(CUT_HERE)):
+            text = texts[name]
+            known |= usual(text, window)
+            texts[name] = window.cut(text)
+            if is_idle(text, window):
+                idle.append(name)
+                del texts[name]
         texts[USUAL] = "".join(f"{each}\n" for each in sorted(known))
+        texts[IDLE] = "".join(f"{each}\n" for each in idle)
     return {name: text for name, text in texts.items() if text}
 
 
@@ -229,7 +242,7 @@ def write(
     shutil.rmtree(folder, ignore_errors=True)
     contents = {
         # Other names get .txt, so that a browser shows the file instead of saving it.
-        name if name.endswith((".log", ".json")) else f"{name}.txt": mask(text).encode(
+        name if name.endswith((".log", ".json", ".txt")) else f"{name}.txt": mask(text).encode(
             "utf-8", errors="replace"
         )
         for name, text in files.items()
@@ -266,7 +279,7 @@ def merged(files: Mapping[str, str]) -> str:
     # In UTC, the time zone of Kolla's containers, whatever the zone of the nodes is.
     window = Window(0.0, time.time())
     for name, text in files.items():
-        if f"/{CUT_HERE}" in name or name.endswith("/journal"):
+        if TOLD.search(name):
             known = set(files.get(f"{name.partition('/')[0]}/{USUAL}", "").splitlines())
             found += (each for each in troubles(name, text, window) if form(each.line) not in known)
     return timeline(found)

@@ -4,6 +4,8 @@ set -u
 umask 077
 since=$1 until=$2 budget=$3
 most=2000000   # bytes of one log, its end
+# What logs said before the span tells what they always say. Those of Kolla have it anyway.
+earlier=$((${since%.*} - 600))
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -11,7 +13,7 @@ cd "$here" || exit 1
 mkdir containers kolla others ovs
 
 echo "$since $until $(date +%z)" > window
-export since until most
+export since earlier until most
 
 # take FILE COMMAND...: what it prints goes into the file; what it could not do is told in `problems`.
 take() {
@@ -32,8 +34,9 @@ take docker-ps docker ps --all --no-trunc --size=false \
     --format 'table {{.Names}}\t{{.Status}}\t{{.Image}}\t{{.CreatedAt}}'
 take containers.err sh -c '
     docker ps --all --format "{{.Names}}" | xargs -r -P 4 -I NAME sh -c "
-        docker logs --timestamps --since $since --until $until NAME 2>&1 | tail -c $most > containers/NAME.log"'
-take journal journalctl --no-pager --output short-iso-precise --since "@$since" --until "@$until"
+        docker logs --timestamps --since $earlier --until $until NAME 2>&1 | tail -c $most > containers/NAME.log"'
+take journal sh -c '
+    journalctl --quiet --no-pager --output short-iso-precise --since "@$earlier" --until "@$until" | tail -c "$most"'
 # A log that was not written to since the span began has nothing of it.
 take kolla.err sh -c '
     cd /var/log/kolla/ 2> /dev/null || exit 0
@@ -64,7 +67,9 @@ take ovs.err sh -c '
             echo @@ \$bridge.macs;   ovs-appctl -T 5 fdb/show \$bridge
         done
         echo @@ datapath.flows; ovs-appctl -T 5 dpctl/dump-flows -m
-    " 2>&1 | awk "/^@@ /{ if (f) close(f); f = \"ovs/\" \$2; next } f { print > f }"'
+    " 2>&1 | awk "/^@@ /{ if (f) close(f); f = \"ovs/\" \$2; next } f { print > f }"
+    # Tables without an entry have only a heading.
+    grep -LEv "^(OFPST_GROUP| *port  VLAN  MAC)" ovs/*.groups ovs/*.macs 2> /dev/null | xargs -r rm'
 # OTHERS
 wait
 find . -name '*.err' -size 0 -delete

@@ -27,8 +27,15 @@ TROUBLE = re.compile(
 )
 
 
-# What differs between two lines with the same message: UUIDs, long hexadecimal ids, numbers.
-CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b(?=\w*\d)[0-9a-f]{6,}\b|\d+", re.I)
+# What differs between two lines with the same message: UUIDs, MAC addresses, the names that Neutron
+# gives devices, long hexadecimal ids, numbers.
+CHANGING = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f-]{27}"
+    r"|\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b"
+    r"|\b(?:tap|q[a-z]{1,2}-?)[0-9a-f]{8}-[0-9a-f]{2}\b"
+    r"|\b(?=\w*\d)[0-9a-f]{6,}\b|\d+",
+    re.I,
+)
 # In so many different minutes before a span, a message is one that is always there.
 AGAIN = 3
 
@@ -123,7 +130,7 @@ def troubles(where: str, text: str, window: Window) -> Iterator[Moment]:
 
 
 def form(line: str) -> str:
-    """What lines with the same message have in common: all but numbers, ids and times."""
+    """What lines with the same message have in common: all but numbers, ids, names and times."""
     return CHANGING.sub("#", line)
 
 

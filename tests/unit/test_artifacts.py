@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import subprocess
 import tarfile
 import threading
@@ -58,30 +59,98 @@ def test_the_script_of_the_nodes_is_one_that_a_shell_reads() -> None:
     assert text.index("take others/") < text.index("\nwait\n")
 
 
-def test_kollas_logs_are_cut_to_the_nodes_own_span_and_others_are_not() -> None:
+# What docker and journald say on a node. A bridge has neither groups nor addresses.
+NODE = {
+    "docker": """\
+case "$1 $2" in
+"ps --all") echo keystone ;;
+"logs --timestamps") echo "$*" ;;
+"exec openvswitch_vswitchd")
+    echo "@@ br-int.groups"; echo "OFPST_GROUP_DESC reply (OF1.3) (xid=0x2):"; echo " group_id=7"
+    echo "@@ br-int.macs"; echo " port  VLAN  MAC                Age"; echo "    1     0  a:b"
+    echo "@@ br-ex.flows"; echo "OFPST_FLOW reply (OF1.3) (xid=0x2):"
+    echo "@@ br-ex.groups"; echo "OFPST_GROUP_DESC reply (OF1.3) (xid=0x2):"
+    echo "OFPST_GROUP reply (OF1.3) (xid=0x6):"
+    echo "@@ br-ex.macs"; echo " port  VLAN  MAC                Age" ;;
+esac
+""",
+    "journalctl": 'echo "$*"',
+}
+
+
+def test_a_node_sends_what_logs_said_before_and_no_empty_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in NODE.items():
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{text}")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    argv = ["sh", "-s", f"{NOON:.3f}", f"{NOON + 60:.3f}", "20"]
+    told = subprocess.run(
+        argv, input=artifacts.script({}), text=True, check=True, capture_output=True
+    )
+    files = artifacts.unpack(told.stdout)
+    span = f"{NOON - 600:.0f} --until {NOON + 60:.3f}"
+    assert files["containers/keystone.log"] == f"logs --timestamps --since {span} keystone\n"
+    assert f"--since @{span.replace('until ', 'until @')}\n" in files["journal"]
+    tables = sorted(name for name in files if name.startswith("ovs/"))
+    assert tables == ["ovs/br-ex.flows", "ovs/br-int.groups", "ovs/br-int.macs"]
+
+
+def test_logs_are_cut_to_the_nodes_own_span_and_states_are_not() -> None:
     log = "2026-11-22 12:59:00.000 7 INFO early\n2026-11-22 13:00:05.000 7 INFO within\n"
+    logs = ("kolla/neutron/server.log", "containers/keystone.log", "journal")
+    sent = archive({"window": f"{NOON} {NOON + 60} +0100\n", "problems": "", "docker-ps": log})
+    assert artifacts.unpack(sent) == {"docker-ps": log}
+    sent = archive({"window": f"{NOON} {NOON + 60} +0100\n", **dict.fromkeys(logs, log)})
+    within = log.splitlines(keepends=True)[1]
+    assert artifacts.unpack(sent) == dict.fromkeys(logs, within)
+
+
+def test_logs_that_were_idle_are_named_and_left_out() -> None:
+    beats = "".join(
+        f"2026-11-22 12:{minute}:{second:02d}.000 7 INFO iteration {minute}{second}\n"
+        for minute in range(50, 60)
+        for second in range(0, 60, 10)
+    )
+    within = "2026-11-22 13:00:05.000 7 INFO iteration 999\n"
     sent = archive(
         {
-            "window": f"{NOON} {NOON + 60} +0100\n",
-            "kolla/neutron/server.log": log,
-            "containers/keystone.log": log,
-            "problems": "",
+            "window": f"{NOON} {NOON + 12} +0100\n",
+            "kolla/skydive/agent.log": beats + within,
+            "kolla/neutron/agent.log": beats + within + within.replace("iteration", "port"),
         }
     )
-    assert artifacts.unpack(sent) == {
-        "kolla/neutron/server.log": log.splitlines(keepends=True)[1],
-        "containers/keystone.log": log,
-    }
+    told = artifacts.unpack(sent)
+    assert told["idle"] == "kolla/skydive/agent.log\n"
+    assert told["kolla/neutron/agent.log"].count("\n") == 2
+    assert "kolla/skydive/agent.log" not in told
 
 
-def test_the_timeline_has_no_messages_that_are_always_there() -> None:
-    name, lines = "kolla/neutron/agent.log", []
+@pytest.mark.parametrize("name", ["kolla/neutron/agent.log", "journal"])
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        (
+            "resync of port 0a1b2c3d-aaaa-bbbb-cccc-0123456789ab took 12 s",
+            "resync of port 99999999-aaaa-bbbb-cccc-0123456789ab took 3 s",
+        ),
+        ("interface tapb62e3c1d-f9: no such device", "interface tap97415838-30: no such device"),
+        ("no device qr-b62e3c1d-aa", "no device qr-1bcdefab-ff"),
+        ("nobody has fa:16:3e:aa:bb:cc", "nobody has fa:16:3e:01:23:4d"),
+    ],
+    ids=["uuid", "tap", "router port", "mac"],
+)
+def test_the_timeline_has_no_messages_that_are_always_there(
+    name: str, before: str, then: str
+) -> None:
+    lines = []
     for minute, second in ((50, 0), (50, 9), (53, 0), (56, 0), (59, 0)):
-        for message in ("resync of port 0a1b2c3d-aaaa-bbbb-cccc-0123456789ab took 12 s",):
-            lines.append(f"2026-11-22 12:{minute}:{second:02d}.000 7 WARNING agent {message}")
+        lines.append(f"2026-11-22 12:{minute}:{second:02d}.000 7 WARNING agent {before}")
     lines.append("2026-11-22 12:50:30.000 7 ERROR agent a bridge is gone")
     within = (
-        "WARNING agent resync of port 99999999-aaaa-bbbb-cccc-0123456789ab took 3 s",
+        f"WARNING agent {then}",
         "ERROR agent a bridge is gone",
     )
     lines += [f"2026-11-22 13:00:05.000 9 {message}" for message in within]
@@ -156,6 +225,9 @@ def test_names_from_a_node_stay_within_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "failure"
     names = artifacts.write(folder, {"../../etc/a b": "x", "/n/kolla/c:d.log": "y"}, str)
     assert sorted(names) == ["etc/a_b.txt", "n/kolla/c_d.log"]
+    # The name that a feature gives is the file's.
+    assert artifacts.write(folder, {"others/heat.txt": "x"}, str) == ["others/heat.txt"]
+    names = artifacts.write(folder, {"../../etc/a b": "x", "/n/kolla/c:d.log": "y"}, str)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a_b.txt", "c_d.log"}
 
 
