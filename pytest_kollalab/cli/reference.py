@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -15,10 +16,18 @@ from typing import Any
 
 from pytest_kollalab.extensions.extensions import NOTHING
 from pytest_kollalab.features import page as features
+from pytest_kollalab.lab import requirements
 from pytest_kollalab.settings import schema, tables
 from pytest_kollalab.stages.cloud import assumed
 
 ROOT = Path(__file__).parents[2]
+# The pages that have the table of requirements, and where the pages of the documentation are there.
+NEEDS = {
+    "README.md": "docs/",
+    "docs/trouble.md": "",
+    "docs/libvirt.md": "",
+    "examples/ci/README.md": "../../docs/",
+}
 NAMES = """\
 # Import paths
 
@@ -34,18 +43,25 @@ This page is made from the code, by `python -m pytest_kollalab.cli.reference`.
 
 def made() -> Mapping[Path, str]:
     """The generated files with their contents."""
-    page, readme = ROOT / "docs" / "configuration.md", ROOT / "README.md"
-    text = page.read_text(encoding="utf-8")
-    text = tables.put(text, "settings", tables.of_file(NOTHING.tables))
+    docs = ROOT / "docs"
+    page, performance = docs / "configuration.md", docs / "performance.md"
+    pages = {page, performance, *(ROOT / path for path in NEEDS)}
+    found = {each: each.read_text(encoding="utf-8") for each in pages}
+    text = tables.put(found[page], "settings", tables.of_file(NOTHING.tables))
     text = tables.put(text, "environment", tables.of_environment())
-    return {
+    text = tables.put(text, "options", tables.of_options())
+    found[page] = tables.put(text, "variables", assumed.table())
+    measured = tomllib.loads((docs / "measured.toml").read_text(encoding="utf-8"))
+    figures = requirements.figures(found[performance])
+    lasting = requirements.durations(measured, figures)
+    found[performance] = tables.put(found[performance], "durations", lasting)
+    for path, there in NEEDS.items():
+        needed = requirements.table(measured, figures, there)
+        found[ROOT / path] = tables.put(found[ROOT / path], "requirements", needed)
+    return found | {
         schema.shipped(): schema.text(NOTHING.tables),
-        page: tables.put(text, "variables", assumed.table()),
-        ROOT / "docs" / "features.md": features.page(),
-        ROOT / "docs" / "api" / "names.md": names(),
-        readme: tables.put(
-            readme.read_text(encoding="utf-8"), "options", tables.of_options("docs/")
-        ),
+        docs / "features.md": features.page(),
+        docs / "api" / "names.md": names(),
     }
 
 

@@ -31,12 +31,12 @@ def of_file(tables: Mapping[str, type[Any]]) -> str:
     return "\n".join(found)
 
 
-def of_options(pages: str) -> str:
-    """The options of pytest. `pages` is where the pages of the documentation are."""
+def of_options() -> str:
+    """The options of pytest."""
     rows = ["| option | meaning |", "|---|---|"]
     for each in plain_settings(Invocation, Config, Options).values():
         shown = f"{each.flag} {each.metavar}".strip()
-        rows.append(f"| `{shown}` | {_meaning(each.help, each, pages)} |")
+        rows.append(f"| `{shown}` | {_meaning(each.help, each)} |")
     return "\n".join(rows)
 
 
@@ -79,8 +79,8 @@ def _rows(found: Iterable[Setting]) -> Iterator[str]:
             value = f"list of {value}"
         default = str(each.default).lower() if each.kind is bool else each.default
         default = "" if default in ("", (), {}, None) else f"`{default}`"
-        yield f"| `{each.name}` | {value} | {default} | {_meaning(each.about.help, each, '')} |"
+        yield f"| `{each.name}` | {value} | {default} | {_meaning(each.about.help, each)} |"
 
 
-def _meaning(text: str, each: Setting, pages: str) -> str:
-    return f"{text} ([more]({pages}{each.about.more}))" if each.about.more else text
+def _meaning(text: str, each: Setting) -> str:
+    return f"{text} ([more]({each.about.more}))" if each.about.more else text

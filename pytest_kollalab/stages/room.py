@@ -19,8 +19,8 @@ DOCKER, CACHE = "docker", "cache"
 BUILT, STORED, PULLED = GIB // 4, GIB // 12, GIB // 4
 BASE = GIB
 SOURCES = GIB // 3
-# Bytes that all stages of a lab with every feature need in total.
-WHOLE = {DOCKER: 17 * GIB, CACHE: 4 * GIB}
+# Bytes that all stages of a lab with every feature need in total, on a host where nothing is built.
+WHOLE = {DOCKER: 20 * GIB, CACHE: 4 * GIB}
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,19 @@ class Need:
     stage: str
     place: str
     size: int
+
+
+def to_build(unbuilt: int, unstored: int) -> dict[str, int]:
+    """The disk space in bytes for images that docker and the store of the registry do not have.
+
+    Args:
+        unbuilt: The number of images that docker does not have.
+        unstored: The number of images that the store does not have.
+    """
+    return {
+        DOCKER: BUILT * unbuilt + (BASE if unbuilt else 0),
+        CACHE: STORED * unstored + (SOURCES if unbuilt else 0),
+    }
 
 
 def check(needs: Iterable[Need], folders: Mapping[str, Path]) -> None:

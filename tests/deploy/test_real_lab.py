@@ -47,7 +47,7 @@ TASKS = 60
 SECONDS_OF_REUSE = 2.0
 # What bare pytest takes on a quiet host with two cores.
 BARE = 0.6
-SECONDS_OF_ARTEFACTS = 20.0
+SECONDS_OF_ARTIFACTS = 20.0
 
 FAILING = """
 def test_fails(openstack_cloud, lab_nodes):
@@ -191,7 +191,7 @@ def test_a_failure_has_artifacts_that_tell_no_secret(sessions: Sessions) -> None
     kept = folder / "out" / links["test_fails"]
     about = json.loads((kept / "about.json").read_text())
     sys.stdout.write(f"artifacts: {len(about['files'])} files in {about['seconds']} s\n")
-    assert about["seconds"] <= SECONDS_OF_ARTEFACTS
+    assert about["seconds"] <= SECONDS_OF_ARTIFACTS
     for node, container in (("controller-1", "neutron_server"), ("compute-1", "nova_compute")):
         for name in ("docker-ps.txt", "journal.txt", "namespaces.txt", "console.txt",
                      "ovs/br-int.flows.txt", "ovs/br-int.ports.txt"):  # fmt: skip

@@ -1,9 +1,10 @@
-"""The documents: their links lead somewhere, and they name every option and fixture."""
+"""The documents: their links lead somewhere, they name every fixture, a figure stands once."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -14,10 +15,15 @@ from pytest_kollalab.cli import reference
 from pytest_kollalab.plugin import hooks
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "examples").rglob("*.md"),
+]
 FIXTURE = re.compile(r"^@pytest\.fixture[^\n]*\ndef (\w+)", re.MULTILINE)
 OPT_IN = "".join((ROOT / f"pytest_kollalab/plugin/{n}.py").read_text() for n in ("leaks", "parts"))
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def fixtures() -> set[str]:
@@ -25,10 +31,29 @@ def fixtures() -> set[str]:
     return {name for path in sources for name in FIXTURE.findall(path.read_text())}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub and Sphinx give to the headings of a page."""
+    heads = re.findall(r"^#+ (.+)$", BLOCK.sub("", path.read_text()), re.MULTILINE)
+    return {f"#{re.sub(r'[^a-z0-9_ -]', '', head.lower()).replace(' ', '-')}" for head in heads}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
-    for target in LINK.findall(path.read_text()):
-        assert (path.parent / target).exists(), target
+    for target, anchor in LINK.findall(path.read_text()):
+        there = path.parent / target if target else path
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}{anchor}"
+
+
+def test_a_figure_stands_once() -> None:
+    """What is measured is in one file; the pages have it in tables that are made from it."""
+    measured = tomllib.loads((ROOT / "docs" / "measured.toml").read_text())
+    told = [measured["first"]["up"], *(lab["up"] for lab in measured["labs"].values())]
+    assert len(told) > 3
+    made = re.compile(r"<!-- made from the code.*?<!-- end -->", re.DOTALL)
+    for page in set(DOCUMENTS) - {ROOT / "docs" / "performance-history.md"}:
+        text = made.sub("", page.read_text())
+        assert [each for each in told if re.search(rf"\b{each} s\b|\| {each} ", text)] == [], page
 
 
 @pytest.mark.parametrize("path", reference.made(), ids=lambda path: path.name)

@@ -55,3 +55,16 @@ def test_a_cloud_with_more_features_takes_more(tmp_path: Path) -> None:
     # Nodes of its own count as well.
     assert taken("sfc") < taken("sfc", "bgpvpn")
     assert taken(*REGISTRY.names()) > taken("compute")
+
+
+def test_what_doctor_asks_for_is_enough_for_a_lab_with_every_feature(tmp_path: Path) -> None:
+    paths = Paths(cache=tmp_path, state=tmp_path)
+    features = REGISTRY.resolve(REGISTRY.names(), "2026.1")
+    provider = DockerProvider("", "", paths)
+    cloud = CloudStage(Config(), Options(), paths, features=features, provider=provider)
+    images = len({image for feature in features for image in feature.images})
+    assert images > 20
+    built = room.to_build(images, images)
+    # The image of the nodes, and the tools.
+    assert built[DOCKER] + room.BASE + cloud.room()[DOCKER] <= room.WHOLE[DOCKER]
+    assert built[CACHE] + GIB // 2 <= room.WHOLE[CACHE]

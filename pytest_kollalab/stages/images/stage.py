@@ -102,10 +102,7 @@ class ImagesStage(StoredImagesStage):
             if not t or not registry.exists(client, f"{NAMESPACE}/{n}:{t}")
         ]
         missing = [n for n, t in tags.items() if not t or not registry.stored(self.store, t, [n])]
-        return {
-            room.DOCKER: room.BUILT * len(unbuilt) + (room.BASE if unbuilt else 0),
-            room.CACHE: room.STORED * len(missing) + (room.SOURCES if unbuilt else 0),
-        }
+        return room.to_build(len(unbuilt), len(missing))
 
     def gone(self, made: ImagesMade) -> str | None:
         """Which image is missing in the store or in docker, or None if none is."""
