@@ -246,6 +246,9 @@ class LabSession:
                 return (yield)
         finally:
             self._running = None
+            if self.processes.is_interrupted:
+                # Also if something in the test has caught the exception, or raised another one.
+                item.session.shouldstop = "a signal"
 
     # Inside the wrappers of pytest's own plugins, so that they also end for a skipped test.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -350,6 +353,12 @@ class LabSession:
             self._report_builds()
         try:
             yield
+        except (Exception, pytest.fail.Exception) as error:
+            if not self.processes.is_interrupted:
+                raise
+            # Fixtures are torn down in the middle of what they did. pytest would end with a
+            # traceback, and without its summary.
+            self.tell(self._redactor()(f"while the tests were ended: {_in_short(error)}"))
         finally:
             self._finish(failed=bool(session.testsfailed))
 
@@ -544,3 +553,10 @@ class LabSession:
 
 
 session_key = pytest.StashKey[LabSession]()
+
+
+def _in_short(error: BaseException) -> str:
+    """The message of an exception; its type comes first unless it is a message by itself."""
+    if isinstance(error, KollalabError | pytest.fail.Exception):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -108,6 +108,11 @@ class Processes:
         """Whether any process has used a lab, including one that crashed."""
         return "run" in vars(self) and self.run.is_used()
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal has ended the session."""
+        return self.signals is not None and self.signals.seen > 0
+
     def use(self, options: configuration.Options) -> None:
         """Note that this process uses a lab; from now on, signals end the session in order."""
         self.run.open()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -85,7 +85,7 @@ class Signals:
             self._say(f"{name}: {self.first}; once more stops at once")
             if self.pass_on is not None:
                 self.pass_on(number)
-            if not self.removing:
+            if not self.removing and not _Delay.put_off():
                 raise KeyboardInterrupt
             return
         self._say(f"{name} again: stopped. {self.second}")
@@ -101,6 +101,40 @@ class Signals:
         # A file object is not safe here: the signal may have interrupted a write to it.
         with telling():
             os.write(self.handle, f"\nkollalab: {text}\n".encode())
+
+
+class _Delay:
+    """How many blocks of `uninterrupted` the main thread is in, and whether a signal waits."""
+
+    depth = 0
+    waits = False
+
+    @classmethod
+    def put_off(cls) -> bool:
+        """Let a signal wait if the main thread must not be interrupted now."""
+        cls.waits = cls.waits or cls.depth > 0
+        return cls.depth > 0
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let the first signal that ends a run wait for the end of the block.
+
+    For a request that makes something and the note of how to remove it: interrupted between the
+    two, it would be left behind. A second signal does not wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread is interrupted.
+        yield
+        return
+    _Delay.depth += 1
+    try:
+        yield
+    finally:
+        _Delay.depth -= 1
+        if _Delay.waits and not _Delay.depth:
+            _Delay.waits = False
+            raise KeyboardInterrupt
 
 
 def ignore_hangup() -> None:

@@ -331,3 +331,50 @@ def test_who_leaves_while_another_builds_does_not_wait(
     assert first.wait(PATIENCE) == 0, sessions.said()
     assert "lab lab is used by another session" in sessions.said()
     assert second.poll() is None
+
+
+# A teardown that fails, as one does of which something was interrupted; and a test that swallows
+# the exception that ends the session.
+TROUBLED = """
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+@pytest.fixture(scope="module")
+def network(lab_nodes):
+    yield
+    raise {error}
+
+def test_swallows(network):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        {then}
+
+def test_never(network):
+    Path("never").touch()
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "raise ValueError(1)", "raise"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("OSError('in use')", "while the tests were ended: OSError: in use"),
+        ("pytest.fail.Exception('in use', pytrace=False)", "while the tests were ended: in use"),
+    ],
+    ids=["any", "message"],
+)
+def test_a_signal_ends_the_session_whatever_tests_and_teardowns_do(
+    project: pytest.Pytester, sessions: Sessions, then: str, error: str, told: str
+) -> None:
+    (project.path / "test_troubled.py").write_text(TROUBLED.format(error=error, then=then))
+    process = sessions.start("test_troubled.py")
+    assert process.wait(PATIENCE) == pytest.ExitCode.INTERRUPTED, sessions.said()
+    text = sessions.said()
+    assert told in text
+    assert "_main(prog=" not in text
+    assert not (project.path / "never").exists()
+    assert not is_there(project)

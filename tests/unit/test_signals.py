@@ -6,15 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from pytest_kollalab.system.signals import Signals
+from pytest_kollalab.system.signals import Signals, uninterrupted
 
 TWICE = """
 import os, signal, sys
-from pytest_kollalab.system.signals import Signals
+from pytest_kollalab.system.signals import Signals, uninterrupted
 signals = Signals("ending", "kollalab down")
 signals.install()
 number = int(sys.argv[1])
@@ -114,7 +115,7 @@ def test_a_lab_that_is_not_used_needs_no_end() -> None:
 
 CLOSED = """
 import os, signal, sys
-from pytest_kollalab.system.signals import Signals
+from pytest_kollalab.system.signals import Signals, uninterrupted
 if sys.argv[1] == "nohup":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 os.close(2)
@@ -135,3 +136,75 @@ def test_a_terminal_that_is_closed_sends_several_signals_and_takes_no_message(
 ) -> None:
     done = subprocess.run([*PYTHON, "-c", CLOSED, how], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, said)
+
+
+@pytest.fixture
+def handled(pipe: tuple[int, int]) -> Iterator[Signals]:
+    signals = Signals("ending", "x", handle=pipe[1])
+    signals.install()
+    yield signals
+    signals.restore()
+
+
+@pytest.mark.usefixtures("handled")
+def test_what_is_made_and_noted_is_not_torn_apart() -> None:
+    done: list[str] = []
+
+    def make() -> None:
+        with uninterrupted(), uninterrupted():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("made")
+            done.append("noted")
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    assert done == ["made", "noted"]
+    with uninterrupted():
+        # It has waited once, and is over.
+        done.append("later")
+
+
+@pytest.mark.usefixtures("handled")
+def test_after_such_a_block_a_signal_does_not_wait() -> None:
+    with uninterrupted():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("handled")
+def test_a_thread_does_not_keep_a_signal_from_the_main_one() -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def make() -> None:
+        with uninterrupted():
+            inside.set()
+            go.wait()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    inside.wait()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        go.set()
+        thread.join()
+
+
+SECOND = """
+import os, signal
+from pytest_kollalab.system.signals import Signals, uninterrupted
+Signals("ending", "kollalab down").install()
+with uninterrupted():
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("never seen", flush=True)
+"""
+
+
+def test_the_second_signal_does_not_wait() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")

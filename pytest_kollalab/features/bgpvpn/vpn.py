@@ -10,6 +10,7 @@ from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant.network import Network, Router
 from pytest_kollalab.sdn.tenant.scope import Temporary
 from pytest_kollalab.system import wait
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -130,24 +131,25 @@ class Vpn(Temporary):
             fixed_ips: For a port: whether its own address is announced as well.
         """
         self.touch()
-        if isinstance(member, Network):
-            made = self.api.create_bgpvpn_network_association(self.id, network_id=member.id)
-            kind = "network"
-        elif isinstance(member, Router):
-            made = self.api.create_bgpvpn_router_association(self.id, router_id=member.id)
-            kind = "router"
-        else:
-            made = self.api.create_bgpvpn_port_association(
-                self.id,
-                port_id=member.ports[0].id,
-                routes=_routes(routes, local_pref),
-                advertise_fixed_ips=fixed_ips,
-            )
-            kind = "port"
-        membership = Membership(self, member, kind, made.id)
-        membership.prefixes = tuple(route for route in routes if isinstance(route, str))
-        membership.fixed_ips = fixed_ips
-        self.memberships.append(membership)
+        with uninterrupted():
+            if isinstance(member, Network):
+                made = self.api.create_bgpvpn_network_association(self.id, network_id=member.id)
+                kind = "network"
+            elif isinstance(member, Router):
+                made = self.api.create_bgpvpn_router_association(self.id, router_id=member.id)
+                kind = "router"
+            else:
+                made = self.api.create_bgpvpn_port_association(
+                    self.id,
+                    port_id=member.ports[0].id,
+                    routes=_routes(routes, local_pref),
+                    advertise_fixed_ips=fixed_ips,
+                )
+                kind = "port"
+            membership = Membership(self, member, kind, made.id)
+            membership.prefixes = tuple(route for route in routes if isinstance(route, str))
+            membership.fixed_ips = fixed_ips
+            self.memberships.append(membership)
         return membership
 
     def update(

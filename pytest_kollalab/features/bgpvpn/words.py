@@ -30,6 +30,7 @@ from pytest_kollalab.sdn.tenant.scope import Scope
 from pytest_kollalab.sdn.tenant.tenant import COMPUTE, CONTROLLER, Tenant
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 AS = 64512
@@ -379,18 +380,19 @@ class Bgpvpn(Scope):
         more: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if "route_distinguishers" in options:
             more["route_distinguishers"] = list(options["route_distinguishers"])
-        made = self.tenant.admin.network.create_bgpvpn(
-            name=self.tenant.full_name(secrets.token_hex(2)),
-            project_id=self.tenant.project.id,
-            type=kind,
-            route_targets=[rt] if rt else [],
-            import_targets=imports,
-            export_targets=exports,
-            **more,
-        )
-        vpn = Vpn(self, made)
-        # Deleted before its members: agents need the ports to withdraw their routes.
-        self.undo.callback(vpn.delete)
+        with uninterrupted():
+            made = self.tenant.admin.network.create_bgpvpn(
+                name=self.tenant.full_name(secrets.token_hex(2)),
+                project_id=self.tenant.project.id,
+                type=kind,
+                route_targets=[rt] if rt else [],
+                import_targets=imports,
+                export_targets=exports,
+                **more,
+            )
+            vpn = Vpn(self, made)
+            # Deleted before its members: agents need the ports to withdraw their routes.
+            self.undo.callback(vpn.delete)
         return vpn
 
     def _evpn(self, mac: str, oracle: str) -> list[Route]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.features.compute.guest.image import guest_image
 from pytest_kollalab.sdn.tenant.server import GUEST
 from pytest_kollalab.system import locks
+from pytest_kollalab.system.signals import uninterrupted
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -49,7 +50,7 @@ class Compute:
     def _image(self, cloud: Connection, path: Path, name: str) -> str:
         found: Any = next(iter(cloud.image.images(name=name, status="active")), None)
         if found is None:
-            with path.open("rb") as data:
+            with path.open("rb") as data, uninterrupted():
                 found = cloud.image.create_image(
                     name,
                     data=data,  # type: ignore[arg-type]  # a file is read in parts; typed as bytes
@@ -59,12 +60,13 @@ class Compute:
                     wait=True,
                     tags=[GUEST],
                 )
-            self._made.callback(cloud.image.delete_image, found.id)
+                self._made.callback(cloud.image.delete_image, found.id)
         return str(found.id)
 
     def _flavor(self, cloud: Connection) -> str:
         found = cloud.compute.find_flavor(GUEST)
         if found is None:
-            found = cloud.compute.create_flavor(name=GUEST, ram=MEMORY_MB, vcpus=1, disk=1)
-            self._made.callback(cloud.compute.delete_flavor, found.id)
+            with uninterrupted():
+                found = cloud.compute.create_flavor(name=GUEST, ram=MEMORY_MB, vcpus=1, disk=1)
+                self._made.callback(cloud.compute.delete_flavor, found.id)
         return str(found.id)

@@ -28,6 +28,7 @@ from pytest_kollalab.sdn.ovs.flows import Flows, Switch, look, remove
 from pytest_kollalab.sdn.workarounds import LOST_UPDATE, STRAY_FLOWS
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -154,10 +155,11 @@ class Chain:
                 began = time.monotonic()
                 if stream:
                     stream.begin()
-                made = self._call("create")
-                self.id, self.number = made["id"], int(made["chain_id"])
-                self._deployed = True
-                self._live.append(self)
+                with uninterrupted():
+                    made = self._call("create")
+                    self.id, self.number = made["id"], int(made["chain_id"])
+                    self._deployed = True
+                    self._live.append(self)
                 self.wait_in_dataplane(within)
                 figures.record(IN_FLOWS, time.monotonic() - began)
                 if stream:
@@ -377,7 +379,9 @@ class Chain:
 
     def _prepare(self, traffic: Iterable[Traffic], groups: Iterable[Group]) -> None:
         for each in traffic:
-            if each not in self._classifiers:
+            if each in self._classifiers:
+                continue
+            with uninterrupted():
                 made = api.create(
                     self.tenant,
                     "flow_classifier",

@@ -17,6 +17,7 @@ from pytest_kollalab.sdn.tenant.scope import Temporary
 from pytest_kollalab.sdn.workarounds import GRAPH_LINKS
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import KollalabError, WaitError
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -83,13 +84,14 @@ class ServiceGraph(Temporary):
                 repeat(self._await_parted, self._part, patience=patience)
 
     def _make(self) -> None:
-        made = api.create(
-            self.tenant,
-            "service_graph",
-            name=self.tenant.full_name(secrets.token_hex(2)),
-            port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
-        )
-        self.id = made["id"]
+        with uninterrupted():
+            made = api.create(
+                self.tenant,
+                "service_graph",
+                name=self.tenant.full_name(secrets.token_hex(2)),
+                port_chains={src.id: [dst.id for dst in dsts] for src, dsts in self.links.items()},
+            )
+            self.id = made["id"]
         # A message that reaches the wrong node creates flows of the chains there.
         for chain in self._chains():
             chain.look_on(self._nodes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_kollalab.features.sfc import api
 from pytest_kollalab.sdn.tenant.scope import Temporary
+from pytest_kollalab.system.signals import uninterrupted
 
 if TYPE_CHECKING:
     from pytest_kollalab.features.sfc.function import Function
@@ -111,19 +112,20 @@ class Group(Temporary):
         """Create it if it does not exist."""
         if self.id:
             return
-        made = api.create(
-            self.tenant,
-            "port_pair_group",
-            name=self.tenant.full_name(secrets.token_hex(2)),
-            port_pairs=[function.pair for function in self.functions],
-            tap_enabled=self.tap,
-            **(
-                {"port_pair_group_parameters": {"lb_fields": self.balance_by}}
-                if self.balance_by
-                else {}
-            ),
-        )
-        self.id, self.number = made["id"], int(made["group_id"])
+        with uninterrupted():
+            made = api.create(
+                self.tenant,
+                "port_pair_group",
+                name=self.tenant.full_name(secrets.token_hex(2)),
+                port_pairs=[function.pair for function in self.functions],
+                tap_enabled=self.tap,
+                **(
+                    {"port_pair_group_parameters": {"lb_fields": self.balance_by}}
+                    if self.balance_by
+                    else {}
+                ),
+            )
+            self.id, self.number = made["id"], int(made["group_id"])
 
     def update(self, functions: Iterable[Function]) -> None:
         """Replace its functions, and wait until its chains lead through the new ones.

@@ -11,6 +11,7 @@ from pytest_kollalab.sdn.capture.watch import ROOT
 from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.tenant.network import Network, Port
 from pytest_kollalab.sdn.tenant.server import Server, boot
+from pytest_kollalab.system.signals import uninterrupted
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.tenant import Tenant
@@ -85,8 +86,11 @@ def server_function(
         for number in range(arms)
     ]
     ports = []
-    for made in api.create_ports(wanted):
-        tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
+    with uninterrupted():
+        all_made = list(api.create_ports(wanted))
+        for made in all_made:
+            tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
+    for made in all_made:
         ports.append(Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"]))
     tenant.known_ports += ports
     server = boot(

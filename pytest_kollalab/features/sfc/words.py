@@ -29,6 +29,7 @@ from pytest_kollalab.sdn.tenant.network import Network
 from pytest_kollalab.sdn.tenant.tenant import COMPUTE, Tenant
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -163,20 +164,21 @@ class Sfc:
             yield stream
 
     def _pair(self, function: Function, weight: int | None) -> None:
-        pair = api.create(
-            self.tenant,
-            "port_pair",
-            name=self.tenant.full_name(f"{function.name}-{secrets.token_hex(2)}"),
-            ingress=function.ingress.id,
-            egress=function.egress.id,
-            service_function_parameters={
-                "correlation": function.keeps,
-                **({"weight": weight} if weight is not None else {}),
-            },
-        )
-        function.pair = pair["id"]
-        self.functions.append(function)
-        self.tenant.undo.callback(self.drop, function)
+        with uninterrupted():
+            pair = api.create(
+                self.tenant,
+                "port_pair",
+                name=self.tenant.full_name(f"{function.name}-{secrets.token_hex(2)}"),
+                ingress=function.ingress.id,
+                egress=function.egress.id,
+                service_function_parameters={
+                    "correlation": function.keeps,
+                    **({"weight": weight} if weight is not None else {}),
+                },
+            )
+            function.pair = pair["id"]
+            self.functions.append(function)
+            self.tenant.undo.callback(self.drop, function)
 
     def _probe(
         self,
@@ -209,8 +211,9 @@ class Sfc:
             balance_by: The fields of a packet that choose its function, such as `ip_src`.
         """
         group = Group(self.tenant, functions, tap=tap, balance_by=balance_by, implicit=False)
-        group.create()
-        self.tenant.undo.callback(group.delete)
+        with uninterrupted():
+            group.create()
+            self.tenant.undo.callback(group.delete)
         return group
 
     def tap(self, function: Function) -> Group:
@@ -326,8 +329,9 @@ class Sfc:
             openstack.exceptions.HttpException: The API refuses the request.
         """
         name = self.tenant.full_name(secrets.token_hex(2))
-        made = str(api.create(self.tenant, kind, name=name, **fields)["id"])
-        self.tenant.undo.callback(api.delete, self.tenant, kind, made)
+        with uninterrupted():
+            made = str(api.create(self.tenant, kind, name=name, **fields)["id"])
+            self.tenant.undo.callback(api.delete, self.tenant, kind, made)
         return made
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pytest_kollalab.sdn.capture.recordings import RECORDINGS
 from pytest_kollalab.sdn.topology.topology import BridgePort, ObservedFlow, Topology
 from pytest_kollalab.system import http, wait
 from pytest_kollalab.system.errors import KollalabError, StageError
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 TIMEOUT = 20.0
@@ -110,14 +111,22 @@ class Skydive:
             The id of the capture.
         """
         body: dict[str, Any] = {"GremlinQuery": query, "RawPacketLimit": RAW_PACKETS}
-        made = self.ask("POST", "capture", body | ({"BPFFilter": filter} if filter else {}))
-        capture = str(made["UUID"])
-        try:
+        with ExitStack() as undo:
+            capture = self._post(undo, "capture", body | ({"BPFFilter": filter} if filter else {}))
             yield capture
-        finally:
-            with suppress(KollalabError):
-                self.ask("DELETE", f"capture/{capture}")
-                self.await_captured(capture, set())
+
+    def _post(self, undo: ExitStack, kind: str, body: Mapping[str, Any]) -> str:
+        """Make something and push its removal; return its id."""
+        with uninterrupted():
+            made = str(self.ask("POST", kind, body)["UUID"])
+            undo.callback(self._delete, kind, made)
+        return made
+
+    def _delete(self, kind: str, made: str) -> None:
+        with suppress(KollalabError):
+            self.ask("DELETE", f"{kind}/{made}")
+            if kind == "capture":
+                self.await_captured(made, set())
 
     def await_captured(self, capture: str, wanted: set[str]) -> None:
         """Wait until a capture is active at exactly the nodes with these TIDs. Raises WaitError."""
@@ -168,20 +177,17 @@ class Skydive:
             "ICMPID": number,
             "TTL": 64,
         }
-        made = self.ask("POST", "injectpacket", body)
         begun = False
 
         def look() -> bool | NotYet:
             nonlocal begun
-            injecting = made["UUID"] in self.graph().injections(src)
+            injecting = injection in self.graph().injections(src)
             begun = begun or injecting
             return (begun and not injecting) or NotYet("still going on" if begun else "not begun")
 
-        try:
+        with ExitStack() as undo:
+            injection = self._post(undo, "injectpacket", body)
             wait.until("the packets to be injected", look, timeout=self.within, interval=0.1)
-        finally:
-            with suppress(KollalabError):
-                self.ask("DELETE", f"injectpacket/{made['UUID']}")
 
     @contextmanager
     def alert(self, expression: str, action: str) -> Iterator[str]:
@@ -195,11 +201,11 @@ class Skydive:
             The id of the alert.
         """
         body = {"Expression": expression, "Action": action, "Trigger": "graph"}
-        made = self.ask("POST", "alert", body)
-        try:
-            yield str(made["UUID"])
-        finally:
-            self.ask("DELETE", f"alert/{made['UUID']}")
+        with ExitStack() as undo:
+            with uninterrupted():
+                made = str(self.ask("POST", "alert", body)["UUID"])
+                undo.callback(self.ask, "DELETE", f"alert/{made}")
+            yield made
 
 
 @dataclass

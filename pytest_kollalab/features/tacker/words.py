@@ -29,6 +29,7 @@ from pytest_kollalab.sdn import figures
 from pytest_kollalab.sdn.tenant.project import CONTROLLER
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import KollalabError, WaitError
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -102,8 +103,9 @@ class Tacker:
         )
         wanted = {**contents, **(changes or {})}
         packed = csar.archive({path: text for path, text in wanted.items() if text is not None})
-        made = self._call("POST", api.PACKAGES, {}).json()["id"]
-        self.tenant.undo.callback(self._discard, made)
+        with uninterrupted():
+            made = self._call("POST", api.PACKAGES, {}).json()["id"]
+            self.tenant.undo.callback(self._discard, made)
         self._call("PUT", f"{api.PACKAGES}/{made}/package_content", packed)
         self._await_taken_in(made)
         return VnfPackage(made, descriptor, tuple(vdus))
@@ -122,9 +124,10 @@ class Tacker:
         Raises:
             TackerError: Tacker refuses the request.
         """
-        made = self._call("POST", api.VNFS, {"vnfdId": package.descriptor}).json()["id"]
-        vnf = Vnf(self.tenant, made, package)
-        self.tenant.undo.callback(self.remove, vnf)
+        with uninterrupted():
+            made = self._call("POST", api.VNFS, {"vnfdId": package.descriptor}).json()["id"]
+            vnf = Vnf(self.tenant, made, package)
+            self.tenant.undo.callback(self.remove, vnf)
         return vnf
 
     def instantiate(

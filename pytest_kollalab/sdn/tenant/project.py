@@ -21,8 +21,10 @@ from pytest_kollalab.sdn.tenant.external import external_network
 from pytest_kollalab.sdn.tenant.network import Network, Port, Router
 from pytest_kollalab.sdn.tenant.scope import Scope
 from pytest_kollalab.system import wait
+from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.errors import KollalabError, NeedsLabError
 from pytest_kollalab.system.names import fitting
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ class Project(Scope):
         self.patience = patience
         self.dataplane = dataplane
         self.is_closed = False
+        # What removes the project itself.
+        self._end = ExitStack()
         # Every port that the project has ever had. Scenarios do not need it.
         self.known_ports: list[Port] = []
         self._named: Counter[str] = Counter()
@@ -96,7 +100,7 @@ class Project(Scope):
     def __enter__(self) -> Self:
         from openstack.exceptions import ForbiddenException
 
-        with ExitStack() as undo:
+        with uninterrupted(), ExitStack() as undo:
             identity: Any = self.admin.identity
             try:
                 self.project = identity.create_project(name=self.name, domain_id="default")
@@ -104,8 +108,7 @@ class Project(Scope):
                 self.user = self._create_user(undo, self.name, "member")
             except ForbiddenException as error:
                 raise login.refused(self.admin, "create projects and users", error) from error
-            undo.callback(self._sweep)
-            self._undo = undo.pop_all()
+            self._end = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,13 +117,30 @@ class Project(Scope):
     def close(self) -> None:
         """Remove all resources; go on with the others when one removal fails.
 
+        What an API refuses to remove, such as a network with a port that nobody knows of, is
+        removed with the rest of the project.
+
         Raises:
             KollalabError: A resource could not be removed.
         """
         try:
-            self._undo.close()
+            with self._end:
+                self._empty()
         finally:
             self.is_closed = True
+
+    def _empty(self) -> None:
+        from openstack.exceptions import SDKException
+
+        removal = Attempts()
+        try:
+            for error in self._undo.run():
+                if not isinstance(error, SDKException):
+                    removal.add(error)
+        finally:
+            with removal.step():
+                self._sweep()
+        removal.check(f"not all of project {self.name} could be removed")
 
     def full_name(self, name: str) -> str:
         """A name for a resource: the project's name and this one, not longer than any API allows.
@@ -179,8 +199,9 @@ class Project(Scope):
 
     def _create_user(self, undo: ExitStack, name: str, role: str) -> Any:
         identity: Any = self.admin.identity
-        user = identity.create_user(name=name, password=self._password, domain_id="default")
-        undo.callback(identity.delete_user, user, ignore_missing=True)
+        with uninterrupted():
+            user = identity.create_user(name=name, password=self._password, domain_id="default")
+            undo.callback(identity.delete_user, user, ignore_missing=True)
         given = identity.find_role(role, ignore_missing=False)
         identity.assign_project_role_to_user(self.project, user, given)
         return user
@@ -211,8 +232,9 @@ class Project(Scope):
         self._networks = (self._networks + 1) % NETWORKS
         api = self.cloud.network
         full = self.full_name(name)
-        made = api.create_network(name=full)
-        self.undo.callback(api.delete_network, made.id, ignore_missing=True)
+        with uninterrupted():
+            made = api.create_network(name=full)
+            self.undo.callback(api.delete_network, made.id, ignore_missing=True)
         subnet = api.create_subnet(
             name=full,
             network_id=made.id,
@@ -228,11 +250,13 @@ class Project(Scope):
         api = self.cloud.network
         name = self.full_name(f"router-{secrets.token_hex(2)}")
         gateway = {"external_gateway_info": {"network_id": self.external.id}} if external else {}
-        made = api.create_router(name=name, **gateway)
-        self.undo.callback(api.delete_router, made.id, ignore_missing=True)
+        with uninterrupted():
+            made = api.create_router(name=name, **gateway)
+            self.undo.callback(api.delete_router, made.id, ignore_missing=True)
         for network in networks:
-            api.add_interface_to_router(made, subnet=network.subnet_id)
-            self.undo.callback(self._leave, made.id, network)
+            with uninterrupted():
+                api.add_interface_to_router(made, subnet=network.subnet_id)
+                self.undo.callback(self._leave, made.id, network)
         info = made.external_gateway_info
         outside = info["external_fixed_ips"][0]["ip_address"] if info else None
         return Router(made.id, name, outside)
@@ -299,9 +323,10 @@ class Project(Scope):
             }
             for name in names
         ]
-        made = list(api.create_ports(wanted))
-        for port in made:
-            self.undo.callback(api.delete_port, port.id, ignore_missing=True)
+        with uninterrupted():
+            made = list(api.create_ports(wanted))
+            for port in made:
+                self.undo.callback(api.delete_port, port.id, ignore_missing=True)
         ports = [Port(p.id, p.mac_address, p.fixed_ips[0]["ip_address"]) for p in made]
         self.known_ports += ports
         return ports
@@ -377,13 +402,14 @@ class Project(Scope):
         api = self.admin.network
         name = f"outside-{secrets.token_hex(2)}"
         # The port only reserves the address: Neutron neither binds nor plugs it.
-        made = api.create_port(
-            name=self.full_name(name),
-            project_id=self.project.id,
-            network_id=self.external.id,
-            device_owner="kollalab:outside",
-        )
-        self.undo.callback(api.delete_port, made.id, ignore_missing=True)
+        with uninterrupted():
+            made = api.create_port(
+                name=self.full_name(name),
+                project_id=self.project.id,
+                network_id=self.external.id,
+                device_owner="kollalab:outside",
+            )
+            self.undo.callback(api.delete_port, made.id, ignore_missing=True)
         port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
         self.known_ports.append(port)
         namespace = self.namespace(CONTROLLER, name, [port])
@@ -401,8 +427,10 @@ class Project(Scope):
 
         The port's network needs a router to the external network.
         """
-        made = self.cloud.network.create_ip(floating_network_id=self.external.id, port_id=port_id)
-        self.undo.callback(self.cloud.network.delete_ip, made.id, ignore_missing=True)
+        api, outside = self.cloud.network, self.external.id
+        with uninterrupted():
+            made = api.create_ip(floating_network_id=outside, port_id=port_id)
+            self.undo.callback(api.delete_ip, made.id, ignore_missing=True)
         return str(made.floating_ip_address)
 
     def namespace(self, node: str, name: str, ports: Sequence[Port]) -> Namespace:
@@ -448,8 +476,9 @@ class Project(Scope):
         # A key pair belongs to a user: the administrator boots servers on a node of choice, and
         # services that act for the project have its own user.
         for cloud in (self.admin_inside, self.cloud):
-            cloud.compute.create_keypair(name=self.name, public_key=public)
-            self._undo.callback(cloud.compute.delete_keypair, self.name, ignore_missing=True)
+            with uninterrupted():
+                cloud.compute.create_keypair(name=self.name, public_key=public)
+                self._undo.callback(cloud.compute.delete_keypair, self.name, ignore_missing=True)
         api = self.cloud.network
         group = next(iter(api.security_groups(name="default", project_id=self.project.id)))
         for protocol in ("icmp", "tcp", "udp"):

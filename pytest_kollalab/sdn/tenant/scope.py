@@ -5,23 +5,65 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
 from pytest_kollalab.sdn import workarounds
+from pytest_kollalab.system.attempts import Attempts
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Removals(ExitStack):
+    """Removals in reverse order. One that fails does not stop the others, and each is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attempts = Attempts()
+
+    def callback(
+        self, callback: Callable[P, T], /, *args: P.args, **kwds: P.kwargs
+    ) -> Callable[P, T]:
+        """Push a removal: a function and its arguments."""
+        super().callback(self._attempt, callback, *args, **kwds)
+        return callback
+
+    def run(self) -> list[Exception]:
+        """Do all removals, and return the errors of those that failed."""
+        with self._attempts.step():
+            super().close()
+        errors, self._attempts = self._attempts.errors, Attempts()
+        return errors
+
+    def close(self) -> None:
+        """Do all removals.
+
+        Raises:
+            KollalabError: Several failed, or one with this error; any other error of a single one
+                is raised as it is.
+        """
+        done = Attempts()
+        for error in self.run():
+            done.add(error)
+        done.check("not all that was made could be removed")
+
+    def _attempt(self, callback: Callable[P, T], /, *args: P.args, **kwds: P.kwargs) -> None:
+        with self._attempts.step():
+            callback(*args, **kwds)
 
 
 class Scope:
     """Removes resources in reverse order: at the end of a `part` block, or with the scope."""
 
     def __init__(self) -> None:
-        self._undo = ExitStack()
-        self._part: ExitStack | None = None
+        self._undo = Removals()
+        self._part: Removals | None = None
         self._waiting: list[Callable[[], object]] | None = None
         # Counts resources made outside blocks of `part`. Scenarios do not need it.
         self.generation = 0
 
     @property
-    def undo(self) -> ExitStack:
+    def undo(self) -> Removals:
         """The stack of removals: a method that makes a resource pushes its removal here."""
         if self._part is not None:
             return self._part
@@ -31,7 +73,7 @@ class Scope:
     @contextmanager
     def part(self) -> Iterator[None]:
         """Remove the resources made in the block when it ends, in reverse order."""
-        outer, part = self._part, ExitStack()
+        outer, part = self._part, Removals()
         self._part = part
         try:
             yield

@@ -18,6 +18,7 @@ from pytest_kollalab.sdn.workarounds import WorkaroundForbiddenError
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import ConfigError, WaitError
 from pytest_kollalab.system.run import Result, run
+from pytest_kollalab.system.signals import uninterrupted
 from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
@@ -196,16 +197,17 @@ def boot(
     if tenant.has_nodes:
         options["availability_zone"] = f"nova:{node}"
     # Only an administrator may choose the host.
-    made = tenant.admin_inside.compute.create_server(
-        name=tenant.full_name(name),
-        image_id=image,
-        flavor_id=flavor,
-        networks=[{"port": port.id} for port in ports],
-        key_name=tenant.keypair,
-        **options,
-    )
-
-    tenant.undo.callback(remove, tenant, made.id)
+    compute, key = tenant.admin_inside.compute, tenant.keypair
+    with uninterrupted():
+        made = compute.create_server(
+            name=tenant.full_name(name),
+            image_id=image,
+            flavor_id=flavor,
+            networks=[{"port": port.id} for port in ports],
+            key_name=key,
+            **options,
+        )
+        tenant.undo.callback(remove, tenant, made.id)
 
     def look() -> Any:
         nonlocal made
@@ -265,8 +267,9 @@ def dhcp_namespace(tenant: Project, network: Network) -> Namespace:
 
 def _port(tenant: Project, network: Network, name: str) -> Port:
     api = tenant.cloud.network
-    made = api.create_port(name=tenant.full_name(name), network_id=network.id)
-    tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
+    with uninterrupted():
+        made = api.create_port(name=tenant.full_name(name), network_id=network.id)
+        tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
     port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])
     tenant.known_ports.append(port)
     return port
