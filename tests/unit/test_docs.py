@@ -56,7 +56,7 @@ def test_a_figure_stands_once() -> None:
         assert [each for each in told if re.search(rf"\b{each} s\b|\| {each} ", text)] == [], page
 
 
-@pytest.mark.parametrize("path", reference.made(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(reference.made()), ids=lambda path: path.name)
 def test_what_is_made_from_the_settings_is_true(path: Path) -> None:
     assert path.read_text() == reference.made()[path], (
         "write it anew: python -m pytest_kollalab.cli.reference"
