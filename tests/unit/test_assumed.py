@@ -25,10 +25,15 @@ from pytest_kollalab.system.errors import ConfigError
 
 HORIZON = """\
 horizon_services:
+  horizon-of-logs:
+    container_name: horizon_of_logs
+    enabled: "{{ enable_horizon_of_logs }}"
+    image: "{{ horizon_of_logs_image_full }}"
   horizon:
     container_name: horizon
     enabled: true
     image: "{{ horizon_image_full }}"
+horizon_of_logs_image: "{{ docker_image_url }}horizon-of-logs"
 horizon_image: "{{ docker_image_url }}horizon"
 horizon_image_full: "{{ horizon_image }}:{{ horizon_tag }}"
 """
@@ -62,8 +67,14 @@ neutron_plugins:
     enabled: "{{ enable_neutron_qos | bool }}"
 """
 ALL = """\
+enable_openstack_core: true
+enable_neutron: "{{ enable_openstack_core | bool }}"
 enable_horizon: "{{ enable_everything | bool }}"
-enable_neutron_metering: "{{ enable_meters | bool or enable_bills | bool }}"
+enable_horizon_of_logs: "{{ enable_logs | bool }}"
+enable_neutron_metering: >-
+  {{ enable_meters | bool or
+    (enable_bills | bool and bills_in == 'logs')
+  }}
 enable_meters: "{{ enable_all_meters | bool }}"
 enable_neutron_vpnaas: "{{ enable_everything | bool and enable_ceilometer | bool }}"
 """
@@ -169,6 +180,9 @@ def test_what_is_followed_is_a_plain_string(value: object) -> None:
         ({"enable_neutron_metering": "yes"}, "neutron-metering-agent"),
         ({"nova_console": "novnc"}, "nova-novncproxy"),
         ({"enable_all_meters": True}, "neutron-metering-agent"),
+        ({"enable_horizon_of_logs": "{{ enable_nova }}"}, "horizon-of-logs"),
+        ({"enable_neutron_metering": 1}, "neutron-metering-agent"),
+        ({"enable_neutron_metering": "1"}, "neutron-metering-agent"),
     ],
 )
 def test_a_service_that_no_feature_brings(
@@ -204,10 +218,38 @@ def test_what_is_switched_off_belongs_to_no_feature(known: Catalogue) -> None:
         {"enable_horizon": False},
         {"nova_console": "none"},
         {"enable_everything": True},  # our own defaults switch Horizon off
+        {"enable_logs": True},  # and with it what it has more
     ],
 )
 def test_all_other_services_are_let_be(variables: dict[str, object], known: Catalogue) -> None:
     services.check(variables, known, features("compute"))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("value", [True, "yes", "On", 1, "1"])
+def test_every_service_without_an_image_is_refused(release: str, value: object) -> None:
+    known, ours = catalogue.of_release(release), resolve(["compute", "sfc"], release)
+    has = {image for feature in ours for image in feature.images}
+    roles = {
+        f"enable_{service.role.replace('-', '_')}"
+        for service in known.services
+        if service.enabled is True and service.image and service.image not in has
+    } & known.variables
+    # These are switched on by variables of other roles.
+    others = {"enable_central_logging", "enable_osprofiler"}
+    assert len(roles) > 20
+    for name in sorted(roles | others):
+        with pytest.raises(ConfigError, match=f"no feature has what {name} switches on"):
+            services.check({name: value}, known, ours, built_in(release))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_a_lab_has_anyway_may_be_switched_on(release: str) -> None:
+    (core,) = (fixed for fixed in assumed.FIXED if "enable_mariadb" in fixed.names)
+    told = dict.fromkeys(core.names, True)
+    assumed.check([("x.toml: globals", told)])
+    known = catalogue.of_release(release)
+    services.check(told, known, resolve(["compute"], release), built_in(release))
 
 
 def test_what_features_have_is_named() -> None:

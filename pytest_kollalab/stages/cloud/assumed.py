@@ -9,7 +9,11 @@ from typing import Any
 
 from pytest_kollalab.system.errors import ConfigError
 
-TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+# What Ansible's filter `bool` takes for true and false.
+TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "0", "f", "n"), False),
+}
 
 
 @dataclass(frozen=True)
@@ -198,8 +202,9 @@ def is_name(value: object) -> bool:
 
 
 def plain(value: object) -> object:
-    """A value as Ansible reads it: `yes` and the like are booleans."""
-    return TRUTH.get(value.strip().lower(), value) if isinstance(value, str) else value
+    """A value as Ansible's filter `bool` reads it: `yes`, 1 and the like are booleans."""
+    told = str(value).strip().lower() if isinstance(value, str | int) else ""
+    return TRUTH.get(told, value)
 
 
 def table() -> str:

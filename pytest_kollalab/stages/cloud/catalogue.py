@@ -34,7 +34,6 @@ PRECHECKS = f"{ROLES}/prechecks/vars/main.yml"
 SHOWN = "etc_examples/kolla/globals.yml"
 NAME = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 COMMENTED = re.compile(r"^#?\s?([A-Za-z_]\w*):", re.MULTILINE)
-CONDITION = re.compile(r'^(enable_\w+): "(\{\{[^"\n]+\}\})"', re.MULTILINE)
 IMAGE = re.compile(r"\{\{\s*(\w+_image)_full\s*\}\}")
 # What stands behind the registry in a variable such as `horizon_image`.
 REPOSITORY = re.compile(r"\}\}([\w.-]+)$")
@@ -64,14 +63,14 @@ class Catalogue:
     Attributes:
         variables: The names of all variables.
         services: The services of all roles.
-        conditions: The variables that switch something by default if others do, with their
-            conditions.
+        conditions: What the variables that switch something are by default: true, false, or a
+            condition with others.
         suites: The Debian suites that nodes may be of.
     """
 
     variables: frozenset[str]
     services: tuple[Service, ...]
-    conditions: Mapping[str, str]
+    conditions: Mapping[str, bool | str]
     suites: tuple[str, ...] = ()
 
     def to_json(self) -> str:
@@ -113,9 +112,18 @@ def read(share: Path) -> Catalogue:
         for path in sorted(share.glob(f"{ROLES}/*/defaults/main.yml"))
         for service in services_of(path.parents[1].name, path.read_text(encoding="utf-8"))
     )
-    conditions = dict(found for text in texts for found in CONDITION.findall(text))
+    conditions = dict(found for text in texts for found in switches_of(text))
     suites = _debian_suites(share / PRECHECKS)
     return Catalogue(frozenset(variables), tuple(services), conditions, suites)
+
+
+def switches_of(text: str) -> Iterator[tuple[str, bool | str]]:
+    """The variables of a file that switch something, with what they are by default."""
+    import yaml
+
+    for name, value in (yaml.safe_load(text) or {}).items():
+        if name.startswith("enable_") and isinstance(value, bool | str):
+            yield name, value if isinstance(value, bool) else " ".join(value.split())
 
 
 def services_of(role: str, text: str) -> Iterator[Service]:

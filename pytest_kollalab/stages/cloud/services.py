@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_kollalab.features.base import Feature
@@ -64,10 +64,12 @@ def check(
         for names in feature.containers.values()
         for name in names
     }
-    own = {name for feature in features for name in feature.globals}
-    set_here = {*variables, *own, *DEFAULTS}
+    own = {name: value for feature in features for name, value in feature.globals.items()}
+    set_here = {**DEFAULTS, **own, **variables}
     for name, told in variables.items():
         value = plain(told)
+        if name.startswith("enable_") and not isinstance(value, bool):
+            value = True  # a template, which may be true
         for service in _switched(catalogue, name, value, set_here):
             if value is False:
                 if service.container in owner:
@@ -108,7 +110,7 @@ def _without_image(name: str, service: Service, known: Sequence[Feature]) -> Con
 
 
 def _switched(
-    catalogue: Catalogue, name: str, value: object, set_here: Container[str]
+    catalogue: Catalogue, name: str, value: object, set_here: Mapping[str, Any]
 ) -> Iterator[Service]:
     """The services that a variable switches, itself or by others whose defaults it decides."""
     names = [name]
@@ -117,7 +119,32 @@ def _switched(
             names += [
                 other
                 for other, condition in catalogue.conditions.items()
-                if other not in set_here and other not in names and decides(condition, each, value)
+                if isinstance(condition, str)
+                and other not in set_here
+                and other not in names
+                and decides(condition, each, value)
             ]
     for each in names:
-        yield from (found for found in catalogue.services if switches(found, each, value))
+        for service in catalogue.services:
+            if switches(service, each, value) and (
+                # Whoever switches a service on himself wants its role as well.
+                each == name or value is False or _may_be_on(_role(service), catalogue, set_here)
+            ):
+                yield service
+
+
+def _role(service: Service) -> str:
+    """The variable that switches all services of a role."""
+    return f"enable_{service.role.replace('-', '_')}"
+
+
+def _may_be_on(
+    name: str, catalogue: Catalogue, set_here: Mapping[str, Any], seen: frozenset[str] = frozenset()
+) -> bool:
+    """Whether a variable may be true; false if its value or default says that it is not."""
+    value = plain(set_here.get(name, catalogue.conditions.get(name, True)))
+    if isinstance(value, str) and name not in seen and not re.search(r"\bnot\b", value):
+        others = re.findall(r"\benable_\w+", value)
+        known = seen | {name}
+        return not others or any(_may_be_on(o, catalogue, set_here, known) for o in others)
+    return value is not False
