@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 from pytest_kollalab.cli.frame import tell
 from pytest_kollalab.lab.lab import Lab
-from pytest_kollalab.settings.config import Options
+from pytest_kollalab.report.summary import down_command
+from pytest_kollalab.settings.config import options_of
 from pytest_kollalab.system.signals import Signals
 
 
 @contextmanager
 def orderly(lab: Lab) -> Iterator[None]:
     """Undo unfinished changes on the first SIGINT, SIGTERM or SIGHUP; stop on the second."""
-    command = "kollalab down" + (f" --name {lab.name}" if lab.name != Options.name else "")
+    command = down_command(options_of(lab.options))
     signals = Signals(
         "stopping; unfinished changes are undone",
         f"Lab {lab.name} is removed by: {command}",

@@ -11,7 +11,7 @@ from pytest_kollalab.features.base import at_node
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.report.summary import up_command
-from pytest_kollalab.settings.config import Options
+from pytest_kollalab.settings.config import options_of
 from pytest_kollalab.stages.cloud.made import CloudMade
 
 
@@ -64,7 +64,7 @@ def show_lab(lab: Lab, **given: Any) -> None:
             listed = "  ".join(f"{where} {address}" for where, address in node.addresses.items())
             click.echo(f"  {name:<13} {listed}")
         if halted := lab.halted():
-            command = in_use(up_command(lab.name, Options.name), given)
+            command = in_use(up_command(options_of(lab.options)), given)
             click.echo(f"  does not run  {', '.join(halted)}; started by {command}")
         if nodes.uri:
             kind = nodes.extra.get("accelerator", nodes.provider)

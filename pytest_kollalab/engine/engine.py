@@ -74,6 +74,7 @@ class Engine:
         paths: Folders for state and cache.
         fresh: Names of stages to build anew even if they could be reused.
         run_id: Identifier of this run. A new one is made by default.
+        session: Is told of failures. By default one of this lab and run.
         say: Called with each line of progress.
         others: Whether another run uses the lab.
         watcher: Is told when a stage begins, moves on and ends.
@@ -91,6 +92,7 @@ class Engine:
         *,
         fresh: Sequence[str] = (),
         run_id: str | None = None,
+        session: SharedRun | None = None,
         say: Callable[[str], None] = print,
         others: Callable[[], bool] = lambda: False,
         watcher: Watcher | None = None,
@@ -110,7 +112,7 @@ class Engine:
         self._others = others
         self.say = say
         self.fresh = frozenset(fresh)
-        self.session = SharedRun(paths, self.run_id, lab)
+        self.session = session or SharedRun(paths, self.run_id, lab)
         self._locked = False
         self._ready: dict[str, Made] = {}
 

@@ -7,11 +7,11 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pytest_kollalab.settings.config import Options
+from pytest_kollalab.settings.config import Options, options_of
 from pytest_kollalab.system import files, process
 from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import KollalabError, if_writable
@@ -68,11 +68,15 @@ class SharedRun:
         paths: Folders for state and cache.
         name: The identifier of the run.
         lab: Report the failures of this lab and of the shared stages.
+        given: The options that commands in hints need to mean this lab; by default its name.
     """
 
-    def __init__(self, paths: Paths, name: str, lab: str = "") -> None:
+    def __init__(
+        self, paths: Paths, name: str, lab: str = "", given: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.lab = lab
+        self.given = options_of(Options(name=lab or Options.name)) if given is None else given
         self.folder = paths.state / "runs" / name
         self._failures: list[LabFailure] = []
 
@@ -92,7 +96,7 @@ class SharedRun:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def fail(self, error: Exception, *, shared: bool = False) -> LabFailure:
-        """Record a failure if it is the lab's first one. Commands in its hint get the lab's name.
+        """Record a failure if it is the lab's first one. Commands in its hint get their options.
 
         Args:
             error: The error to record.
@@ -104,8 +108,8 @@ class SharedRun:
         known = self.failure()
         if known is not None:
             return known
-        if isinstance(error, KollalabError) and self.lab != Options.name:
-            error.hint = carrying(error.hint, {"--name": self.lab})
+        if isinstance(error, KollalabError):
+            error.hint = carrying(error.hint, self.given)
         failure = _failure(error)
         if not self.folder.is_dir():
             self._failures = [failure]

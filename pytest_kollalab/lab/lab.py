@@ -19,7 +19,7 @@ from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features.backend import OVS, NetworkBackend
 from pytest_kollalab.lab import checks, kept
 from pytest_kollalab.releases import releases
-from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab
+from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab, options_of
 from pytest_kollalab.stages import tools_python
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
@@ -109,7 +109,7 @@ class Lab:
         self.feature_names = tuple(dict.fromkeys([*self.config.features, *features]))
         self._run_id = run_id or new_run_id()
         self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease", self._run_id)
-        self.session = SharedRun(self.paths, self._run_id, self.name)
+        self.session = SharedRun(self.paths, self._run_id, self.name, options_of(self.options))
         self._say = say
         self.extensions = extensions
         # Of so many stages the plan was shown.
@@ -234,6 +234,7 @@ class Lab:
             self.paths,
             fresh=self.options.fresh,
             run_id=self._run_id,
+            session=self.session,
             say=self._say,
             others=self.lease.others,
             watcher=self._watcher,
@@ -536,7 +537,7 @@ class Lab:
         history = progress.read(self.paths.state / progress.HISTORY)
         recorded = {name: self.engine.record(name, whole=False) for name in wanted}
         found = rows(self._run_id, self.name, history, recorded)
-        remove = down_command(self.name, Options.name) if stays else ""
+        remove = down_command(options_of(self.options)) if stays else ""
         return Summary(self.name, self._run_id, found, stays, remove, before=before)
 
     def ssh(self) -> Ssh:

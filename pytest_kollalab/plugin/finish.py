@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kollalab.report.masking import Redactor, lab_secrets
 from pytest_kollalab.report.summary import down_command
-from pytest_kollalab.settings.config import Options
+from pytest_kollalab.settings.config import options_of
 from pytest_kollalab.system import files
 from pytest_kollalab.system.attempts import Attempts
 from pytest_kollalab.system.errors import BusyError, KollalabError, SavedStatesError, as_message
@@ -72,7 +72,7 @@ class Finish:
             self.say(f"kollalab: {error}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the next lab is removed
             told = _message(as_message(error))
-            command = down_command(lab.name, Options.name)
+            command = down_command(options_of(lab.options))
             self.say(f"kollalab: lab {lab.name} is not removed; remove it with: {command}\n{told}")
         else:
             if summary is not None:

@@ -225,11 +225,10 @@ class Processes:
                 self._done.wait(POLL)
 
     def _handle_signals(self, options: configuration.Options) -> None:
+        from pytest_kollalab.report.summary import down_command
         from pytest_kollalab.system.signals import Signals
 
-        command, name = "kollalab down", options.name
-        if name != configuration.Options.name:
-            command += f" --name {name}"
+        command, name = down_command(configuration.options_of(options)), options.name
         with uncaptured(self.config):
             # A copy of the handle, because pytest later captures standard error.
             handle = os.dup(2)

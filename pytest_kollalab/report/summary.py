@@ -12,6 +12,7 @@ from pytest_kollalab.engine import records as state
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.system import files
+from pytest_kollalab.system.commands import carrying
 
 FILE = "summary.json"
 SHARED = ("tools", "images")
@@ -121,11 +122,11 @@ def rows(
     return tuple(found)
 
 
-def up_command(lab: str, default: str) -> str:
-    """The command that builds or starts a lab."""
-    return "kollalab up" + (f" --name {lab}" if lab != default else "")
+def up_command(given: Mapping[str, str]) -> str:
+    """The command that builds or starts a lab, with the options that mean it."""
+    return carrying("kollalab up", given)
 
 
-def down_command(lab: str, default: str) -> str:
-    """The command that removes a lab."""
-    return "kollalab down" + (f" --name {lab}" if lab != default else "")
+def down_command(given: Mapping[str, str]) -> str:
+    """The command that removes a lab, with the options that mean it."""
+    return carrying("kollalab down", given)

@@ -296,6 +296,16 @@ def of_lab(options: Options, number: int) -> Options:
     return dataclasses.replace(options, name=name, clone_of=options.name) if number else options
 
 
+def options_of(options: Options) -> dict[str, str]:
+    """The options with which a verb of the command line means the same lab, where it needs them."""
+    told = {}
+    if options.name != Options.name:
+        told["--name"] = options.name
+    if options.provider != Options.provider:
+        told["--provider"] = options.provider
+    return told
+
+
 def first_lab(options: Options) -> Options:
     """The options of the lab that a clone is made from, or that stands in for it."""
     named = dataclasses.replace(options, name=options.clone_of, clone_of="")

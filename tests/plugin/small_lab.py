@@ -53,7 +53,8 @@ OF_SMALL_STAGES = """\
         )
         return Engine(
             self.name, stages, self.paths,
-            fresh=self.options.fresh, run_id=self._run_id, say=self._say, spare=self._spare,
+            fresh=self.options.fresh, run_id=self._run_id, session=self.session,
+            say=self._say, spare=self._spare,
         )
 
     def _check_host(self, building):

@@ -223,3 +223,17 @@ def test_a_file_in_a_folder_above(project: pytest.Pytester) -> None:
     (below / "conftest.py").write_text(CONFTEST)
     result = project.runpytest_subprocess("below/test_below.py")
     assert "lab above" not in message(result, "removing lab lab")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_commands_in_messages_have_the_options_in_use(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    conftest = CONFTEST.replace('hint="make room"', 'hint="kollalab up --fresh nodes"')
+    project.makeconftest(conftest)
+    options = ("--kollalab-name=mine", "--kollalab-provider=libvirt", "--kollalab-keep=always")
+    kept = project.runpytest_subprocess(*options, *workers)
+    message(kept, "remove it with: kollalab down --name mine --provider libvirt\n")
+    (project.path / "break-nodes").touch()
+    result = project.runpytest_subprocess(*options, "--kollalab-fresh=nodes", *workers)
+    message(result, "what now: kollalab up --name mine --provider libvirt --fresh nodes\n")

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from pytest_kollalab.cli import frame, main, ssh
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import FAILED, READY, Record
+from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.docker.provider import DockerProvider
 from tests import made
 
@@ -102,6 +103,17 @@ def test_hints_have_the_options_in_use(kollalab: Callable[..., Result]) -> None:
     assert "what now: kollalab up --name mine --provider docker\n" in text
     text = kollalab("rollback", "a", "--name", "mine").output
     assert text.count("--name mine") == 1
+
+
+def test_what_is_said_after_ctrl_c_has_the_options_in_use(
+    kollalab: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_lab: Lab) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lab, "remove", stopped)
+    text = kollalab("down", "--name", "mine", "--provider", "libvirt").output
+    assert "what exists of lab mine: kollalab down --name mine --provider libvirt\n" in text
 
 
 @pytest.mark.usefixtures("nodes")

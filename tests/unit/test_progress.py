@@ -193,7 +193,7 @@ def test_the_summary_tells_what_was_built_and_what_was_reused(tmp_path: Path) ->
     assert [(each.stage, each.action, each.seconds) for each in found] == [
         ("tools", "reuse", 0.0), ("nodes", "build", 4.0), ("cloud", "failed", 2.0),
     ]  # fmt: skip
-    kept = Summary("mine", "me", found, kept=True, remove=down_command("mine", "lab"))
+    kept = Summary("mine", "me", found, kept=True, remove=down_command({"--name": "mine"}))
     text = "\n".join(kept.lines())
     assert "tools   reuse       0 s  unchanged since then" in text
     assert text.endswith("lab mine is kept; remove it with: kollalab down --name mine")
@@ -204,7 +204,7 @@ def test_the_summary_tells_what_was_built_and_what_was_reused(tmp_path: Path) ->
     assert told["stages"][1] == {
         "stage": "nodes", "action": "build", "reason": "why", "seconds": 4.0, "key": "k",
     }  # fmt: skip
-    assert down_command("lab", "lab") == "kollalab down"
+    assert down_command({}) == "kollalab down"
 
 
 def test_a_build_says_beforehand_how_long_it_takes(tmp_path: Path) -> None:
