@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytest_kollalab.plugin.stages import failed
+from pytest_kollalab.plugin.stages import broken, failed
 from pytest_kollalab.system.errors import KollalabError, NeedsAdminError, NeedsLabError
 
 if TYPE_CHECKING:
@@ -28,20 +28,20 @@ class ExternalCloud:
     """An external cloud: tests are skipped if the cloud lacks what their features need."""
 
     def __init__(self) -> None:
-        self._refused: str | None = None
+        self._refused: KollalabError | None = None
         self._lacking: dict[str, str] | None = None
         self._explained = False
 
     def check(self, lab: Lab, wanted: Iterable[str]) -> None:
         """Skip the test if the cloud lacks one of the features; fail it if it does not answer."""
         if self._refused is not None:
-            pytest.fail(self._refused, pytrace=False)
+            raise broken(lab, self._refused)
         try:
             lacking = self._lacking_of(lab, wanted)
         except KollalabError as error:
             # Later tests do not wait again for a cloud that does not answer.
-            self._refused = error.brief
-            raise failed(str(error)) from None
+            self._refused = error
+            raise broken(lab, error) from None
         for feature, why in lacking.items():
             pytest.skip(f"the cloud {lab.options.cloud} has no feature {feature}: {why}")
 

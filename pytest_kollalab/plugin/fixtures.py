@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from pytest_kollalab.plugin.session import session_key
-from pytest_kollalab.plugin.stages import ensure, failed
+from pytest_kollalab.plugin.stages import broken, ensure, failed
 from pytest_kollalab.system.errors import KollalabError, NeedsLabError, NoNodeError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def lab_nodes(kollalab: Lab, kolla_images: ImagesMade) -> Mapping[str, Node]:
 @pytest.fixture(scope="session")
 def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[Connection]:
     """An openstacksdk connection to the healthy cloud, as its administrator."""
+    from pytest_kollalab.stages.cloud import external
     from pytest_kollalab.stages.cloud.made import CloudMade
 
     if not kollalab.options.cloud:
@@ -91,8 +92,10 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
         ensure(kollalab, CloudMade)
     try:
         connection = kollalab.connect()
+        if kollalab.options.cloud:
+            external.check(connection)
     except KollalabError as error:
-        raise failed(str(error)) from None
+        raise (broken(kollalab, error) if kollalab.options.cloud else failed(str(error))) from None
     yield connection
     connection.close()
 

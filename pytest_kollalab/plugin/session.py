@@ -374,7 +374,8 @@ class LabSession:
         self.figures.pytest_terminal_summary(terminalreporter)
         self.workarounds.pytest_terminal_summary(terminalreporter)
         for failure in self.processes.failures:
-            terminalreporter.section("the lab is broken", red=True)
+            broken = "the cloud cannot be used" if self.options.cloud else "the lab is broken"
+            terminalreporter.section(broken, red=True)
             kept = self.kept_logs.get(failure.log)
             terminalreporter.write_line(
                 failure.text.replace(failure.log, str(kept)) if kept else failure.text

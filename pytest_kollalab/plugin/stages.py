@@ -28,8 +28,8 @@ class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
         explained: False for the first test that meets the failure.
     """
 
-    def __init__(self, failure: LabFailure, *, explained: bool) -> None:
-        super().__init__(failure.line, pytrace=False)
+    def __init__(self, failure: LabFailure, *, explained: bool, line: str = "") -> None:
+        super().__init__(line or failure.line, pytrace=False)
         self.text = failure.text
         self.explained = explained
 
@@ -37,6 +37,14 @@ class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
 def failed(text: str) -> BaseException:
     """What fails a test with a message alone; raise it `from None`, or its cause is shown too."""
     return pytest.fail.Exception(text, pytrace=False)
+
+
+def broken(lab: Lab, error: KollalabError) -> BrokenLab:
+    """What fails a test when the lab, or the cloud in its place, cannot be used; `from None`."""
+    failure = lab.session.fail(error)
+    # Of a cloud the message itself says that it is no lab.
+    line = failure.brief if lab.options.cloud else ""
+    return BrokenLab(failure, explained=failure.text != str(error), line=line)
 
 
 def spent() -> float:
@@ -66,8 +74,7 @@ def ensure(lab: Lab, kind: type[M]) -> M:
     except NeedsLabError as error:
         pytest.skip(error.brief)
     except KollalabError as error:
-        failure = lab.session.fail(error)
-        raise BrokenLab(failure, explained=failure.text != str(error)) from None
+        raise broken(lab, error) from None
     finally:
         SPENT.append(time.monotonic() - began)
     assert isinstance(made, kind)

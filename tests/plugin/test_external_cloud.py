@@ -77,6 +77,45 @@ def test_an_unknown_cloud_names_the_nearest(project: pytest.Pytester) -> None:
     assert "another exception" not in result.stdout.str()
 
 
+UNREACHABLE = """
+clouds:
+  borrowed:
+    region_name: R
+    auth: {auth_url: "http://127.0.0.1:1/v3", username: u, password: p, project_name: n,
+           user_domain_name: Default, project_domain_name: Default}
+"""
+SEVERAL = """
+def test_a(openstack_cloud): pass
+def test_b(openstack_cloud): pass
+def test_c(tenant): pass
+def test_d(sfc): pass
+def test_e(bgpvpn): pass
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("name", "brief", "more"),
+    [
+        ("borowed", "there is no cloud 'borowed'", "did you mean 'borrowed'?"),
+        ("borrowed", "the cloud borrowed cannot be used", "--os-cloud borrowed token issue"),
+    ],
+    ids=["unknown", "unreachable"],
+)
+def test_a_cloud_that_cannot_be_used_is_explained_once(
+    project: pytest.Pytester, name: str, brief: str, more: str, workers: tuple[str, ...]
+) -> None:
+    project.path.joinpath("clouds.yaml").write_text(UNREACHABLE)
+    project.makepyfile(SEVERAL)
+    result = project.runpytest_subprocess(f"--kollalab-cloud={name}", "-rN", *workers)
+    result.assert_outcomes(errors=5)
+    text = result.stdout.str()
+    assert text.count(more) == 1
+    assert text.count(brief) == 6, "a line for each test, and the explanation"
+    assert "MaxRetryError" not in text, "no traceback"
+    result.stdout.fnmatch_lines(["*= the cloud cannot be used =*"])
+
+
 def test_it_is_not_destroyed(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--kollalab-cloud=borrowed", "--kollalab-destroy")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

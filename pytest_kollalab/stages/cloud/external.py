@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.features import CORE
@@ -42,6 +43,29 @@ def connect(name: str) -> Connection:
     )
 
 
+def check(connection: Connection) -> None:
+    """Log in. Raises ConfigError if the cloud does not answer, or refuses the login."""
+    with _answering(connection):
+        connection.authorize()
+
+
+@contextmanager
+def _answering(connection: Connection) -> Iterator[None]:
+    """A block in which a cloud that does not answer, or refuses, is a ConfigError."""
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    try:
+        yield
+    except (ClientException, SDKException) as error:
+        name = connection.config.name
+        raise ConfigError(
+            f"the cloud {name} cannot be used",
+            details=str(error).partition("\n")[0],
+            hint=f"see what `openstack --os-cloud {name} token issue` says",
+        ) from error
+
+
 def secrets(name: str) -> tuple[str, ...]:
     """The passwords and tokens in the settings of a cloud. Empty if the cloud is unknown."""
     import openstack.config
@@ -59,19 +83,9 @@ def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, st
     Raises:
         ConfigError: The cloud does not answer, or refuses the login.
     """
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import SDKException
-
-    try:
+    with _answering(connection):
         offered = {str(service["type"]) for service in connection.service_catalog}
         loaded = {extension.alias for extension in connection.network.extensions()}
-    except (ClientException, SDKException) as error:
-        name = connection.config.name
-        raise ConfigError(
-            f"the cloud {name} cannot be used",
-            details=str(error).partition("\n")[0],
-            hint=f"see what `openstack --os-cloud {name} token issue` says",
-        ) from error
     found = {feature.name: _lacks(feature, offered, loaded) for feature in features}
     return {name: why for name, why in found.items() if why}
 
