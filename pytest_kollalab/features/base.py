@@ -131,6 +131,7 @@ MEMBERS: Mapping[str, type] = {"images_from": Path, "playbooks": Path, "health":
 BY_GROUP = ("nodes", "containers", "agents")
 # Those whose values are texts.
 TEXTS = ("config", "userspace_config", "artifacts", "conflicts", "endpoints")
+CALLED = ("given", "unsupported_reason")
 
 
 def check_shape(who: str, parts: object) -> None:
@@ -146,16 +147,22 @@ def check_shape(who: str, parts: object) -> None:
     for each in fields(cast("Any", parts)):
         value = getattr(parts, each.name)
         kind = MEMBERS.get(each.name, str)
-        if each.name in BY_GROUP or each.name in TEXTS:
+        if each.default_factory is dict:
             if not isinstance(value, Mapping):
                 raise _of_other_shape(who, each.name, value, "a mapping")
             for inner in value.values():
                 if each.name in BY_GROUP:
                     _check_several(who, each.name, inner, str)
-                elif inner is not None and not isinstance(inner, str):
+                elif each.name in TEXTS and inner is not None and not isinstance(inner, str):
                     raise _of_other_shape(who, each.name, inner, "a string for each name")
+                elif each.name == "by_release" and not isinstance(inner, FeatureParts):
+                    raise _of_other_shape(who, each.name, inner, "FeatureParts for each release")
         elif each.default == () or (each.name in MEMBERS and value is not None):
             _check_several(who, each.name, value, kind)
+        elif each.name in CALLED and value is not None and not callable(value):
+            raise _of_other_shape(who, each.name, value, "a function")
+        elif each.name == "settings" and value is not None and not isinstance(value, type):
+            raise _of_other_shape(who, each.name, value, "a dataclass")
 
 
 def _check_several(who: str, name: str, value: object, kind: type) -> None:

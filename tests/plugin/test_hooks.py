@@ -202,6 +202,11 @@ def test_a_package_that_cannot_be_imported_is_named(
         ("playbooks=('a.yml',)", ["*balancer has the wrong type in playbooks", "*tuple of Path"]),
         ("artifacts={'a': ['b']}", ["*balancer has the wrong type in artifacts", "*a string for*"]),
         ("config=('a', 'b')", ["*balancer has the wrong type in config", "*a mapping"]),
+        ("globals='a'", ["*balancer has the wrong type in globals", "*a mapping"]),
+        ("by_release='2026.1'", ["*balancer has the wrong type in by_release", "*a mapping"]),
+        ("by_release={'2026.1': {}}", ["*wrong type in by_release", "*FeatureParts for each*"]),
+        ("given='a'", ["*balancer has the wrong type in given", "*a function"]),
+        ("settings='a'", ["*balancer has the wrong type in settings", "*a dataclass"]),
         (
             "by_release={'2026.1': FeatureParts(control_images='a')}",
             ["*balancer for 2026.1 has a string where control_images are several"],
