@@ -27,7 +27,7 @@ from pytest_kollalab.settings.config import Config, Options, uris
 from pytest_kollalab.stages import room, tools_python
 from pytest_kollalab.stages.cloud import known
 from pytest_kollalab.system import daemon, files
-from pytest_kollalab.system.errors import HostError, KollalabError
+from pytest_kollalab.system.errors import HostError, KollalabError, if_writable
 from pytest_kollalab.system.paths import Paths
 
 CORES = 2
@@ -104,8 +104,15 @@ def examine(config: Config, options: Options, paths: Paths) -> list[Finding]:
         lambda: _layers(config),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
-        return [finding for found in pool.map(lambda check: list(check()), checks)
-                for finding in found]  # fmt: skip
+        return [finding for found in pool.map(_found, checks) for finding in found]
+
+
+def _found(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What a check finds. A folder that it cannot write to is the finding of another check."""
+    findings: list[Finding] = []
+    with if_writable():
+        findings.extend(check())
+    return findings
 
 
 def is_fit(findings: list[Finding]) -> bool:

@@ -237,3 +237,11 @@ def test_commands_in_messages_have_the_options_in_use(
     (project.path / "break-nodes").touch()
     result = project.runpytest_subprocess(*options, "--kollalab-fresh=nodes", *workers)
     message(result, "what now: kollalab up --name mine --provider libvirt --fresh nodes\n")
+
+
+def test_the_doctor_tells_of_a_cache_folder_that_cannot_be_written(
+    real: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLLALAB_CACHE", str(close(real.mkdir("above")) / "cache"))
+    result = kollalab("doctor", denied=True)
+    said(result, 3, "problem  cache folder", "cannot be written", "set KOLLALAB_CACHE", "Mitogen")
