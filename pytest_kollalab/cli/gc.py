@@ -52,7 +52,8 @@ def gc(
     Kinds: run (processes and files of a killed run), lab (incomplete, or long unused),
     golden (the golden state of a removed lab, long unused),
     leftover (of a lab of this host that no longer exists), tools, images (in docker), store (in the
-    registry), files. What a running process or an existing lab uses is never listed.
+    registry), layers (shared by nodes), files. What a running process or an existing lab uses is
+    never listed.
     """
     from pytest_kollalab.lab.gc.item import above, bytes_of, human_age, human_size, spare, total
 

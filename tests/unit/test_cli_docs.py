@@ -26,3 +26,4 @@ def test_every_exit_code_is_in_both_tables() -> None:
 def test_every_kind_of_garbage_is_explained() -> None:
     for kind in KINDS:
         assert f"| {kind} |" in TEXT
+        assert re.search(rf"\b{kind}\b", main.commands["gc"].help or ""), kind
