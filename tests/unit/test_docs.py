@@ -70,6 +70,16 @@ def test_the_readme_is_short_and_names_every_fixture() -> None:
         assert f"`{fixture}`" in text
 
 
+def test_the_readme_says_the_scope_of_each_fixture() -> None:
+    sources = [Path(import_module(name).__file__ or "") for name in hooks.FIXTURE_MODULES]
+    scoped = re.compile(r"^@pytest\.fixture\(scope=\"(\w+)\"\)\ndef (\w+)", re.MULTILINE)
+    scopes = {name: scope for path in sources for scope, name in scoped.findall(path.read_text())}
+    rows = re.findall(r"^\| (`.+?) \| (\w+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    told = {name: scope for names, scope in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(told) > 10
+    assert {name: scopes.get(name) for name in told} == told
+
+
 def test_the_reference_has_every_fixture() -> None:
     text = (ROOT / "docs" / "api" / "fixtures.md").read_text()
     documented = set(re.findall(r"autofunction:: (?:\S+\.)?(\w+)", text))
