@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pytest_kollalab.sdn.capture.packets import Packet
 from pytest_kollalab.sdn.topology.topology import (
+    FLOW,
     INTERNAL,
     PATCH,
     TUNNEL,
@@ -32,8 +34,8 @@ LAB = Topology(
         TAP,
         BridgePort("one", "br-int", "patch-tun", PATCH, peer="patch-int"),
         BridgePort("one", "br-tun", "patch-int", PATCH, peer="patch-tun"),
-        BridgePort("one", "br-tun", "vxlan-2", TUNNEL, remote="10.0.0.2"),
-        BridgePort("two", "br-tun", "vxlan-1", TUNNEL, remote="10.0.0.1"),
+        BridgePort("one", "br-tun", "vxlan-2", TUNNEL, remote="10.0.0.2", local="10.0.0.1"),
+        BridgePort("two", "br-tun", "vxlan-1", TUNNEL, remote="10.0.0.1", local="10.0.0.2"),
     ),
 )
 
@@ -50,6 +52,27 @@ def test_patches_and_tunnels_are_links_once() -> None:
     assert sorted(link.kind for link in LAB.links()) == [PATCH, TUNNEL]
     assert LAB.patches("one") == {frozenset({"br-int", "br-tun"})}
     assert LAB.patches("two") == set()
+
+
+def test_a_tunnel_is_a_link_to_the_node_that_has_its_remote_address() -> None:
+    def tunnels(**changed: Any) -> list[tuple[str, str]]:
+        ports = [replace(port, **(changed if port.node == "two" else {})) for port in LAB.ports]
+        found = replace(LAB, ports=tuple(ports)).links()
+        return [(link.a.node, link.b.node) for link in found if link.kind == TUNNEL]
+
+    assert tunnels() == [("one", "two")]
+    assert not tunnels(local="10.0.0.3")
+    assert not tunnels(remote="10.0.0.3")
+    assert not tunnels(remote=FLOW, local="")
+
+
+def test_tunnels_that_send_where_a_flow_says_are_links_of_all_their_nodes() -> None:
+    nodes = ("one", "two", "three")
+    ports = tuple(BridgePort(node, "br-mpls", "gre", TUNNEL, remote=FLOW) for node in nodes)
+    found = Topology(nodes, frozenset(Bridge(node, "br-mpls") for node in nodes), ports).links()
+    assert {frozenset((link.a.node, link.b.node)) for link in found} == {
+        frozenset(("one", "two")), frozenset(("one", "three")), frozenset(("two", "three")),
+    }  # fmt: skip
 
 
 def test_a_patch_without_its_other_end_is_no_link() -> None:

@@ -31,6 +31,7 @@ def edge(kind: str, parent: str, child: str) -> dict[str, Any]:
     return {"Metadata": {"RelationType": kind}, "Parent": parent, "Child": child}
 
 
+TUNNEL_OPTIONS = {"Options": {"remote_ip": "10.0.0.2", "local_ip": "10.0.0.1"}}
 ANSWER = [
     {
         "Nodes": [
@@ -56,7 +57,7 @@ ANSWER = [
             node("p2", Name="patch-tun", Type="ovsport"),
             node("i2", Name="patch-tun", Type="patch", MAC="aa", Ovs={"Options": {"peer": "x"}}),
             node("p3", Name="vxlan-2", Type="ovsport"),
-            node("i3", Name="vxlan-2", Type="vxlan", Ovs={"Options": {"remote_ip": "10.0.0.2"}}),
+            node("i3", Name="vxlan-2", Type="vxlan", Ovs=TUNNEL_OPTIONS),
             node("p4", Name="lost", Type="ovsport"),
         ],
         "Edges": [
@@ -130,7 +131,7 @@ def test_a_device_is_not_what_it_was_before_it_went_into_its_namespace() -> None
 def test_ends_of_patches_and_tunnels_are_told() -> None:
     ports = {port.name: port for port in SkydiveGraph.parse(ANSWER).topology().ports}
     assert (ports["patch-tun"].peer, ports["patch-tun"].mac) == ("x", "")
-    assert ports["vxlan-2"].remote == "10.0.0.2"
+    assert (ports["vxlan-2"].remote, ports["vxlan-2"].local) == ("10.0.0.2", "10.0.0.1")
 
 
 def test_captures_and_injections_are_known_by_the_port() -> None:

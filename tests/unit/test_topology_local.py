@@ -43,6 +43,7 @@ def port(number: int, name: str, interface: int, noted: Any = ()) -> dict[str, A
     }
 
 
+TUNNEL_OPTIONS = [["remote_ip", "10.0.0.2"], ["local_ip", "10.0.0.1"]]
 NOTED = [["net_uuid", NETWORK], ["segmentation_id", "321"], ["tag", "2"]]
 TEXT = "\n".join(
     [
@@ -65,7 +66,7 @@ TEXT = "\n".join(
             interface(21, "tap0d4f9a4e-7e", "internal", ids=[["iface-id", PORT]]),
             interface(22, "patch-tun", "patch", [["peer", "patch-int"]]),
             interface(23, "patch-int", "patch", [["peer", "patch-tun"]]),
-            interface(24, "vxlan-0a000002", "vxlan", [["remote_ip", "10.0.0.2"]]),
+            interface(24, "vxlan-0a000002", "vxlan", TUNNEL_OPTIONS),
             interface(25, "external", ""),
         ),
         "devices \t" + json.dumps([{"ifname": "external", "address": "02:00:00:00:00:01"}, {}]),
@@ -118,12 +119,14 @@ def test_ends_of_patches_and_tunnels_have_no_mac_of_their_own() -> None:
     ports = {p.name: p for p in parse("one", TEXT).ports}
     assert ports["patch-tun"].peer == "patch-int"
     assert ports["vxlan-0a000002"].remote == "10.0.0.2"
+    assert ports["vxlan-0a000002"].local == "10.0.0.1"
     assert ports["patch-tun"].mac == ports["vxlan-0a000002"].mac == ""
     assert ports["external"].mac == "02:00:00:00:00:01"
 
 
 def test_nodes_are_joined() -> None:
-    both = join([parse("one", TEXT), parse("two", TEXT)])
+    swapped = TEXT.replace("10.0.0.2", "@").replace("10.0.0.1", "10.0.0.2").replace("@", "10.0.0.1")
+    both = join([parse("one", TEXT), parse("two", swapped)])
     assert both.nodes == ("one", "two")
     assert len(both.ports) == 10
     assert {link.kind for link in both.links()} == {PATCH, TUNNEL}

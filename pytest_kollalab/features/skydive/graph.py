@@ -174,6 +174,8 @@ class SkydiveGraph:
         spaces = (self.nodes[parent] for parent in self._parents[interface])
         namespace = next((s["Name"] for s in spaces if s.get("Type") == "netns"), "")
         is_virtual = kind == PATCH or kind in TUNNELS
+        identity = _identity(metadata.get("Neutron"))
+        addresses = tuple(sorted(map(str, metadata.get("IPV4") or ())))
         return BridgePort(
             self.hosts[interface],
             str(self.nodes[bridge]["Name"]),
@@ -183,7 +185,9 @@ class SkydiveGraph:
             namespace=str(namespace),
             peer=str(options.get("peer", "")),
             remote=str(options.get("remote_ip", "")),
-            neutron=_identity(metadata.get("Neutron")),
+            local=str(options.get("local_ip", "")),
+            neutron=identity,
+            addresses=addresses if namespace and identity is None else (),
         )
 
 

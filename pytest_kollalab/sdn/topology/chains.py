@@ -1,55 +1,125 @@
-"""The port chains of a cloud, read from its API, with their ports in order."""
+"""The port chains of a cloud, read from its API: the traffic of each, and its steps in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from pytest_kollalab.sdn.topology.picture import DrawnChain
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
 
-def read(connection: Connection) -> list[DrawnChain]:
-    """All port chains, read as an administrator; none if the API has no chains."""
-    api = connection.network
-    if api.find_extension("sfc") is None:
-        return []
-    groups = {group.id: group.port_pairs for group in api.sfc_port_pair_groups()}
-    pairs = {pair.id: (pair.ingress, pair.egress) for pair in api.sfc_port_pairs()}
-    classifiers = {each.id: each for each in api.sfc_flow_classifiers()}
-    addresses = {
-        fixed["ip_address"]: port.id for port in api.ports() for fixed in port.fixed_ips or ()
-    }
-    return [
-        DrawnChain(
-            chain.name,
-            ports(
-                classifiers[classifier],
-                [pairs[pair] for group in chain.port_pair_groups for pair in groups[group][:1]],
-                addresses,
-            ),
-        )
-        for chain in api.sfc_port_chains()
-        for classifier in chain.flow_classifiers
-    ]
+@dataclass(frozen=True)
+class Classified:
+    """What a classifier lets into a chain.
+
+    Attributes:
+        source: The id of the port that packets come from, or a prefix.
+        target: The id of the port that packets go to, or a prefix.
+        what: Protocol and ports, such as `tcp 80`; empty for everything.
+    """
+
+    source: str
+    target: str
+    what: str = ""
 
 
-def ports(
-    classifier: Any, pairs: Iterable[tuple[str, str]], addresses: Mapping[str, str]
-) -> tuple[str, ...]:
-    """The ids of a chain's ports, from source to target.
+@dataclass(frozen=True)
+class Chained:
+    """A port chain.
 
-    An end that is not a single port is left out.
+    Attributes:
+        id: Its id.
+        name: Its name.
+        traffic: What its classifiers let in.
+        steps: For each group, in order, the ingress and egress port of its functions.
+        symmetric: Whether packets come back through it as well.
+    """
+
+    id: str
+    name: str
+    traffic: tuple[Classified, ...]
+    steps: tuple[tuple[tuple[str, str], ...], ...]
+    symmetric: bool = False
+
+
+@dataclass(frozen=True)
+class Chains:
+    """All port chains, and the ids of the ports of all functions, also of those in no chain."""
+
+    chains: tuple[Chained, ...] = ()
+    functions: frozenset[str] = frozenset()
+
+
+def read(connection: Connection, ports: Collection[Any]) -> Chains:
+    """All port chains, read as an administrator; none if the API has no chains.
 
     Args:
-        classifier: The flow classifier.
-        pairs: The ingress and egress port of one function of each step.
-        addresses: The ids of ports by their addresses.
+        connection: The cloud.
+        ports: All its ports.
     """
-    target = classifier.logical_destination_port
-    if not target:
-        target = addresses.get((classifier.destination_ip_prefix or "").removesuffix("/32"))
-    inner = [port for pair in pairs for port in pair]
-    return tuple(port for port in (classifier.logical_source_port, *inner, target) if port)
+    api = connection.network
+    if api.find_extension("sfc") is None:
+        return Chains()
+    networks = {port.id: port.network_id for port in ports}
+    addresses = {
+        (port.network_id, fixed["ip_address"]): port.id
+        for port in ports
+        for fixed in port.fixed_ips or ()
+    }
+    pairs = {pair.id: (pair.ingress, pair.egress) for pair in api.sfc_port_pairs()}
+    groups = {
+        group.id: tuple(pairs[pair] for pair in group.port_pairs)
+        for group in api.sfc_port_pair_groups()
+    }
+    classifiers = {
+        each.id: traffic(each, networks, addresses) for each in api.sfc_flow_classifiers()
+    }
+    found = tuple(
+        Chained(
+            chain.id,
+            chain.name,
+            tuple(classifiers[each] for each in chain.flow_classifiers),
+            tuple(groups[group] for group in chain.port_pair_groups),
+            bool((chain.chain_parameters or {}).get("symmetric")),
+        )
+        for chain in api.sfc_port_chains()
+    )
+    return Chains(found, frozenset(port for pair in pairs.values() for port in pair))
+
+
+def traffic(
+    classifier: Any, networks: Mapping[str, str], addresses: Mapping[tuple[str, str], str]
+) -> Classified:
+    """The traffic of a classifier. A prefix that is one port's address is that port.
+
+    Args:
+        classifier: The flow classifier, as openstacksdk has it.
+        networks: The networks of ports, by the port's id.
+        addresses: The ids of ports, by network and address.
+    """
+    ends = [
+        (classifier.logical_source_port, classifier.source_ip_prefix),
+        (classifier.logical_destination_port, classifier.destination_ip_prefix),
+    ]
+    # Addresses of different networks may be equal: the network is that of the end that is a port.
+    network = next((networks.get(port) for port, _ in ends if port), None)
+    source, target = (
+        port
+        or addresses.get((network or "", (prefix or "").removesuffix("/32")))
+        or prefix
+        or "anything"
+        for port, prefix in ends
+    )
+    return Classified(source, target, _what(classifier))
+
+
+def _what(classifier: Any) -> str:
+    words = [str(classifier.protocol)] if classifier.protocol else []
+    for name, side in (("from", "source"), ("to", "destination")):
+        low = getattr(classifier, f"{side}_port_range_min")
+        high = getattr(classifier, f"{side}_port_range_max")
+        if low is not None:
+            words.append(f"{name} {low}" if high in (None, low) else f"{name} {low}-{high}")
+    return " ".join(words)

@@ -174,6 +174,7 @@ def _port(
     namespace = next((space for space, device in devices if device == name), "")
     device = devices.get((namespace, name), {})
     mac = "" if kind == PATCH or kind in TUNNELS else device.get("address", "")
+    identity = _identity(port, interface, device)
     return BridgePort(
         node,
         bridge,
@@ -183,7 +184,9 @@ def _port(
         namespace=namespace,
         peer=interface["options"].get("peer", ""),
         remote=interface["options"].get("remote_ip", ""),
-        neutron=_identity(port, interface, device),
+        local=interface["options"].get("local_ip", ""),
+        neutron=identity,
+        addresses=_addresses(device) if namespace and identity is None else (),
     )
 
 
@@ -194,13 +197,18 @@ def _identity(port: Row, interface: Row, device: Row) -> Identity | None:
     # Neutron's agent stores the port's network here when it wires the port.
     noted = port["other_config"]
     vni = str(noted.get("segmentation_id", ""))
-    addresses = sorted(
-        f"{info['local']}/{info['prefixlen']}"
-        for info in device.get("addr_info", ())
-        if info.get("scope") == "global"
-        and info.get("family") == "inet"
-        and ipaddress.ip_address(info["local"]) not in METADATA
-    )
     return Identity(
-        wanted, noted.get("net_uuid", ""), tuple(addresses), int(vni) if vni.isdigit() else 0
+        wanted, noted.get("net_uuid", ""), _addresses(device), int(vni) if vni.isdigit() else 0
+    )
+
+
+def _addresses(device: Row) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            f"{info['local']}/{info['prefixlen']}"
+            for info in device.get("addr_info", ())
+            if info.get("scope") == "global"
+            and info.get("family") == "inet"
+            and ipaddress.ip_address(info["local"]) not in METADATA
+        )
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_kollalab.sdn import figures
@@ -23,6 +24,8 @@ PATCH, TUNNEL, INTERNAL, DEVICE = "patch", "tunnel", "internal", "device"
 # Seconds after a change within which a collector must see it.
 WITHIN = 30.0
 TUNNELS = frozenset({"vxlan", "gre", "geneve", "stt", "gtpu", "lisp"})
+# The remote address of a tunnel port that sends each packet where a flow says.
+FLOW = "flow"
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +65,10 @@ class BridgePort:
         mac: The MAC address of its device, if it has one.
         namespace: The network namespace of its device; empty for that of the node.
         peer: The name of the port at the other end of a patch.
-        remote: The address of the other end of a tunnel.
+        remote: The address of the other end of a tunnel, or `flow`.
+        local: The address of this end of a tunnel.
+        addresses: The IPv4 addresses of a device in a namespace that is not Neutron's, with their
+            prefix lengths.
         neutron: What Neutron knows of it; None for ports that are not Neutron's.
     """
 
@@ -75,6 +81,8 @@ class BridgePort:
     peer: str = ""
     remote: str = ""
     neutron: Identity | None = None
+    local: str = ""
+    addresses: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name} of {self.bridge} on {self.node}"
@@ -83,6 +91,12 @@ class BridgePort:
     def place(self) -> tuple[str, str, str]:
         """Node, bridge and name, which are unique in a topology."""
         return (self.node, self.bridge, self.name)
+
+    def reaches(self, other: BridgePort) -> bool:
+        """Whether a tunnel port sends to another, of the same name of a bridge on another node."""
+        if self.node == other.node or self.bridge != other.bridge:
+            return False
+        return self.remote == FLOW or (self.remote == other.local and bool(self.remote))
 
 
 @dataclass(frozen=True)
@@ -157,11 +171,9 @@ class Topology:
             if port.kind == PATCH and (far := by_name.get((port.node, port.peer))) is not None:
                 found.setdefault(frozenset((port.place, far.place)), Link(PATCH, port, far))
         tunnels = [port for port in self.ports if port.kind == TUNNEL]
-        for near in tunnels:
-            # Neutron makes one tunnel port for each other node, so two nodes have one pair.
-            for far in tunnels:
-                if near.node < far.node and near.bridge == far.bridge:
-                    found.setdefault(frozenset((near.place, far.place)), Link(TUNNEL, near, far))
+        for near, far in combinations(sorted(tunnels, key=lambda port: port.place), 2):
+            if near.reaches(far) and far.reaches(near):
+                found[frozenset((near.place, far.place))] = Link(TUNNEL, near, far)
         return tuple(found.values())
 
 
@@ -342,7 +354,7 @@ def _differences(one: Topology, other: Topology) -> Iterator[Difference]:
 
 
 def _port_differences(one: BridgePort, other: BridgePort) -> Iterator[Difference]:
-    for name in ("kind", "mac", "namespace", "peer", "remote"):
+    for name in ("kind", "mac", "namespace", "peer", "remote", "local"):
         if getattr(one, name) != getattr(other, name):
             yield Difference(name, str(one), str(getattr(one, name)), str(getattr(other, name)))
     if one.neutron == other.neutron:

@@ -1,0 +1,100 @@
+"""What the API of a cloud calls things: networks, ports, servers, routers, functions and VPNs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_kollalab.sdn.topology import chains
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+
+@dataclass(frozen=True)
+class NamedPort:
+    """A port in the API: its name, its owner such as `network:dhcp`, and the id of its device."""
+
+    name: str
+    owner: str
+    device: str
+
+
+@dataclass(frozen=True)
+class NamedVpn:
+    """A BGP VPN in the API.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        kind: `l3` or `l2`.
+        imports: The route targets that it imports.
+        exports: The route targets that it exports.
+        members: The ids of its networks, routers and ports.
+    """
+
+    id: str
+    name: str
+    kind: str
+    imports: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a cloud.
+
+    Attributes:
+        networks: The names of networks, by id.
+        ports: The ports, by id.
+        servers: The names of servers, by id.
+        routers: The names of routers, by id.
+        functions: The ids of the ports of service functions.
+        chains: The port chains.
+        vpns: The BGP VPNs.
+    """
+
+    networks: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, NamedPort] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    routers: Mapping[str, str] = field(default_factory=dict)
+    functions: frozenset[str] = frozenset()
+    chains: tuple[chains.Chained, ...] = ()
+    vpns: tuple[NamedVpn, ...] = ()
+
+
+def read(connection: Connection) -> Names:
+    """The names of everything, read as an administrator. Raises openstacksdk's exceptions."""
+    api = connection.network
+    ports = list(api.ports())
+    found = chains.read(connection, ports)
+    servers: Iterable[Any] = ()
+    if connection.has_service("compute"):
+        servers = connection.compute.servers(details=False, all_projects=True)
+    return Names(
+        networks={network.id: network.name for network in api.networks()},
+        ports={
+            port.id: NamedPort(port.name, port.device_owner or "", port.device_id or "")
+            for port in ports
+        },
+        servers={server.id: server.name for server in servers},
+        routers={router.id: router.name for router in api.routers()},
+        functions=found.functions,
+        chains=found.chains,
+        vpns=tuple(map(vpn, api.bgpvpns())) if api.find_extension("bgpvpn") else (),
+    )
+
+
+def vpn(made: Any) -> NamedVpn:
+    """A VPN as openstacksdk has it, read as `NamedVpn`."""
+    both = tuple(made.route_targets or ())
+    return NamedVpn(
+        made.id,
+        made.name,
+        made.type,
+        imports=(*both, *(made.import_targets or ())),
+        exports=(*both, *(made.export_targets or ())),
+        members=(*(made.networks or ()), *(made.routers or ()), *(made.ports or ())),
+    )
