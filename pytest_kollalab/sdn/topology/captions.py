@@ -7,7 +7,7 @@ from html import escape
 
 from pytest_kollalab.sdn.topology.chains import Chained
 from pytest_kollalab.sdn.topology.dot import FONT, Row, box, edge, quoted, vertex
-from pytest_kollalab.sdn.topology.ends import SERVER, SERVER_FUNCTION, End, ends
+from pytest_kollalab.sdn.topology.ends import ROUTER, SERVER, SERVER_FUNCTION, End, ends
 from pytest_kollalab.sdn.topology.palette import FRAME, INK, MUTED, PAPER
 from pytest_kollalab.sdn.topology.sketch import Look, ordered
 from pytest_kollalab.sdn.topology.topology import Topology
@@ -87,11 +87,11 @@ def _pair(pair: tuple[str, str], found: dict[str, End]) -> list[Row]:
 
 
 def table(topology: Topology, look: Look) -> str:
-    """The graph of one table: networks, servers and VPNs with their ids; empty if there are none.
+    """The graph of one table: networks, servers, routers and VPNs with their ids; or empty.
 
     What is in a VPN is named.
     """
-    rows = [*_networks(topology, look), *_servers(topology, look), *_vpns(look)]
+    rows = [*_networks(topology, look), *_plugged(topology, look), *_vpns(look)]
     if not rows:
         return ""
     body = "".join(f"<TR>{''.join(cells)}</TR>" for cells in rows)
@@ -127,11 +127,12 @@ def _networks(topology: Topology, look: Look) -> Iterator[list[str]]:
         yield _row("network", look.names.networks.get(network, ""), details, network, colour)
 
 
-def _servers(topology: Topology, look: Look) -> Iterator[list[str]]:
+def _plugged(topology: Topology, look: Look) -> Iterator[list[str]]:
     for node in ordered(topology):
         for end in ends(topology, look.names, node):
-            if end.kind in (SERVER, SERVER_FUNCTION):
-                yield _row("server", end.name, f"on {node}", end.id)
+            if end.kind in (SERVER, SERVER_FUNCTION, ROUTER):
+                kind = ROUTER if end.kind == ROUTER else SERVER
+                yield _row(kind, end.name, f"on {node}", end.id)
 
 
 def _vpns(look: Look) -> Iterator[list[str]]:

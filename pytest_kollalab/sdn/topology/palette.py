@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 PAPER, NODE, BRIDGE = "#ffffff", "#f6f8fa", "#e3eaf1"
 INK, MUTED, LINE, FRAME = "#1f2328", "#57606a", "#6b7785", "#a3acb5"
 TUNNEL = "#24292e"
@@ -29,11 +31,18 @@ NETWORKS = {
 CHAINS = {"#b00020": "#ff6b81", "#6b2fb3": "#c79bff", "#006f7a": "#4dd0dc", "#9a4a00": "#ffb066"}
 
 
-def style() -> str:
-    """A style sheet that exchanges the colours of an SVG on a dark screen, and not on paper."""
+ALL = {**DARK, **NETWORKS, **CHAINS}
+
+
+def style(colours: Mapping[str, str] = ALL) -> str:
+    """A style sheet that exchanges the colours of an SVG on a dark screen, and not on paper.
+
+    Args:
+        colours: The colours of the SVG, and what they are in the dark.
+    """
     rules = [
         f'[{part}="{light}"] {{ {part}: {dark} }}'
-        for light, dark in {**DARK, **NETWORKS, **CHAINS}.items()
+        for light, dark in colours.items()
         for part in ("fill", "stroke")
     ]
     rules.append(f"svg {{ background: {DARK[PAPER]} }}")

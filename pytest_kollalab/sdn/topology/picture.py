@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from pytest_kollalab.sdn.topology import captions, sketch
 from pytest_kollalab.sdn.topology.layout import laid_out
 from pytest_kollalab.sdn.topology.names import Names
-from pytest_kollalab.sdn.topology.palette import CHAINS, INK, MUTED, NETWORKS, PAPER, style
+from pytest_kollalab.sdn.topology.palette import ALL, CHAINS, INK, MUTED, NETWORKS, PAPER, style
 from pytest_kollalab.sdn.topology.topology import Topology
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -51,14 +51,29 @@ def svg(
     return composed(laid_out([graph for graph in graphs if graph]), title, notes)
 
 
-def composed(parts: Sequence[str], title: str, notes: Sequence[str] = ()) -> str:
-    """Pictures of Graphviz, one below the other, as one picture with a title."""
-    y = float(MARGIN + TITLE)
-    texts = [_text(y, title, size=17, colour=INK, weight="bold")]
+def composed(
+    parts: Sequence[str],
+    title: str = "",
+    notes: Sequence[str] = (),
+    colours: Mapping[str, str] = ALL,
+) -> str:
+    """Pictures of Graphviz, one below the other, as one picture.
+
+    Args:
+        parts: The pictures.
+        title: A title to stand above them.
+        notes: Lines below the title.
+        colours: The colours that are exchanged in the dark.
+    """
+    y = float(MARGIN)
+    texts = []
+    if title:
+        y += TITLE
+        texts.append(_text(y, title, size=17, colour=INK, weight="bold"))
     for note in notes:
         y += LINE
         texts.append(_text(y, note, size=12, colour=MUTED))
-    y += GAP
+    y += GAP if texts else 0
     width, placed = 0.0, []
     for part in parts:
         head = HEAD.search(part)
@@ -72,8 +87,8 @@ def composed(parts: Sequence[str], title: str, notes: Sequence[str] = ()) -> str
     return "\n".join(
         [
             f'<svg xmlns="{SVG}" xmlns:xlink="{XLINK}" {size} viewBox="0 0 {width:g} {height:g}">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{FONTS}\n{SCREEN}\n{PRINT}\n{style()}</style>",
+            *([f"<title>{escape(title)}</title>"] if title else []),
+            f"<style>{FONTS}\n{SCREEN}\n{PRINT}\n{style(colours)}</style>",
             f'<rect width="{width:g}" height="{height:g}" fill="{PAPER}"/>',
             *texts,
             *placed,
