@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from pytest_kollalab.sdn.topology.palette import DARK, FRAME, INK, NETWORKS, PAPER, style
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 # Figure -> what it is, at most how much it should be on a host with two cores.
@@ -32,13 +36,15 @@ MEANING: dict[str, tuple[str, str]] = {
     "lab_memory_mb": ("memory of the lab, MiB", "4096"),
     "second_lab_memory_mb": ("memory of the second lab, MiB", "3584"),
 }
-PAIRS = (
-    ("images", "image_build_seconds", "stock_image_build_seconds"),
-    ("deploy", "deploy_seconds", "stock_all_seconds"),
-    ("rollback, deploy", "restore_seconds", "deploy_seconds"),
-    ("destroy", "destroy_seconds", "stock_destroy_seconds"),
-    ("second lab, deploy", "second_lab_seconds", "deploy_seconds"),
-)
+# What is drawn -> the figure of ours, that of stock Kolla where it has such a thing.
+BARS: dict[str, tuple[str, str | None]] = {
+    "images built": ("image_build_seconds", "stock_image_build_seconds"),
+    "cloud deployed": ("deploy_seconds", "stock_all_seconds"),
+    "second lab beside it": ("second_lab_seconds", None),
+    "golden state brought back": ("restore_seconds", None),
+    "lab removed": ("destroy_seconds", "stock_destroy_seconds"),
+}
+OURS, STOCK, NO_STOCK = "#0072b2", "#6b7785", "; stock Kolla has no such thing"
 
 
 def rows(figures: Mapping[str, float]) -> list[tuple[str, str, str, str]]:
@@ -78,21 +84,60 @@ def put_into(page: str, text: str) -> str:
 
 
 def plot(figures: Mapping[str, float], path: Path) -> None:
-    """Draw ours beside what it is compared with, as SVG; on a scale of logarithms."""
+    """Draw ours beside stock Kolla as bars with their figures, as SVG; the scale is linear."""
     import matplotlib
 
     matplotlib.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import patches, pyplot
 
-    known = [p for p in PAIRS if p[1] in figures and p[2] in figures]
-    drawing, axes = pyplot.subplots(figsize=(8, 0.7 + 0.7 * len(known)), layout="constrained")
-    for place, (_, ours, theirs) in enumerate(reversed(known)):
-        for offset, name, colour in ((0.2, ours, "#1f77b4"), (-0.2, theirs, "#bbbbbb")):
-            bars = axes.barh(place + offset, figures[name], height=0.38, color=colour)
-            axes.bar_label(bars, [f"{figures[name]:.0f} s"], padding=3)
-    axes.set_yticks(range(len(known)), [label for label, *_ in reversed(known)])
-    axes.set_xscale("log")
-    axes.set_xlabel("seconds; blue: ours, grey: what it is compared with")
-    axes.margins(x=0.15)
-    drawing.savefig(path, metadata={"Date": None})
-    pyplot.close(drawing)
+    look: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "kollalab",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["Arial", "Liberation Sans", "DejaVu Sans"],
+        "font.size": 12,
+        **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "axes.labelcolor"), INK),
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), PAPER),
+        "axes.edgecolor": FRAME,
+    }
+    known = [
+        (label, figures[ours], stock and figures.get(stock), "" if stock else NO_STOCK)
+        for label, (ours, stock) in BARS.items()
+        if ours in figures
+    ]
+    with pyplot.rc_context(look):
+        drawing, axes = pyplot.subplots(figsize=(9.5, 1.1 + 0.66 * len(known)))
+        for place, (_, ours, stock, note) in enumerate(known):
+            shift = 0.2 if stock is not None else 0
+            for value, colour, at in ((ours, OURS, -shift), (stock, STOCK, shift)):
+                if value is not None:
+                    bars = axes.barh(place + at, value, height=0.38, color=colour)
+                    axes.bar_label(bars, [f"{value:.0f} s{note}"], padding=4)
+        axes.invert_yaxis()
+        axes.set_yticks(range(len(known)), [label for label, *_ in known])
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.set_xlim(left=0)
+        axes.margins(x=0.1)
+        axes.set_xlabel("seconds")
+        marks = [patches.Rectangle((0, 0), 1, 1, color=colour) for colour in (OURS, STOCK)]
+        names = ["pytest-kollalab", "stock Kolla"]
+        axes.legend(marks, names, loc="lower right", frameon=False)
+        written = io.StringIO()
+        drawing.savefig(written, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        pyplot.close(drawing)
+    path.write_text(themed(written.getvalue()), encoding="utf-8")
+
+
+def themed(picture: str) -> str:
+    """An SVG of matplotlib whose colours are others on a dark screen."""
+
+    def attributes(found: re.Match[str]) -> str:
+        parts = [part.strip() for part in found[1].split(";")]
+        colours = [part for part in parts if re.fullmatch(r"(fill|stroke): #[0-9a-f]{6}", part)]
+        given = "".join(' {}="{}"'.format(*part.split(": ")) for part in colours)
+        return f'style="{"; ".join(part for part in parts if part not in colours)}"{given}'
+
+    picture = re.sub(r'style="([^"]*)"', attributes, picture)
+    sheet = style({**DARK, **NETWORKS})
+    return picture.replace("<defs>", f"<style>{sheet}</style>\n <defs>", 1)

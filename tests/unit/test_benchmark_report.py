@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,8 @@ from benchmarks import report
 from benchmarks.__main__ import measure
 from benchmarks.parts import Bench
 from benchmarks.stock import changed
+from pytest_kollalab.sdn.topology import palette
+from tests.svg import SVG
 
 WANTED = {
     "image_build_vs_stock", "transport_seconds", "deploy_seconds", "deploy_vs_stock",
@@ -39,6 +44,65 @@ def test_the_page_keeps_what_is_around_the_table() -> None:
     assert report.put_into(page, "new") == page.replace("old", "new")
     with pytest.raises(ValueError, match="the page has no"):
         report.put_into("no marks", "new")
+
+
+FIGURES = {
+    "image_build_seconds": 97.3,
+    "stock_image_build_seconds": 105.8,
+    "deploy_seconds": 121.1,
+    "stock_all_seconds": 290.4,
+    "restore_seconds": 38.1,
+    "destroy_seconds": 2,
+    "stock_destroy_seconds": 92.5,
+}
+
+
+def bars(picture: str, colour: str) -> list[float]:
+    """The widths of the bars of a colour; they begin at one line, which the legend does not."""
+    found = []
+    for element in ET.fromstring(picture).iter(f"{SVG}path"):
+        if element.get("fill") == colour:
+            xs = [float(x) for x, _ in re.findall(r"([\d.]+) ([\d.]+)", element.get("d", ""))]
+            found.append((min(xs), max(xs) - min(xs)))
+    first = min(left for left, _ in found)
+    return [width for left, width in found if left - first < 1]
+
+
+def test_bars_are_as_long_as_what_was_measured_and_have_one_meaning(tmp_path: Path) -> None:
+    report.plot(FIGURES, tmp_path / "plot.svg")
+    picture = (tmp_path / "plot.svg").read_text()
+    ours, stock = bars(picture, report.OURS), bars(picture, report.STOCK)
+    assert [width / ours[0] for width in ours] == pytest.approx(
+        [value / 97.3 for value in (97.3, 121.1, 38.1, 2)], rel=0.01
+    )
+    assert [width / ours[0] for width in stock] == pytest.approx(
+        [value / 97.3 for value in (105.8, 290.4, 92.5)], rel=0.01
+    )
+
+
+def test_a_bar_has_its_figure_and_colours_have_their_names(tmp_path: Path) -> None:
+    report.plot(FIGURES, tmp_path / "plot.svg")
+    said = (tmp_path / "plot.svg").read_text()
+    for text in ("97 s", "290 s", "38 s; stock Kolla has no such thing", "2 s"):
+        assert f">{text}</text>" in said
+    for text in ("pytest-kollalab", "stock Kolla", "seconds", "cloud deployed"):
+        assert f">{text}</text>" in said
+    assert ">second lab beside it</text>" not in said
+
+
+def test_what_was_not_measured_of_stock_is_not_said_to_be_missing_there(tmp_path: Path) -> None:
+    report.plot({"deploy_seconds": 121.1}, tmp_path / "plot.svg")
+    said = (tmp_path / "plot.svg").read_text()
+    assert ">121 s</text>" in said
+
+
+def test_a_plot_knows_what_each_of_its_colours_is_in_the_dark(tmp_path: Path) -> None:
+    report.plot(FIGURES, tmp_path / "plot.svg")
+    body = (tmp_path / "plot.svg").read_text().partition("</style>")[2]
+    used = set(re.findall(r'(?:fill|stroke)="(#[^"]*)"', body))
+    assert used <= {*palette.DARK, *palette.NETWORKS}
+    assert {report.OURS, report.STOCK, palette.INK, palette.PAPER} <= used
+    assert not re.findall(r"(?:fill|stroke): #", body)
 
 
 def test_what_a_deploy_changed_is_named_with_its_node() -> None:
