@@ -83,7 +83,7 @@ def _names(cloud: CloudMade) -> tuple[Names, str]:
 
     connection = connect(cloud)
     try:
-        return names.read(connection), ""
+        return names.names_of(connection), ""
     except (ClientException, SDKException) as error:
         reason = str(error).partition("\n")[0]
         return names.Names(), f"without the names that the API knows, which failed: {reason}"

@@ -90,7 +90,7 @@ def test_without_an_api_there_is_a_picture_that_says_so(
 
     made = SimpleNamespace(close=lambda: closed.append(True))
     monkeypatch.setattr(connect, "connect", lambda _: made)
-    monkeypatch.setattr(names, "read", fail)
+    monkeypatch.setattr(names, "names_of", fail)
     said = draw(monkeypatch, recorded.topology(), "local").splitlines()
     assert "without the names that the API knows, which failed: no answer" in said
     assert closed == [True]

@@ -65,8 +65,8 @@ class Names:
     vpns: tuple[NamedVpn, ...] = ()
 
 
-def read(connection: Connection) -> Names:
-    """The names of everything, read as an administrator. Raises openstacksdk's exceptions."""
+def names_of(connection: Connection) -> Names:
+    """The names of everything in a cloud, read as an administrator. Raises openstacksdk's exceptions."""
     api = connection.network
     ports = list(api.ports())
     found = chains.read(connection, ports)
