@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,8 @@ from functools import partial
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
+from pytest_kollalab.report.asking import gather
 from pytest_kollalab.report.beats import is_idle
 from pytest_kollalab.report.window import Moment, Window, form, timeline, troubles, usual
 from pytest_kollalab.sdn.capture.packets import Frame
@@ -69,12 +68,6 @@ class Span:
     ended: float
 
 
-@dataclass
-class _Answers:
-    files: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-
 def sources(
     ssh: Ssh | None,
     nodes: Iterable[str],
@@ -109,34 +102,9 @@ def collect(asked: Mapping[str, Source], *, deadline: float = DEADLINE) -> Colle
 
     If a source fails or is late, the result has a problem instead of its files.
     """
-    answers: SimpleQueue[tuple[str, Mapping[str, str] | KollalabError]] = SimpleQueue()
-
-    def ask(name: str, source: Source) -> None:
-        try:
-            answers.put((name, source()))
-        except KollalabError as error:
-            answers.put((name, error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it hides no test's failure
-            answers.put((name, KollalabError(repr(error))))
-
-    for name, source in asked.items():
-        # Daemon threads, so that a source that hangs does not keep the process alive.
-        threading.Thread(target=ask, args=(name, source), daemon=True).start()
-    end = time.monotonic() + deadline
-    missing = set(asked)
-    had = _Answers()
-    while missing:
-        try:
-            name, answer = answers.get(timeout=max(end - time.monotonic(), 0.01))
-        except Empty:
-            had.problems += [f"{name}: no answer within {deadline:.0f} s" for name in missing]
-            break
-        missing.discard(name)
-        if isinstance(answer, KollalabError):
-            had.problems.append(f"{name}: {answer.brief}")
-        else:
-            had.files.update(answer)
-    return Collected(had.files, tuple(sorted(had.problems)))
+    told, problems = gather(asked, deadline=deadline)
+    files = {name: text for answer in told.values() for name, text in answer.items()}
+    return Collected(files, tuple(problems))
 
 
 def ask_node(ssh: Ssh, node: str, span: Span, commands: Mapping[str, str]) -> dict[str, str]:
@@ -242,7 +210,7 @@ def write(
     shutil.rmtree(folder, ignore_errors=True)
     contents = {
         # Other names get .txt, so that a browser shows the file instead of saving it.
-        name if name.endswith((".log", ".json", ".txt")) else f"{name}.txt": mask(text).encode(
+        name if name.endswith((".log", ".json", ".svg", ".txt")) else f"{name}.txt": mask(text).encode(
             "utf-8", errors="replace"
         )
         for name, text in files.items()

@@ -21,6 +21,7 @@ from pytest_kollalab.system.errors import KollalabError
 if TYPE_CHECKING:
     from pytest_kollalab.providers.base import Provider
     from pytest_kollalab.report import artifacts
+    from pytest_kollalab.stages.cloud.made import CloudMade
     from pytest_kollalab.system.ssh import Ssh
 
 PROPERTY = "kollalab_artifacts"
@@ -95,10 +96,25 @@ class LabScene:
         span = artifacts.Span(began, ended)
         asked = artifacts.sources(ssh, nodes, span, last_words=last_words, commands=self.commands)
         asked["the captures that run"] = _pulled
+        cloud = self._cloud()
+        if cloud is not None:
+            title = f"lab {lab} at {moment(ended)}"
+            asked["the picture of the network"] = lambda: _drawn(ssh, nodes, cloud, title)
         told = artifacts.collect(asked)
         # The span excludes the packets of the collection itself.
         captures = RECORDINGS.during(began, ended)
         return artifacts.Collected({**told.files, **logs}, told.problems, captures)
+
+    def _cloud(self) -> CloudMade | None:
+        """The cloud, if it is deployed."""
+        from pytest_kollalab.stages.cloud.made import CloudMade
+
+        try:
+            record = records.load(self.folder / "cloud.json")
+            ready = record is not None and record.status == records.READY
+            return record.read(CloudMade) if record is not None and ready else None
+        except KollalabError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -318,6 +334,12 @@ def _hidden_context(context: Any, mask: Redactor) -> Any:
 def _is_picture(extra: Any) -> bool:
     # In Base64, in which a pattern may be found by chance.
     return isinstance(extra, dict) and extra.get("format_type") in ("image", "video")
+
+
+def _drawn(ssh: Ssh, nodes: Sequence[str], cloud: CloudMade, title: str) -> Mapping[str, str]:
+    from pytest_kollalab.report import drawn
+
+    return drawn.drawn(ssh, nodes, cloud, title)
 
 
 def _pulled() -> Mapping[str, str]:

@@ -257,6 +257,13 @@ def test_a_chain_is_an_arrow_for_each_step_and_for_each_function_of_a_group() ->
     assert not crossed(found.edges, found.texts)
 
 
+def test_names_are_found_in_the_file(drawn: str) -> None:
+    for port in recorded.topology().ports:
+        assert port.name in drawn
+    for name in (*recorded.SERVERS, recorded.BRANCH, "vnf-6cf7-archive-2"):
+        assert name in drawn
+
+
 def test_texts_are_as_they_are(drawn: str) -> None:
     odd = Names(networks={"net0": 'a <b> & "c"'})
     found = measured(svg(busy(1), title="<&>", names=odd))

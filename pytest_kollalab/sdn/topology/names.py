@@ -66,7 +66,7 @@ class Names:
 
 
 def names_of(connection: Connection) -> Names:
-    """The names of everything in a cloud, read as an administrator. Raises openstacksdk's exceptions."""
+    """The names in a cloud, read as an administrator. Raises openstacksdk's exceptions."""
     api = connection.network
     ports = list(api.ports())
     found = chains.read(connection, ports)

@@ -98,8 +98,12 @@ def composed(
 
 
 def _plain(body: str) -> str:
-    """A picture of Graphviz without ids and comments, which are there once per picture."""
-    return re.sub(r"<!--.*?-->\n?", "", re.sub(r' id="[^"]*"', "", body), flags=re.DOTALL)
+    """A picture of Graphviz without ids, which are those of every picture, and comments.
+
+    Hyphens are hyphens: text that is searched for, or masked, is found.
+    """
+    body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
+    return re.sub(r' id="[^"]*"', "", body).replace("&#45;", "-")
 
 
 def _text(y: float, text: str, *, size: int, colour: str, weight: str = "normal") -> str:
