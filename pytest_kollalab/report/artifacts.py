@@ -210,9 +210,9 @@ def write(
     shutil.rmtree(folder, ignore_errors=True)
     contents = {
         # Other names get .txt, so that a browser shows the file instead of saving it.
-        name if name.endswith((".log", ".json", ".svg", ".txt")) else f"{name}.txt": mask(text).encode(
-            "utf-8", errors="replace"
-        )
+        name if name.endswith((".log", ".json", ".svg", ".txt")) else f"{name}.txt": mask(
+            text
+        ).encode("utf-8", errors="replace")
         for name, text in files.items()
     }
     for name, frames in (captures or {}).items():
