@@ -28,6 +28,8 @@ exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 # Pages link to what is beside docs/ as well, which the site has no page of.
 REPOSITORY = "https://github.com/pytest-kollalab/pytest-kollalab"
+# A picture that is a link to itself: where Sphinx puts pictures, for any other link saves the file.
+PICTURE = re.compile(r"\[(!\[[^]]*\]\((?:[\w-]+/)*([\w-]+\.svg)\))\]\([^)]*\2\)")
 OUTSIDE = re.compile(r"\]\((?:\.\./)+(?!docs/)([^)#]+)(#[^)]*)?\)")
 
 # Docstrings write code as Markdown does.
@@ -42,6 +44,12 @@ autodoc_default_options = {"members": True, "undoc-members": True, "exclude-memb
 python_use_unqualified_type_names = True
 
 
+def whole(app: Sphinx, name: str, source: list[str]) -> None:
+    """Have a picture that is a link to itself lead to the whole picture."""
+    up = "../" * name.count("/")
+    source[0] = PICTURE.sub(rf'<a href="{up}_images/\2">\1</a>', source[0])
+
+
 def outside(app: Sphinx, name: str, source: list[str]) -> None:
     """Have links that lead out of docs/ lead into the repository."""
     source[0] = OUTSIDE.sub(rf"]({REPOSITORY}/blob/main/\1\2)", source[0])
@@ -49,5 +57,6 @@ def outside(app: Sphinx, name: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
+    app.connect("source-read", whole)
     app.connect("source-read", outside)
     return {"parallel_read_safe": True}
