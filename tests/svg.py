@@ -7,24 +7,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pytest_kollalab.sdn.topology import letters
+
 SVG = "{http://www.w3.org/2000/svg}"
-# The widths of Helvetica, which those of Arial and Liberation Sans are too, from the space on.
-PLAIN = """
-278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278
-556 556 556 556 556 556 556 556 556 556 278 278 584 584 584 556
-1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778
-667 778 722 667 611 722 667 944 667 667 611 278 278 278 469 556
-333 556 556 500 556 556 278 556 556 222 222 500 222 833 556 556
-556 556 333 500 278 556 500 722 500 500 500 334 260 334 584
-""".split()
-BOLD = """
-278 333 474 556 556 889 722 238 333 333 389 584 278 333 278 278
-556 556 556 556 556 556 556 556 556 556 333 333 584 584 584 611
-975 722 722 722 722 667 611 778 722 278 556 722 611 833 722 778
-667 778 722 667 611 722 667 944 667 667 611 333 278 333 584 556
-333 556 611 556 611 556 333 611 611 278 278 556 278 889 611 611
-611 611 389 556 333 611 556 778 556 556 500 389 280 389 584
-""".split()
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 
 Point = tuple[float, float]
@@ -142,9 +127,7 @@ def _texts(element: ET.Element, at: Point) -> Iterator[Text]:
         if not text:
             continue
         size = _number(each, "font-size") or 14
-        widths = BOLD if each.get("font-weight") == "bold" else PLAIN
-        width = sum(float(widths[ord(c) - 32]) if 32 <= ord(c) < 127 else 600 for c in text)
-        width *= size / 1000
+        width = letters.width(text, size, bold=each.get("font-weight") == "bold")
         x, y = at[0] + _number(each, "x"), at[1] + _number(each, "y")
         x -= {"middle": width / 2, "end": width}.get(each.get("text-anchor", ""), 0)
         # Letters without the spaces around them.

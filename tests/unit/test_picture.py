@@ -6,6 +6,8 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +29,7 @@ from pytest_kollalab.sdn.topology.topology import (
     Topology,
 )
 from pytest_kollalab.system.errors import HostError, StageError
+from pytest_kollalab.system.run import run
 from tests.recorded import lab as recorded
 from tests.svg import Measured, contrast, crossed, crossings, measured, overlapping
 
@@ -380,6 +383,16 @@ def test_a_vpn_imports_and_exports_what_it_does_both_with() -> None:
     )  # fmt: skip
     read = vpn(made)
     assert (read.imports, read.exports, read.members) == (("1:1", "1:2"), ("1:1",), ("n", "p"))
+
+
+def test_a_host_without_fonts_draws_the_same(
+    drawn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fonts.conf").write_text("<fontconfig><dir>/nonexistent</dir></fontconfig>")
+    bare = partial(run, env={"FONTCONFIG_FILE": str(tmp_path / "fonts.conf")})
+    monkeypatch.setattr(layout, "run", bare)
+    again = svg(recorded.topology(), title="lab", names=recorded.names(), notes=["a note"])
+    assert again == drawn
 
 
 def test_graphviz_runs_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from pytest_kollalab.sdn.topology.chains import Chained
-from pytest_kollalab.sdn.topology.dot import FONT, Row, box, edge, quoted, vertex
+from pytest_kollalab.sdn.topology.dot import (
+    FONT,
+    HIGH,
+    MORE,
+    SIZE,
+    Row,
+    box,
+    cell,
+    edge,
+    heading,
+    quoted,
+    room,
+    vertex,
+)
 from pytest_kollalab.sdn.topology.ends import ROUTER, SERVER, SERVER_FUNCTION, End, ends
-from pytest_kollalab.sdn.topology.palette import FRAME, INK, MUTED, PAPER
+from pytest_kollalab.sdn.topology.palette import FRAME, PAPER
 from pytest_kollalab.sdn.topology.sketch import Look, ordered
 from pytest_kollalab.sdn.topology.topology import Topology
 
-# Characters in a line of a name, and of the details in the table.
-WIDTH, DETAILS = 24, 70
+# Letters in a line of a name in a box, and of names and details in the table.
+WIDTH, NAME, DETAILS = 24, 50, 60
 
 
 def chains(topology: Topology, look: Look) -> str:
@@ -29,8 +41,8 @@ def chains(topology: Topology, look: Look) -> str:
     }
     body = [
         'graph [rankdir=LR, splines=line, nodesep=0.15, ranksep="0.45", pad="0.1", bgcolor="none"]',
-        f"node [shape=plain, fontname={FONT}, fontsize=12, fontcolor={quoted(INK)}]",
-        f"edge [fontname={FONT}, arrowsize=0.8]",
+        f"node [shape=plain, fontname={FONT}]",
+        "edge [arrowsize=0.8]",
     ]
     for chain in look.names.chains:
         body += _chain(chain, found, look)
@@ -40,10 +52,10 @@ def chains(topology: Topology, look: Look) -> str:
 def _chain(chain: Chained, found: dict[str, End], look: Look) -> Iterator[str]:
     colour = look.chains[chain.id]
     both = ", both ways" if chain.symmetric else ""
-    title = f"<B>{escape(chain.name)}</B>  chain {chain.id}{both}"
+    title = heading([[(chain.name, True), (f"chain {chain.id}{both}", False)]], SIZE)
     yield f"subgraph {quoted('cluster ' + chain.id)} {{"
     yield (
-        f"graph [label=<{title}>, labeljust=l, fontname={FONT}, fontsize=12, style=rounded,"
+        f"graph [label={title}, labeljust=l, fontname={FONT}, style=rounded,"
         f" color={quoted(colour)}, fontcolor={quoted(colour)}, margin=8]"
     )
     columns: list[dict[str, list[Row]]] = [
@@ -94,31 +106,40 @@ def table(topology: Topology, look: Look) -> str:
     rows = [*_networks(topology, look), *_plugged(topology, look), *_vpns(look)]
     if not rows:
         return ""
-    body = "".join(f"<TR>{''.join(cells)}</TR>" for cells in rows)
+    widths = [
+        max(room(line, row.size, bold=row.bold) for row in column for line in row.lines)
+        for column in zip(*rows, strict=True)
+    ]
+    body = "".join(_lines(row, widths) for row in rows)
     label = (
         f'<<TABLE BORDER="1" COLOR="{FRAME}" STYLE="ROUNDED" CELLBORDER="0" CELLSPACING="0"'
-        f' CELLPADDING="3">{body}</TABLE>>'
+        f' CELLPADDING="0">{body}</TABLE>>'
     )
     return (
-        f'digraph names {{ graph [pad="0.1", bgcolor="none"] node [shape=plain, fontname={FONT},'
-        f" fontsize=12] {vertex('names', label, 'names')} }}"
+        f'digraph names {{ graph [pad="0.1", bgcolor="none"] node [shape=plain, fontname={FONT}]'
+        f" {vertex('names', label, 'names')} }}"
     )
 
 
-def _row(kind: str, name: str, details: str, id: str, colour: str = INK) -> list[str]:
-    parts = (
-        (escape(kind), colour),
-        (f"<B>{escape(name)}</B>" if name else "", INK),
-        (escape(details), INK),
-        (escape(id), MUTED),
-    )
-    return [
-        f'<TD ALIGN="LEFT"><FONT COLOR="{paint}">&#160;{text}&#160;</FONT></TD>'
-        for text, paint in parts
-    ]
+def _lines(row: Sequence[Row], widths: Sequence[int]) -> str:
+    """The lines of one row of the table."""
+    found = []
+    for number in range(max(len(each.lines) for each in row)):
+        height = MORE if number else HIGH
+        found.append("<TR>")
+        for each, wide in zip(row, widths, strict=True):
+            text = each.lines[number] if number < len(each.lines) else ""
+            found.append(cell(each.shown(text), wide, height))
+        found.append("</TR>")
+    return "".join(found)
 
 
-def _networks(topology: Topology, look: Look) -> Iterator[list[str]]:
+def _row(kind: str, name: str, details: str, id: str, colour: str = "") -> list[Row]:
+    named = Row(name, bold=True, width=NAME)
+    return [Row(kind, colour=colour), named, Row(details, width=DETAILS), Row(id, muted=True)]
+
+
+def _networks(topology: Topology, look: Look) -> Iterator[list[Row]]:
     for network, colour in look.networks.items():
         ports = topology.on_network(network)
         vni = next((p.neutron.vni for p in ports if p.neutron is not None), 0)
@@ -127,7 +148,7 @@ def _networks(topology: Topology, look: Look) -> Iterator[list[str]]:
         yield _row("network", look.names.networks.get(network, ""), details, network, colour)
 
 
-def _plugged(topology: Topology, look: Look) -> Iterator[list[str]]:
+def _plugged(topology: Topology, look: Look) -> Iterator[list[Row]]:
     for node in ordered(topology):
         for end in ends(topology, look.names, node):
             if end.kind in (SERVER, SERVER_FUNCTION, ROUTER):
@@ -135,7 +156,7 @@ def _plugged(topology: Topology, look: Look) -> Iterator[list[str]]:
                 yield _row(kind, end.name, f"on {node}", end.id)
 
 
-def _vpns(look: Look) -> Iterator[list[str]]:
+def _vpns(look: Look) -> Iterator[list[Row]]:
     names = look.names
     for vpn in names.vpns:
         joined = (

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pytest_kollalab.sdn.topology import captions, sketch
+from pytest_kollalab.sdn.topology.dot import placed
 from pytest_kollalab.sdn.topology.layout import laid_out
 from pytest_kollalab.sdn.topology.names import Names
 from pytest_kollalab.sdn.topology.palette import ALL, CHAINS, INK, MUTED, NETWORKS, PAPER, style
@@ -74,13 +75,13 @@ def composed(
         y += LINE
         texts.append(_text(y, note, size=12, colour=MUTED))
     y += GAP if texts else 0
-    width, placed = 0.0, []
+    width, drawn = 0.0, []
     for part in parts:
         head = HEAD.search(part)
         assert head is not None, "Graphviz says how large a picture is"
         wide, high = float(head[1]), float(head[2])
         body = part[head.end() : part.rindex("</svg>")]
-        placed.append(f'<g transform="translate({MARGIN} {y:g})">{_plain(body)}</g>')
+        drawn.append(f'<g transform="translate({MARGIN} {y:g})">{_plain(body)}</g>')
         width, y = max(width, wide), y + high + GAP
     width, height = width + 2 * MARGIN, y + MARGIN - GAP
     size = f'width="{width:g}" height="{height:g}"'
@@ -91,7 +92,7 @@ def composed(
             f"<style>{FONTS}\n{SCREEN}\n{PRINT}\n{style(colours)}</style>",
             f'<rect width="{width:g}" height="{height:g}" fill="{PAPER}"/>',
             *texts,
-            *placed,
+            *drawn,
             "</svg>\n",
         ]
     )
@@ -103,7 +104,8 @@ def _plain(body: str) -> str:
     Hyphens are hyphens: text that is searched for, or masked, is found.
     """
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
-    return re.sub(r' id="[^"]*"', "", body).replace("&#45;", "-")
+    body = re.sub(r' id="[^"]*"', "", body).replace("&#45;", "-")
+    return placed(body)
 
 
 def _text(y: float, text: str, *, size: int, colour: str, weight: str = "normal") -> str:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_kollalab.sdn.topology.chains import Chained
-from pytest_kollalab.sdn.topology.dot import FONT, Row, box, edge, lines, quoted, vertex
+from pytest_kollalab.sdn.topology.dot import (
+    FONT,
+    LARGE,
+    SMALL,
+    Row,
+    box,
+    edge,
+    heading,
+    high,
+    quoted,
+    vertex,
+)
 from pytest_kollalab.sdn.topology.ends import SERVER, SERVER_FUNCTION, End, ends, is_plugged
+from pytest_kollalab.sdn.topology.letters import wrapped
 from pytest_kollalab.sdn.topology.names import Names
 from pytest_kollalab.sdn.topology.palette import BRIDGE, FRAME, INK, LINE, NODE, PAPER
 from pytest_kollalab.sdn.topology.palette import TUNNEL as TUNNEL_COLOUR
@@ -25,9 +36,9 @@ from pytest_kollalab.sdn.topology.topology import (
 ORDER = ("br-int", "br-tun", "br-mpls", "br-ex", "br-phy")
 # Characters in a line of a name.
 WIDTH = 24
-# Pixels: the widths of what is plugged in and of outer bridges, the heights of a row, of one more
-# line in it, of what is between boxes, and of the name of a network.
-END, OUTER, ROW, MORE, APART, HEADING = 152, 96, 18, 12, 9, 36
+# Pixels: the widths of what is plugged in and of outer bridges, the room between boxes, and the
+# height of a network's name.
+END, OUTER, APART, HEADING = 152, 96, 9, 36
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,8 @@ def graph(topology: Topology, look: Look) -> str:
     body = [
         "graph [rankdir=LR, newrank=true, splines=line, nodesep=0.1, ranksep=0.6, pad=0.1]",
         'graph [bgcolor="none"]',
-        f"node [shape=plain, fontname={FONT}, fontsize=12, fontcolor={quoted(INK)}]",
-        f"edge [dir=none, fontname={FONT}, fontsize=11]",
+        f"node [shape=plain, fontname={FONT}]",
+        "edge [dir=none]",
     ]
     for number, node in enumerate(nodes):
         body += _node(topology, node, look, on_left=number == 0)
@@ -67,7 +78,7 @@ def _node(topology: Topology, node: str, look: Look, *, on_left: bool) -> Iterat
     plugged = ends(topology, look.names, node)
     yield f"subgraph {quoted('cluster ' + node)} {{"
     yield (
-        f"graph [label=<<B>{node}</B>>, labeljust=l, fontname={FONT}, fontsize=15, margin=10,"
+        f"graph [label={heading([[(node, True)]], LARGE)}, labeljust=l, fontname={FONT}, margin=10,"
         f' style="rounded,filled", color={quoted(FRAME)}, fillcolor={quoted(NODE)},'
         f" fontcolor={quoted(INK)}]"
     )
@@ -109,12 +120,12 @@ def _grouped(plugged: Sequence[End], look: Look) -> Iterator[str]:
             colour = look.networks.get(network, LINE)
             name = look.names.networks.get(network, network)
             vni = next((p.neutron.vni for e in inside for p in e.ports if p.neutron), 0)
-            label = f"{name}, VNI {vni}" if vni else name
+            text = f"{name}, VNI {vni}" if vni else name
+            label = [[(line, False)] for line in wrapped(text, WIDTH + 4)]
             yield f"subgraph {quoted(f'cluster {end.node} {network}')} {{"
             yield (
-                f"graph [label={lines(label, WIDTH + 6)}, labeljust=l, fontname={FONT},"
-                f" fontsize=11, margin=6, style=rounded, color={quoted(colour)},"
-                f" fontcolor={quoted(colour)}]"
+                f"graph [label={heading(label, SMALL)}, labeljust=l, fontname={FONT},"
+                f" margin=6, style=rounded, color={quoted(colour)}, fontcolor={quoted(colour)}]"
             )
             for each in inside:
                 yield _end(each, look)
@@ -147,12 +158,10 @@ def _heights(plugged: Sequence[End], look: Look) -> dict[tuple[str, str, str], i
     found = {}
     networks: frozenset[str] | None = None
     for end in plugged:
-        rows = _rows(end, look)
-        more = sum(len(textwrap.wrap(row.text, row.width or 99)) - 1 for row in rows)
         above = HEADING if end.networks and end.networks != networks else 0
         networks = end.networks
         for port in end.ports:
-            found[port.place] = (ROW * len(rows) + MORE * more + APART + above) // len(end.ports)
+            found[port.place] = (high(_rows(end, look)) + APART + above) // len(end.ports)
     return found
 
 
