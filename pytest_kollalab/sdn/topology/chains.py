@@ -55,6 +55,8 @@ class Chains:
 def read(connection: Connection, ports: Collection[Any]) -> Chains:
     """All port chains, read as an administrator; none if the API has no chains.
 
+    What is made while it is read may be missing.
+
     Args:
         connection: The cloud.
         ports: All its ports.
@@ -70,7 +72,7 @@ def read(connection: Connection, ports: Collection[Any]) -> Chains:
     }
     pairs = {pair.id: (pair.ingress, pair.egress) for pair in api.sfc_port_pairs()}
     groups = {
-        group.id: tuple(pairs[pair] for pair in group.port_pairs)
+        group.id: tuple(pairs[pair] for pair in group.port_pairs if pair in pairs)
         for group in api.sfc_port_pair_groups()
     }
     classifiers = {
@@ -79,9 +81,9 @@ def read(connection: Connection, ports: Collection[Any]) -> Chains:
     found = tuple(
         Chained(
             chain.id,
-            chain.name,
-            tuple(classifiers[each] for each in chain.flow_classifiers),
-            tuple(groups[group] for group in chain.port_pair_groups),
+            chain.name or chain.id[:8],
+            tuple(classifiers[each] for each in chain.flow_classifiers if each in classifiers),
+            tuple(groups[group] for group in chain.port_pair_groups if group in groups),
             bool((chain.chain_parameters or {}).get("symmetric")),
         )
         for chain in api.sfc_port_chains()

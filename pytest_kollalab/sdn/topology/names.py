@@ -74,13 +74,13 @@ def names_of(connection: Connection) -> Names:
     if connection.has_service("compute"):
         servers = connection.compute.servers(details=False, all_projects=True)
     return Names(
-        networks={network.id: network.name for network in api.networks()},
+        networks={network.id: network.name or network.id for network in api.networks()},
         ports={
-            port.id: NamedPort(port.name, port.device_owner or "", port.device_id or "")
+            port.id: NamedPort(port.name or "", port.device_owner or "", port.device_id or "")
             for port in ports
         },
         servers={server.id: server.name for server in servers},
-        routers={router.id: router.name for router in api.routers()},
+        routers={router.id: router.name or router.id for router in api.routers()},
         functions=found.functions,
         chains=found.chains,
         vpns=tuple(map(vpn, api.bgpvpns())) if api.find_extension("bgpvpn") else (),
@@ -96,5 +96,10 @@ def vpn(made: Any) -> NamedVpn:
         made.type,
         imports=(*both, *(made.import_targets or ())),
         exports=(*both, *(made.export_targets or ())),
-        members=(*(made.networks or ()), *(made.routers or ()), *(made.ports or ())),
+        # The SDK knows these only from what the API answers.
+        members=tuple(
+            member
+            for kind in ("networks", "routers", "ports")
+            for member in getattr(made, kind, None) or ()
+        ),
     )
