@@ -16,6 +16,7 @@ from pytest_kollalab.cli import (
     ssh,
     topology,
     up,
+    upgrade,
 )
 from pytest_kollalab.cli.frame import main
 from pytest_kollalab.cli.list import list_command
@@ -36,4 +37,5 @@ __all__ = [
     "ssh",
     "topology",
     "up",
+    "upgrade",
 ]

@@ -78,6 +78,9 @@ def show_lab(lab: Lab, **given: Any) -> None:
         told = of if is_whole else in_use("incomplete: remove it with kollalab clear", given)
         click.echo(f"  saved         {save.name:<12} {save.made}  {told}")
     if cloud is not None:
+        if cloud.upgraded_from:
+            release = records["cloud"].inputs["release"]
+            click.echo(f"  release       {release}, upgraded from {cloud.upgraded_from}")
         click.echo(f"  features      {' '.join(cloud.features)}")
         click.echo(f"  endpoint      {cloud.auth_url}")
         for api, url in _endpoints(lab, cloud).items():

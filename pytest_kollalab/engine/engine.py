@@ -32,6 +32,7 @@ from pytest_kollalab.system.paths import Paths
 
 REUSE = "reuse"
 BUILD = "build"
+REWORK = "rework"
 # What a lock is held for, followed by the name of the stage.
 BUILDING = "build "
 REMOVE = "remove the lab"
@@ -47,7 +48,7 @@ class Step:
 
     Attributes:
         stage: The name of the stage.
-        action: `reuse`, `build`, `clone` or `rollback`.
+        action: `reuse`, `build`, `clone`, `rollback`, or `rework` for a change in place.
         reason: Why, for people.
         key: The key of the stage.
         resumes: Whether the build continues an earlier one that failed.
@@ -219,6 +220,46 @@ class Engine:
         if record is not None:
             records.save(self._record_path(stage), record.with_status(records.FAILED, error=why))
         self.forget()
+
+    def carry_over(self, name: str) -> None:
+        """Record that a stage of the lab holds for its present inputs and needs, as it is.
+
+        It stays what it was, so that saved states of it stay valid.
+
+        Raises:
+            StateError: The stage has no record.
+        """
+        steps = {step.stage: step for step in self._plan(name, (), starts=False)}
+        stage, record = self.stages[name], self.record(name)
+        if record is None:
+            raise StateError(f"lab {self.lab} has no record of {name}")
+        needs = {each: self._identity(each, steps) for each in stage.needs}
+        carried = replace(record, key=steps[name].key, inputs=stage.inputs(), needs=needs)
+        records.save(self._record_path(stage), carried)
+        self.forget()
+
+    def rework(self, name: str, create: Callable[[Work], Made], reason: str) -> Made:
+        """Change a stage of the lab in place, which is then another build of it.
+
+        Callers hold the lab's lock. The record says so from the beginning, as for every build.
+
+        Args:
+            name: The name of the stage.
+            create: Does it, and returns what the stage is now.
+            reason: Why, for people.
+
+        Returns:
+            What `create` returned.
+        """
+        steps = {step.stage: step for step in self._plan(name, (), starts=False)}
+        step = replace(steps[name], action=REWORK, reason=reason)
+        self.say(f"{name}: {reason}")
+        self._create(self.stages[name], step, steps, create)
+        self.forget()
+        record = self.record(name)
+        assert record is not None  # it was just made
+        made: Made = record.read(self.stages[name].makes)
+        return made
 
     def forget(self) -> None:
         """Forget the results of earlier calls, so that the next call reads the records again."""
@@ -444,7 +485,13 @@ class Engine:
     def _waiting(self, what: str) -> Callable[[str], None]:
         return lambda text: self.say(f"{what}: {text}")
 
-    def _create(self, stage: Stage[Any], step: Step, steps: Mapping[str, Step]) -> None:
+    def _create(
+        self,
+        stage: Stage[Any],
+        step: Step,
+        steps: Mapping[str, Step],
+        create: Callable[[Work], Made] | None = None,
+    ) -> None:
         path = self._record_path(stage, step.key)
         started = time.monotonic()
         before = records.load(path)
@@ -467,7 +514,7 @@ class Engine:
         self.watcher.begin(stage.name, self._expected(step))
         try:
             with ExitStack() as undo:
-                made = stage.create(dataclasses.replace(work, undo=undo))
+                made = (create or stage.create)(dataclasses.replace(work, undo=undo))
                 point(f"{stage.name}:created")
                 seconds = round(time.monotonic() - started, 1)
                 ready = record.with_status(records.READY, made=made.to_json(), seconds=seconds)
@@ -487,12 +534,13 @@ class Engine:
             raise
         finally:
             self.watcher.end(stage.name)
-        self._remember(stage.name, step, seconds, "built")
-        self.say(f"{stage.name}: built in {seconds:.0f} s")
+        done = "changed" if step.action == REWORK else "built"
+        self._remember(stage.name, step, seconds, done)
+        self.say(f"{stage.name}: {done} in {seconds:.0f} s")
 
     def _expected(self, step: Step) -> Expected:
         """How long a build is expected to take. Nobody knows that of one that is continued."""
-        if step.resumes:
+        if step.resumes or step.action == REWORK:
             return Expected()
         return expect(read(self.paths.state / HISTORY), step.stage)
 

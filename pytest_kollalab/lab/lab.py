@@ -257,6 +257,7 @@ class Lab:
         """
         if self.options.cloud:
             return []
+        self._check_upgraded()
         self._check()
         steps = self._foreseen(until or self.options.until)
         checks.check_sources(self.engine, steps)
@@ -327,6 +328,7 @@ class Lab:
             NeedsLabError: This run uses an existing cloud.
         """
         self._check_ours(f"the stage {stage}")
+        self._check_upgraded()
         if STAGES.index(stage) > STAGES.index(self.options.until):
             raise StageError(
                 f"stage {stage} comes after {self.options.until}, where this run was told to stop",
@@ -480,6 +482,37 @@ class Lab:
         self._check_ours("a saved state")
         return self.rewind.rollback(name)
 
+    def upgrade(self, to: str) -> CloudMade:
+        """Upgrade the cloud to the next release of OpenStack, where it is.
+
+        First the lab is saved as `before-RELEASE`, where its provider can save nodes. If the
+        upgrade fails, `rollback` brings that state back. An upgrade that was stopped is continued.
+
+        Args:
+            to: The name of the release.
+
+        Returns:
+            The upgraded cloud.
+
+        Raises:
+            ConfigError: The release is unknown, not the next one, or lacks a feature of the cloud.
+            StageError: The lab has no healthy cloud, or the upgrade fails.
+            HostError: This host does not support the release.
+            BusyError: Another run uses the lab.
+        """
+        from pytest_kollalab.stages.states import upgrade
+
+        self._check_ours("an upgrade")
+        record = records.load(self.folder / "cloud.json")
+        begun = upgrade.under_way(self.folder)
+        if record is None:
+            raise StageError(
+                f"lab {self.name} has no cloud to upgrade", hint=f"kollalab up --name {self.name}"
+            )
+        source = begun.source if begun is not None else str(record.inputs["release"])
+        upgrade.check_path(source, to)
+        return self._of_release(to, record.inputs["features"])._become(source)
+
     def clear(self, name: str) -> None:
         """Remove a saved state.
 
@@ -570,6 +603,48 @@ class Lab:
             return external.connect(self.options.cloud)
         return connect(self.ensure("cloud"))
 
+    def _of_release(self, release: str, features: Iterable[str]) -> Lab:
+        """The same lab with just these features and of another release."""
+        return Lab(
+            replace(self.config, release=release, features=tuple(features)),
+            replace(self.options, until="cloud", fresh=()),
+            paths=self.paths,
+            say=self._say,
+            extensions=self.extensions,
+            watcher=self._watcher,
+            confirm=self._confirm,
+        )
+
+    def _become(self, source: str) -> CloudMade:
+        """Upgrade the cloud, which is of an older release, to this lab's release."""
+        from pytest_kollalab.stages.cloud.wanted import WantedCloud
+        from pytest_kollalab.stages.states.upgrade import Upgrade
+
+        for name, why in self.unsupported.items():
+            raise HostError(f"this host does not support the feature {name}", details=why)
+        self._check()
+        former = self._of_release(source, self.feature_names).features
+        wanted = WantedCloud(self.config, self.features, self.provider, self.extensions)
+        self.lease.take(
+            lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
+        )
+        try:
+            self._say(self.title())
+            for step in self.engine.plan("images"):
+                self._say(str(step))
+            self.engine.ensure("images")
+            upgrade = Upgrade(
+                self.rewind,
+                self.folder,
+                source=source,
+                to=self.config.release,
+                former=former,
+                cloud=wanted,
+            )
+            return upgrade.run()
+        finally:
+            self.lease.release()
+
     def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
         found = self.extensions.registry.resolve(names, self.config.release, self.backend)
         return tuple(feature.configured(self.config) for feature in found)
@@ -653,6 +728,16 @@ class Lab:
 
         added = self.extensions.providers_for(self.config)
         return made_by(inputs, self.options, self.paths, added)
+
+    def _check_upgraded(self) -> None:
+        from pytest_kollalab.stages.states.saves import UPGRADE
+
+        if (self.folder / UPGRADE).exists():
+            from pytest_kollalab.stages.states import upgrade
+
+            begun = upgrade.under_way(self.folder)
+            assert begun is not None
+            raise begun.error(self.name)
 
     def _check_ours(self, what: str) -> None:
         if self.options.cloud:

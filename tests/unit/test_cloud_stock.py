@@ -70,11 +70,11 @@ def test_stock_is_deployed_in_one_run(
         "pytest_kollalab.stages.cloud.deploy.play", lambda site, run, *_, **__: played.append(run)
     )
     site: Any = None
-    making(tmp_path, Config(stock=True))._deploy(work, site)
+    making(tmp_path, Config(stock=True))._run_all(work, site, "deploy")
     assert [(run.playbooks, run.tags, run.skip_tags) for run in played] == [
         (("site.yml", "post-deploy.yml"), (), ())
     ]
-    making(tmp_path, Config())._deploy(work, site)
+    making(tmp_path, Config())._run_all(work, site, "deploy")
     assert len(played) > 3
 
 

@@ -481,3 +481,36 @@ def test_a_stage_that_stays_does_not_keep_the_others(bench: Bench) -> None:
     record = bench.run().record("cloud")
     assert record is not None
     assert record.status == records.DESTROYING
+
+
+def test_a_stage_is_changed_in_place_and_is_another_build_then(bench: Bench) -> None:
+    bench.run("r1").ensure("cloud")
+    bench.images.given = {"base": "b"}
+    bench.run("r2").ensure("images")
+    engine = bench.run("r3")
+    before = engine.record("nodes")
+    engine.carry_over("nodes")
+    after = engine.record("nodes")
+    assert before is not None
+    assert after is not None
+    assert (after.run, after.made) == (before.run, before.made)
+    made = engine.rework("cloud", lambda work: Made(extra={"by": work.tag.run}), "upgrade")
+    assert made.extra == {"by": "r3"}
+    # Before a first build, what may be left of another is removed.
+    assert bench.cloud.done == bench.nodes.done == ["destroy", "create"]
+    assert {step.action for step in bench.run("r4").plan()} == {REUSE}
+
+
+def test_a_change_in_place_that_fails_is_recorded(bench: Bench) -> None:
+    bench.run("r1").ensure("cloud")
+
+    def fails(work: Work) -> Made:
+        raise StageError("no room")
+
+    engine = bench.run("r2")
+    with pytest.raises(StageError, match="no room"):
+        engine.rework("cloud", fails, "upgrade")
+    record = engine.record("cloud")
+    assert record is not None
+    assert (record.status, record.error, record.run) == (records.FAILED, "no room", "r2")
+    assert bench.cloud.done == ["destroy", "create"]

@@ -11,7 +11,7 @@ import pytest
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.providers.base import Provider, Saving
-from pytest_kollalab.stages.states.saves import RESTORING, SAVING, Doing, Saves
+from pytest_kollalab.stages.states.saves import RESTORING, SAVING, UPGRADE, Doing, Saves
 from pytest_kollalab.system.errors import ConfigError, StageError
 
 
@@ -204,3 +204,18 @@ def test_what_was_killed_with_nodes_that_are_gone_is_forgotten(lab: Lab) -> None
     lab.saves.finish()
     assert lab.memory.calls == []
     assert lab.saves.unfinished() is None
+
+
+def test_what_the_nodes_were_made_for_comes_back_with_an_older_cloud(lab: Lab) -> None:
+    lab.deploy("cloud-1", "secret")
+    lab.saves.save("before")
+    lab.deploy("cloud-2", "secret")
+    path = lab.folder / "nodes.json"
+    upgraded = Record("nodes", "other", "run-1", READY, {}, needs={"images": "newer"})
+    records.save(path, upgraded)
+    (lab.folder / UPGRADE).write_text("{}")
+    lab.saves.restore("before")
+    record = records.load(path)
+    assert record is not None
+    assert (record.key, record.needs) == ("key", {})
+    assert not (lab.folder / UPGRADE).exists()

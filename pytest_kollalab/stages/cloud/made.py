@@ -19,6 +19,7 @@ class CloudMade(Made):
         auth_url: The URL of Keystone.
         features: Names of the deployed features.
         etc: The folder with the input of Kolla-Ansible.
+        upgraded_from: The release that was deployed, if the cloud was upgraded since.
     """
 
     stage: ClassVar[str] = "cloud"
@@ -27,6 +28,7 @@ class CloudMade(Made):
     auth_url: str
     features: tuple[str, ...]
     etc: Path
+    upgraded_from: str = ""
 
     @property
     def passwords(self) -> Path:

@@ -43,10 +43,13 @@ from pytest_kollalab.stages.cloud.wanted import WantedCloud
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import files
+from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import KollalabError, StageError, as_message
 
 # What Kolla-Ansible does before its deploy: its plays have the same names.
 PRECHECKS = "prechecks"
+# Actions of Kolla-Ansible.
+DEPLOY, UPGRADE = "deploy", "upgrade"
 LAST_WORDS = 4
 
 Play = Callable[..., None]
@@ -84,12 +87,45 @@ class Making:
                 site = ready or self.prepare(work)
                 self._precheck(work, site)
                 pulling.check()
-                self._deploy(work, site)
+                self._run_all(work, site, DEPLOY)
                 self._play_own(work, site)
             made = self._describe(work, site)
             self._wait(work, made, ssh, nodes)
         work.say("healthy")
         return made
+
+    def upgrade(self, work: Work, source: str) -> CloudMade:
+        """Upgrade the services of an older release in place, then wait until all is healthy.
+
+        Args:
+            work: What the stage is given, with tools and images of the new release.
+            source: The release that the cloud has.
+
+        Raises:
+            StageError: A node cannot fetch its images, a task failed, or the cloud does not become
+                healthy. The details say what was wrong.
+        """
+        from pytest_kollalab.system.ssh import Ssh
+
+        work = _logged(work)
+        images, nodes = work.made(ImagesMade), work.made(NodesMade)
+        names = list(nodes.nodes)
+        tags = image_folders.tags(self.cloud.folders, images.tag)
+        pull.check_built(self.cloud.features, [*images.images, *tags])
+        ssh = Ssh(nodes.ssh_config)
+        with self._nodes_watched(work, names):
+            # A service stands still while its image is fetched, so all are fetched first.
+            wanted = self.cloud.images(images, names)
+            with pull.Pull(ssh, wanted, nodes.registry, lambda _: None) as pulling:
+                site = self.prepare(work)
+            pulling.check()
+            point("upgrade:pulled")
+            self._run_all(work, site, UPGRADE)
+            self._play_own(work, site)
+            made = self._describe(work, site)
+            self._wait(work, made, ssh, nodes)
+        work.say("healthy")
+        return dataclasses.replace(made, upgraded_from=source)
 
     def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
         """Let the provider keep the images that a node has pulled. A failure is only reported."""
@@ -226,19 +262,20 @@ class Making:
         with self._timed(work, site, PRECHECKS) as play:
             play(Run(PRECHECKS, "precheck"))
 
-    def _deploy(self, work: Work, site: deploy.Deployment) -> None:
+    def _run_all(self, work: Work, site: deploy.Deployment, action: str) -> None:
+        """Run all roles with an action of Kolla-Ansible."""
         # A stock deploy has no phases.
         parts = () if self.cloud.config.stock else phases.plan(self.cloud.globals())
-        with self._timed(work, site, "deploy") as play:
+        with self._timed(work, site, action) as play:
             phases.run_phases(
                 parts,
                 lambda phase, stop: play(
-                    Run(f"deploy-{phase.name}", "deploy", tags=phase.tags), stop
+                    Run(f"{action}-{phase.name}", action, tags=phase.tags), stop
                 ),
             )
-            # Deploy the services of no phase last, then write the files for the user.
+            # The services of no phase come last, then the files for the user.
             skipped = phases.tags(parts)
-            play(Run("deploy-rest", "deploy", ("site.yml", "post-deploy.yml"), skip_tags=skipped))
+            play(Run(f"{action}-rest", action, ("site.yml", "post-deploy.yml"), skip_tags=skipped))
 
     def _play_own(self, work: Work, site: deploy.Deployment) -> None:
         for feature in self.cloud.features:

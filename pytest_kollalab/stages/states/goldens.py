@@ -115,6 +115,10 @@ class RetainedGolden:
         saving, cloning = self.provider.saving, self.provider.cloning
         if not self.wanted or saving is None or cloning is None:
             return
+        cloud = self.engine.made(CloudMade)
+        if cloud is not None and cloud.upgraded_from:
+            # A later lab is one of this release from its beginning.
+            return
         there = saving.saved(self.engine.lab)
         golden = [s for s in self.saves.list() if s.name == GOLDEN and s.cloud and s.label in there]
         if golden:

@@ -53,7 +53,7 @@ class Rewind:
             busy: Save even if another run has a lease on the lab.
             by: Who saves it. The default is this run.
         """
-        with self._changing(f"save {name}", busy=busy) as nodes:
+        with self.changing(f"save {name}", busy=busy) as nodes:
             saving = self.saves.saving()
             ssh, names = Ssh(nodes.ssh_config), list(nodes.nodes)
             if saving.memory:
@@ -68,7 +68,7 @@ class Rewind:
     def rollback(self, name: str) -> Save:
         """Bring nodes and cloud back to a saved state and wait until they are usable."""
         started = time.monotonic()
-        with self._changing(f"roll back to {name}"):
+        with self.changing(f"roll back to {name}"):
             since = datetime.datetime.now(datetime.UTC)
             if self.saves.unfinished() is None:
                 # A wrong name is told before anything is started.
@@ -174,7 +174,7 @@ class Rewind:
         return {save: save.label in there for save in saves}
 
     @contextmanager
-    def _changing(self, what: str, *, busy: bool = False) -> Iterator[NodesMade]:
+    def changing(self, what: str, *, busy: bool = False) -> Iterator[NodesMade]:
         """Hold the lab's lock for an operation during which no other run may use the nodes."""
         with self.engine.locked(what):
             if self._lease.others() and not busy:

@@ -31,6 +31,8 @@ DEPLOY = "deploy"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 FOLDER = "saves"
 JOURNAL = "doing"
+# In the folder of a lab whose upgrade has begun and not ended.
+UPGRADE = "upgrading"
 SAVING, RESTORING, CLEARING = "save", "rollback", "clear"
 CLOUD = "cloud"
 # The stages that belong to one lab and are restored from its saved states.
@@ -222,13 +224,15 @@ class Saves:
         self._put_cloud_aside(save)
         self.saving().restore(self.lab, save.label)
         self._put_cloud_back(save)
+        (self.root / UPGRADE).unlink(missing_ok=True)
         point("saves:restored-records")
 
     def _keep_cloud(self, save: Save) -> None:
         kept = self.folder / save.label
         files.private(kept)
         if save.cloud:
-            shutil.copy2(self.root / f"{CLOUD}.json", kept)
+            for stage in OWN:
+                shutil.copy2(self.root / f"{stage}.json", kept)
             shutil.copytree(self.root / CLOUD, kept / CLOUD, symlinks=True)
 
     def _put_cloud_aside(self, save: Save) -> None:
@@ -243,8 +247,11 @@ class Saves:
         shutil.rmtree(self.root / CLOUD, ignore_errors=True)
         if save.cloud:
             shutil.copytree(kept / CLOUD, self.root / CLOUD, symlinks=True)
-            record = (kept / f"{CLOUD}.json").read_text(encoding="utf-8")
-            files.write(self.root / f"{CLOUD}.json", record)
+            # An upgrade changes what the nodes were made for. States of an older version have no
+            # record of them.
+            for name in (f"{stage}.json" for stage in OWN):
+                if (kept / name).exists():
+                    files.write(self.root / name, (kept / name).read_text(encoding="utf-8"))
 
     def _clear(self, save: Save) -> None:
         # What is removed needs no room: a full disk can be emptied.

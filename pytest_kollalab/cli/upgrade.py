@@ -1,0 +1,33 @@
+"""The verb `upgrade`: bring the cloud of a lab to the next release."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from pytest_kollalab.cli.frame import make_lab, tell, verb
+from pytest_kollalab.cli.orderly import orderly
+
+
+@verb
+@click.option("--to", metavar="RELEASE", required=True, help="The release to upgrade to.")
+def upgrade(to: str, **given: Any) -> None:
+    """Upgrade the cloud of a lab to the next release, where it is.
+
+    The lab is saved first; `kollalab rollback` brings it back if the upgrade fails.
+    """
+    from pytest_kollalab.report.live import watcher
+
+    asked = click.get_current_context().find_root().obj
+    verbosity = asked["verbose"] - asked["quiet"]
+    watching = watcher(sys.stdout, verbosity)
+
+    def say(text: str) -> None:
+        if verbosity >= 0 and not watching.line(text):
+            tell(text)
+
+    lab = make_lab((), say=say, watcher=watching, **given)
+    with orderly(lab):
+        lab.upgrade(to)
