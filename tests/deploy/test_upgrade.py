@@ -77,7 +77,14 @@ class Story:
 
     def session(self, release: str, *words: str) -> str:
         own = ("--kollalab-name", LAB, "--kollalab-keep", "always", "--kollalab-release", release)
-        argv = [KOLLALAB.with_name("pytest"), "-q", "-p", "no:cacheprovider", *own, *words]
+        argv: list[str | Path] = [
+            KOLLALAB.with_name("pytest"),
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *own,
+            *words,
+        ]
         code, said = self._run(argv, {})
         assert code == 0, said[-8000:]
         return said
