@@ -24,7 +24,7 @@ from tests.crash.census import Trail, marked, take
 from tests.crash.small import TINY
 from tests.crash.table import Table
 from tests.crash.tools import KOLLALAB, execute
-from tests.deploy import test_next_release as upgrade
+from tests.upgrade import test_next_release as upgrade
 
 ROOT = Path(__file__).parents[2]
 LAB = "crash"

@@ -21,7 +21,7 @@ from tests.crash.census import Trail, take
 from tests.crash.tools import KOLLALAB
 from tests.host_state import State
 
-LAB = "deploy-upgrade"
+LAB = "upgrade"
 SOURCE, TO = list(releases.RELEASES)[:2]
 BEFORE = f"before-{TO.replace('.', '-')}"
 TIMEOUT = 3600.0
