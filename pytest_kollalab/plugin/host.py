@@ -103,7 +103,11 @@ class Address(Protocol):
 
 
 class Socket(Protocol):
-    """A listening socket, such as `tcp://0.0.0.0:22`."""
+    """A listening socket, such as `tcp://0.0.0.0:22`.
+
+    Ask for the address that the service is bound to: testinfra does not find one on 0.0.0.0 by an
+    address of the node, and finds one on :: by every address.
+    """
 
     is_listening: bool
 
