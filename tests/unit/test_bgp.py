@@ -21,6 +21,15 @@ VPN = """
    "peer": {"peerId": "10.65.3.13", "type": "internal"}}]}}},
  "totalRoutes": 1, "totalPaths": 1}
 """
+# From FRR 10.3, abridged: the AS in the second distinguisher has four bytes (64512 all the same).
+ALIKE = """
+{"vrfId": 0, "routes": {"routeDistinguishers": {
+ "64512:79": {"10.77.3.0/24": [{"locPrf": 100, "extendedCommunity": {"string": "RT:64512:100"},
+  "remoteLabel": 102, "nexthops": [{"ip": "10.0.0.2", "afi": "ipv4"}]}]},
+ "64512:79": {"10.77.3.0/24": [{"locPrf": 100, "extendedCommunity": {"string": "RT:64512:100"},
+  "remoteLabel": 103, "nexthops": [{"ip": "10.0.0.2", "afi": "ipv4"}]}]}}},
+ "totalRoutes": 2, "totalPaths": 2}
+"""
 EVPN = """
 {"10.65.3.11:10": {}, "10.65.3.13:0": {"rd": "10.65.3.13:0",
  "[2]:[0]:[48]:[52:54:00:01:02:03]:[32]:[10.1.1.5]": {
@@ -47,6 +56,12 @@ def test_a_route_of_a_vpn() -> None:
     assert (route.prefix, route.rd) == ("192.168.101.10/32", "10.65.3.13:0")
     assert (route.next_hop, route.label, route.local_pref) == ("10.65.3.13", 17, 100)
     assert route.targets == {"64512:70000", "64512:80000"}
+
+
+def test_routes_whose_distinguishers_frr_writes_alike() -> None:
+    one, other = parse_routes(ALIKE)
+    assert (one.label, other.label) == (102, 103)
+    assert one.rd == other.rd == "64512:79"
 
 
 def test_routes_of_a_segment() -> None:

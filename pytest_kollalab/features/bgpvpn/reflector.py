@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -271,9 +271,24 @@ def parse_neighbor(config: str, peer: str) -> list[str]:
 
 def parse_routes(text: str) -> list[Route]:
     """Parse the output of `show bgp ipv4 vpn detail json`."""
-    return [
-        _route(path, rd=rd, prefix=prefix) for rd, prefix, path in _paths(json.loads(text or "{}"))
-    ]
+    # Distinguishers that FRR writes alike are one name, which the object then has twice.
+    document = json.loads(text or "{}", object_pairs_hook=_merged)
+    return [_route(path, rd=rd, prefix=prefix) for rd, prefix, path in _paths(document)]
+
+
+def _merged(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found[name] = _both(found[name], value) if name in found else value
+    return found
+
+
+def _both(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return _merged([*one.items(), *other.items()])
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *other]
+    return other
 
 
 def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
