@@ -42,8 +42,8 @@ def table(measured: Mapping[str, Any], benchmarks: Mapping[str, float], pages: s
     up = f"{benchmarks['up_seconds']:.0f} s with {small}, {whole['up']} s with all features"
     slow = f"{measured['labs']['emulated']['up']} s with {small}, without KVM"
     memory = (
-        f"{_lab_memory(benchmarks)} with {small}; with {most['lab']} {most['memory']}; with "
-        f"{whole['lab']} {whole['memory']}"
+        f"{_lab_memory(benchmarks)} with {small}, {most['memory']} with {most['lab']}, "
+        f"{whole['memory']} with these"
     )
     machine = " and ".join(f"{size:g}" for size in sizes)
     python = ".".join(map(str, PYTHON))
@@ -81,13 +81,17 @@ def durations(measured: Mapping[str, Any], benchmarks: Mapping[str, float]) -> s
             f"{benchmarks['up_seconds']:.0f}",
             _lab_memory(benchmarks),
         ),
-        *((lab["lab"], lab["cloud"], lab["up"], lab["memory"]) for lab in labs),
+        *((lab["lab"], lab["cloud"], lab["up"], _remarked(lab)) for lab in labs),
     ]
     return _table(rows)
 
 
 def _lab_memory(benchmarks: Mapping[str, float]) -> str:
     return f"{benchmarks['lab_memory_mb'] / 1024:.1f} GiB"
+
+
+def _remarked(lab: Mapping[str, str]) -> str:
+    return f"{lab['memory']} {lab['remark']}" if "remark" in lab else lab["memory"]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

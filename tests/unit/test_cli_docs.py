@@ -16,6 +16,14 @@ def test_every_verb_is_named() -> None:
         assert re.search(rf"`{verb}\b", TEXT), verb
 
 
+def test_the_readme_lists_the_verbs() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    told = re.search(r"`kollalab` has the verbs (.*)", readme)
+    assert told is not None
+    # `destroy` is another name of `down`.
+    assert set(re.findall(r"`(\w+)`", told[1])) == {*main.commands} - {"destroy"}
+
+
 def test_every_exit_code_is_in_both_tables() -> None:
     codes = [value for name, value in vars(frame).items() if re.fullmatch(r"EXIT_[A-Z]+", name)]
     for code in (code for code in codes if isinstance(code, int)):
