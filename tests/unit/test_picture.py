@@ -20,6 +20,7 @@ from pytest_kollalab.sdn.topology.names import NamedPort, Names, vpn
 from pytest_kollalab.sdn.topology.picture import SVG, svg
 from pytest_kollalab.sdn.topology.topology import (
     DEVICE,
+    FLOW,
     INTERNAL,
     PATCH,
     TUNNEL,
@@ -235,6 +236,14 @@ def test_a_tunnel_to_nowhere_says_where_it_goes() -> None:
     found = measured(svg(replace(alone, ports=(*alone.ports, far)), title="lab"))
     (edge,) = (edge for edge in found.edges if edge.kind == "tunnel")
     assert edge.head.startswith("tunnel to 10.9.9.9")
+
+
+def test_a_tunnel_that_follows_flows_is_told_as_such_where_it_is_alone() -> None:
+    alone = busy(1, ("controller-1",))
+    gre = BridgePort("controller-1", "br-ex", "gre", TUNNEL, remote=FLOW, local="x")
+    found = measured(svg(replace(alone, ports=(*alone.ports, gre)), title="lab"))
+    (edge,) = (edge for edge in found.edges if edge.kind == "tunnel")
+    assert edge.head.startswith("tunnels of br-ex: to the node that a flow says")
 
 
 def test_any_two_nodes_have_a_tunnel(crowd: Measured) -> None:

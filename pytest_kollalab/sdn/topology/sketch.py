@@ -265,9 +265,8 @@ def _tunnels(topology: Topology, left: Sequence[str]) -> Iterator[str]:
     found: dict[str, list[BridgePort]] = {}
     for link in topology.links():
         if link.kind == TUNNEL:
-            if FLOW in (link.a.remote, link.b.remote):
-                name = f"tunnels of {link.a.bridge}: to the node that a flow says"
-            else:
+            name = _by_flow(link.a)
+            if FLOW not in (link.a.remote, link.b.remote):
                 one, other = (link.a, link.b) if link.a.node in left else (link.b, link.a)
                 name = f"tunnel {one.local} - {other.local}"
             for port in (link.a, link.b):
@@ -276,7 +275,8 @@ def _tunnels(topology: Topology, left: Sequence[str]) -> Iterator[str]:
     joined = {port for ports in found.values() for port in ports}
     for port in topology.ports:
         if port.kind == TUNNEL and port not in joined:
-            found[f"tunnel to {port.remote}, which is not in the picture"] = [port]
+            far = f"tunnel to {port.remote}, which is not in the picture"
+            found[_by_flow(port) if port.remote == FLOW else far] = [port]
     for name, ports in found.items():
         yield vertex(name, box([Row(name, width=20)], border=TUNNEL_COLOUR, fill=PAPER), "tunnel")
         for port in ports:
@@ -288,6 +288,10 @@ def _tunnels(topology: Topology, left: Sequence[str]) -> Iterator[str]:
                 yield edge(
                     f"{quoted(name)}:e", _at(port, "w"), TUNNEL_COLOUR, "tunnel", dashed=True
                 )
+
+
+def _by_flow(port: BridgePort) -> str:
+    return f"tunnels of {port.bridge}: to the node that a flow says"
 
 
 def _rank(bridge: str) -> tuple[int, str]:
