@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.plugin.host import Host
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from pytest_kollalab.sdn.topology.local import Local
+    from pytest_kollalab.sdn.traffic.watch import TrafficWatch
     from pytest_kollalab.stages.images.made import ImagesMade
     from pytest_kollalab.system.ssh import Ssh
 
@@ -162,3 +163,29 @@ def local_view(openstack_cloud: Connection, lab_nodes: Mapping[str, Node]) -> Lo
     from pytest_kollalab.sdn.topology.local import Local
 
     return Local(next(iter(lab_nodes.values())).ssh, lab_nodes)
+
+
+@pytest.fixture
+def watch(
+    openstack_cloud: Connection, lab_nodes: Mapping[str, Node], request: pytest.FixtureRequest
+) -> Iterator[TrafficWatch]:
+    """Traffic over time: streams of packets while a block runs, and what happened to them.
+
+    With `--kollalab-artifacts`, the picture and the JSON of each watch are written there.
+    """
+    from pytest_kollalab.report.artifacts import slug
+    from pytest_kollalab.report.happenings import LabHappenings
+    from pytest_kollalab.sdn.traffic.watch import TrafficWatch
+
+    session = request.config.stash[session_key]
+    lab: Lab = request.getfixturevalue("kollalab")
+    ssh = next(iter(lab_nodes.values())).ssh
+    told = LabHappenings(ssh, lab_nodes, lab.folder / "cloud", session.failures.site.redactor())
+    watch = TrafficWatch(ssh, lab_nodes, patience=lab.provider.slowness, sources=[told])
+    yield watch
+    folder = session.failures.folder
+    # Here, because what is collected of a failure takes the place of what is in its folder.
+    for number, seen in enumerate(watch.seen, 1):
+        if folder is not None and seen.ended:
+            name = "watch" if number == 1 else f"watch-{number}"
+            seen.save(folder / slug(request.node.nodeid), name, request.node.name)

@@ -72,8 +72,12 @@ def test_the_readme_is_short_and_names_every_fixture() -> None:
 
 def test_the_readme_says_the_scope_of_each_fixture() -> None:
     sources = [Path(import_module(name).__file__ or "") for name in hooks.FIXTURE_MODULES]
-    scoped = re.compile(r"^@pytest\.fixture\(scope=\"(\w+)\"\)\ndef (\w+)", re.MULTILINE)
-    scopes = {name: scope for path in sources for scope, name in scoped.findall(path.read_text())}
+    scoped = re.compile(r"^@pytest\.fixture(?:\(scope=\"(\w+)\"\))?\ndef (\w+)", re.MULTILINE)
+    scopes = {
+        name: scope or "function"
+        for path in sources
+        for scope, name in scoped.findall(path.read_text())
+    }
     rows = re.findall(r"^\| (`.+?) \| (\w+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     told = {name: scope for names, scope in rows for name in re.findall(r"`(\w+)`", names)}
     assert len(told) > 10

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_kollalab.engine.progress import clock
@@ -47,6 +47,7 @@ class Timing:
         task: The name of the task.
         seconds: How long the task took.
         began: Seconds from the beginning of the first run to that of the task.
+        at: When the task began, in seconds since 1970.
     """
 
     play: str
@@ -54,6 +55,7 @@ class Timing:
     task: str
     seconds: float
     began: float = 0.0
+    at: float = field(default=0.0, compare=False)
 
 
 class Tally:
@@ -170,7 +172,8 @@ class PlayProgress:
         if self._task is not None:
             play, role, task, began = self._task
             start = began - (self.tally.began or began)
-            self.timings.append(Timing(play, role, task, round(at - began, 2), round(start, 2)))
+            seconds = round(at - began, 2)
+            self.timings.append(Timing(play, role, task, seconds, round(start, 2), began))
             self._task = None
 
 

@@ -1,0 +1,1 @@
+"""Traffic over time: streams between probes, and what happened to their packets."""
