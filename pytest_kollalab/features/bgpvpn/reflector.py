@@ -37,7 +37,8 @@ class Route:
         rd: The route distinguisher.
         prefix: The prefix.
         next_hop: The address that packets are sent to.
-        targets: The route targets.
+        targets: The route targets, as text. FRR writes one with an AS of four bytes (RFC 5668) like
+            one of two bytes, although a VPN that imports the one does not import the other.
         label: The MPLS label, or the VNI of an EVPN route.
         local_pref: The local preference.
         mac: The MAC address of an EVPN route.
