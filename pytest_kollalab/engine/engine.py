@@ -453,7 +453,7 @@ class Engine:
             self._check_unused(stage, step)
             if not (step.resumes or stage.shared):
                 self._spare(name)
-            usual = self._expected(step).seconds
+            usual = self._expected(stage, step).seconds
             takes = f", about {clock(usual)}" if usual is not None and usual >= LONG else ""
             self.say(f"{name}: build ({step.reason}){takes}")
             leftovers.remove(self.paths, self.say)
@@ -511,7 +511,8 @@ class Engine:
         point(f"{stage.name}:recorded")
         work = self.work(stage, step.key, resumes=step.resumes, tag=self._tag(stage, step.key))
         self._steps = 0
-        self.watcher.begin(stage.name, self._expected(step))
+        adopts = stage.adopts(work.needs)
+        self.watcher.begin(stage.name, self._expected(stage, step))
         try:
             with ExitStack() as undo:
                 made = (create or stage.create)(dataclasses.replace(work, undo=undo))
@@ -530,19 +531,20 @@ class Engine:
                 with if_writable():
                     records.save(path, record.with_status(records.FAILED, error=brief))
             outcome = INTERRUPTED if brief == INTERRUPTED else "failed"
-            self._remember(stage.name, step, time.monotonic() - started, outcome)
+            self._remember(step, time.monotonic() - started, outcome, adopts=adopts)
             raise
         finally:
             self.watcher.end(stage.name)
         done = "changed" if step.action == REWORK else "built"
-        self._remember(stage.name, step, seconds, done)
+        self._remember(step, seconds, done, adopts=adopts)
         self.say(f"{stage.name}: {done} in {seconds:.0f} s")
 
-    def _expected(self, step: Step) -> Expected:
+    def _expected(self, stage: Stage[Any], step: Step) -> Expected:
         """How long a build is expected to take. Nobody knows that of one that is continued."""
         if step.resumes or step.action == REWORK:
             return Expected()
-        return expect(read(self.paths.state / HISTORY), step.stage)
+        adopts = stage.adopts(tuple(self._made_by_needed(stage)))
+        return expect(read(self.paths.state / HISTORY), step.stage, step.key, adopts=adopts)
 
     def _remove(self, stage: Stage[Any]) -> None:
         path = self._record_path(stage)
@@ -643,17 +645,18 @@ class Engine:
         with locks.exclusive(path, what, log=log, waiting=self._waiting(stage.name)):
             yield
 
-    def _remember(self, name: str, step: Step, seconds: float, outcome: str) -> None:
+    def _remember(self, step: Step, seconds: float, outcome: str, *, adopts: bool) -> None:
         line = {
             "lab": self.lab,
             "run": self.run_id,
-            "stage": name,
+            "stage": step.stage,
             "key": step.key,
             "reason": step.reason,
             "seconds": round(seconds, 1),
             "outcome": outcome,
             "resumed": step.resumes,
             "steps": self._steps,
+            "adopts": adopts,
             "time": records.now(),
         }
         with if_writable():

@@ -63,13 +63,26 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def expect(rows: Iterable[Mapping[str, Any]], stage: str) -> Expected:
-    """Estimate the next build of a stage from earlier builds that were not resumed."""
+def expect(
+    rows: Iterable[Mapping[str, Any]], stage: str, key: str = "", *, adopts: bool = False
+) -> Expected:
+    """Estimate the next build of a stage from earlier builds that were not resumed.
+
+    Args:
+        rows: The history.
+        stage: The stage.
+        key: Its key. Only builds of the same are looked at, if there are any.
+        adopts: Whether it takes over what was built elsewhere, which takes another time.
+    """
     whole = [
         row
         for row in rows
-        if row["stage"] == stage and row["outcome"] == "built" and not row.get("resumed")
-    ][-REMEMBERED:]
+        if row["stage"] == stage
+        and row["outcome"] == "built"
+        and not row.get("resumed")
+        and bool(row.get("adopts")) == adopts
+    ]
+    whole = ([row for row in whole if row["key"] == key] or whole)[-REMEMBERED:]
     steps = [int(row["steps"]) for row in whole if row.get("steps")]
     return Expected(
         statistics.median(float(row["seconds"]) for row in whole) if whole else None,

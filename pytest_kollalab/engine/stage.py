@@ -137,6 +137,10 @@ class Stage(Generic[M]):
         """
         raise NotImplementedError
 
+    def adopts(self, needed: Sequence[Made]) -> bool:
+        """Whether a build on this takes over what was built elsewhere, such as a cloned cloud."""
+        return False
+
     def halted(self, made: M) -> Sequence[str]:
         """What of the result does not run and can be started. Called for every plan."""
         return ()

@@ -473,7 +473,9 @@ class LabSession:
             return False
         from pytest_kollalab.system import activity
 
-        if call.when == "setup" or "lab_nodes" in asked.fixture_names(item):
+        if isinstance(failure, KollalabError | pytest.fail.Exception) and call.when == "setup":
+            return True  # of our own fixtures, whether they asked something or not
+        if "lab_nodes" in asked.fixture_names(item):
             return True
         return activity.since(self._began) or bool(workarounds.told(item.user_properties))
 

@@ -129,6 +129,13 @@ def test_own_data(kolla_images):
 def test_no_such_fixture(kolla_images, tenent):
     pass
 
+@pytest.fixture
+def own(kolla_images):
+    assert "a" == "b"
+
+def test_own_fixture(own):
+    pass
+
 def test_without_lab():
     assert 0
 
@@ -145,6 +152,6 @@ def test_nothing_is_collected_for_what_has_nothing_to_do_with_the_lab(
     project: pytest.Pytester,
 ) -> None:
     result = run(project, PLAIN, "--kollalab-artifacts=out")
-    result.assert_outcomes(passed=1, failed=4, errors=1)
+    result.assert_outcomes(passed=1, failed=4, errors=2)
     folders = {path.name.rpartition("-")[0] for path in Path(project.path, "out").glob("test_*")}
     assert folders == {"test_it-test_asks_the_lab", "test_it-test_node"}

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.progress import Expected, Watcher
 from pytest_kollalab.engine.records import FAILED, READY, Record
 from pytest_kollalab.engine.stage import Stage, Work
+from pytest_kollalab.providers.base import CloneMade
+from pytest_kollalab.providers.choice import choose
 from pytest_kollalab.report import live
 from pytest_kollalab.report.live import Running, describe
 from pytest_kollalab.report.summary import Summary, down_command, rows
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.cloud.stage import CloudStage
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 
 def row(stage: str, seconds: float, outcome: str = "built", **more: Any) -> dict[str, Any]:
@@ -38,6 +44,24 @@ def test_history_tells_how_long_a_whole_build_takes() -> None:
     assert progress.expect(history, "cloud") == Expected(30, 60)
     assert progress.expect(history, "nodes") == Expected(5, None)
     assert progress.expect(history, "images") == Expected(None, None)
+
+
+def test_builds_of_the_same_tell_most_and_clones_nothing_of_others() -> None:
+    clones = [row("cloud", 24, adopts=True, steps=0)] * 5
+    history = [row("cloud", 140, steps=426), *clones, {**row("cloud", 400, steps=700), "key": "a"}]
+    assert progress.expect(history, "cloud", "a") == Expected(400, 700)
+    assert progress.expect(history, "cloud", "k") == Expected(140, 426)
+    assert progress.expect(history, "cloud", "new") == Expected(270, 563)
+    assert progress.expect(history, "cloud", "a", adopts=True) == Expected(24, None)
+
+
+def test_a_cloud_that_came_with_cloned_nodes_is_adopted(paths: Paths) -> None:
+    options = Options()
+    stage = CloudStage(Config(), options, paths, features=(), provider=choose(options, paths))
+    nodes = made.nodes()
+    clone = CloneMade("first", paths.state, "t", {})
+    assert not stage.adopts([made.images(), nodes])
+    assert stage.adopts([made.images(), replace(nodes, clone=clone)])
 
 
 def test_a_line_that_was_cut_off_is_skipped(tmp_path: Path) -> None:

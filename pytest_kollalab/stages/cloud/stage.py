@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.base import nodes as own_nodes
-from pytest_kollalab.providers.base import NODES
+from pytest_kollalab.providers.base import NODES, NodesMade
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
 from pytest_kollalab.stages.cloud import pull
@@ -104,6 +105,10 @@ class CloudStage(Stage[CloudMade]):
             if not path.exists():
                 return f"{path} is gone"
         return None
+
+    def adopts(self, needed: Sequence[Made]) -> bool:
+        """Whether the cloud came with cloned nodes."""
+        return any(isinstance(each, NodesMade) and each.clone is not None for each in needed)
 
     def create(self, work: Work) -> CloudMade:
         """Configure and deploy the cloud, then wait until it is healthy."""
