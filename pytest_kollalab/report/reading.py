@@ -19,6 +19,8 @@ FOREIGN = re.compile(r"[/\\](_pytest|pluggy|pytest|xdist)[/\\]")
 # The local variable by which pytest knows that a frame is not shown.
 HIDDEN = "__tracebackhide__"
 OWN_NAME = re.compile(r"\bpytest_kollalab(?:\.\w+)+\.(\w+Error\b)")
+# What the message of a broken lab says itself.
+BROKEN = re.compile(r"\bpytest_kollalab(?:\.\w+)+\.BrokenLab: ")
 
 
 def hide_insides(error: BaseException) -> None:
@@ -70,4 +72,4 @@ def _is_foreign(frame: FrameType) -> bool:
 
 
 def _short(text: str) -> str:
-    return OWN_NAME.sub(r"\1", text)
+    return BROKEN.sub("", OWN_NAME.sub(r"\1", text))

@@ -117,6 +117,22 @@ def test_a_failed_teardown_does_not_come_first(
     alone.stdout.fnmatch_lines(["*= ERRORS =*", "*_ ERROR at teardown of test_last _*"])
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_broken_lab_has_no_name_of_a_class_in_the_summary(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    (project.path / "break-nodes").touch()
+    tests = "def test_a(lab_nodes): pass\n\ndef test_b(lab_nodes): pass\n"
+    result = run(project, tests, "--junitxml=junit.xml", *workers)
+    result.assert_outcomes(errors=2)
+    for name in ("test_a", "test_b"):
+        result.stdout.fnmatch_lines(
+            [f"ERROR test_it.py::{name} - the lab is broken: nodes is full"]
+        )
+    for text in (result.stdout.str(), (project.path / "junit.xml").read_text()):
+        assert "BrokenLab" not in text
+
+
 PLAIN = """
 from pytest_kollalab.system import activity
 
