@@ -80,6 +80,8 @@ class LabSession:
         self.settings = settings.config
         self.options = of_worker(settings.options, self.processes.number)
         self.file = settings.file
+        # Options, ini values and variables count as well.
+        self._is_configured = bool(settings.origins)
         self.features: tuple[str, ...] = ()
         self.used = False
         self.figures = figures.Figures()
@@ -199,14 +201,15 @@ class LabSession:
 
     def pytest_report_header(self) -> str | None:
         """Show which lab a configured session is about, and which file says so."""
-        if self.file is None:
+        if self.file is None and not self._is_configured:
             return None
+        file = f", {self.file}" if self.file is not None else ""
         if self.options.cloud:
-            return f"kollalab: cloud {self.options.cloud}, {self.file}"
+            return f"kollalab: cloud {self.options.cloud}{file}"
         features = " and ".join(filter(None, [" ".join(self.settings.features), "those of tests"]))
         return (
             f"kollalab: lab {self.options.name}, features: {features}; "
-            f"release {self.settings.release}, network backend {BACKEND}, {self.file}"
+            f"release {self.settings.release}, network backend {BACKEND}{file}"
         )
 
     @pytest.hookimpl(optionalhook=True)

@@ -210,6 +210,15 @@ def test_no_terminal(project: pytest.Pytester) -> None:
     assert "\x1b" not in result.stdout, "lines, and nothing that only a terminal understands"
 
 
+def test_the_header_names_the_lab_that_is_configured_in_any_way(real: pytest.Pytester) -> None:
+    real.makepyfile(test_it="def test_plain(): pass")
+    assert "kollalab: " not in real.runpytest_subprocess().stdout.str()
+    line = "kollalab: lab mine, features: those of tests; release 2026.1, network backend ovs"
+    real.runpytest_subprocess("--kollalab-name=mine").stdout.fnmatch_lines([line])
+    real.makeini("[pytest]\nkollalab_name = mine\n")
+    real.runpytest_subprocess().stdout.fnmatch_lines([line])
+
+
 def test_a_file_in_a_folder_above(project: pytest.Pytester) -> None:
     (project.path / "kollalab.toml").write_text('[run]\nname = "above"\nkeep = "always"\n')
     below = project.mkdir("below")
