@@ -47,6 +47,7 @@ class ExternalCloud:
 
     def guard(self) -> Generator[None, object, object]:
         """Skip a test that turns out to need a lab; explain once which rights are missing."""
+        __tracebackhide__ = True
         try:
             return (yield)
         except NeedsLabError as error:
@@ -82,4 +83,5 @@ class OwnLab:
 
     def guard(self) -> Generator[None, object, object]:
         """Run a phase of a test."""
+        __tracebackhide__ = True
         return (yield)

@@ -257,15 +257,22 @@ class LabSession:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Skip a test whose feature is not available, or whose fixture needs a lab."""
+        __tracebackhide__ = True
         if asked.uses_lab(item):
             markers.warn_of_old(item, self.foreign_markers)
         if wanted := self.wanted_features([item]):
             self.offer.check(self.lab, wanted)
-        return (yield from self.offer.guard())
+        try:
+            return (yield from self.offer.guard())
+        except KollalabError as error:
+            if not self._is_of_us(error):
+                raise
+            raise stages.failed(str(error)) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
         """Skip a test that turns out to need a lab."""
+        __tracebackhide__ = True
         self._is_called = True
         try:
             return (yield from self.offer.guard())
@@ -275,6 +282,7 @@ class LabSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
         """Skip a test whose teardown turns out to need a lab."""
+        __tracebackhide__ = True
         return (yield from self.offer.guard())
 
     @pytest.hookimpl(wrapper=True)
@@ -445,6 +453,12 @@ class LabSession:
 
         if not self.config.getoption("fulltrace"):
             reading.hide_insides(error)
+
+    def _is_of_us(self, error: KollalabError) -> bool:
+        """Whether an error comes from our fixtures alone, so that its message says all."""
+        from pytest_kollalab.report import reading
+
+        return not self.config.getoption("fulltrace") and reading.is_of_us(error)
 
     def _shorten(self, report: pytest.TestReport) -> None:
         from pytest_kollalab.report import reading

@@ -44,6 +44,12 @@ def hide_insides(error: BaseException) -> None:
         frame.f_locals[HIDDEN] = True
 
 
+def is_of_us(error: KollalabError) -> bool:
+    """Whether no test, and nothing of a project, has had a part in an error."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return all(_is_inside(frame) or _is_foreign(frame) for frame in frames)
+
+
 def shorten(report: Any) -> None:
     """Name the errors of this package in pytest's report by their classes, without modules."""
     chain = getattr(report.longrepr, "chain", ())

@@ -117,6 +117,50 @@ def test_a_failed_teardown_does_not_come_first(
     alone.stdout.fnmatch_lines(["*= ERRORS =*", "*_ ERROR at teardown of test_last _*"])
 
 
+PROJECTS = """
+import pytest
+
+@pytest.fixture
+def theirs():
+    raise ValueError("of the project")
+
+@pytest.fixture
+def late():
+    yield
+    raise ValueError("of its end")
+
+@pytest.fixture(scope="session")
+def openstack_cloud(kolla_images):
+    pass
+"""
+
+
+def test_an_error_of_our_fixture_is_its_message_and_one_of_the_projects_has_no_frames_of_ours(
+    project: pytest.Pytester,
+) -> None:
+    project.makeconftest(CONFTEST + PROJECTS)
+    tests = (
+        "def test_ours(tenant): pass\n\n"
+        "def test_theirs(theirs): pass\n\ndef test_late(late): pass\n"
+    )
+    result = run(project, tests)
+    result.assert_outcomes(passed=1, errors=3)
+    text = result.stdout.str()
+    result.stdout.fnmatch_lines(
+        [
+            "*_ ERROR at setup of test_ours _*",
+            "lab lab has no nodes",
+            "  what now: kollalab up --name lab",
+            "*_ ERROR at setup of test_theirs _*",
+            "conftest.py:*: ValueError",
+            "*_ ERROR at teardown of test_late _*",
+        ]
+    )
+    for place in ("external_cloud.py", "session.py", "fixtures.py"):
+        assert place not in text
+    assert "external_cloud.py" in run(project, tests, "--full-trace").stdout.str()
+
+
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
 def test_a_broken_lab_has_no_name_of_a_class_in_the_summary(
     project: pytest.Pytester, workers: tuple[str, ...]
