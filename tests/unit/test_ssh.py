@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.system import ssh
-from pytest_kollalab.system.errors import HostError
+from pytest_kollalab.system.errors import HostError, NoNodeError
 
 ADDRESSES = {"controller-1": "10.64.0.11", "compute-1": "10.64.0.12"}
 
@@ -21,6 +21,19 @@ def test_a_command_is_quoted_for_the_shell_of_the_node() -> None:
 
 def test_without_a_command_it_is_a_shell() -> None:
     assert ssh.Ssh(Path("/c")).argv("compute-1", tty=True) == ["ssh", "-F", "/c", "-t", "compute-1"]
+
+
+def test_a_node_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text(ssh.config_text(ADDRESSES, tmp_path, tmp_path, tmp_path / "s", "run1"))
+    access = ssh.Ssh(config)
+    access.check("compute-1")
+    with pytest.raises(NoNodeError, match="^no node compute-2; there are controller-1, compute-1$"):
+        access.argv("compute-2")
+    # The lab may have got it since.
+    more = ADDRESSES | {"compute-2": "10.64.0.13"}
+    config.write_text(ssh.config_text(more, tmp_path, tmp_path, tmp_path / "s", "run1"))
+    access.check("compute-2")
 
 
 def test_the_configuration_names_each_node_and_trusts_only_known_keys() -> None:
