@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_kollalab.features import image_folders
+from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.images import registry, render
 from pytest_kollalab.stages.images.build import BuildProgress, check, tail
+from pytest_kollalab.stages.images.stage import ImagesStage
 from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.files import write
+from pytest_kollalab.system.paths import Paths
 
 OUTPUT = """\
 INFO:kolla.common.utils:Attempt number: 1 to run task: BuildTask(base)
@@ -40,6 +47,28 @@ def test_later_rounds_count_on() -> None:
     for line in OUTPUT.splitlines():
         progress(line)
     assert said[1::2] == ["base: built in 12 s (8 of 9)", "nova-api: built in 62 s (9 of 9)"]
+
+
+def test_all_rounds_are_counted_together(
+    tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kolla's images, then those of each folder: what is built, and what is copied."""
+    folders = []
+    for name, parent in {"hello": "openstack-base", "agent": "neutron-base"}.items():
+        text = f"FROM {{{{ namespace }}}}/{{{{ image_prefix }}}}{parent}:{{{{ tag }}}}\nRUN true\n"
+        write(tmp_path / name / name / "Dockerfile.j2", text)
+        folders.append(image_folders.read(tmp_path / name))
+    parents = {"keystone": "openstack-base", "openstack-base": "base", "base": ""}
+    rendered = render.Rendered("t", {**parents, "neutron-base": "openstack-base"})
+    monkeypatch.setattr(registry, "exists", lambda _, reference: reference == "kolla/base:t")
+    stage = ImagesStage(Config(), Options(), paths, names=["keystone"], folders=folders)
+    client: Any = None
+    # keystone, openstack-base and neutron-base; hello and agent
+    assert stage._to_build(rendered, ["keystone"], client) == 5
+    # Parents stay in docker.
+    assert stage._to_copy(["keystone"], "t") == 3
+    copies = registry.Copies(3)
+    assert [copies.next() for _ in range(3)] == ["1 of 3", "2 of 3", "3 of 3"]
 
 
 def test_a_failed_image_is_named_with_its_last_lines_and_its_log(tmp_path: Path) -> None:

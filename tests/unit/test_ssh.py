@@ -28,7 +28,7 @@ def test_a_node_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) ->
     config.write_text(ssh.config_text(ADDRESSES, tmp_path, tmp_path, tmp_path / "s", "run1"))
     access = ssh.Ssh(config)
     access.check("compute-1")
-    with pytest.raises(NoNodeError, match="^no node compute-2; there are controller-1, compute-1$"):
+    with pytest.raises(NoNodeError, match="no node compute-2; there are controller-1, compute-1"):
         access.argv("compute-2")
     # The lab may have got it since.
     more = ADDRESSES | {"compute-2": "10.64.0.13"}

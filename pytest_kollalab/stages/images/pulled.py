@@ -144,13 +144,14 @@ class PulledImagesStage(StoredImagesStage):
         labels = work.tag.labels()
         source = upstream.reach(self.config.source, self.ca)
         mirror.copy(image, self.store, source, copies, labels, work.log, work.say, work.step)
+        built = registry.Copies(sum(each.loaded for each in copies))
         for each in copies:
             if each.loaded:
                 name = f"{NAMESPACE}/{each.image}:{tag}"
                 work.say(f"{each.image}: built on top")
                 folder = self.overrides[each.image]
                 mirror.build_on(client, each.reference, folder, name, work.log)
-                registry.push(image, self.store, [name], labels, work.log, work.say)
+                registry.push(image, self.store, [name], labels, work.log, work.say, built)
         return ImagesMade(
             namespace=NAMESPACE,
             tag=tag,

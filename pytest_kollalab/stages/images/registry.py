@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 REPOSITORY = "kollalab/registry"
 PUSHED = "pushed "
 SPOOL = "push"
+
+
+@dataclass
+class Copies:
+    """The images that a build copies into the store, in all rounds.
+
+    Attributes:
+        total: How many there are.
+        done: How many are in the store.
+    """
+
+    total: int
+    done: int = 0
+
+    def next(self) -> str:
+        """Count one more; returns for example `3 of 15`."""
+        self.done += 1
+        return f"{self.done} of {self.total}"
 
 
 def describe(base: str) -> list[str]:
@@ -124,6 +143,7 @@ def push(
     labels: Mapping[str, str],
     log: Path,
     say: Callable[[str], None],
+    copies: Copies | None = None,
 ) -> None:
     """Copy images from docker into the store.
 
@@ -137,6 +157,7 @@ def push(
         labels: Labels for the container.
         log: The log file.
         say: Called with each line of progress.
+        copies: Counts these images and those of other calls. By default these alone.
 
     Raises:
         StageError: An image cannot be copied.
@@ -145,14 +166,12 @@ def push(
         return
     store.mkdir(parents=True, exist_ok=True)
     docker = daemon.resolve()
-    done = 0
+    counted = copies or Copies(len(references))
 
     def follow(line: str) -> None:
-        nonlocal done
         if line.startswith(PUSHED):
-            done += 1
             point("images:pushing")
-            say(f"{line.removeprefix(PUSHED)}: in the registry ({done} of {len(references)})")
+            say(f"{line.removeprefix(PUSHED)}: in the registry ({counted.next()})")
 
     with temporary.scratch(store.parent, SPOOL) as spool:
         archive = Path(spool) / "images.tar"

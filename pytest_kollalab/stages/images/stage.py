@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,16 +129,18 @@ class ImagesStage(StoredImagesStage):
         missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
         unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
         rounds = Rounds(self._to_build(rendered, unbuilt, client))
+        copies = registry.Copies(self._to_copy(missing, tag))
         if unbuilt:
             self._build(work, venv, rendered, unbuilt, rounds)
         references = [_reference(name, tag) for name in missing]
         labels = work.tag.labels()
-        registry.push(registry_image, self.store, references, labels, work.log, work.say)
+        push = partial(registry.push, registry_image, self.store)
+        push(references, labels, work.log, work.say, copies)
         for folder in self.folders:
             if self._lacking(folder, tag):
                 self._add(work, venv, rendered, folder, rounds, client)
                 references = [_reference(name, folder.tag(tag)) for name in folder.names]
-                registry.push(registry_image, self.store, references, labels, work.log, work.say)
+                push(references, labels, work.log, work.say, copies)
         names = registry.stored(self.store, tag, sorted({*self.names, *rendered.parents}))
         return ImagesMade(
             namespace=NAMESPACE,
@@ -178,6 +180,12 @@ class ImagesStage(StoredImagesStage):
         wanted = render.with_parents([*unbuilt, *parents], rendered.parents)
         stock = [n for n in wanted if not registry.exists(client, _reference(n, rendered.tag))]
         return len(stock) + sum(len(folder.names) for folder in lacking)
+
+    def _to_copy(self, missing: Sequence[str], tag: str) -> int:
+        """The number of images that all rounds copy into the store."""
+        return len(missing) + sum(
+            len(each.names) for each in self.folders if self._lacking(each, tag)
+        )
 
     def has(self, folder: Folder) -> bool:
         """Whether all images of a folder are in the store.
