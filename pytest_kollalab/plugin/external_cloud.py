@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytest_kollalab.plugin.stages import broken, failed
+from pytest_kollalab.plugin.stages import broken
 from pytest_kollalab.system.errors import KollalabError, NeedsAdminError, NeedsLabError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ExternalCloud:
         except NeedsAdminError as error:
             text = error.brief if self._explained else str(error)
             self._explained = True
-            raise failed(text) from None
+            raise pytest.fail.Exception(text, pytrace=False) from None
 
     def _lacking_of(self, lab: Lab, names: Iterable[str]) -> dict[str, str]:
         """The named features that the cloud lacks, with the reason. The cloud is asked once."""

@@ -14,6 +14,7 @@ from pytest_kollalab.report.summary import down_command
 from pytest_kollalab.settings.config import options_of
 from pytest_kollalab.system import files
 from pytest_kollalab.system.attempts import Attempts
+from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import BusyError, KollalabError, SavedStatesError, as_message
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class Finish:
         except BusyError:
             self.say(f"kollalab: lab {lab.name} is used by another session, which will remove it")
         except SavedStatesError as error:
-            self.say(f"kollalab: {error}")
+            self.say(carrying(f"kollalab: {error}", options_of(lab.options)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the next lab is removed
-            told = _message(as_message(error))
+            told = carrying(_message(as_message(error)), options_of(lab.options))
             command = down_command(options_of(lab.options))
             self.say(f"kollalab: lab {lab.name} is not removed; remove it with: {command}\n{told}")
         else:

@@ -96,7 +96,9 @@ def openstack_cloud(kollalab: Lab, request: pytest.FixtureRequest) -> Iterator[C
         if kollalab.options.cloud:
             external.check(connection)
     except KollalabError as error:
-        raise (broken(kollalab, error) if kollalab.options.cloud else failed(str(error))) from None
+        if kollalab.options.cloud:
+            raise broken(kollalab, error) from None
+        raise failed(str(error), kollalab.options) from None
     yield connection
     connection.close()
 
@@ -131,7 +133,7 @@ def fresh_cloud(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Connecti
     except NeedsLabError as error:
         pytest.skip(error.brief)
     except KollalabError as error:
-        raise failed(str(error)) from None
+        raise failed(str(error), kollalab.options) from None
     # Its open connections lead to servers that no longer know them.
     openstack_cloud.session.session.close()
     connection = kollalab.connect()
@@ -154,7 +156,7 @@ def tenant(
             tenant.close()
         except KollalabError as error:
             what = f"what {request.module.__name__} made in its tenant could not be removed"
-            raise failed(f"{what}: {error}") from None
+            raise failed(f"{what}: {error}", kollalab.options) from None
 
 
 @pytest.fixture(scope="session")

@@ -45,13 +45,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     try:
         if not options.is_asked(config, "destroy"):
             return None
-        for line in LabSession(config, options.settings_of(config)).destroy():
+        session = LabSession(config, options.settings_of(config))
+    except KollalabError as error:
+        raise pytest.UsageError(str(error)) from None
+    try:
+        for line in session.destroy():
             sys.stdout.write(f"kollalab: {line}\n")
     except Exception as error:
         told = as_message(error)
         if not isinstance(told, KollalabError):
             raise
-        raise pytest.UsageError(str(told)) from None
+        raise pytest.UsageError(session.text_of(told)) from None
     return 0
 
 

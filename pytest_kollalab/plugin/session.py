@@ -22,6 +22,7 @@ from pytest_kollalab.plugin.xdist import Processes, of_use, of_worker
 from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.settings import config as configuration
 from pytest_kollalab.settings.read import Settings, check_tables
+from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import KollalabError
 from pytest_kollalab.system.paths import check_writable, default_paths
 
@@ -184,6 +185,10 @@ class LabSession:
         if self.config.get_verbosity() >= 0:
             self.say(text)
 
+    def text_of(self, error: KollalabError) -> str:
+        """An error as text, whose commands have the options that they need to mean the lab."""
+        return carrying(str(error), configuration.options_of(self.options))
+
     def properties(self) -> list[tuple[str, Any]]:
         """What the running test recorded since the last call, as properties of its report.
 
@@ -236,7 +241,7 @@ class LabSession:
             for line in self.lab.plan_lines():
                 self.say(line)
         except KollalabError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(self.text_of(error)) from None
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -267,7 +272,7 @@ class LabSession:
         except KollalabError as error:
             if not self._is_of_us(error):
                 raise
-            raise stages.failed(str(error)) from None
+            raise stages.failed(str(error), self.options) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
@@ -451,6 +456,8 @@ class LabSession:
     def _make_readable(self, error: BaseException) -> None:
         from pytest_kollalab.report import reading
 
+        if isinstance(error, KollalabError):
+            error.hint = carrying(error.hint, configuration.options_of(self.options))
         if not self.config.getoption("fulltrace"):
             reading.hide_insides(error)
 

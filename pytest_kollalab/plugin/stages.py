@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import KollalabError, NeedsLabError
 
 if TYPE_CHECKING:
     from pytest_kollalab.engine.made import Made
     from pytest_kollalab.engine.runs import LabFailure
     from pytest_kollalab.lab.lab import Lab
+    from pytest_kollalab.settings.config import Options
 
 M = TypeVar("M", bound="Made")
 # How long each call of `ensure` took, until `spent` takes it.
@@ -34,9 +36,16 @@ class BrokenLab(pytest.fail.Exception):  # type: ignore[name-defined,misc]
         self.explained = explained
 
 
-def failed(text: str) -> BaseException:
-    """What fails a test with a message alone; raise it `from None`, or its cause is shown too."""
-    return pytest.fail.Exception(text, pytrace=False)
+def failed(text: str, options: Options) -> BaseException:
+    """What fails a test with a message alone; raise it `from None`, or its cause is shown too.
+
+    Args:
+        text: The message. Commands in it get the options that they need to mean the same lab.
+        options: The options of the lab.
+    """
+    from pytest_kollalab.settings.config import options_of
+
+    return pytest.fail.Exception(carrying(text, options_of(options)), pytrace=False)
 
 
 def broken(lab: Lab, error: KollalabError) -> BrokenLab:

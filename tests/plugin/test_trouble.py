@@ -239,13 +239,33 @@ def test_commands_in_messages_have_the_options_in_use(
     project: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
     conftest = CONFTEST.replace('hint="make room"', 'hint="kollalab up --fresh nodes"')
+    conftest += """
+import pytest
+from pytest_kollalab.system.errors import StageError
+
+def refused():
+    raise StageError("it cannot be read", hint="kollalab show")
+
+@pytest.fixture
+def refuses():
+    refused()
+"""
     project.makeconftest(conftest)
+    more = "def test_ours(openstack_cloud): pass\n\ndef test_own(refuses, kollalab): pass\n"
+    project.makepyfile(test_it=f"{TEST}\n{more}")
     options = ("--kollalab-name=mine", "--kollalab-provider=libvirt", "--kollalab-keep=always")
     kept = project.runpytest_subprocess(*options, *workers)
-    message(kept, "remove it with: kollalab down --name mine --provider libvirt\n")
+    mine = "--name mine --provider libvirt"
+    message(kept, f"remove it with: kollalab down {mine}\n")
+    message(kept, "is damaged", f"what now: build the cloud anew: kollalab up {mine} --fresh cloud")
+    message(kept, "it cannot be read", f"what now: kollalab show {mine}\n")
     (project.path / "break-nodes").touch()
     result = project.runpytest_subprocess(*options, "--kollalab-fresh=nodes", *workers)
-    message(result, "what now: kollalab up --name mine --provider libvirt --fresh nodes\n")
+    message(result, f"what now: kollalab up {mine} --fresh nodes\n")
+    record = project.path / "state" / "labs" / "mine" / "nodes.json"
+    record.write_text("{")
+    result = project.runpytest_subprocess(*options, "--kollalab-plan")
+    message(result, "is damaged", f"run `kollalab down {mine}`")
 
 
 def test_the_doctor_tells_of_a_cache_folder_that_cannot_be_written(
