@@ -160,7 +160,10 @@ def test_failures_have_folders_that_junit_tells(
         assert (folder / "controller-1" / "console.txt").read_text() == "controller-1 says ********"
         assert "Error" in (folder / "failure.txt").read_text()
     assert len(folders(project)) == 2
-    result.stdout.fnmatch_lines(["*kollalab artifacts*", "*/out/*test_bad*files in*"])
+    place = f"{project.path}/out/{found['test_bad']}"
+    result.stdout.fnmatch_lines(
+        ["*kollalab artifacts*", f"open first: {place}/failure.txt", f"{place}: * files in *"]
+    )
 
 
 @pytest.mark.parametrize("style", ["long", "short", "line", "native"])
@@ -190,9 +193,11 @@ def pytest_kollalab_artifacts():
 def test_a_broken_lab_is_collected_for_once(project: pytest.Pytester) -> None:
     project.makepyfile(test_it="def test_a(lab_nodes): pass\n\ndef test_b(lab_nodes): pass\n")
     (project.path / "break-nodes").touch()
-    run(project).assert_outcomes(errors=2)
+    result = run(project)
+    result.assert_outcomes(errors=2)
     (folder,) = folders(project)
     assert links(project) == {"test_a": folder.name}
+    result.stdout.fnmatch_lines([f"open first: {folder}/stages/nodes.log"])
     assert "in the log: " in (folder / "stages" / "nodes.log").read_text()
     assert json.loads((folder / "about.json").read_text())["phase"] == "setup"
 

@@ -368,6 +368,7 @@ def test_no_planted_secret_is_in_any_artifact(lab: Path, tmp_path: Path) -> None
     for where, text in [*written.items(), ("summary", summary)]:
         for secret in FORBIDDEN:
             assert secret not in text, where
+    assert summary.startswith(f"open first: {out / 'a' / 'timeline.txt'}\n")
     assert "12:00:01.000 controller-1/kolla/neutron" in (out / "a" / "timeline.txt").read_text()
     about = json.loads((out / "a" / "about.json").read_text())
     assert about["test"] == "a.py::test_a"
