@@ -24,6 +24,7 @@ TEMPORARY = "failed-"
 LINES = "lines"
 USED = "used-"
 OWNER = "owner-"
+SAID = "said-"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class SharedRun:
         self.given = options_of(Options(name=lab or Options.name)) if given is None else given
         self.folder = paths.state / "runs" / name
         self._failures: list[LabFailure] = []
+        self._said: set[str] = set()
 
     def open(self) -> None:
         """Create the folder with this process as one of its owners."""
@@ -143,6 +145,19 @@ class SharedRun:
         """Record that this process uses the lab, so that others remove it if this one dies."""
         if self.folder.is_dir():
             (self.folder / f"{USED}{process.mark()}").touch()
+
+    def is_first(self, what: str) -> bool:
+        """Whether no process of the run has asked this before: what is said once is said then."""
+        with if_writable():
+            try:
+                (self.folder / f"{SAID}{what}").touch(exist_ok=False)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                pass  # of a single process
+        first = what not in self._said
+        self._said.add(what)
+        return first
 
     def is_used(self) -> bool:
         """Whether any process of the run has used the lab."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -12,6 +12,10 @@ from pytest_kollalab.system.errors import KollalabError, NeedsAdminError, NeedsL
 
 if TYPE_CHECKING:
     from pytest_kollalab.lab.lab import Lab
+
+
+# What is explained once: that rights are missing.
+RIGHTS = "rights"
 
 
 class Offer(Protocol):
@@ -25,12 +29,16 @@ class Offer(Protocol):
 
 
 class ExternalCloud:
-    """An external cloud: tests are skipped if the cloud lacks what their features need."""
+    """An external cloud: tests are skipped if the cloud lacks what their features need.
 
-    def __init__(self) -> None:
+    Args:
+        is_first: Whether something is said for the first time in the session, in any process.
+    """
+
+    def __init__(self, is_first: Callable[[str], bool]) -> None:
+        self._is_first = is_first
         self._refused: KollalabError | None = None
         self._lacking: dict[str, str] | None = None
-        self._explained = False
 
     def check(self, lab: Lab, wanted: Iterable[str]) -> None:
         """Skip the test if the cloud lacks one of the features; fail it if it does not answer."""
@@ -53,8 +61,7 @@ class ExternalCloud:
         except NeedsLabError as error:
             pytest.skip(error.brief)
         except NeedsAdminError as error:
-            text = error.brief if self._explained else str(error)
-            self._explained = True
+            text = str(error) if self._is_first(RIGHTS) else error.brief
             raise pytest.fail.Exception(text, pytrace=False) from None
 
     def _lacking_of(self, lab: Lab, names: Iterable[str]) -> dict[str, str]:

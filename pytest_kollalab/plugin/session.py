@@ -88,7 +88,7 @@ class LabSession:
         self.figures = figures.Figures()
         self.workarounds = workarounds.UsedWorkarounds()
         workarounds.set_mode(self.options.workarounds)
-        self.offer: Offer = ExternalCloud() if self.options.cloud else OwnLab()
+        self.offer: Offer = ExternalCloud(self._is_first) if self.options.cloud else OwnLab()
         self.kept_logs: dict[str, Path] = {}
         self.foreign_markers: frozenset[str] = frozenset()
         self._goal = ""
@@ -460,6 +460,9 @@ class LabSession:
             error.hint = carrying(error.hint, configuration.options_of(self.options))
         if not self.config.getoption("fulltrace"):
             reading.hide_insides(error)
+
+    def _is_first(self, what: str) -> bool:
+        return self.processes.run.is_first(what)
 
     def _is_of_us(self, error: KollalabError) -> bool:
         """Whether an error comes from our fixtures alone, so that its message says all."""

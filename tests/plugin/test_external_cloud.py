@@ -151,9 +151,12 @@ def test_c(kollalab): pass
 """
 
 
-def test_missing_rights_are_explained_once(project: pytest.Pytester) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_missing_rights_are_explained_once(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
     project.makepyfile(REFUSES)
-    result = project.runpytest_subprocess("--kollalab-cloud=borrowed")
+    result = project.runpytest_subprocess("--kollalab-cloud=borrowed", *workers)
     result.assert_outcomes(passed=1, errors=2)
     lines = "\n".join(
         result.outlines[

@@ -81,3 +81,14 @@ def test_who_used_the_lab_is_known_without_its_word(paths: Paths) -> None:
     SharedRun(paths, "r").use()
     assert session.is_used()
     assert len(session.users()) == 1
+
+
+def test_what_is_said_once_is_said_by_one_process(paths: Paths) -> None:
+    one, two = SharedRun(paths, "r"), SharedRun(paths, "r")
+    one.open()
+    assert [one.is_first("x"), two.is_first("x"), one.is_first("x"), two.is_first("y")] == [
+        True, False, False, True,
+    ]  # fmt: skip
+    # A process alone has no folder.
+    alone = SharedRun(paths, "alone")
+    assert [alone.is_first("x"), alone.is_first("x")] == [True, False]
