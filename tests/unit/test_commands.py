@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kollalab.cli import main
 from pytest_kollalab.engine.runs import SharedRun
-from pytest_kollalab.system.commands import carrying
+from pytest_kollalab.system.commands import VERBS, carrying
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
 
@@ -25,6 +26,17 @@ MINE = {"--name": "mine", "--provider": "libvirt", "--config": None}
 def test_each_command_about_a_lab_has_its_options(text: str, expected: str) -> None:
     assert carrying(text, MINE) == expected
     assert carrying(text, {"--name": ""}) == text
+
+
+def test_every_verb_about_one_lab_has_them() -> None:
+    of_a_lab = {
+        name for name, verb in main.commands.items() if any(p.name == "name" for p in verb.params)
+    }
+    # Two of them are about the host, whatever the lab is called.
+    assert of_a_lab - {"doctor", "gc"} <= {*VERBS.split("|")}
+    assert carrying("kollalab upgrade --to x first", {"--name": "mine"}) == (
+        "kollalab upgrade --name mine --to x first"
+    )
 
 
 def test_of_several_commands_each_has_them() -> None:
