@@ -11,7 +11,7 @@ from tests import host_state
 from tests.crash.census import Trail, take
 from tests.deploy.outside import Sessions, passed
 
-LAB = "deploy-vnf"
+LAB = "vnf"
 FILE = Path(__file__).with_name("vnf_rolled_back.py")
 
 
