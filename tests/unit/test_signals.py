@@ -71,9 +71,10 @@ def test_a_removal_goes_on(pipe: tuple[int, int]) -> None:
 
 ORDERLY = """
 import os, signal, sys
-from types import SimpleNamespace
 from pytest_kollalab.cli.orderly import orderly
-with orderly(SimpleNamespace(name=sys.argv[2])):
+from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.settings.config import Options
+with orderly(Lab(options=Options(name=sys.argv[2]))):
     os.kill(os.getpid(), int(sys.argv[1]))
 """
 
