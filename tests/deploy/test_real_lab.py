@@ -44,10 +44,6 @@ ALL = ("-m", "kollalab_smoke", "scenarios", "examples/other-project")
 # In the middle: both nodes are at it, and half of the services are not there yet.
 TASKS = 60
 
-SECONDS_OF_REUSE = 2.0
-# What bare pytest takes on a quiet host with two cores.
-BARE = 0.6
-SECONDS_OF_ARTIFACTS = 20.0
 
 FAILING = """
 def test_fails(openstack_cloud, lab_nodes):
@@ -55,14 +51,6 @@ def test_fails(openstack_cloud, lab_nodes):
 
 def test_passes(openstack_cloud):
     pass
-"""
-
-CLOCK = """
-import time
-from pathlib import Path
-
-def test_when({fixture}):
-    Path("when").write_text(str(time.time()))
 """
 
 
@@ -192,7 +180,6 @@ def test_a_failure_has_artifacts_that_tell_no_secret(sessions: Sessions) -> None
     kept = folder / "out" / links["test_fails"]
     about = json.loads((kept / "about.json").read_text())
     sys.stdout.write(f"artifacts: {len(about['files'])} files in {about['seconds']} s\n")
-    assert about["seconds"] <= SECONDS_OF_ARTIFACTS
     for node, container in (("controller-1", "neutron_server"), ("compute-1", "nova_compute")):
         for name in ("docker-ps.txt", "namespaces.txt", "console.txt",
                      "ovs/br-int.flows.txt", "ovs/br-int.ports.txt"):  # fmt: skip
@@ -209,22 +196,14 @@ def test_a_failure_has_artifacts_that_tell_no_secret(sessions: Sessions) -> None
         assert "gAAAA" not in text, path
 
 
-def test_a_reused_lab_costs_two_seconds(sessions: Sessions) -> None:
-    folder = project(sessions, "clock")
-    (folder / "test_bare.py").write_text(CLOCK.format(fixture=""))
-    (folder / "test_reused.py").write_text(CLOCK.format(fixture="openstack_cloud"))
-
-    def seconds(session: Session) -> float:
-        passed(session)
-        return float((folder / "when").read_text()) - session.began
-
-    given = ("-p", "no:kollalab", "--noconftest", "test_bare.py")
-    # The best of three: what else this host does is not what is asked for.
-    bare = min(seconds(sessions.start(*given, cwd=folder)) for _ in range(3))
-    reused = min(seconds(sessions.at_the_lab("test_reused.py", cwd=folder)) for _ in range(3))
-    sys.stdout.write(f"until the first test: {reused:.2f} s, bare pytest {bare:.2f} s\n")
-    # A host with other work is slower in everything; what bare pytest takes tells how much.
-    assert reused - bare <= SECONDS_OF_REUSE * max(1.0, bare / BARE)
+def test_a_reused_lab_is_used_as_it_is(sessions: Sessions) -> None:
+    """What that takes is the figure `idle_overhead_seconds` of the benchmarks."""
+    folder = project(sessions, "reused")
+    (folder / "test_reused.py").write_text("def test_it(openstack_cloud):\n    pass\n")
+    said = passed(sessions.at_the_lab("test_reused.py", cwd=folder), ["1 passed"])
+    for stage in ("tools", "images", "nodes", "cloud"):
+        assert re.search(rf"^{stage} +reuse ", said, re.MULTILINE), said
+    assert ": build" not in said
 
 
 def test_its_cloud_serves_a_run_that_has_no_lab(sessions: Sessions, trail: Trail) -> None:
