@@ -287,7 +287,7 @@ def test_the_artifacts_of_a_nodes_last_minute_tell_all_but_secrets(
     assert had.problems == ()
     names = artifacts.write(tmp_path, had.files, Redactor([PASSWORD]))
     for node in NODES:
-        for name in ("console", "docker-ps", "journal", "namespaces", "network", "system"):
+        for name in ("console", "docker-ps", "namespaces", "network", "system"):
             assert f"{node}/{name}.txt" in names
     planted = {
         "containers/planted.log": "********",
