@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import requests
 
 from pytest_kollalab.system import daemon
 from pytest_kollalab.system.errors import HostError
@@ -52,6 +53,9 @@ class OtherDaemon:
                 return daemon.connect(uri=self.uri).ping()
             except HostError as error:
                 return NotYet(error.details)
+            except requests.exceptions.ConnectionError as error:
+                # What connects is kept, also while the daemon does not run.
+                return NotYet(str(error))
 
         until("the other daemon answers", answers, timeout=60, interval=0.2)
 
