@@ -75,6 +75,26 @@ def tell(text: str, *, err: bool = False) -> None:
             click.echo(text, err=err)
 
 
+def progress() -> tuple[Callable[[str], None], Watcher]:
+    """How a verb that builds shows its progress: lines, and stages that run; as -v and -q say."""
+    from pytest_kollalab.report.live import watcher
+
+    verbosity = asked_verbosity()
+    watching = watcher(sys.stdout, verbosity)
+
+    def say(text: str) -> None:
+        if verbosity >= 0 and not watching.line(text):
+            tell(text)
+
+    return say, watching
+
+
+def asked_verbosity() -> int:
+    """How often -v was given, less how often -q was."""
+    asked = click.get_current_context().find_root().obj
+    return int(asked["verbose"]) - int(asked["quiet"])
+
+
 def exit_code(error: KollalabError) -> int:
     """The exit code for an error."""
     kinds = ((ConfigError, EXIT_USAGE), (HostError, EXIT_HOST), (BusyError, EXIT_BUSY))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
-
-import click
 
 from pytest_kollalab.cli.frame import (
     BUILD,
+    asked_verbosity,
     feature_option,
     lab_to_build,
+    progress,
     read_settings,
     setting_options,
     tell,
@@ -27,16 +26,7 @@ from pytest_kollalab.system.telling import telling
 @feature_option
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, until the cloud is healthy."""
-    from pytest_kollalab.report.live import watcher
-
-    asked = click.get_current_context().find_root().obj
-    verbosity = asked["verbose"] - asked["quiet"]
-    watching = watcher(sys.stdout, verbosity)
-
-    def say(text: str) -> None:
-        if verbosity >= 0 and not watching.line(text):
-            tell(text)
-
+    say, watching = progress()
     lab = lab_to_build(read_settings(**given), features, say=say, watcher=watching)
     try:
         with orderly(lab):
@@ -47,6 +37,6 @@ def up(features: tuple[str, ...], **given: Any) -> None:
             folder = lab.paths.state / "summaries" / lab.name
             files.private(folder)
             summary.write(folder)
-        for line in summary.lines() if verbosity >= 0 else summary.kept_lines():
+        for line in summary.lines() if asked_verbosity() >= 0 else summary.kept_lines():
             tell(line)
     show_lab(lab, **given)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from pytest_kollalab.cli.frame import make_lab, tell, verb
+from pytest_kollalab.cli.frame import make_lab, progress, verb
 from pytest_kollalab.cli.orderly import orderly
 
 
@@ -18,16 +17,7 @@ def upgrade(to: str, **given: Any) -> None:
 
     The lab is saved first; `kollalab rollback` brings it back if the upgrade fails.
     """
-    from pytest_kollalab.report.live import watcher
-
-    asked = click.get_current_context().find_root().obj
-    verbosity = asked["verbose"] - asked["quiet"]
-    watching = watcher(sys.stdout, verbosity)
-
-    def say(text: str) -> None:
-        if verbosity >= 0 and not watching.line(text):
-            tell(text)
-
+    say, watching = progress()
     lab = make_lab((), say=say, watcher=watching, **given)
     with orderly(lab):
         lab.upgrade(to)
