@@ -283,8 +283,7 @@ class Engine:
     def made(self, kind: type[M]) -> M | None:
         """What a stage made, according to its record, or None if the stage is not ready."""
         record = self.record(kind.stage)
-        ready = record is not None and record.status == records.READY
-        return record.read(kind) if record is not None and ready else None
+        return record.result(kind) if record is not None else None
 
     def key(self, name: str) -> str:
         """The key of a shared stage for its current inputs."""

@@ -105,6 +105,10 @@ class Record:
                 hint=HINT.format(f"{self.stage}.json"),
             ) from error
 
+    def result(self, kind: type[M]) -> M | None:
+        """What the stage made, or None if it is not ready. Raises StateError."""
+        return self.read(kind) if self.status == READY else None
+
     def with_status(self, status: str, **changes: Any) -> Record:
         return replace(self, status=status, **changes)
 

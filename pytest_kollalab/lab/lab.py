@@ -335,9 +335,7 @@ class Lab:
                 hint="leave out the option until, or name a later stage",
             )
         self._check()
-        self.lease.take(
-            lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
-        )
+        self._take_lease()
         self.rewind.recover()
         first = stage not in self._seen
         self._seen.add(stage)
@@ -551,8 +549,7 @@ class Lab:
             kind: `NodesMade` or `CloudMade`.
         """
         record = self.records().get(kind.stage)
-        ready = record is not None and record.status == records.READY
-        return record.read(kind) if record is not None and ready else None
+        return record.result(kind) if record is not None else None
 
     def summary(self, *, stays: bool, before: bool = False) -> Summary:
         """Summarize what this run did.
@@ -625,9 +622,7 @@ class Lab:
         self._check()
         former = self._of_release(source, self.feature_names).features
         wanted = WantedCloud(self.config, self.features, self.provider, self.extensions)
-        self.lease.take(
-            lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
-        )
+        self._take_lease()
         try:
             self._say(self.title())
             for step in self.engine.plan("images"):
@@ -728,6 +723,11 @@ class Lab:
 
         added = self.extensions.providers_for(self.config)
         return made_by(inputs, self.options, self.paths, added)
+
+    def _take_lease(self) -> None:
+        self.lease.take(
+            lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
+        )
 
     def _check_upgraded(self) -> None:
         from pytest_kollalab.stages.states.saves import UPGRADE

@@ -53,8 +53,5 @@ def drawn(ssh: Ssh, nodes: Iterable[str], cloud: CloudMade, title: str) -> Mappi
 
 
 def _names(cloud: CloudMade) -> Names:
-    connection = connect(cloud)
-    try:
+    with connect(cloud) as connection:
         return names_of(connection)
-    finally:
-        connection.close()

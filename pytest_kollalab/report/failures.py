@@ -111,8 +111,7 @@ class LabScene:
 
         try:
             record = records.load(self.folder / "cloud.json")
-            ready = record is not None and record.status == records.READY
-            return record.read(CloudMade) if record is not None and ready else None
+            return record.result(CloudMade) if record is not None else None
         except KollalabError:
             return None
 
