@@ -11,7 +11,6 @@ from pytest_kollalab.sdn.capture.watch import ROOT
 from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.tenant.network import Network, Port
 from pytest_kollalab.sdn.tenant.server import Server, boot
-from pytest_kollalab.system.signals import uninterrupted
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.tenant import Tenant
@@ -75,7 +74,6 @@ def server_function(
         name: The name of the function.
         arms: The number of ports: 1 or 2.
     """
-    api = tenant.admin.network
     wanted: list[dict[str, Any]] = [
         {
             "name": tenant.full_name(f"{name}-{number}"),
@@ -85,14 +83,7 @@ def server_function(
         }
         for number in range(arms)
     ]
-    ports = []
-    with uninterrupted():
-        all_made = list(api.create_ports(wanted))
-        for made in all_made:
-            tenant.undo.callback(api.delete_port, made.id, ignore_missing=True)
-    for made in all_made:
-        ports.append(Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"]))
-    tenant.known_ports += ports
+    ports = tenant.make_ports(wanted)
     server = boot(
         tenant,
         network,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,21 +112,29 @@ class Skydive:
         """
         body: dict[str, Any] = {"GremlinQuery": query, "RawPacketLimit": RAW_PACKETS}
         with ExitStack() as undo:
-            capture = self._post(undo, "capture", body | ({"BPFFilter": filter} if filter else {}))
-            yield capture
+            body |= {"BPFFilter": filter} if filter else {}
+            yield self._post(undo, "capture", body, self._end_capture)
 
-    def _post(self, undo: ExitStack, kind: str, body: Mapping[str, Any]) -> str:
-        """Make something and push its removal; return its id."""
+    def _post(
+        self, undo: ExitStack, kind: str, body: Mapping[str, Any], remove: Callable[[str], object]
+    ) -> str:
+        """Make something and push its removal, which is given its id; return the id."""
         with uninterrupted():
             made = str(self.ask("POST", kind, body)["UUID"])
-            undo.callback(self._delete, kind, made)
+            undo.callback(remove, made)
         return made
 
-    def _delete(self, kind: str, made: str) -> None:
+    def _end_capture(self, made: str) -> None:
         with suppress(KollalabError):
-            self.ask("DELETE", f"{kind}/{made}")
-            if kind == "capture":
-                self.await_captured(made, set())
+            self.ask("DELETE", f"capture/{made}")
+            self.await_captured(made, set())
+
+    def _end_injection(self, made: str) -> None:
+        with suppress(KollalabError):
+            self.ask("DELETE", f"injectpacket/{made}")
+
+    def _end_alert(self, made: str) -> None:
+        self.ask("DELETE", f"alert/{made}")
 
     def await_captured(self, capture: str, wanted: set[str]) -> None:
         """Wait until a capture is active at exactly the nodes with these TIDs. Raises WaitError."""
@@ -186,7 +194,7 @@ class Skydive:
             return (begun and not injecting) or NotYet("still going on" if begun else "not begun")
 
         with ExitStack() as undo:
-            injection = self._post(undo, "injectpacket", body)
+            injection = self._post(undo, "injectpacket", body, self._end_injection)
             wait.until("the packets to be injected", look, timeout=self.within, interval=0.1)
 
     @contextmanager
@@ -202,10 +210,7 @@ class Skydive:
         """
         body = {"Expression": expression, "Action": action, "Trigger": "graph"}
         with ExitStack() as undo:
-            with uninterrupted():
-                made = str(self.ask("POST", "alert", body)["UUID"])
-                undo.callback(self.ask, "DELETE", f"alert/{made}")
-            yield made
+            yield self._post(undo, "alert", body, self._end_alert)
 
 
 @dataclass

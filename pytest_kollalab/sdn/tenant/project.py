@@ -134,7 +134,7 @@ class Project(Scope):
 
         removal = Attempts()
         try:
-            for error in self._undo.run():
+            for error in self._undo.run().errors:
                 if not isinstance(error, SDKException):
                     removal.add(error)
         finally:
@@ -309,7 +309,6 @@ class Project(Scope):
     ) -> list[Port]:
         """Create several ports of one device with one request; the arguments are as for `port`."""
         self.ssh.check(node)
-        api = self.admin.network
         wanted = [
             {
                 "name": self.full_name(name),
@@ -323,6 +322,15 @@ class Project(Scope):
             }
             for name in names
         ]
+        return self.make_ports(wanted)
+
+    def make_ports(self, wanted: list[dict[str, Any]]) -> list[Port]:
+        """Create ports as the administrator, with one request.
+
+        Args:
+            wanted: The attributes of each port, as in the API.
+        """
+        api = self.admin.network
         with uninterrupted():
             made = list(api.create_ports(wanted))
             for port in made:

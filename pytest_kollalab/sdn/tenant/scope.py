@@ -28,12 +28,12 @@ class Removals(ExitStack):
         super().callback(self._attempt, callback, *args, **kwds)
         return callback
 
-    def run(self) -> list[Exception]:
-        """Do all removals, and return the errors of those that failed."""
+    def run(self) -> Attempts:
+        """Do all removals; what failed is in the result."""
         with self._attempts.step():
             super().close()
-        errors, self._attempts = self._attempts.errors, Attempts()
-        return errors
+        done, self._attempts = self._attempts, Attempts()
+        return done
 
     def close(self) -> None:
         """Do all removals.
@@ -42,10 +42,7 @@ class Removals(ExitStack):
             KollalabError: Several failed, or one with this error; any other error of a single one
                 is raised as it is.
         """
-        done = Attempts()
-        for error in self.run():
-            done.add(error)
-        done.check("not all that was made could be removed")
+        self.run().check("not all that was made could be removed")
 
     def _attempt(self, callback: Callable[P, T], /, *args: P.args, **kwds: P.kwargs) -> None:
         with self._attempts.step():
