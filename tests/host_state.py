@@ -16,12 +16,20 @@ from typing import Any
 import docker
 import docker.errors
 
+from pytest_kollalab.system import wait
+from pytest_kollalab.system.wait import NotYet
+
 SYSCTLS = Path("/proc/sys")
 # In seconds. A container of others that comes and goes within is none of what is compared.
 A_WHILE = 1.0
+# Docker tidies up after a container when it has said that it is gone, and the kernel takes network
+# namespaces away, with the devices in them, when it has nothing else to do.
+TIDY_WITHIN = 120
 # What the kernel counts or draws; nobody sets it.
 COUNTED = ("kernel/random/", "kernel/ns_last_pid", "net/netfilter/nf_conntrack_count")
 CGROUPS = Path("/sys/fs/cgroup")
+# In the paths of cgroups of containers and of virtual machines.
+CONTAINED = ("docker", "kollalab", "machine")
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,11 @@ def look(*labs: str, more: Callable[[], set[str]] = set) -> State:
     first = {name: frozenset(read()) for name, read in KINDS.items()}
     time.sleep(A_WHILE)
     second = {name: frozenset(read()) for name, read in KINDS.items()}
+    lasting = {name: first[name] & second[name] for name in KINDS}
+    lasting["cgroup"] -= _in_use()
     return State(
         {name: first[name] | second[name] for name in KINDS},
-        {name: first[name] & second[name] for name in KINDS},
+        lasting,
         frozenset(others | _others(labs, more())),
     )
 
@@ -71,6 +81,20 @@ def difference(before: State, after: State) -> list[str]:
                 and not any(word in line for word in others if len(word) >= 12)
             ]
     return found
+
+
+def await_same(before: State, *labs: str, more: Callable[[], set[str]] = set) -> None:
+    """Wait until the host is as it was; the arguments are those of `look`.
+
+    Raises:
+        WaitError: It is not, with what is otherwise.
+    """
+
+    def same() -> bool | NotYet:
+        found = difference(before, look(*labs, more=more))
+        return NotYet("\n".join(found)) if found else True
+
+    wait.until("the host is as it was", same, timeout=TIDY_WITHIN, interval=1)
 
 
 def _sysctls() -> Iterator[str]:
@@ -120,6 +144,23 @@ def _loops() -> Iterator[str]:
 
 def _cgroups() -> Iterator[str]:
     return (folder for folder, _, _ in os.walk(CGROUPS))
+
+
+def _in_use() -> set[str]:
+    """The cgroups of processes outside of containers: logins and commands of others come and go.
+
+    A process that a lab leaves behind is found as such.
+    """
+    found: set[str] = set()
+    for folder, _, _ in os.walk(CGROUPS):
+        if not any(word in folder for word in CONTAINED):
+            try:
+                running = Path(folder, "cgroup.procs").read_text()
+            except OSError:
+                continue
+            if running:
+                found.add(folder)
+    return found
 
 
 def _modules() -> Iterator[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pytest_kollalab.providers.base import NODES
-from pytest_kollalab.system.wait import NotYet, until
 from tests import host_state
 from tests.host_state import State
 from tests.integration.docker_lab import Built
@@ -79,9 +78,4 @@ def test_the_host_is_as_it_was(before: State, nodes: Built) -> None:
     assert host_state.difference(before, host_state.look(LAB)), "it sees a lab"
     nodes.destroy()
 
-    def as_it_was() -> bool | NotYet:
-        found = host_state.difference(before, host_state.look(LAB))
-        return NotYet("\n".join(found)) if found else True
-
-    # Docker tidies up after a container when it has said that it is gone.
-    until("the host is as it was", as_it_was, timeout=30, interval=1)
+    host_state.await_same(before, LAB)

@@ -32,7 +32,6 @@ from pytest_kollalab.system import process
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
 from pytest_kollalab.system.ssh import Ssh
-from pytest_kollalab.system.wait import NotYet, until
 from tests import host_state
 from tests.crash.census import Trail, take
 from tests.deploy.outside import EXAMPLE, ProcessList, Session, Sessions, await_it, passed
@@ -292,9 +291,4 @@ def test_a_node_that_dies_while_it_is_deployed_is_named(sessions: Sessions, trai
 def test_the_host_is_as_it_was(before: State, sessions: Sessions) -> None:
     assert list((sessions.state / "runs").iterdir()) == []
 
-    def as_it_was() -> bool | NotYet:
-        found = host_state.difference(before, host_state.look(LAB))
-        return NotYet("\n".join(found)) if found else True
-
-    # Docker tidies up after a container when it has said that it is gone.
-    until("the host is as it was", as_it_was, timeout=30, interval=1)
+    host_state.await_same(before, LAB)

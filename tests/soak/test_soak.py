@@ -13,7 +13,6 @@ import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from pytest_kollalab.system.wait import NotYet, until
 from tests import host_state
 from tests.soak.life import Life, Step
 
@@ -46,10 +45,6 @@ def test_two_labs_for_an_hour(tmp_path: Path) -> None:
     assert not failed, "\n\n".join(failed)
     assert list((tmp_path / "state" / "runs").iterdir()) == []
 
-    def as_it_was() -> bool | NotYet:
-        found = host_state.difference(before, host_state.look(*LABS))
-        return NotYet("\n".join(found)) if found else True
-
-    until("the host is as it was", as_it_was, timeout=60, interval=1)
+    host_state.await_same(before, *LABS)
     told = [step for step in steps if step.ended != "ok"]
     sys.stdout.write(f"{len(steps)} steps, {len(told)} of them ended in the middle\n")

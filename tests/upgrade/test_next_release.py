@@ -171,4 +171,4 @@ def test_nothing_is_left(story: Story, before: State) -> None:
     take(story.trail)
     story.done("down", "--discard-saved")
     assert not any(take(story.trail).values())
-    assert host_state.difference(before, host_state.look(LAB)) == []
+    host_state.await_same(before, LAB)

@@ -29,4 +29,4 @@ def test_a_lab_is_rolled_back_while_an_operation_runs(sessions: Sessions) -> Non
     session = sessions.at_the_lab(str(FILE), keep="never", toml='features = ["tacker"]\n')
     passed(session, ["2 passed"])
     assert not any(take(trail).values())
-    assert host_state.difference(before, host_state.look(LAB)) == []
+    host_state.await_same(before, LAB)

@@ -23,7 +23,7 @@ from pytest_kollalab.providers.libvirt.xml import resource_name
 from pytest_kollalab.settings.config import ControllerConfig, MachineConfig, NodesConfig, Options
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.paths import Paths
-from pytest_kollalab.system.wait import NotYet, until
+from pytest_kollalab.system.wait import until
 from tests import host_state
 from tests.host_state import State
 
@@ -203,8 +203,4 @@ def test_the_host_is_as_it_was(before: State, machines: Machines) -> None:
     assert host_state.difference(before, host_state.look(LAB, more=others)), "it sees a lab"
     machines.destroy()
 
-    def as_it_was() -> bool | NotYet:
-        found = host_state.difference(before, host_state.look(LAB, more=others))
-        return NotYet("\n".join(found)) if found else True
-
-    until("the host is as it was", as_it_was, timeout=30, interval=1)
+    host_state.await_same(before, LAB, more=others)
