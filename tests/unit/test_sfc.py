@@ -9,7 +9,7 @@ import pytest
 
 from pytest_kollalab.features.sfc.function import parse_forwarded
 from pytest_kollalab.features.sfc.oracle import ChainLayout, Plan, last_hops, leaving, plan, stray
-from pytest_kollalab.features.sfc.path import crossed, flows_by_function, ways
+from pytest_kollalab.features.sfc.path import crossed, flows_by_function, ways, whereabouts
 from pytest_kollalab.features.sfc.words import Function, Group, Traffic
 from pytest_kollalab.sdn.capture.packets import Packet, Sighting
 from pytest_kollalab.sdn.ovs.flows import Switch, parse_flows, parse_groups
@@ -89,6 +89,24 @@ def test_both_ways_of_a_ping() -> None:
     ]
     there, back = ways(seen, [NAT, FIREWALL], SOURCE.ip, TARGET.ip, 1)
     assert (there, back) == ([FIREWALL, NAT], [NAT])
+
+
+def test_where_a_lost_ping_was_seen_last() -> None:
+    seen = [
+        ping(SOURCE.device, "out", 64),
+        ping(SOURCE.device, "out", 64),
+        ping(FIREWALL.ingress.device, "in", 64),
+        ping(FIREWALL.ingress.device, "in", 64),
+        ping(FIREWALL.egress.device, "out", 63),
+    ]
+    places = {
+        "firewall": [FIREWALL.ingress.device, FIREWALL.egress.device],
+        "target": [TARGET.device],
+    }
+    assert whereabouts(seen, places) == (
+        "firewall: pings 2 in, 1 out; answers 0 in, 0 out\n"
+        "target: pings 0 in, 0 out; answers 0 in, 0 out"
+    )
 
 
 def sprayed(function: Function, sport: int) -> Sighting:

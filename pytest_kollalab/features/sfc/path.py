@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,6 +32,34 @@ def ways(
     there = [(f, _of(seen, f, src, dst, request=True)) for f in functions]
     back = [(f, _of(seen, f, dst, src, request=False)) for f in functions]
     return Ways(crossed(there, count), crossed(back, count))
+
+
+def whereabouts(seen: Sequence[Sighting], places: Mapping[str, Iterable[str]]) -> str:
+    """How many pings and answers came to each place and left it, a line each.
+
+    Args:
+        seen: The captured packets.
+        places: The devices of each place that was watched, by its name.
+    """
+    lines = []
+    for name, named in places.items():
+        devices = set(named)
+        here = [each for each in seen if each.device in devices]
+        counted = [
+            sum(each.way == way and what(each.packet) for each in here)
+            for what in (_is_ping, _is_answer)
+            for way in ("in", "out")
+        ]
+        lines.append("{}: pings {} in, {} out; answers {} in, {} out".format(name, *counted))
+    return "\n".join(lines)
+
+
+def _is_ping(packet: Packet) -> bool:
+    return packet.is_echo_request
+
+
+def _is_answer(packet: Packet) -> bool:
+    return packet.is_echo_reply
 
 
 def crossed(

@@ -20,6 +20,7 @@ from pytest_kollalab.features.sfc.path import (
     flows_by_function,
     followed,
     ways,
+    whereabouts,
 )
 from pytest_kollalab.features.sfc.timing import Stream, streaming
 from pytest_kollalab.sdn.capture.watch import Watch
@@ -399,8 +400,11 @@ class Sfc:
         ident = 1 + secrets.randbelow(IDENTS)
         said = src.ping(dst, count, interval=0.02, ident=ident)
 
+        def seen_so_far() -> list[Sighting]:
+            return [each for each in self._watch.since(mark) if each.packet.ident == ident]
+
         def look() -> list[Sighting] | NotYet:
-            seen = [each for each in self._watch.since(mark) if each.packet.ident == ident]
+            seen = seen_so_far()
             answers = [p for p in arrived(seen, [src.device], dst.ip, src.ip) if p.is_echo_reply]
             return seen if len(answers) == count else NotYet(f"{len(answers)} answers")
 
@@ -409,7 +413,10 @@ class Sfc:
         try:
             seen = wait.until(f"{count} answers", look, timeout=3 * self.tenant.patience)
         except WaitError as error:
-            raise AssertionError(f"{error}\n{said.output}") from None
+            watched = (src, *self.functions, dst)
+            places = {each.name: [port.device for port in each.ports] for each in watched}
+            where = whereabouts(seen_so_far(), places)
+            raise AssertionError(f"{error}\n{where}\n{said.output}") from None
         return ways(seen, self.functions, src.ip, dst.ip, count)
 
     def share(
