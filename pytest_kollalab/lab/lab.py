@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -485,6 +485,7 @@ class Lab:
 
         First the lab is saved as `before-RELEASE`, where its provider can save nodes. If the
         upgrade fails, `rollback` brings that state back. An upgrade that was stopped is continued.
+        Afterwards this object is the lab of the new release.
 
         Args:
             to: The name of the release.
@@ -501,15 +502,25 @@ class Lab:
         from pytest_kollalab.stages.states import upgrade
 
         self._check_ours("an upgrade")
-        record = records.load(self.folder / "cloud.json")
+        # A rollback that was killed is completed first: it decides what the lab is.
+        self.rewind.recover()
         begun = upgrade.under_way(self.folder)
-        if record is None:
+        record = records.load(self.folder / "cloud.json")
+        if record is None or (begun is None and record.status != records.READY):
             raise StageError(
                 f"lab {self.name} has no cloud to upgrade", hint=f"kollalab up --name {self.name}"
             )
+        if not {"release", "features"} <= record.inputs.keys():
+            raise StageError(
+                f"nobody knows the release of the cloud of lab {self.name}",
+                details="another version of pytest-kollalab has deployed it",
+                hint=f"kollalab up --name {self.name} deploys it anew",
+            )
         source = begun.source if begun is not None else str(record.inputs["release"])
         upgrade.check_path(source, to)
-        return self._of_release(to, record.inputs["features"])._become(source)
+        made = self._of_release(to, record.inputs["features"])._become(source)
+        self._turn_to(to)
+        return made
 
     def clear(self, name: str) -> None:
         """Remove a saved state.
@@ -606,6 +617,7 @@ class Lab:
             replace(self.config, release=release, features=tuple(features)),
             replace(self.options, until="cloud", fresh=()),
             paths=self.paths,
+            run_id=self._run_id,
             say=self._say,
             extensions=self.extensions,
             watcher=self._watcher,
@@ -625,8 +637,12 @@ class Lab:
         self._take_lease()
         try:
             self._say(self.title())
-            for step in self.engine.plan("images"):
+            steps = self.engine.plan("images")
+            for step in steps:
                 self._say(str(step))
+            # What would fail is told before the lab stands still for it.
+            self._check_builds(steps)
+            self.rewind.wake()
             self.engine.ensure("images")
             upgrade = Upgrade(
                 self.rewind,
@@ -640,8 +656,18 @@ class Lab:
         finally:
             self.lease.release()
 
-    def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
-        found = self.extensions.registry.resolve(names, self.config.release, self.backend)
+    def _turn_to(self, release: str) -> None:
+        """Be the lab of another release, and forget what was found out about the former one."""
+        self.config = replace(self.config, release=release)
+        for name in ("rewind", "retained", "base", "features", "unsupported", "engine"):
+            vars(self).pop(name, None)
+        # The next plan is another one.
+        self._announced = 0
+        self._seen.clear()
+
+    def _resolve(self, names: Iterable[str], release: str = "") -> tuple[Feature, ...]:
+        wanted = release or self.config.release
+        found = self.extensions.registry.resolve(names, wanted, self.backend)
         return tuple(feature.configured(self.config) for feature in found)
 
     def _check(self) -> None:
@@ -761,13 +787,23 @@ class Lab:
         new = [step for step in steps if STAGES.index(step.stage) >= self._announced]
         for line in (self.title(), *map(str, new)):
             self._say(line)
+        self._check_builds(steps, host=stage != "tools")
+        self._announced = STAGES.index(stage) + 1
+
+    def _check_builds(self, steps: Sequence[Step], *, host: bool = True) -> None:
+        """Check that what is built can be built.
+
+        Args:
+            steps: The plan.
+            host: Whether nodes or images are built: whether this host has what they need, such as
+                room on its disks.
+        """
         building = [step for step in steps if step.action == BUILD]
         if any(self.engine.stages[step.stage].shared for step in building):
             check_writable(self.paths.cache, "KOLLALAB_CACHE")
-        if stage != "tools" and building:
+        if host and building:
             self._check_host(building)
         checks.check_sources(self.engine, steps)
-        self._announced = STAGES.index(stage) + 1
 
     def _check_host(self, building: Iterable[Step]) -> None:
         from pytest_kollalab.providers.base import check_owners

@@ -165,7 +165,7 @@ class Host:
         saves = Saves("lab", self.paths.lab("lab"), provider)
 
         lease = Lease(self.paths.state / "labs" / "lab.lease")
-        rewind = Rewind(engine, saves, lease, resolve=lambda _: ())
+        rewind = Rewind(engine, saves, lease, resolve=lambda *_: ())
         return engine, RetainedGolden(rewind, wanted=True)
 
     def settle(self, *of: Any) -> None:

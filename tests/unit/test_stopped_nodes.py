@@ -102,7 +102,7 @@ class Host:
         provider = SimpleNamespace(name="memory", saving=saving, start=self.start)
         saves = Saves("lab", self.paths.lab("lab"), cast("Provider", provider))
         lease = Lease(self.paths.state / "labs" / "lab.lease")
-        return Rewind(engine, saves, lease, resolve=lambda _: ())
+        return Rewind(engine, saves, lease, resolve=lambda *_: ())
 
     def step(self) -> Step:
         return self.rewind().engine.plan("nodes")[-1]

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from pytest_kollalab.engine import records
+from pytest_kollalab.engine.engine import REUSE, Engine
 from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.engine.stage import Work
+from pytest_kollalab.extensions.extensions import Extension, Extensions
+from pytest_kollalab.lab import checks
 from pytest_kollalab.lab.lab import Lab
+from pytest_kollalab.providers import choice
+from pytest_kollalab.providers.base import ProvidedNodes, Provider, Saving, Spec
 from pytest_kollalab.releases import releases
-from pytest_kollalab.settings.config import Config, Options
-from pytest_kollalab.stages.cloud import passwords
+from pytest_kollalab.settings.config import Config, NodesConfig, Options
+from pytest_kollalab.stages import room
+from pytest_kollalab.stages.cloud import connect as connecting
+from pytest_kollalab.stages.cloud import health, passwords, readiness
+from pytest_kollalab.stages.cloud.made import CloudMade
+from pytest_kollalab.stages.cloud.making import Making
 from pytest_kollalab.stages.states import upgrade
 from pytest_kollalab.stages.states.saves import UPGRADE
 from pytest_kollalab.stages.states.upgrade import Upgrading
-from pytest_kollalab.system.errors import ConfigError, StageError, StateError
+from pytest_kollalab.system.errors import BusyError, ConfigError, HostError, StageError, StateError
+from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
+from tests import made
 
 GENPWD = """\
 #!/bin/sh
@@ -54,6 +68,10 @@ def deployed(lab: Lab, release: str, status: str = READY, *features: str) -> Non
         ("2026.1", "2026.3", "'2026.3' is not supported"),
         ("2025.1", "2026.1", "from 2025.1 to 2026.1 is not possible"),
         ("2026.1", "2025.2", "is not possible"),
+        ("2024.2", "2026.1", "from 2024.2 to 2026.1 is not possible"),
+        ("2026.1", "2026", "'2026' is not supported"),
+        ("2026.1.1", "2026.2", "a cloud of 2026.1.1 cannot be upgraded"),
+        ("2031.1", "2026.2", "a cloud of 2031.1 does not go back"),
     ],
 )
 def test_not_every_release_leads_to_every_other(source: str, to: str, told: str) -> None:
@@ -151,3 +169,254 @@ def test_passwords_stay_and_those_of_the_new_release_come(venv: Path, tmp_path: 
     before = path.stat().st_ino
     passwords.generate(venv, path, ["feature_password"])
     assert path.stat().st_ino == before
+
+
+class Memory(Provider, Saving):
+    """Nodes that are always there, and states that are there until they are cleared."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.saving = self
+        self.states: set[str] = set()
+
+    def save(self, lab: str, name: str) -> int:
+        self.states.add(name)
+        return 0
+
+    def restore(self, lab: str, name: str) -> None:
+        assert name in self.states
+
+    def saved(self, lab: str) -> list[str]:
+        return sorted(self.states)
+
+    def clear(self, lab: str, name: str) -> None:
+        self.states.discard(name)
+
+    def inputs(self, nodes: NodesConfig) -> dict[str, Any]:
+        return {}
+
+    def create(self, spec: Spec, undo: ExitStack) -> ProvidedNodes:
+        raise NotImplementedError
+
+    def gone(self, lab: str, made: ProvidedNodes) -> str | None:
+        return None
+
+    def destroy(self, lab: str) -> None:
+        raise NotImplementedError
+
+
+class Host:
+    """A host with a deployed lab of 2026.1; what needs nodes and images is imagined.
+
+    Attributes:
+        built: The stages that were asked for, or found without trouble.
+        upgraded: The releases that clouds were upgraded from.
+        settled: The names of the containers of Keystone that were waited for after a rollback.
+    """
+
+    def __init__(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.paths = paths
+        self.memory = Memory()
+        self.said: list[str] = []
+        self.built: list[str] = []
+        self.upgraded: list[str] = []
+        self.settled: list[str] = []
+        self.sick = self.fails = self.is_full = False
+        monkeypatch.setattr(Engine, "ensure", self.ensure)
+        monkeypatch.setattr(Making, "upgrade", self.upgrade)
+        monkeypatch.setattr(connecting, "connect", lambda _: nullcontext())
+        monkeypatch.setattr(health, "wait_until_healthy", self.wait)
+        monkeypatch.setattr(readiness, "settle", self.settle)
+        monkeypatch.setattr(choice, "check_host", self.check_host)
+        monkeypatch.setattr(room, "check_stages", self.check_room)
+        monkeypatch.setattr(checks, "check_sources", lambda *_: None)
+        lab = self.lab()
+        folder = lab.folder
+        self.cloud = made.cloud("core", folder=folder / "cloud")
+        key = paths.state / "id_ed25519"
+        nodes = made.nodes({}, ssh_key=key, ssh_config=paths.state / "ssh_config")
+        for stage, what in (("nodes", nodes), ("cloud", self.cloud)):
+            inputs = lab.engine.stages[stage].inputs()
+            record = Record(stage, "key", "earlier", READY, inputs, made=what.to_json())
+            (folder / stage).mkdir(parents=True)
+            records.save(folder / f"{stage}.json", record)
+        key.touch()
+        self.cloud.etc.mkdir()
+        self.cloud.clouds_yaml.touch()
+        self.cloud.passwords.touch()
+
+    def lab(self, release: str = "2026.1") -> Lab:
+        given = Extensions((Extension("one", providers={"memory": lambda *_: self.memory}),))
+        options = Options(provider="memory")
+        config = Config(release=release)
+        say = self.said.append
+        return Lab(config, options, paths=self.paths, extensions=given, say=say)
+
+    def ensure(self, stage: str) -> Any:
+        self.built.append(stage)
+
+    def upgrade(self, work: Work, source: str) -> CloudMade:
+        if self.fails:
+            raise StageError("the deploy of neutron failed", details="a task failed")
+        self.upgraded.append(source)
+        return dataclasses.replace(self.cloud, upgraded_from=source)
+
+    def wait(self, *_: Any, **__: Any) -> None:
+        if self.sick:
+            raise StageError("it did not become healthy", details="keystone is unhealthy")
+
+    def settle(self, *of: Any) -> None:
+        resolve = of[4]
+        (core,) = resolve(["core"])
+        self.settled += [n for n in core.containers["control"] if n in ("keystone", "keystone_api")]
+
+    def check_host(self, *_: Any) -> None:
+        self.built.append("host")
+
+    def check_room(self, stages: Any, cache: Path) -> None:
+        if self.is_full:
+            raise HostError("there is not enough free space", details=", ".join(map(str, stages)))
+
+
+@pytest.fixture
+def host(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(paths, monkeypatch)
+
+
+def test_the_lab_is_of_the_new_release_afterwards(host: Host) -> None:
+    lab = host.lab()
+    assert lab.upgrade("2026.2").upgraded_from == "2026.1"
+    assert lab.config.release == "2026.2"
+    assert lab.engine.stages["cloud"].inputs()["release"] == "2026.2"
+    for each in (lab, host.lab("2026.2")):
+        steps = {step.stage: step.action for step in each.engine.plan()}
+        assert (steps["nodes"], steps["cloud"]) == (REUSE, REUSE)
+    assert not (lab.folder / UPGRADE).exists()
+    assert sorted(save.name for save in lab.rewind.saves.list()) == ["before-2026-2", "golden"]
+
+
+def test_who_uses_the_lab_may_upgrade_it(host: Host) -> None:
+    lab = host.lab()
+    lab.lease.take()
+    try:
+        lab.upgrade("2026.2")
+        assert lab.lease.path.exists()
+        # What this run has saved goes with it, unasked.
+        assert lab.consent.at_stake() == []
+        # It still has the lab: another run may not change it.
+        with pytest.raises(BusyError):
+            host.lab("2026.2").save("other")
+    finally:
+        lab.lease.release()
+
+
+def test_a_lab_that_others_use_is_not_upgraded(host: Host) -> None:
+    other = Lease(host.lab().lease.path, "other")
+    other.take()
+    try:
+        with pytest.raises(BusyError, match="in use by another run"):
+            host.lab().upgrade("2026.2")
+    finally:
+        other.release()
+    assert host.upgraded == []
+
+
+def test_a_lab_that_is_not_healthy_stays_as_it_is(host: Host) -> None:
+    host.sick = True
+    lab = host.lab()
+    with pytest.raises(StageError, match="is not healthy, so it is not upgraded") as error:
+        lab.upgrade("2026.2")
+    assert "keystone is unhealthy" in error.value.details
+    assert lab.config.release == "2026.1"
+    assert host.upgraded == []
+    assert host.memory.states == set()
+    assert not (lab.folder / UPGRADE).exists()
+
+
+def test_an_upgrade_that_fails_goes_back_or_on(host: Host) -> None:
+    host.fails = True
+    lab = host.lab()
+    with pytest.raises(StageError, match="the deploy of neutron failed") as error:
+        lab.upgrade("2026.2")
+    assert "kollalab rollback before-2026-2 --name lab" in error.value.hint
+    assert "kollalab upgrade --to 2026.2 --name lab" in error.value.hint
+    assert lab.config.release == "2026.1"
+    for release in ("2026.1", "2026.2"):
+        with pytest.raises(StageError, match="has not ended"):
+            host.lab(release).plan()
+    states = set(host.memory.states)
+    with pytest.raises(StageError, match="the deploy of neutron failed"):
+        host.lab().upgrade("2026.2")
+    # What was saved before it began is still the way back.
+    assert host.memory.states == states
+    host.fails = False
+    host.lab().upgrade("2026.2")
+    assert host.upgraded == ["2026.1"]
+
+
+def test_back_in_the_older_release_its_own_containers_are_waited_for(host: Host) -> None:
+    host.fails = True
+    with pytest.raises(StageError):
+        host.lab().upgrade("2026.2")
+    # Whatever release is configured by then.
+    host.lab("2026.2").rollback("before-2026-2")
+    assert host.settled == ["keystone"]
+    record = host.lab().records()["cloud"]
+    assert (record.status, record.inputs["release"]) == (READY, "2026.1")
+    host.fails = False
+    host.lab().upgrade("2026.2")
+    host.settled.clear()
+    host.lab("2026.1").rollback("golden")
+    assert host.settled == ["keystone_api"]
+
+
+def test_a_disk_that_is_too_full_is_told_before_the_lab_is_touched(host: Host) -> None:
+    host.is_full = True
+    lab = host.lab()
+    there = sorted(path.name for path in lab.folder.iterdir())
+    with pytest.raises(HostError, match="not enough free space"):
+        lab.upgrade("2026.2")
+    assert "images" not in host.built
+    assert sorted(path.name for path in lab.folder.iterdir()) == there
+
+
+def test_sources_that_do_not_answer_are_told_before_the_lab_is_touched(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(engine: Engine, steps: Any) -> None:
+        raise StageError("the Debian mirror has no suite forky")
+
+    monkeypatch.setattr(checks, "check_sources", refuse)
+    with pytest.raises(StageError, match="has no suite forky"):
+        host.lab().upgrade("2026.2")
+    assert "images" not in host.built
+    assert host.memory.states == set()
+
+
+def test_a_cloud_that_is_half_made_is_none(host: Host) -> None:
+    path = host.lab().folder / "cloud.json"
+    record = records.load(path)
+    assert record is not None
+    records.save(path, record.with_status(records.FAILED, error="stopped"))
+    with pytest.raises(StageError, match="no cloud to upgrade"):
+        host.lab().upgrade("2026.2")
+    assert host.built == []
+
+
+def test_a_record_without_a_release_is_no_traceback(host: Host) -> None:
+    path = host.lab().folder / "cloud.json"
+    record = records.load(path)
+    assert record is not None
+    records.save(path, dataclasses.replace(record, inputs={"features": ["core"]}))
+    with pytest.raises(StageError, match="nobody knows the release"):
+        host.lab().upgrade("2026.2")
+
+
+def test_a_release_of_a_newer_version_is_no_traceback(host: Host) -> None:
+    path = host.lab().folder / "cloud.json"
+    record = records.load(path)
+    assert record is not None
+    records.save(path, dataclasses.replace(record, inputs={**record.inputs, "release": "2031.1"}))
+    with pytest.raises(ConfigError, match=r"a cloud of 2031\.1 does not go back to 2026\.2"):
+        host.lab().upgrade("2026.2")

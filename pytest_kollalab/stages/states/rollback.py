@@ -28,7 +28,8 @@ class Rewind:
         engine: The engine of the lab.
         saves: The saved states of the lab.
         lease: The lease on the lab.
-        resolve: Returns the features with these names.
+        resolve: Returns the features with these names in a release. An empty release stands for
+            the configured one.
     """
 
     def __init__(
@@ -37,13 +38,23 @@ class Rewind:
         saves: Saves,
         lease: Lease,
         *,
-        resolve: Callable[[Iterable[str]], Sequence[Feature]],
+        resolve: Callable[[Iterable[str], str], Sequence[Feature]],
     ) -> None:
         self.engine = engine
         self.saves = saves
         self.provider = saves.provider
         self._lease = lease
-        self.resolve = resolve
+        self._resolve = resolve
+
+    def resolve(self, names: Iterable[str]) -> Sequence[Feature]:
+        """The features with these names, in the release that the cloud has.
+
+        After an upgrade, a rollback may bring back a cloud of another release than the configured
+        one.
+        """
+        record = self.engine.record("cloud")
+        release = record.inputs.get("release", "") if record is not None else ""
+        return self._resolve(names, str(release))
 
     def save(self, name: str, *, busy: bool = False, by: str = "") -> Save:
         """Save the current state of nodes and cloud.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.stages.cloud.wanted import WantedCloud
     from pytest_kollalab.stages.states.rollback import Rewind
 
-# Releases older than ours, of which clouds are known to exist.
-TOO_OLD = "2025"
+# The names of OpenStack's releases since 2023.
+RELEASE = re.compile(r"20\d\d\.[12]")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def check_path(source: str, to: str) -> None:
         ConfigError: The release is unknown, older, the same, or not the next one.
     """
     known = list(releases.RELEASES)
-    if to.startswith(TOO_OLD) or source.startswith(TOO_OLD):
+    if any(RELEASE.fullmatch(each) and each < known[0] for each in (source, to)):
         raise ConfigError(
             f"an upgrade from {source} to {to} is not possible",
             details="Debian's RabbitMQ would go from 3.10 to 4.0, and Kolla-Ansible accepts no "
@@ -96,6 +97,11 @@ def check_path(source: str, to: str) -> None:
             f"a cloud of {source} does not go back to {to}",
             details="the databases are those of the newer release",
             hint="kollalab rollback STATE brings back a state that was saved before the upgrade",
+        )
+    if source not in known:
+        raise ConfigError(
+            f"a cloud of {source} cannot be upgraded",
+            details=f"this version knows {' and '.join(known)}",
         )
     following = known[known.index(source) + 1]
     if to != following:
