@@ -28,7 +28,7 @@ from pytest_kollalab.stages.cloud import health, passwords, readiness
 from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.cloud.making import Making
 from pytest_kollalab.stages.states import upgrade
-from pytest_kollalab.stages.states.saves import UPGRADE
+from pytest_kollalab.stages.states.saves import DEPLOY, GOLDEN, UPGRADE
 from pytest_kollalab.stages.states.upgrade import Upgrading
 from pytest_kollalab.system.errors import BusyError, ConfigError, HostError, StageError, StateError
 from pytest_kollalab.system.locks import Lease
@@ -420,3 +420,62 @@ def test_a_release_of_a_newer_version_is_no_traceback(host: Host) -> None:
     records.save(path, dataclasses.replace(record, inputs={**record.inputs, "release": "2031.1"}))
     with pytest.raises(ConfigError, match=r"a cloud of 2031\.1 does not go back to 2026\.2"):
         host.lab().upgrade("2026.2")
+
+
+@pytest.fixture
+def golden(host: Host) -> None:
+    """The golden state of the deploy."""
+    host.lab().rewind.save(GOLDEN, by=DEPLOY)
+
+
+@pytest.mark.usefixtures("golden")
+def test_the_golden_state_is_that_of_the_new_release(host: Host) -> None:
+    lab = host.lab()
+    lab.upgrade("2026.2")
+    (golden,) = (save for save in lab.rewind.saves.list() if save.name == GOLDEN)
+    assert golden.cloud == lab.records()["cloud"].run != "earlier"
+
+
+@pytest.mark.usefixtures("golden")
+def test_without_a_new_golden_state_the_old_one_goes_all_the_same(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = host.memory.save
+
+    def refuse(lab: str, name: str) -> int:
+        if name.startswith(GOLDEN):
+            raise StageError("no room for it")
+        return save(lab, name)
+
+    monkeypatch.setattr(host.memory, "save", refuse)
+    lab = host.lab()
+    lab.upgrade("2026.2")
+    assert [each.name for each in lab.rewind.saves.list()] == ["before-2026-2"]
+    assert "no room for it" in host.said[-2]
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing below catches it."""
+
+
+@pytest.mark.usefixtures("golden")
+def test_an_upgrade_has_not_ended_before_its_golden_state_is_there(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = host.memory.save
+
+    def die(lab: str, name: str) -> int:
+        if name.startswith(GOLDEN):
+            raise Killed
+        return save(lab, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(host.memory, "save", die)
+        with pytest.raises(Killed):
+            host.lab().upgrade("2026.2")
+    with pytest.raises(StageError, match="has not ended"):
+        host.lab("2026.2").plan()
+    lab = host.lab()
+    lab.upgrade("2026.2")
+    (golden,) = (each for each in lab.rewind.saves.list() if each.name == GOLDEN)
+    assert golden.cloud == lab.records()["cloud"].run
