@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_kollalab.cli import (
+    bootstrap,
     clear,
     doctor,
     down,
@@ -22,6 +23,7 @@ from pytest_kollalab.cli.frame import main
 from pytest_kollalab.cli.list import list_command
 
 __all__ = [
+    "bootstrap",
     "clear",
     "doctor",
     "down",

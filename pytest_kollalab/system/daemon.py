@@ -268,6 +268,7 @@ def _way_out(daemon: Daemon, said: str) -> str:
         return "does `docker --context NAME ps`, or `docker --host URL ps`, work from here?"
     if "Permission denied" in said:
         return "run as root, or as a member of the group docker"
+    run = "run `kollalab bootstrap`"
     if daemon.named != DEFAULT:
-        return f"start the daemon at {daemon.url}; or unset {daemon.named}, and run ./bootstrap"
-    return "run ./bootstrap: it installs docker and starts its daemon; `kollalab doctor` tells more"
+        return f"start the daemon at {daemon.url}; or unset {daemon.named}, and {run}"
+    return f"{run}: it installs docker and starts its daemon; `kollalab doctor` tells more"

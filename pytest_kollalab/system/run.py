@@ -88,7 +88,7 @@ def run(
         raise HostError(
             f"{words[0]} is not installed",
             details=f"needed for: {pasteable}",
-            hint="run ./bootstrap, or install the package that has it",
+            hint="run `kollalab bootstrap`, or install the package that has it",
         ) from error
     data = input.encode() if isinstance(input, str) else input
     with process:
@@ -135,7 +135,7 @@ def become(argv: Sequence[str | Path]) -> NoReturn:
     except FileNotFoundError as error:
         raise HostError(
             f"{words[0]} is not installed",
-            hint="run ./bootstrap, or install the package that has it",
+            hint="run `kollalab bootstrap`, or install the package that has it",
         ) from error
 
 

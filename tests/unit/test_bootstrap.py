@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+VERB = [sys.executable, "-m", "pytest_kollalab.cli", "bootstrap"]
 BOOTSTRAP = Path(__file__).parents[2] / "bootstrap"
 
 
-def bootstrap(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def bootstrap(
+    *arguments: str, program: list[str] | None = None, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [BOOTSTRAP, *arguments],
-        env={**os.environ, **environment},
+        [*(program or [str(BOOTSTRAP)]), *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(BOOTSTRAP.parent), **os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -80,3 +85,33 @@ def test_packages_to_install_without_root_or_sudo_is_an_error(tools: Path, tmp_p
     assert result.returncode == 1
     assert "needs root" in result.stderr
     assert "install sudo" in result.stderr
+
+
+def test_the_verb_installs_what_containers_need_and_machines_only_if_asked(tmp_path: Path) -> None:
+    def listed(*arguments: str) -> set[str]:
+        done = bootstrap("--list", *arguments, program=VERB, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        return set(done.stdout.split())
+
+    containers = listed()
+    assert {"mmdebstrap", "patch"} <= containers
+    assert not {"virsh", "gcc", "qemu-utils"} & containers
+    both = listed("--provider", "libvirt")
+    assert both == set(bootstrap("--list").stdout.split()) > containers
+    (tmp_path / "kollalab.toml").write_text('[run]\nprovider = "libvirt"\n')
+    assert listed() == both
+
+
+def test_what_is_to_be_run_again_is_what_was_called(tools: Path, tmp_path: Path) -> None:
+    stand_in(tools, "dpkg-query", "exit 1")
+    stand_in(tools, "apt-get", "exit 100")
+    stand_in(tools, "sudo", 'shift; exec "$@"')
+    where = {"PATH": f"{tools}:{os.environ['PATH']}", "XDG_STATE_HOME": str(tmp_path)}
+    for called, program, more in [
+        ("./bootstrap", None, ()),
+        ("kollalab bootstrap", VERB, ()),
+        ("kollalab bootstrap --provider libvirt", VERB, ("--provider", "libvirt")),
+    ]:
+        failed = bootstrap(*more, program=program, cwd=tmp_path, **where)
+        assert failed.returncode == 1
+        assert f"then run {called} again" in failed.stderr

@@ -328,7 +328,7 @@ def test_an_ssh_config_leads_through_a_remote_host(tmp_path: Path) -> None:
     ("uri", "said", "advice"),
     [
         ("qemu:///system", "Permission denied", "group libvirt"),
-        ("qemu:///system", "No such file or directory", "./bootstrap"),
+        ("qemu:///system", "No such file or directory", "kollalab bootstrap"),
         ("qemu+ssh://host/system", "Permission denied", "virsh --connect qemu+ssh://host/system"),
         ("qemu+ssh://host/system", "Connection refused", "virsh --connect"),
     ],

@@ -96,7 +96,7 @@ class DockerHost:
                 )
             )
         if shutil.which("mmdebstrap") is None:
-            found.append(Problem("mmdebstrap is not installed", "run ./bootstrap"))
+            found.append(Problem("mmdebstrap is not installed", "run `kollalab bootstrap`"))
         return found
 
     def missing_capabilities(self) -> tuple[str, ...]:

@@ -87,8 +87,6 @@ def node_config(
 ) -> dict[str, Any]:
     """The body of docker's container-create call for a node, attached to its first network.
 
-    It asks for all that `--privileged` gives and the host can give: docker refuses
-    `--privileged` where the bounding set lacks a capability ("unable to apply caps").
     `layers` is the volume with the layers of images that it shares with other nodes.
     """
     first = NETWORKS[0]
@@ -101,18 +99,7 @@ def node_config(
         "StopSignal": "SIGRTMIN+3",
         "Labels": dict(labels) | {NODE: node},
         "HostConfig": {
-            "CapAdd": ["ALL"],
-            "CapDrop": sorted(missing_capabilities),
-            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
-            "MaskedPaths": [],
-            # Of the host as well. What is below /proc/sys is up to the first process.
-            "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"],
-            "DeviceCgroupRules": ["a *:* rwm"],
-            "CgroupnsMode": "private",
-            "Tmpfs": {
-                "/run": "rw,exec,nosuid,nodev,mode=755",
-                "/tmp": "rw,exec,nosuid,nodev,mode=1777",
-            },
+            **privileges(missing_capabilities),
             # overlay2 in the node cannot sit on the overlay of the node's own root.
             "Mounts": [
                 {
@@ -132,6 +119,28 @@ def node_config(
                     "IPAMConfig": {"IPv4Address": str(subnets[first].node(node))}
                 }
             }
+        },
+    }
+
+
+def privileges(missing_capabilities: Collection[str]) -> dict[str, Any]:
+    """The part of docker's HostConfig that lets systemd and docker run in a container.
+
+    It asks for all that `--privileged` gives and the host can give: docker refuses
+    `--privileged` where the bounding set lacks a capability ("unable to apply caps").
+    """
+    return {
+        "CapAdd": ["ALL"],
+        "CapDrop": sorted(missing_capabilities),
+        "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+        "MaskedPaths": [],
+        # Of the host as well. What is below /proc/sys is up to the first process.
+        "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"],
+        "DeviceCgroupRules": ["a *:* rwm"],
+        "CgroupnsMode": "private",
+        "Tmpfs": {
+            "/run": "rw,exec,nosuid,nodev,mode=755",
+            "/tmp": "rw,exec,nosuid,nodev,mode=1777",
         },
     }
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import libvirt
 
 DEFAULT = "qemu:///system"
+# The command that installs what machines need.
+BOOTSTRAP = "kollalab bootstrap --provider libvirt"
 # A daemon that runs answers within a second.
 TIMEOUT = 10
 KEEPALIVE = (5, 6)
@@ -67,8 +69,8 @@ class LibvirtHost:
             raise HostError(
                 "libvirt-python is not installed",
                 details=str(error),
-                hint="pip install 'pytest-kollalab[libvirt]'; it is compiled, and ./bootstrap "
-                "installs what that needs",
+                hint="pip install 'pytest-kollalab[libvirt]'; it is compiled with what "
+                f"`{BOOTSTRAP}` installs",
             ) from error
         # Errors are raised; without this they are printed as well.
         libvirt.registerErrorHandler(_silent, None)
@@ -88,7 +90,7 @@ class LibvirtHost:
         except HostError as error:
             return [Problem(f"{error.brief}: {error.details}", error.hint)]
         if "<domain type='qemu'" not in kinds:
-            return [Problem(f"libvirt at {self.uri} has no QEMU", "run ./bootstrap there")]
+            return [Problem(f"libvirt at {self.uri} has no QEMU", f"run `{BOOTSTRAP}` there")]
         return []
 
     def domains(self, lab: str | None = None) -> Iterator[tuple[Tag, libvirt.virDomain]]:
@@ -167,7 +169,7 @@ def way_out(uri: str, said: str) -> str:
         return "run as root, or as a member of the group libvirt: usermod --append --groups libvirt"
     if "+" in urlsplit(uri).scheme:
         return f"make `virsh --connect {uri} uri` work first"
-    return "run ./bootstrap: it installs libvirt and starts its daemon"
+    return f"run `{BOOTSTRAP}`: it installs libvirt and starts its daemon"
 
 
 def _silent(_context: object, _error: object) -> None:

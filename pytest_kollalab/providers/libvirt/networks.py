@@ -10,14 +10,14 @@ from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.providers import addresses
 from pytest_kollalab.providers.addresses import Subnet
 from pytest_kollalab.providers.libvirt import xml
-from pytest_kollalab.providers.libvirt.host import LibvirtHost
+from pytest_kollalab.providers.libvirt.host import BOOTSTRAP, LibvirtHost
 from pytest_kollalab.providers.libvirt.xml import NETWORKS, resource_name
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import StageError
 
 NAT = (
-    "provisioning needs bridges, dnsmasq and a packet filter on libvirt's host: run ./bootstrap "
-    "there, and see why with `virsh net-start` and libvirt's log"
+    "provisioning needs bridges, dnsmasq and a packet filter on libvirt's host: run there "
+    f"`{BOOTSTRAP}`, and see why with `virsh net-start` and libvirt's log"
 )
 
 

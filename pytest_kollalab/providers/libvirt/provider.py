@@ -32,7 +32,7 @@ from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.providers.libvirt import kolla_variables as libvirt_globals
 from pytest_kollalab.providers.libvirt import seed as libvirt_seed
 from pytest_kollalab.providers.libvirt.console import Console
-from pytest_kollalab.providers.libvirt.host import DEFAULT, LibvirtHost, remote
+from pytest_kollalab.providers.libvirt.host import BOOTSTRAP, DEFAULT, LibvirtHost, remote
 from pytest_kollalab.providers.libvirt.saves import LibvirtSaves
 from pytest_kollalab.providers.libvirt.storage import Storage, volume_name
 from pytest_kollalab.providers.libvirt.xml import INTERFACES, MTU, NETWORKS, Machine
@@ -77,7 +77,7 @@ class LibvirtProvider(Provider):
     def problems(self) -> list[Problem]:
         """What the hosts lack, every problem at once."""
         found = [
-            Problem(f"{program} is not installed", f"run ./bootstrap, or install {package}")
+            Problem(f"{program} is not installed", f"run `{BOOTSTRAP}`, or install {package}")
             for program, package in PROGRAMS.items()
             if shutil.which(program) is None
         ]
