@@ -21,7 +21,9 @@ from pytest_kollalab.settings import schema, tables
 from pytest_kollalab.stages.cloud import assumed
 
 ROOT = Path(__file__).parents[2]
-# The pages that have the table of requirements, and where the pages of the documentation are there.
+# The pages that have the table of requirements, or the line with what was seen to work, and where
+# the pages of the documentation are there.
+SEEN = {"README.md": "docs/", "docs/releases.md": ""}
 NEEDS = {
     "README.md": "docs/",
     "docs/trouble.md": "",
@@ -45,7 +47,7 @@ def made() -> Mapping[Path, str]:
     """The generated files with their contents."""
     docs = ROOT / "docs"
     page, performance = docs / "configuration.md", docs / "performance.md"
-    pages = {page, performance, *(ROOT / path for path in NEEDS)}
+    pages = {page, performance, *(ROOT / path for path in (*NEEDS, *SEEN))}
     found = {each: each.read_text(encoding="utf-8") for each in pages}
     text = tables.put(found[page], "settings", tables.of_file(NOTHING.tables))
     text = tables.put(text, "environment", tables.of_environment())
@@ -58,6 +60,9 @@ def made() -> Mapping[Path, str]:
     for path, there in NEEDS.items():
         needed = requirements.table(measured, figures, there)
         found[ROOT / path] = tables.put(found[ROOT / path], "requirements", needed)
+    for path, there in SEEN.items():
+        line = requirements.seen(measured, there)
+        found[ROOT / path] = tables.put(found[ROOT / path], "seen", line)
     return found | {
         schema.shipped(): schema.text(NOTHING.tables),
         docs / "features.md": features.page(),

@@ -1,4 +1,4 @@
-"""What a host needs for a lab, as tables of the documentation.
+"""What a host needs for a lab, and what was seen to work, as parts of the documentation.
 
 Limits are those that `doctor` and the providers check. Figures were measured: they are in
 `docs/measured.toml` and, written by the benchmarks, in `docs/performance.md`. `python -m
@@ -67,6 +67,14 @@ def table(measured: Mapping[str, Any], benchmarks: Mapping[str, float], pages: s
     ]
     told = f"Measured on a host with {measured['host']}; [more]({pages}performance.md)."
     return f"{_table(rows)}\n\n{told}"
+
+
+def seen(measured: Mapping[str, Any], pages: str) -> str:
+    """A line with what was seen to work on each release, and which upgrades."""
+    told = measured["seen"]
+    releases = "; ".join(f"**{name}** {what}" for name, what in told["releases"].items())
+    ways = ", ".join(f"{old} to {new}" for old, new in told["upgrades"]) or "none yet"
+    return f"OpenStack [releases]({pages}releases.md), seen to work: {releases}. Upgrades: {ways}."
 
 
 def durations(measured: Mapping[str, Any], benchmarks: Mapping[str, float]) -> str:

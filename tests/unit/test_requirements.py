@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.lab import requirements
 from pytest_kollalab.providers.docker.host import MEMORY
+from pytest_kollalab.releases.releases import RELEASES
 from pytest_kollalab.stages import room
+
+ROOT = Path(__file__).parents[2]
 
 PAGE = """\
 | figure | what | measured | at most |
@@ -16,6 +21,7 @@ PAGE = """\
 | `lab_memory_mb` | memory of the lab, MiB | 3072 | 4096 |
 """
 MEASURED: dict[str, Any] = {
+    "seen": {"releases": {"1": "all", "2": "nothing"}, "upgrades": [["1", "2"]]},
     "host": "2 cores",
     "first": {"lab": "`sfc`", "up": "700", "remark": "on a busy host"},
     "labs": {
@@ -54,3 +60,14 @@ def test_durations_have_a_row_for_each_lab() -> None:
     assert cells(table, "`core`, `sfc`") == ["`core`, `sfc`", "50", "61", "3.0 GiB"]
     assert cells(table, "most") == ["most", "1", "2", "5 GB later"]
     assert cells(table, "`sfc`, nothing built yet")[2] == "700"
+
+
+def test_what_was_seen_to_work_is_said_of_every_release() -> None:
+    line = requirements.seen(MEASURED, "docs/")
+    told = "seen to work: **1** all; **2** nothing. Upgrades: 1 to 2."
+    assert line == f"OpenStack [releases](docs/releases.md), {told}"
+    nothing = MEASURED | {"seen": {"releases": {}, "upgrades": []}}
+    assert requirements.seen(nothing, "").endswith("Upgrades: none yet.")
+    measured = tomllib.loads((ROOT / "docs" / "measured.toml").read_text())["seen"]
+    assert list(measured["releases"]) == list(RELEASES)
+    assert {name for way in measured["upgrades"] for name in way} <= {*RELEASES}
