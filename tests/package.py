@@ -1,11 +1,13 @@
 """The package as a stranger gets it: built, installed into an empty environment, used elsewhere.
 
-`tox -e package` runs it. It makes no lab: a project of two tests prints its plan.
+`tox -e package` runs it. It makes no lab: a project of two tests prints its plan, and so does the
+example, whose types are checked against the installed package.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -67,6 +69,20 @@ def check(there: Path) -> None:
     assert "error" not in said.lower()
     assert "kollalab.toml" in run([programs / "kollalab", "schema"], project, **mine)
     assert "no lab" in run([programs / "kollalab", "show"], project, **mine)
+    assert "mmdebstrap" in run([programs / "kollalab", "bootstrap", "--list"], project, **mine)
+
+    example = there / "example"
+    written = shutil.ignore_patterns("__pycache__", ".*")
+    shutil.copytree(ROOT / "examples" / "other-project", example, ignore=written)
+    said = run([programs / "pytest", "--kollalab-plan"], example, **mine)
+    assert "feature greeter (image greeter, playbook greeter.yml, " in said
+    run([programs / "pip", "install", "--quiet", "mypy"], there)
+    run([programs / "mypy", "--strict", "."], example)
+
+    # As long as there is no release, most will install it so.
+    again = ["--quiet", "--no-deps", "--force-reinstall", f"git+file://{ROOT}"]
+    run([programs / "pip", "install", *again], there)
+    assert "mmdebstrap" in run([programs / "kollalab", "bootstrap", "--list"], project, **mine)
 
 
 if __name__ == "__main__":
