@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 import pytest
-import yaml
 
 from pytest_kollalab.cli import main
-from pytest_kollalab.settings.config import Config, Invocation, Options
+from pytest_kollalab.releases.releases import RELEASES
+from pytest_kollalab.settings.config import NAME, Config, Invocation, Options
 from pytest_kollalab.settings.declare import plain_settings
+from tests.ci import templates
+from tests.ci.templates import CI, GITHUB, GITLAB, SYSTEMS, ZUUL, inherited, load, zuul_jobs
 
-ROOT = Path(__file__).parents[2]
-CI = ROOT / "examples" / "ci"
-GITHUB = CI / "github" / "scenarios.yml"
-GITLAB = CI / "gitlab" / ".gitlab-ci.yml"
-ZUUL = CI / "zuul" / "zuul.yaml"
-PLAYBOOKS = sorted((CI / "zuul" / "playbooks").glob("*.yaml"))
+PROJECT = PurePosixPath("/builds/project")
+PLAYBOOKS = sorted(templates.PLAYBOOKS.glob("*.yaml"))
 FILES = [GITHUB, GITLAB, ZUUL, *PLAYBOOKS]
 
 # Vendored with check-jsonschema: nothing is fetched.
@@ -38,10 +35,6 @@ JOB_ATTRIBUTES = set(
 TASK_KEYWORDS = set(
     "name become environment when register changed_when failed_when delegate_to".split()
 )
-
-
-def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
 
 
 def test_all_templates_are_looked_at() -> None:
@@ -63,47 +56,47 @@ def test_what_a_template_calls_exists(path: Path) -> None:
     text = path.read_text()
     known = {each.flag for each in plain_settings(Invocation, Config, Options).values()}
     assert set(re.findall(r"--kollalab-[\w-]+", text)) <= known
-    for called in re.findall(r'kollalab\)?"? (down|doctor|up)((?: --?\w+(?: "[^"]*")?)*)', text):
+    for called in re.findall(
+        r'kollalab\)?"? (bootstrap|down|doctor|gc|up)((?: --?\w+(?: "[^"]*")?)*)', text
+    ):
         command = main.commands[called[0]]
         known = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--\w+", called[1])) <= known
 
 
-def shell_lines(path: Path) -> Iterator[str]:
-    document = load(path)
-    if path == GITHUB:
-        for step in document["jobs"]["scenarios"]["steps"]:
-            if "run" in step:
-                yield step["run"]
-    elif path == GITLAB:
-        job = document["scenarios"]
-        yield from (*job["before_script"], *job["script"], *job["after_script"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_shell_reads_every_script(system: str) -> None:
+    scripts = templates.job(system, "2026.1", PROJECT).scripts
+    assert scripts[-1].always
+    for script in scripts:
+        text = script.text({"A": "b c"}, PROJECT)
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
-@pytest.mark.parametrize("path", [GITHUB, GITLAB], ids=lambda path: path.name)
-def test_a_shell_reads_every_line(path: Path) -> None:
-    lines = list(shell_lines(path))
-    assert len(lines) > 4
-    for line in lines:
-        subprocess.run(["bash", "-n"], input=line, text=True, check=True)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_scenarios_run_on_every_release(system: str) -> None:
+    assert templates.releases(system) == list(RELEASES)
+    for release in RELEASES:
+        job = templates.job(system, release, PROJECT)
+        said = json.loads(job.files["zuul/vars.json"]) if system == "zuul" else {}
+        told = said.get("kollalab_release") or job.environment["KOLLALAB_RELEASE"]
+        assert told == release
 
 
-def packages() -> Iterator[str]:
-    for path in (GITHUB, GITLAB):
-        for line in shell_lines(path):
-            if found := re.search(r"apt-get install ([^&\n]*(?:\\\n[^\n]*)*)", line):
-                yield from re.findall(r"(?<!-)\b[a-z][\w.-]+", re.sub(r"--\S+", "", found[1]))
-    for task in load(CI / "zuul" / "playbooks" / "pre.yaml")[0]["tasks"]:
-        named = task.get("ansible.builtin.apt", {}).get("name", [])
-        yield from [named] if isinstance(named, str) else named
+def test_jobs_on_one_host_have_names_of_their_own() -> None:
+    jobs = [templates.job("gitlab", release, PROJECT).environment for release in RELEASES]
+    names = {job["KOLLALAB_NAME"] for job in jobs}
+    assert len(names) == len(RELEASES)
+    assert all(NAME.fullmatch(name) for name in names)
 
 
-def test_packages_are_those_of_the_bootstrap() -> None:
-    known = re.search(r"readonly DEBIAN=\(([^)]*)\)", (ROOT / "bootstrap").read_text())
-    assert known is not None
-    wanted = set(packages())
-    assert {"mmdebstrap", "busybox-static", "docker.io", "docker-cli", "patch"} <= wanted
-    assert wanted <= {*known[1].split(), "docker-cli"}
+def test_the_bootstrap_installs_all_that_a_template_does_not() -> None:
+    texts = "".join(path.read_text() for path in FILES)
+    assert texts.count("kollalab bootstrap") + texts.count('kollalab)" bootstrap') == len(SYSTEMS)
+    installed = re.findall(r"apt-get install(?: --\S+)* (.+)", texts)
+    tasks = load(templates.PLAYBOOKS / "pre.yaml")[0]["tasks"]
+    apt = [t["ansible.builtin.apt"]["name"] for t in tasks if "ansible.builtin.apt" in t]
+    assert [*installed, *apt] == ["python3-venv"] * 2
 
 
 def test_every_system_keeps_the_cache_and_hands_over_junit_and_artifacts() -> None:
@@ -113,9 +106,14 @@ def test_every_system_keeps_the_cache_and_hands_over_junit_and_artifacts() -> No
     assert used["actions/cache/save"]["with"]["path"] == ".kollalab-cache"
     assert used["actions/upload-artifact"]["with"]["path"] == "artifacts/"
     assert used["actions/upload-artifact"]["if"] == "always()"
-    job = load(GITLAB)["scenarios"]
-    assert job["cache"]["paths"] == [".kollalab-cache/"]
-    assert job["variables"]["KOLLALAB_CACHE"].endswith("/.kollalab-cache")
+    goes = templates.gitlab_job(".host-that-goes")
+    assert goes["cache"]["paths"] == [".kollalab-cache/"]
+    assert goes["variables"]["KOLLALAB_CACHE"].endswith("/.kollalab-cache")
+    assert "KOLLALAB_GOLDEN" not in goes["variables"]
+    job = templates.gitlab_job("scenarios")
+    # Outside of the folder that is cleaned for each job.
+    assert not [n for n in ("CACHE", "STATE") if "$" in job["variables"][f"KOLLALAB_{n}"]]
+    assert job["variables"]["KOLLALAB_GOLDEN"] == "keep"
     assert job["artifacts"]["reports"]["junit"] == "artifacts/junit.xml"
     assert job["artifacts"]["when"] == "always"
     for path in FILES:
@@ -125,9 +123,8 @@ def test_every_system_keeps_the_cache_and_hands_over_junit_and_artifacts() -> No
 
 
 def test_zuul_jobs_stand_on_each_other_and_on_playbooks_that_exist() -> None:
-    document = load(ZUUL)
-    jobs = {item["job"]["name"]: item["job"] for item in document if "job" in item}
-    (project,) = (item["project"] for item in document if "project" in item)
+    jobs = zuul_jobs()
+    (project,) = (item["project"] for item in load(ZUUL) if "project" in item)
     for job in jobs.values():
         assert set(job) <= JOB_ATTRIBUTES
         assert job.get("parent", "kollalab-base") in jobs
@@ -140,7 +137,7 @@ def test_zuul_jobs_stand_on_each_other_and_on_playbooks_that_exist() -> None:
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.name)
 def test_every_task_has_a_name_and_one_module(path: Path) -> None:
     for play in load(path):
-        assert set(play) == {"name", "hosts", "tasks"}
+        assert set(play) == {"name", "hosts", "environment", "tasks"}
         for task in play["tasks"]:
             (module,) = set(task) - TASK_KEYWORDS
             assert task["name"]
@@ -148,8 +145,7 @@ def test_every_task_has_a_name_and_one_module(path: Path) -> None:
 
 
 def test_variables_of_the_playbooks_are_said_by_the_jobs() -> None:
-    jobs = [item["job"] for item in load(ZUUL) if "job" in item]
-    said = {name for job in jobs for name in job.get("vars", {})}
+    said = set(inherited(zuul_jobs(), "kollalab-smoke-2026.2")["vars"])
     for path in PLAYBOOKS:
         text = path.read_text()
         registered = set(re.findall(r"register: (\w+)", text))
