@@ -35,6 +35,7 @@ def doctor(as_json: bool, **given: Any) -> None:
             click.echo(f"{mark} {finding.what:<{width}}  {finding.found}")
             if finding.fix:
                 click.echo(f"{'':<8} {'':<{width}}  what now: {finding.fix}")
-        click.echo("a lab can run here" if is_fit(findings) else "a lab cannot run here yet")
+        missing = "a lab cannot run here yet; `kollalab bootstrap` installs and starts what it can"
+        click.echo("a lab can run here" if is_fit(findings) else missing)
     if not is_fit(findings):
         sys.exit(EXIT_HOST)
