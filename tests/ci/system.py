@@ -1,0 +1,77 @@
+"""A system of CI: what it does for a job beside running its scripts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.ci.host import HOME, PROJECT, Host
+from tests.ci.templates import Job
+
+ROOT = Path(__file__).parents[2]
+WHEELS = HOME / "wheels"
+TEST = re.compile(r"^```python\n(def test_.*?)^```", re.MULTILINE | re.DOTALL)
+APT = "sudo apt-get -q update && sudo apt-get -q install --yes --no-install-recommends python3-venv"
+# What each system gives a job before its first script.
+GIVEN = {
+    "github": f"{APT} && python3 -m venv {HOME}/python",
+    "gitlab": "true",
+    "zuul": f"{APT} && python3 -m venv {HOME}/ansible"
+    f" && {HOME}/ansible/bin/pip install -q ansible-core"
+    f" && mkdir -p {HOME}/zuul-output/logs {HOME}/zuul-output/artifacts",
+}
+PATHS = {"github": f"{HOME}/python/bin", "gitlab": "", "zuul": f"{HOME}/ansible/bin"}
+# The user of GitHub's and Zuul's machines is another one than root.
+USERS = {"github": "ci", "gitlab": "root", "zuul": "ci"}
+
+
+def wheel(folder: Path) -> Path:
+    """The wheel of this tree."""
+    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def project(built: Path, until: str) -> dict[str, bytes]:
+    """The files of a project that requires the wheel and has one scenario, that of the README."""
+    (test,) = TEST.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    texts = {
+        "requirements.txt": f"pytest-kollalab @ file://{WHEELS / built.name}\n",
+        "scenarios/test_chain.py": f"import pytest\n\n\n@pytest.mark.kollalab_smoke\n{test}",
+        "scenarios/kollalab.toml": f'[run]\nuntil = "{until}"\n',
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def prepare(host: Host, system: str, job: Job, built: Path, until: str) -> None:
+    """Lay out what a job finds on its host: the project, the wheel, what the system brings."""
+    host.put({built.name: built.read_bytes()}, WHEELS)
+    host.put(project(built, until))
+    host.put({path: text.encode() for path, text in job.files.items()})
+    host.run(GIVEN[system])
+
+
+def run_job(host: Host, system: str, job: Job, say: Callable[[str], None]) -> bool:
+    """Run the scripts of a job. After a failure only those that run always are run."""
+    good = True
+    environment = {"USER": host.user} | dict(job.environment)
+    for script in job.scripts:
+        if not good and not script.always:
+            continue
+        say(f"{script.name}")
+        started = time.monotonic()
+        path = f"export PATH={PATHS[system]}:$PATH\n" if PATHS[system] else ""
+        done = host.succeeds(path + script.text(environment, PROJECT))
+        good = good and done
+        say(f"{script.name}: {'done' if done else 'FAILED'}, {time.monotonic() - started:.0f} s")
+    return good
+
+
+def kept(host: Host, job: Job) -> list[str]:
+    """What the system finds of what it is to keep or to hand over."""
+    return [path for path in job.kept if host.succeeds(f"cd {PROJECT} && test -e {path}")]
