@@ -1,8 +1,9 @@
 """Runs the job of a CI's template on a host of its own: `python -m tests.ci gitlab`.
 
 The scripts are those of the template, read from its YAML; only what the system itself does is done
-for it here: the checkout, its own cache, the Python that it brings. The job stops after the stage
-that `--until` names. It needs root, docker, and a mirror of the distribution; minutes.
+for it here: the checkout, its own cache, the Python that it brings. When the job begins the stage
+after that of `--until`, it is cancelled. It needs root, docker, and a mirror of the distribution;
+minutes.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def main() -> int:
             for _ in range(asked.times):
                 with how() as host:
                     about(host)
-                    prepare(host, asked.system, job, built, asked.until)
+                    prepare(host, asked.system, job, built)
                     if packed.is_file():
                         host.put_packed(packed)
-                    good = run_job(host, asked.system, job, say) and good
+                    good = run_job(host, asked.system, job, say, asked.until) and good
                     found = kept(host, job)
                     say(f"kept or handed over: {' '.join(found) or 'nothing'}")
                     if found:

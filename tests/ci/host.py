@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import shlex
 import subprocess
+import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,7 +29,7 @@ UBUNTU = "http://archive.ubuntu.com/ubuntu"
 # Of the package ubuntu-archive-keyring, which Debian has since 13.
 KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
 # What a runner's host has before its first job.
-PACKAGES = "ca-certificates,iproute2,kmod,passwd,procps,python3,sudo"
+PACKAGES = "apt,ca-certificates,iproute2,kmod,passwd,procps,python3,sudo"
 SYSTEMD = "dbus,systemd,systemd-sysv"
 # As in a node: what is set of the kernel is set for all. systemd and docker need the rest.
 FIRST = r"""
@@ -144,8 +145,26 @@ class Host:
     def run(self, script: str, *, user: str = "", data: bytes = b"") -> None:
         """Run a script of bash; its output is shown as it comes. Raises CalledProcessError."""
         argv = ["docker", "exec", "--interactive", "--user", user or self.user, self.container]
-        # A file, so that nothing of it is read as input by what it starts.
         subprocess.run([*argv, "bash", "-c", script], input=data, check=True)
+
+    def watched(self, script: str, on_line: Callable[[str], None]) -> int:
+        """Run a script; each line of its output is shown and given to `on_line`.
+
+        Returns:
+            Its exit code.
+        """
+        argv = ["docker", "exec", "--user", self.user, self.container, "bash", "-c", script]
+        out = subprocess.PIPE
+        with subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, text=True) as process:
+            for line in process.stdout or ():
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                on_line(line)
+        return process.returncode
+
+    def cancel(self) -> None:
+        """Tell the programs of this project to end, as a system does whose job is cancelled."""
+        self.run("pkill -TERM -f 'bin/(pytest|kollalab) ' || true", user="root")
 
     def pack(self, paths: Sequence[str], target: Path) -> None:
         """Pack files and folders of the project into a tar on this host."""
@@ -207,7 +226,9 @@ def running(
         api.start(container)
         host = Host(container, user)
         if systemd:
-            host.run("timeout 60 systemctl is-system-running --wait || true", user="root")
+            # It may be degraded: not all units of a distribution work in a container.
+            booted = "systemctl is-system-running | grep -qE 'running|degraded'"
+            host.run(f"for _ in $(seq 60); do ! {booted} || exit 0; sleep 1; done; exit 1")
         yield host
     finally:
         api.remove_container(container, v=True, force=True)

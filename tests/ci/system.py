@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_kollalab.settings.config import STAGES
 from tests.ci.host import HOME, PROJECT, Host
 from tests.ci.templates import Job
 
 ROOT = Path(__file__).parents[2]
+BEGINS = re.compile(r"\b(tools|images|nodes|cloud): ")
 WHEELS = HOME / "wheels"
 TEST = re.compile(r"^```python\n(def test_.*?)^```", re.MULTILINE | re.DOTALL)
 APT = "sudo apt-get -q update && sudo apt-get -q install --yes --no-install-recommends python3-venv"
@@ -37,38 +39,61 @@ def wheel(folder: Path) -> Path:
     return path
 
 
-def project(built: Path, until: str) -> dict[str, bytes]:
+def project(built: Path) -> dict[str, bytes]:
     """The files of a project that requires the wheel and has one scenario, that of the README."""
     (test,) = TEST.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     texts = {
         "requirements.txt": f"pytest-kollalab @ file://{WHEELS / built.name}\n",
         "scenarios/test_chain.py": f"import pytest\n\n\n@pytest.mark.kollalab_smoke\n{test}",
-        "scenarios/kollalab.toml": f'[run]\nuntil = "{until}"\n',
     }
     return {name: text.encode() for name, text in texts.items()}
 
 
-def prepare(host: Host, system: str, job: Job, built: Path, until: str) -> None:
+def prepare(host: Host, system: str, job: Job, built: Path) -> None:
     """Lay out what a job finds on its host: the project, the wheel, what the system brings."""
     host.put({built.name: built.read_bytes()}, WHEELS)
-    host.put(project(built, until))
+    host.put(project(built))
     host.put({path: text.encode() for path, text in job.files.items()})
     host.run(GIVEN[system])
 
 
-def run_job(host: Host, system: str, job: Job, say: Callable[[str], None]) -> bool:
-    """Run the scripts of a job. After a failure only those that run always are run."""
+def run_job(
+    host: Host, system: str, job: Job, say: Callable[[str], None], until: str = STAGES[-1]
+) -> bool:
+    """Run the scripts of a job. After a failure only those that run always are run.
+
+    Args:
+        host: Where.
+        system: The system of the job.
+        job: The job.
+        say: Shows a line.
+        until: The last stage that is built. When the next one begins, the job is cancelled.
+
+    Returns:
+        Whether nothing failed. What was cancelled has to end as a program that was told to end.
+    """
     good = True
+    cancelled: list[str] = []
+    after = STAGES[STAGES.index(until) + 1 :]
+
+    def look(line: str) -> None:
+        if not cancelled and (found := BEGINS.search(line)) and found[1] in after:
+            say(f"{found[1]} begins: the job is cancelled")
+            cancelled.append(line)
+            host.cancel()
+
     environment = {"USER": host.user} | dict(job.environment)
     for script in job.scripts:
-        if not good and not script.always:
+        if (not good or cancelled) and not script.always:
             continue
         say(f"{script.name}")
         started = time.monotonic()
         path = f"export PATH={PATHS[system]}:$PATH\n" if PATHS[system] else ""
-        done = host.succeeds(path + script.text(environment, PROJECT))
+        before = len(cancelled)
+        code = host.watched(path + script.text(environment, PROJECT), look)
+        done = code == 0 or len(cancelled) > before
         good = good and done
-        say(f"{script.name}: {'done' if done else 'FAILED'}, {time.monotonic() - started:.0f} s")
+        say(f"{script.name}: exit code {code}, {time.monotonic() - started:.0f} s")
     return good
 
 
