@@ -15,38 +15,38 @@ readonly OLDEST_PYTHON="3.11"
 # The same order everywhere: containers, image building, networks, guest images, looking at packets.
 readonly DEBIAN=(docker.io mmdebstrap debian-archive-keyring python3-venv
   iptables iproute2 openssh-client ca-certificates gpg procps
-  busybox-static cpio xorriso zstd tcpdump ethtool patch)
-# Virtual machines, their networks, compiling libvirt-python; git, to work on a clone.
+  busybox-static cpio xorriso zstd tcpdump ethtool git patch)
+# Virtual machines, their networks, compiling libvirt-python.
 readonly DEBIAN_MACHINES=(qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-clients
   libvirt-dev pkg-config gcc libc6-dev python3-dev
-  btrfs-progs dnsmasq-base git)
+  btrfs-progs dnsmasq-base)
 readonly FEDORA=(moby-engine mmdebstrap debian-keyring
   iptables-nft iproute openssh-clients ca-certificates
-  busybox cpio xorriso zstd tcpdump ethtool patch)
+  busybox cpio xorriso zstd tcpdump ethtool git patch)
 readonly FEDORA_MACHINES=(qemu-system-x86-core qemu-img libvirt-daemon-kvm libvirt-client
   libvirt-devel pkgconf-pkg-config gcc glibc-devel python3-devel
-  btrfs-progs dnsmasq git)
+  btrfs-progs dnsmasq)
 # RHEL and its kin have no moby-engine, btrfs-progs or mmdebstrap of their own: Docker's repository and EPEL do.
 readonly RHEL=(docker-ce mmdebstrap debian-keyring python3.11
   iptables-nft iproute openssh-clients ca-certificates
-  cpio xorriso zstd tcpdump ethtool patch)
+  cpio xorriso zstd tcpdump ethtool git patch)
 readonly RHEL_MACHINES=(qemu-kvm qemu-img libvirt-daemon-kvm libvirt-client
   libvirt-devel pkgconf-pkg-config gcc glibc-devel python3.11-devel
-  dnsmasq git)
+  dnsmasq)
 readonly SUSE=(docker mmdebstrap debian-keyring
   iptables iproute2 openssh-clients ca-certificates
-  busybox-static cpio xorriso zstd tcpdump ethtool patch)
+  busybox-static cpio xorriso zstd tcpdump ethtool git patch)
 readonly SUSE_MACHINES=(qemu-x86 qemu-tools libvirt-daemon-qemu libvirt-client
   libvirt-devel pkg-config gcc glibc-devel python311-devel
-  btrfsprogs dnsmasq git)
+  btrfsprogs dnsmasq)
 readonly ARCH=(docker mmdebstrap debian-archive-keyring python
   iptables-nft iproute2 openssh ca-certificates
-  busybox cpio libisoburn zstd tcpdump ethtool patch)
+  busybox cpio libisoburn zstd tcpdump ethtool git patch)
 readonly ARCH_MACHINES=(qemu-system-x86 qemu-img libvirt
   pkgconf gcc
-  btrfs-progs dnsmasq git)
+  btrfs-progs dnsmasq)
 # What must be callable afterwards, whoever installed it.
-readonly COMMANDS=(dockerd mmdebstrap ip iptables ssh cpio zstd patch)
+readonly COMMANDS=(dockerd mmdebstrap ip iptables ssh cpio zstd git patch)
 readonly COMMANDS_MACHINES=(qemu-system-x86_64 qemu-img virsh gcc pkg-config)
 
 machines="" tox=""           # whether they are asked for

@@ -63,6 +63,7 @@ PROGRAMS = {
     "mmdebstrap": "it makes the base of images and nodes",
     "ssh": "it reaches the nodes",
     "ip": "it finds free addresses",
+    "git": "kolla-build asks it for its version",
     "patch": "Kolla-Ansible is patched with it",
 }
 FOR_SERVERS = ("busybox", "cpio", "xorriso")

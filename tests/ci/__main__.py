@@ -1,9 +1,9 @@
 """Runs the job of a CI's template on a host of its own: `python -m tests.ci gitlab`.
 
 The scripts are those of the template, read from its YAML; only what the system itself does is done
-for it here: the checkout, its own cache, the Python that it brings. When the job begins the stage
-after that of `--until`, it is cancelled. It needs root, docker, and a mirror of the distribution;
-minutes.
+for it here: the checkout, its own cache, the Python that it brings. When the job begins to build
+images, it is cancelled; with `--whole` it is not. It needs root, docker, and a mirror of the
+distribution; minutes, or half an hour.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import docker
 
-from pytest_kollalab.settings.config import STAGES, Options
+from pytest_kollalab.settings.config import Options
 from tests.ci import templates
 from tests.ci.host import KEYRING, PROJECT, about, image, remove_images, running, suite
 from tests.ci.system import USERS, kept, prepare, run_job, wheel
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--keyring", default=KEYRING, help="the file with Ubuntu's keys")
     parser.add_argument("--release", default="2026.1")
     parser.add_argument("--systemd", action="store_true", help="the first process is systemd")
-    parser.add_argument("--until", choices=STAGES, default="tools")
+    parser.add_argument("--whole", action="store_true", help="do not cancel it at the images")
     parser.add_argument("--times", type=int, default=1, help="as many jobs, with what is kept")
     parser.add_argument("--cpus", type=float, default=0.0)
     parser.add_argument("--keep-image", action="store_true", help="for the next run")
@@ -56,7 +56,7 @@ def main() -> int:
                     prepare(host, asked.system, job, built)
                     if packed.is_file():
                         host.put_packed(packed)
-                    good = run_job(host, asked.system, job, say, asked.until) and good
+                    good = run_job(host, asked.system, job, say, images=asked.whole) and good
                     found = kept(host, job)
                     say(f"kept or handed over: {' '.join(found) or 'nothing'}")
                     if found:

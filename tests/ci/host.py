@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import shlex
 import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -147,21 +146,6 @@ class Host:
         argv = ["docker", "exec", "--interactive", "--user", user or self.user, self.container]
         subprocess.run([*argv, "bash", "-c", script], input=data, check=True)
 
-    def watched(self, script: str, on_line: Callable[[str], None]) -> int:
-        """Run a script; each line of its output is shown and given to `on_line`.
-
-        Returns:
-            Its exit code.
-        """
-        argv = ["docker", "exec", "--user", self.user, self.container, "bash", "-c", script]
-        out = subprocess.PIPE
-        with subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, text=True) as process:
-            for line in process.stdout or ():
-                sys.stdout.write(line)
-                sys.stdout.flush()
-                on_line(line)
-        return process.returncode
-
     def cancel(self) -> None:
         """Tell the programs of this project to end, as a system does whose job is cancelled."""
         self.run("pkill -TERM -f 'bin/(pytest|kollalab) ' || true", user="root")
@@ -180,10 +164,10 @@ class Host:
         with packed.open("rb") as file:
             subprocess.run([*argv, *tar], stdin=file, check=True)
 
-    def succeeds(self, script: str) -> bool:
+    def succeeds(self, script: str, *, user: str = "") -> bool:
         """Whether a script ends with 0."""
         try:
-            self.run(script)
+            self.run(script, user=user)
         except subprocess.CalledProcessError:
             return False
         return True

@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 
-from pytest_kollalab.settings.config import STAGES
 from tests.ci.host import HOME, PROJECT, Host
 from tests.ci.templates import Job
 
 ROOT = Path(__file__).parents[2]
-BEGINS = re.compile(r"\b(tools|images|nodes|cloud): ")
+# It is as old as the job.
+STARTED = HOME / "started"
 WHEELS = HOME / "wheels"
 TEST = re.compile(r"^```python\n(def test_.*?)^```", re.MULTILINE | re.DOTALL)
 APT = "sudo apt-get -q update && sudo apt-get -q install --yes --no-install-recommends python3-venv"
@@ -58,7 +59,7 @@ def prepare(host: Host, system: str, job: Job, built: Path) -> None:
 
 
 def run_job(
-    host: Host, system: str, job: Job, say: Callable[[str], None], until: str = STAGES[-1]
+    host: Host, system: str, job: Job, say: Callable[[str], None], *, images: bool = True
 ) -> bool:
     """Run the scripts of a job. After a failure only those that run always are run.
 
@@ -67,33 +68,42 @@ def run_job(
         system: The system of the job.
         job: The job.
         say: Shows a line.
-        until: The last stage that is built. When the next one begins, the job is cancelled.
+        images: Whether images may be built. If not, the job is cancelled when it begins to.
 
     Returns:
-        Whether nothing failed. What was cancelled has to end as a program that was told to end.
+        Whether nothing failed, but for a script that was cancelled.
     """
-    good = True
-    cancelled: list[str] = []
-    after = STAGES[STAGES.index(until) + 1 :]
+    good, over, cancelled = True, Event(), Event()
 
-    def look(line: str) -> None:
-        if not cancelled and (found := BEGINS.search(line)) and found[1] in after:
-            say(f"{found[1]} begins: the job is cancelled")
-            cancelled.append(line)
-            host.cancel()
+    def cancel() -> None:
+        # Zuul shows what a task has printed when the task is done, so no line tells.
+        begun = f"test {job.cache}/logs/images.log -nt {STARTED}"
+        while not over.wait(2):
+            if host.succeeds(begun, user="root"):
+                say("images begin: the job is cancelled")
+                cancelled.set()
+                host.cancel()
+                return
 
-    environment = {"USER": host.user} | dict(job.environment)
+    host.run(f"touch {STARTED}")
+    watching = Thread(target=cancel)
+    if not images:
+        watching.start()
     for script in job.scripts:
-        if (not good or cancelled) and not script.always:
+        if (not good or cancelled.is_set()) and not script.always:
             continue
         say(f"{script.name}")
         started = time.monotonic()
+        was = cancelled.is_set()
         path = f"export PATH={PATHS[system]}:$PATH\n" if PATHS[system] else ""
-        before = len(cancelled)
-        code = host.watched(path + script.text(environment, PROJECT), look)
-        done = code == 0 or len(cancelled) > before
-        good = good and done
-        say(f"{script.name}: exit code {code}, {time.monotonic() - started:.0f} s")
+        environment = {"USER": host.user} | dict(job.environment)
+        done = host.succeeds(path + script.text(environment, PROJECT))
+        ended = "done" if done else "FAILED" if was == cancelled.is_set() else "cancelled"
+        good = good and ended != "FAILED"
+        say(f"{script.name}: {ended}, {time.monotonic() - started:.0f} s")
+    over.set()
+    if not images:
+        watching.join()
     return good
 
 

@@ -52,12 +52,14 @@ class Job:
     """A job of a template for one release.
 
     Attributes:
+        cache: The folder `KOLLALAB_CACHE`.
         environment: The variables of all scripts.
         scripts: In their order.
         kept: The folders and files that the system keeps for the next job, or hands over.
         files: What the scripts need beside the project: path in the project -> text.
     """
 
+    cache: str
     environment: Mapping[str, str]
     scripts: tuple[Script, ...]
     kept: tuple[str, ...] = ()
@@ -101,7 +103,8 @@ def _github(release: str, project: PurePosixPath) -> Job:
     )
     used = [step for step in document["steps"] if "path" in step.get("with", {})]
     kept = dict.fromkeys(step["with"]["path"].rstrip("/") for step in used)
-    return Job({name: put(text) for name, text in document["env"].items()}, scripts, tuple(kept))
+    said = {name: put(text) for name, text in document["env"].items()}
+    return Job(said["KOLLALAB_CACHE"], said, scripts, tuple(kept))
 
 
 def gitlab_job(name: str) -> dict[str, Any]:
@@ -132,7 +135,8 @@ def _gitlab(release: str, project: PurePosixPath) -> Job:
         Script("script", (*told["before_script"], *told["script"])),
         Script("after_script", tuple(told["after_script"]), always=True),
     )
-    return Job(known | said, scripts, tuple(path.rstrip("/") for path in kept))
+    there = tuple(path.rstrip("/") for path in kept)
+    return Job(said["KOLLALAB_CACHE"], known | said, scripts, there)
 
 
 def zuul_jobs() -> dict[str, dict[str, Any]]:
@@ -162,8 +166,6 @@ def _zuul(release: str, project: PurePosixPath) -> Job:
     told = inherited(zuul_jobs(), f"kollalab-smoke-{release}")
     source = project.relative_to(project.parent)
     variables = told["vars"] | {"zuul": {"project": {"src_dir": str(source)}}}
-    # It is the home of the user who runs the job, which this one need not be.
-    variables["ansible_user_dir"] = str(project.parent)
     files = {f"zuul/playbooks/{path.name}": path.read_text() for path in PLAYBOOKS.glob("*.yaml")}
     host = "lab ansible_connection=local ansible_python_interpreter=/usr/bin/python3"
     files |= {
@@ -176,4 +178,5 @@ def _zuul(release: str, project: PurePosixPath) -> Job:
     scripts = tuple(
         Script(phase, (f"{argv} zuul/{told[phase]}",), always) for phase, always in phases.items()
     )
-    return Job({"ANSIBLE_NOCOLOR": "1"}, scripts, ("artifacts",), files)
+    cache = str(variables["kollalab_cache"])
+    return Job(cache, {"ANSIBLE_NOCOLOR": "1"}, scripts, ("artifacts",), files)

@@ -12,6 +12,7 @@ from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages.images import registry, render
 from pytest_kollalab.stages.images.build import BuildProgress, check, tail
 from pytest_kollalab.stages.images.stage import ImagesStage
+from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.system.errors import StageError
 from pytest_kollalab.system.files import write
 from pytest_kollalab.system.paths import Paths
@@ -98,3 +99,16 @@ def test_nothing_failed_is_no_error(tmp_path: Path) -> None:
 
 def test_an_image_without_a_log_says_so(tmp_path: Path) -> None:
     assert tail(tmp_path / "none.log") == "it left no log"
+
+
+def test_git_that_is_not_there_is_told_before_anything_is_built(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kolla-build asks it for its version when it is imported, after the base image is made."""
+    stage = ImagesStage(Config(), Options(), paths, names=["keystone"])
+    monkeypatch.setattr(StoredImagesStage, "check_sources", lambda _: None)
+    stage.check_sources()
+    monkeypatch.setenv("PATH", str(paths.cache))
+    with pytest.raises(StageError, match="git is not installed") as caught:
+        stage.check_sources()
+    assert "kollalab bootstrap" in caught.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
@@ -22,7 +23,7 @@ from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.images.stored import StoredImagesStage
 from pytest_kollalab.stages.tools import ToolsMade
 from pytest_kollalab.system import daemon, debian, temporary
-from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.files import write
 from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import Paths
@@ -79,6 +80,17 @@ class ImagesStage(StoredImagesStage):
         self.folders = tuple(folders)
         self.threads = options.threads
         self.origins = render.Origins(options.mirror, pypi.of_images())
+
+    def check_sources(self) -> None:
+        """Ask the Debian mirror for the suite, and look for what kolla-build needs of the host."""
+        super().check_sources()
+        if shutil.which("git") is None:
+            # kolla/version.py, where it is imported: 2026.2 and before.
+            raise StageError(
+                "git is not installed",
+                details="kolla-build asks it for its version",
+                hint="run `kollalab bootstrap`",
+            )
 
     def inputs(self) -> Inputs:
         """The recipe of the images, which does not depend on the images that are needed."""
