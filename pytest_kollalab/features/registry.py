@@ -76,7 +76,7 @@ class FeatureRegistry:
             backend: The network backend; the feature `core` has its parts.
 
         Returns:
-            The features, `core` first, each once. The order does not depend on that of `wanted`.
+            The features, `core` first, each once. Their order depends only on which they are.
 
         Raises:
             ConfigError: A feature is not known.
@@ -145,7 +145,11 @@ class FeatureRegistry:
         found: dict[str, Feature] = {}
         for name in (CORE, *sorted(set(wanted))):
             self._visit(name, found)
-        return list(found.values())
+        # Once more, so that it does not matter which of them were named and which were required.
+        ordered: dict[str, Feature] = {}
+        for name in (CORE, *sorted(found)):
+            self._visit(name, ordered)
+        return list(ordered.values())
 
     def _visit(self, name: str, found: dict[str, Feature]) -> None:
         if name in found:

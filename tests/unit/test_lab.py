@@ -9,6 +9,7 @@ import pytest
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.engine import BUILD
 from pytest_kollalab.engine.records import FAILED, READY, Record
+from pytest_kollalab.features.registry import built_in
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.settings.config import STAGES, Config, Options, of_lab
 from pytest_kollalab.system.errors import BusyError, ConfigError, KollalabError, StageError
@@ -167,6 +168,17 @@ def test_nodes_of_a_feature_change_the_nodes_and_serve_who_wants_none(paths: Pat
     assert few.engine.stages["nodes"].serves(recorded, wanted)
     assert not more.engine.stages["nodes"].serves(wanted, recorded)
     assert not few.engine.stages["nodes"].serves({**recorded, "mtu": "another"}, wanted)
+
+
+@pytest.mark.parametrize("asked", [feature.name for feature in built_in("2026.1")])
+def test_a_cloud_of_more_features_serves_who_asks_for_one(paths: Paths, asked: str) -> None:
+    # What these require is not named.
+    more, few = lab(paths, "opendaylight", "sfc", "skydive", "tacker"), lab(paths, asked)
+    wanted, recorded = (each.engine.stages["cloud"].inputs() for each in (few, more))
+    assert few.engine.stages["cloud"].serves(recorded, wanted)
+    turned = {**recorded, "features": recorded["features"][::-1]}
+    assert few.engine.stages["cloud"].serves(turned, wanted)
+    assert not more.engine.stages["cloud"].serves(wanted, recorded)
 
 
 def test_a_lab_is_cloned_from_one_of_the_same_host_only(paths: Paths) -> None:

@@ -85,12 +85,12 @@ class CloudStage(Stage[CloudMade]):
 
         To compare the rest, the wanted inputs are rendered again with the recorded features.
         """
-        if digest.canonical(recorded) == digest.canonical(wanted):
+        if _comparable(recorded) == _comparable(wanted):
             return True
         there, asked = set(recorded.get("features", ())), set(wanted["features"])
         if not asked < there or not there <= set(self.cloud.extensions.registry.names()):
             return False
-        return digest.canonical(recorded) == digest.canonical(self._with_features(there).inputs())
+        return _comparable(recorded) == _comparable(self._with_features(there).inputs())
 
     def room(self) -> dict[str, int]:
         """The disk space in bytes for the images on each node and the data of the services."""
@@ -130,3 +130,8 @@ class CloudStage(Stage[CloudMade]):
             provider=self.cloud.provider,
             extensions=self.cloud.extensions,
         )
+
+
+def _comparable(inputs: Inputs) -> str:
+    # Other versions may have had them in another order.
+    return digest.canonical({**inputs, "features": sorted(inputs.get("features", ()))})
