@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -12,10 +12,13 @@ from pytest_kollalab.features.bgpvpn.speaker import Speaker
 from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant.network import Network, Port
+from pytest_kollalab.system.errors import KollalabError
 
 # The MTU of Neutron's networks; it leaves room for MPLS labels and the GRE header.
 MTU = 1450
 BRIDGE = "br-mpls"
+# The last byte of the address of a site.
+HOST = 10
 
 
 class Site(Probe):
@@ -39,7 +42,7 @@ class Site(Probe):
             cidr: The prefix that the host gets its address from.
         """
         net = IPv4Network(cidr)
-        port = Port(str(uuid.uuid4()), _mac(), str(net[10]))
+        port = Port(str(uuid.uuid4()), _mac(), str(net[HOST]))
         network = Network(name, name, name, cidr, str(net[1]), MTU)
         site = cls(speaker, name, network, Namespace(speaker.ssh, speaker.node, namespace), port)
         site.namespace.plug(
@@ -79,6 +82,27 @@ class Site(Probe):
         """Withdraw the route and remove the host."""
         self.detach()
         self.namespace.remove([self.device])
+
+
+def free_prefix(taken: Collection[str]) -> str:
+    """The prefix of a new site: one of 192.168.0.0/16 that is not in use.
+
+    Words look for routes and flows by address. So sites have addresses of their own in the whole
+    lab, also those of tests that run at the same time.
+
+    Args:
+        taken: The prefixes that there are routes to; those of sites have 32 bits.
+
+    Raises:
+        KollalabError: All are in use.
+    """
+    of_hosts = {f"192.168.{number}.0/24": f"192.168.{number}.{HOST}/32" for number in range(1, 255)}
+    free = [prefix for prefix, host in of_hosts.items() if host not in taken]
+    if not free:
+        raise KollalabError(
+            f"there are {len(of_hosts)} sites already", hint="remove those that are not needed"
+        )
+    return secrets.choice(free)
 
 
 def _mac() -> str:

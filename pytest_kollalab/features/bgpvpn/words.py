@@ -18,7 +18,7 @@ from pytest_kollalab.features.bgpvpn.oracle import (
     Oracle,
 )
 from pytest_kollalab.features.bgpvpn.reflector import Reflector, Route
-from pytest_kollalab.features.bgpvpn.site import Site
+from pytest_kollalab.features.bgpvpn.site import Site, free_prefix
 from pytest_kollalab.features.bgpvpn.speaker import Speaker
 from pytest_kollalab.features.bgpvpn.vpn import ROUTES, Vpn
 from pytest_kollalab.sdn.ovs.flows import Flows, bridge_flows
@@ -153,7 +153,7 @@ class Bgpvpn(Scope):
             self.speakers[GATEWAY],
             namespace_name(self.tenant.name, f"{name}-{self._sites}"),
             name,
-            f"192.168.{100 + self._sites}.0/24",
+            free_prefix({route.prefix for route in self.oracles[FRR].routes()}),
         )
         self.undo.callback(site.remove)
         site.attach([*rt, *imports], [*rt, *exports])
