@@ -19,7 +19,7 @@ import docker
 from pytest_kollalab.settings.config import Options
 from tests.ci import templates
 from tests.ci.host import KEYRING, PROJECT, about, image, remove_images, running, suite
-from tests.ci.system import USERS, kept, prepare, run_job, wheel
+from tests.ci.system import USERS, kept, left, prepare, run_job, wheel
 from tests.ci.templates import SYSTEMS
 
 
@@ -57,6 +57,7 @@ def main() -> int:
                     if packed.is_file():
                         host.put_packed(packed)
                     good = run_job(host, asked.system, job, say, images=asked.whole) and good
+                    good = not left(host) and good
                     found = kept(host, job)
                     say(f"kept or handed over: {' '.join(found) or 'nothing'}")
                     if found:

@@ -107,6 +107,13 @@ def run_job(
     return good
 
 
+def left(host: Host) -> bool:
+    """Whether the host has containers or networks of a lab, which are then shown."""
+    only = "--filter label=kollalab.lab"
+    found = f"$(docker ps -a -q {only}; docker network ls -q {only})"
+    return not host.succeeds(f'found="{found}"; echo "left: $found"; test -z "$found"', user="root")
+
+
 def kept(host: Host, job: Job) -> list[str]:
     """What the system finds of what it is to keep or to hand over."""
     return [path for path in job.kept if host.succeeds(f"cd {PROJECT} && test -e {path}")]

@@ -15,7 +15,7 @@ import pytest
 from pytest_kollalab.settings.config import Options
 from tests.ci import templates
 from tests.ci.host import PROJECT, Host, image, remove_images, running, suite
-from tests.ci.system import prepare, run_job, wheel
+from tests.ci.system import left, prepare, run_job, wheel
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def test_a_job_gets_as_far_as_its_plan_on_a_bare_debian(
     done = run_job(host, "gitlab", job, lambda _: None)
     said = capfd.readouterr()
     assert done, said
+    assert not left(host)
     assert "bootstrap: Docker answers" in said.out
     assert "a lab can run here" in said.out
     assert "lab ci-2026-2-0: core sfc; release 2026.2" in said.out
