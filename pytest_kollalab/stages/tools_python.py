@@ -165,6 +165,7 @@ def mmdebstrap(version: str, suite: str, mirror: str, tar: Path) -> list[str]:
     return [
         "mmdebstrap",
         "--variant=extract",
+        *debian.keyring(),
         "--format=tar",
         f"--include=python{version}",
         *(f"--aptopt={option}" for option in debian.APT_OPTIONS),

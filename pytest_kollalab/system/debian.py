@@ -26,6 +26,8 @@ LABELS = {LABEL: "images"}
 REPOSITORY = "kollalab/debian"
 VERSION = 2
 MIRROR_TIMEOUT = 20.0
+# Where the package debian-archive-keyring has Debian's keys. Ubuntu's apt does not trust them.
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 EXTRA_CAS = Path("/usr/local/share/ca-certificates")
 PACKAGES = ("adduser", "ca-certificates")
 APT_OPTIONS = (
@@ -151,6 +153,7 @@ def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:
     return [
         "mmdebstrap",
         "--variant=minbase",
+        *keyring(),
         "--format=tar",
         f"--include={','.join(PACKAGES)}",
         "--skip=cleanup/apt/lists",
@@ -163,6 +166,14 @@ def mmdebstrap(suite: str, mirror: str, extra: Path, target: Path) -> list[str]:
         str(target),
         *apt_sources(suite, mirror),
     ]
+
+
+def keyring() -> list[str]:
+    """The option of mmdebstrap that has apt trust Debian's keys on distributions that do not.
+
+    The keys in the host's `trusted.gpg.d`, for mirrors of one's own, are trusted too.
+    """
+    return [f"--keyring={KEYRING}"] if KEYRING.is_file() else []
 
 
 def apt_sources(suite: str, mirror: str) -> list[str]:

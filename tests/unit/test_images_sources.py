@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_kollalab.features.compute.guest import image as guest
+from pytest_kollalab.providers.docker import node_image
+from pytest_kollalab.providers.libvirt import image as libvirt_image
 from pytest_kollalab.releases import constraints, releases
 from pytest_kollalab.releases.releases import RELEASES, Release, SourceArchive
+from pytest_kollalab.stages import tools_python
 from pytest_kollalab.stages.images import registry, sources
 from pytest_kollalab.system import debian
 from pytest_kollalab.system.errors import ConfigError
@@ -178,3 +182,25 @@ def test_constraints_that_are_resolved_anew_are_compared(tmp_path: Path) -> None
         "wheel 0.48.0 is new",
     ]
     assert constraints.pins(tmp_path / "none.txt") == {}
+
+
+def test_every_mmdebstrap_trusts_the_keys_of_debian_on_ubuntu_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ubuntu's apt trusts its own keys alone, and has Debian's in a package."""
+    path, mirror = tmp_path / "x", "http://mirror.test/debian"
+
+    def commands() -> list[list[str]]:
+        return [
+            debian.mmdebstrap("trixie", mirror, path, path),
+            node_image.mmdebstrap("trixie", mirror, path, []),
+            libvirt_image.mmdebstrap("trixie", mirror, path, path, []),
+            tools_python.mmdebstrap("3.13", "trixie", mirror, path),
+            guest.build_argv(path, path, mirror, "trixie"),
+        ]
+
+    keys = tmp_path / "debian-archive-keyring.gpg"
+    monkeypatch.setattr(debian, "KEYRING", keys)
+    assert not any(word.startswith("--keyring") for argv in commands() for word in argv)
+    keys.touch()
+    assert all(f"--keyring={keys}" in argv for argv in commands())

@@ -132,6 +132,7 @@ def mmdebstrap(suite: str, mirror: str, target: Path, cas: list[Path]) -> list[s
     argv = [
         "mmdebstrap",
         "--variant=essential",
+        *debian.keyring(),
         "--format=tar",
         f"--include={','.join(PACKAGES)}",
         '--aptopt=APT::Install-Recommends "false"',

@@ -195,6 +195,7 @@ def mmdebstrap(suite: str, mirror: str, work: Path, tree: Path, cas: list[Path])
     return [
         "mmdebstrap",
         "--variant=essential",
+        *debian.keyring(),
         "--format=directory",
         f"--include={','.join(PACKAGES)}",
         '--aptopt=APT::Install-Recommends "false"',

@@ -8,7 +8,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from pytest_kollalab.system import temporary
+from pytest_kollalab.system import debian, temporary
 from pytest_kollalab.system.errors import CommandError, KollalabError
 from pytest_kollalab.system.run import run
 
@@ -71,6 +71,7 @@ def build_argv(sources: Path, target: Path, mirror: str, suite: str) -> list[str
     return [
         "mmdebstrap",
         "--variant=extract",
+        *debian.keyring(),
         f"--include={','.join(PACKAGES)}",
         '--aptopt=Acquire::Retries "3"',
         f"--setup-hook={MERGED_USR}",
