@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -167,6 +168,37 @@ def local_view(openstack_cloud: Connection, lab_nodes: Mapping[str, Node]) -> Lo
     return Local(next(iter(lab_nodes.values())).ssh, lab_nodes)
 
 
+@contextmanager
+def watching_traffic(
+    config: pytest.Config, lab: Lab, nodes: Mapping[str, Node], name: str
+) -> Iterator[TrafficWatch]:
+    """The word `watch` for a test or for a fixture of any scope.
+
+    With `--kollalab-artifacts`, the picture and the JSON of each watch are written there.
+
+    Args:
+        config: pytest's configuration.
+        lab: The lab.
+        nodes: Its nodes.
+        name: The node id of the test, or another name; that of the folder is made of it.
+    """
+    from pytest_kollalab.report.artifacts import slug
+    from pytest_kollalab.report.happenings import LabHappenings
+    from pytest_kollalab.sdn.traffic.watch import TrafficWatch
+
+    session = config.stash[session_key]
+    ssh = next(iter(nodes.values())).ssh
+    told = LabHappenings(ssh, nodes, lab.folder / "cloud", session.failures.site.redactor())
+    watch = TrafficWatch(ssh, nodes, patience=lab.provider.slowness, sources=[told])
+    yield watch
+    folder = session.failures.folder
+    # Here, because what is collected of a failure takes the place of what is in its folder.
+    for number, seen in enumerate(watch.seen, 1):
+        if folder is not None and seen.ended:
+            file = "watch" if number == 1 else f"watch-{number}"
+            seen.save(folder / slug(name), file, name.rpartition("::")[2])
+
+
 @pytest.fixture
 def watch(
     openstack_cloud: Connection, lab_nodes: Mapping[str, Node], request: pytest.FixtureRequest
@@ -175,19 +207,6 @@ def watch(
 
     With `--kollalab-artifacts`, the picture and the JSON of each watch are written there.
     """
-    from pytest_kollalab.report.artifacts import slug
-    from pytest_kollalab.report.happenings import LabHappenings
-    from pytest_kollalab.sdn.traffic.watch import TrafficWatch
-
-    session = request.config.stash[session_key]
     lab: Lab = request.getfixturevalue("kollalab")
-    ssh = next(iter(lab_nodes.values())).ssh
-    told = LabHappenings(ssh, lab_nodes, lab.folder / "cloud", session.failures.site.redactor())
-    watch = TrafficWatch(ssh, lab_nodes, patience=lab.provider.slowness, sources=[told])
-    yield watch
-    folder = session.failures.folder
-    # Here, because what is collected of a failure takes the place of what is in its folder.
-    for number, seen in enumerate(watch.seen, 1):
-        if folder is not None and seen.ended:
-            name = "watch" if number == 1 else f"watch-{number}"
-            seen.save(folder / slug(request.node.nodeid), name, request.node.name)
+    with watching_traffic(request.config, lab, lab_nodes, request.node.nodeid) as watch:
+        yield watch

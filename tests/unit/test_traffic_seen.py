@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import xml.etree.ElementTree as Xml
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,13 @@ from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant.network import Network, Port
 from pytest_kollalab.sdn.traffic import picture
-from pytest_kollalab.sdn.traffic.analysis import BypassSpan, Crossing, Gap, StreamResult
+from pytest_kollalab.sdn.traffic.analysis import (
+    BypassSpan,
+    Crossing,
+    Gap,
+    StreamPhase,
+    StreamResult,
+)
 from pytest_kollalab.sdn.traffic.happenings import DOCKER, FLOWS, LOG, NOTE, TASK, Happening, naming
 from pytest_kollalab.sdn.traffic.happenings import told as told_by_node
 from pytest_kollalab.sdn.traffic.seen import SeenTraffic
@@ -227,3 +234,53 @@ def test_gaps_of_one_cause_are_listed_once() -> None:
     ]
     names = [[result.name for result, _ in group] for group in picture.grouped(results)]
     assert names == [["a", "b"], ["c"]]
+
+
+LONG = Gap(BEGAN + 8, 9.0, 8.9, 450)
+SHORT = Gap(BEGAN + 3, 0.06, 0.02, 2)
+PHASED = StreamResult(
+    "udp",
+    "udp",
+    1000,
+    500,
+    500,
+    bypassed=70,
+    gaps=(SHORT, LONG, Gap(BEGAN + 18, 2.0, 1.9, 48, is_open=True)),
+    bypasses=(BypassSpan(BEGAN + 4, 0.5, 20), BypassSpan(BEGAN + 12, 1, 50)),
+)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "phase"),
+    [
+        (0, 2, StreamPhase(0, 0.0, 0, is_open=False)),
+        (2, 5, StreamPhase(2, 0.06, 20, is_open=False)),
+        # The long gap counts whole where it began, and is not over when the next phase ends.
+        (5, 10, StreamPhase(450, 9.0, 0, is_open=True)),
+        (10, 16, StreamPhase(0, 0.0, 50, is_open=True)),
+        (16, 17.5, StreamPhase(0, 0.0, 0, is_open=False)),
+        (17.5, 20, StreamPhase(48, 2.0, 0, is_open=True)),
+    ],
+)
+def test_what_began_in_a_span(began: float, ended: float, phase: StreamPhase) -> None:
+    assert PHASED.between(BEGAN + began, BEGAN + ended) == phase
+
+
+def test_a_phase_tells_of_each_stream_and_names_gaps() -> None:
+    watched = SeenTraffic(BEGAN, 0.02, lambda within: within)
+    with watched.phase("the switch"):
+        during = time.time()
+    with pytest.raises(KollalabError, match="the agent fails"), watched.phase("the agent"):
+        raise KollalabError("the agent fails")
+    assert list(watched.phases) == ["the switch", "the agent"]
+    stream = a_stream("udp")
+    gap = Gap(during, 3.0, 2.9, 150)
+    result = StreamResult("udp", "udp", 1000, 850, 150, gaps=(gap,))
+    watched.fill({stream: result}, time.time() + 5)
+    assert watched.of(stream, "the switch") == StreamPhase(150, 3.0, 0, is_open=True)
+    assert watched.of(stream, "the agent").lost == 0
+    (named,) = watched[stream].gaps
+    assert str(named.names[0]) == "the switch"
+    told = watched.as_json()
+    assert told["streams"][0]["phases"]["the switch"]["lost"] == 150
+    assert list(told["phases"]) == ["the switch", "the agent"]

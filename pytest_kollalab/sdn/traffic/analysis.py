@@ -118,6 +118,23 @@ class BypassSpan:
 
 
 @dataclass(frozen=True)
+class StreamPhase:
+    """What of the result of a stream began in a phase of its watch.
+
+    Attributes:
+        lost: How many packets were lost in gaps that began in the phase.
+        longest: The seconds of the longest of these gaps, also where it ended after the phase.
+        bypassed: How many packets went around functions in spans that began in the phase.
+        is_open: Whether a gap that began in the phase, or before, went on at its end.
+    """
+
+    lost: int
+    longest: float
+    bypassed: int
+    is_open: bool
+
+
+@dataclass(frozen=True)
 class StreamResult:
     """What happened to a stream.
 
@@ -173,6 +190,24 @@ class StreamResult:
     def outage(self) -> float:
         """The seconds of all gaps in which packets were lost, together."""
         return sum(gap.seconds for gap in self.gaps if gap.lost)
+
+    def between(self, began: float, ended: float) -> StreamPhase:
+        """What began in a span of time.
+
+        Args:
+            began: The beginning of the span, in seconds since 1970.
+            ended: Its end.
+        """
+        gaps = [gap for gap in self.gaps if began <= gap.began < ended]
+        around = [span for span in self.bypasses if began <= span.began < ended]
+        return StreamPhase(
+            lost=sum(gap.lost for gap in gaps),
+            longest=max((gap.seconds for gap in gaps), default=0.0),
+            bypassed=sum(span.packets for span in around),
+            is_open=any(
+                gap.began < ended and (gap.is_open or gap.ended >= ended) for gap in self.gaps
+            ),
+        )
 
 
 def analyse(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.sdn.traffic import happenings, picture
-from pytest_kollalab.sdn.traffic.analysis import Gap, StreamResult
+from pytest_kollalab.sdn.traffic.analysis import Gap, StreamPhase, StreamResult
 from pytest_kollalab.sdn.traffic.happenings import NOTE, Happening
 from pytest_kollalab.sdn.traffic.stream import TrafficStream
 from pytest_kollalab.system.errors import KollalabError
@@ -28,6 +29,7 @@ class SeenTraffic(Mapping[TrafficStream, StreamResult]):
         results: The result of each stream.
         happenings: What happened, in order of time.
         problems: What makes the results less certain, as text.
+        phases: When the phases of the block began and ended, in seconds since 1970, by their names.
         processor: The part of one processor that the watch took on all nodes together, without
             Open vSwitch itself; 0.05 is 5 %.
     """
@@ -39,6 +41,7 @@ class SeenTraffic(Mapping[TrafficStream, StreamResult]):
     results: dict[TrafficStream, StreamResult] = field(default_factory=dict)
     happenings: list[Happening] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    phases: dict[str, tuple[float, float]] = field(default_factory=dict)
     processor: float = 0.0
 
     def __getitem__(self, stream: TrafficStream) -> StreamResult:
@@ -60,6 +63,30 @@ class SeenTraffic(Mapping[TrafficStream, StreamResult]):
     def note(self, text: str) -> None:
         """Note that something happens now; it names the gaps that begin then."""
         self.happenings.append(Happening(NOTE, "", time.time(), text))
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """A phase of the block: `seen.of(stream, name)` tells what began in it, and it names gaps.
+
+        Args:
+            name: A name that no other phase of the block has.
+        """
+        began = time.time()
+        try:
+            yield
+        finally:
+            ended = time.time()
+            self.phases[name] = (began, ended)
+            self.happenings.append(Happening(NOTE, "", began, name, ended - began))
+
+    def of(self, stream: TrafficStream, phase: str) -> StreamPhase:
+        """What of a stream's result began in a phase.
+
+        Raises:
+            KeyError: There was no such phase or stream.
+            KollalabError: The block has not ended.
+        """
+        return self[stream].between(*self.phases[phase])
 
     def flows_again(self, within: float = 60) -> float:
         """Wait until a packet of each stream arrives that is sent from now on.
@@ -117,7 +144,13 @@ class SeenTraffic(Mapping[TrafficStream, StreamResult]):
             "interval": self.interval,
             "processor": round(self.processor, 4),
             "problems": self.problems,
-            "streams": [_stream(stream, result) for stream, result in self.results.items()],
+            "phases": {
+                name: {"began": _iso(began), "ended": _iso(ended)}
+                for name, (began, ended) in self.phases.items()
+            },
+            "streams": [
+                _stream(stream, result, self.phases) for stream, result in self.results.items()
+            ],
             "happenings": happenings.as_json(self.happenings),
         }
 
@@ -166,7 +199,9 @@ def named(result: StreamResult, happened: Sequence[Happening]) -> StreamResult:
     return replace(result, gaps=gaps)
 
 
-def _stream(stream: TrafficStream, result: StreamResult) -> dict[str, Any]:
+def _stream(
+    stream: TrafficStream, result: StreamResult, phases: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
     return {
         "name": result.name,
         "kind": result.kind,
@@ -195,6 +230,7 @@ def _stream(stream: TrafficStream, result: StreamResult) -> dict[str, Any]:
         ],
         "crossings": [vars(each) for each in result.crossings],
         "bypasses": [vars(each) for each in result.bypasses],
+        "phases": {name: vars(result.between(*span)) for name, span in phases.items()},
     }
 
 
