@@ -74,7 +74,9 @@ def test_a_flow_flush_of_two_seconds_is_told_as_such(
         planted = flush(tenant.ssh, there.node, "br-int", seconds=2)
         seen.flows_again()
     for stream in (pings, datagrams):
-        assert seen[stream].longest == pytest.approx(planted, abs=TOLERANCE), str(seen)
+        # What a busy sender could not send is not seen to arrive.
+        tolerance = TOLERANCE + seen[stream].paused
+        assert seen[stream].longest == pytest.approx(planted, abs=tolerance), str(seen)
         (gap,) = [each for each in seen[stream].gaps if each.lost > 1]
         assert any(
             (each.kind, each.node) == ("flows", there.node) and "br-int" in each.text
