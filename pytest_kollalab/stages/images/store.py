@@ -28,10 +28,20 @@ def tags(root: Path) -> dict[str, list[Path]]:
     return found
 
 
+def digest_of(root: Path, reference: str) -> str | None:
+    """The digest of the manifest of a repository and tag, or None if the store has none."""
+    repository, _, tag = reference.rpartition(":")
+    folder = _base(root) / "repositories" / repository / "_manifests" / "tags" / tag
+    try:
+        return (folder / "current" / "link").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+
+
 def only_in(root: Path, mine: Iterable[Path], others: Iterable[Path]) -> int:
     """The bytes of the blobs that only the tags `mine` need."""
     blobs = _blobs(root, mine) - _blobs(root, others)
-    return sum(size_of(path) for digest in blobs if (path := _blob(root, digest)).is_file())
+    return sum(size_of(path) for digest in blobs if (path := blob(root, digest)).is_file())
 
 
 class Forget:
@@ -66,7 +76,7 @@ def _blobs(root: Path, folders: Iterable[Path]) -> set[str]:
             if digest in found:
                 continue
             found.add(digest)
-            path = _blob(root, digest)
+            path = blob(root, digest)
             if path.is_file():
                 table: Mapping[str, Any] = json.loads(path.read_bytes())
                 todo += [each["digest"] for each in table.get("manifests", ())]
@@ -75,7 +85,8 @@ def _blobs(root: Path, folders: Iterable[Path]) -> set[str]:
     return found
 
 
-def _blob(root: Path, digest: str) -> Path:
+def blob(root: Path, digest: str) -> Path:
+    """The file of a blob, which need not be there."""
     kind, _, value = digest.partition(":")
     return _base(root) / "blobs" / kind / value[:2] / value / "data"
 

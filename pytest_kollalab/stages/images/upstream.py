@@ -73,8 +73,13 @@ class Upstream:
         return f"{self.namespace}/{image}"
 
 
-def parse(source: str, ca: str = "") -> tuple[str, str]:
+def parse(source: str, ca: str = "", setting: str = "images.source") -> tuple[str, str]:
     """Split a source into registry and namespace.
+
+    Args:
+        source: The source.
+        ca: A file with additional certificate authorities.
+        setting: The setting that names it, for messages.
 
     Raises:
         ConfigError: The source is not of this form, or the file `ca` does not exist.
@@ -83,7 +88,7 @@ def parse(source: str, ca: str = "") -> tuple[str, str]:
     named = "." in host or ":" in host or host == "localhost"
     if not namespace or not named or "://" in source:
         raise ConfigError(
-            f"images.source: {source!r} is not a registry and a namespace",
+            f"{setting}: {source!r} is not a registry and a namespace",
             hint='write it as in "quay.io/openstack.kolla", or "registry.example:5000/kolla"',
         )
     if ca and not Path(ca).is_file():
@@ -94,10 +99,42 @@ def parse(source: str, ca: str = "") -> tuple[str, str]:
     return host, namespace
 
 
-def reach(source: str, ca: str = "") -> Upstream:
-    """The upstream of a configuration, with this user's login for it."""
-    host, namespace = parse(source, ca)
+def reach(source: str, ca: str = "", setting: str = "images.source") -> Upstream:
+    """The upstream of a configuration, with this user's login for it, given what `parse` is."""
+    host, namespace = parse(source, ca, setting)
     return Upstream(host, namespace, Path(ca) if ca else None, find_login(host))
+
+
+def open_session(upstream: Upstream, accepted: Iterable[str] = MANIFESTS) -> Session:
+    """A session for requests to a registry: its authorities, and proxies but for the loopback.
+
+    Args:
+        upstream: The registry.
+        accepted: The media types of manifests.
+    """
+    return http.session(
+        headers={"Accept": ", ".join(accepted)},
+        ca=str(upstream.ca or ""),
+        proxies=not is_loopback(upstream.host),
+    )
+
+
+def unreachable(upstream: Upstream, error: Exception, setting: str) -> StageError:
+    """The error for a registry that cannot be reached.
+
+    Args:
+        upstream: The registry.
+        error: The error of a request.
+        setting: The setting that names the registry.
+    """
+    reason = http.root(error)
+    return StageError(
+        f"the registry {upstream.host} cannot be reached",
+        details=str(reason),
+        hint="name its certificate authority as registry_ca under [run] in kollalab.toml"
+        if isinstance(reason, ssl.SSLCertVerificationError)
+        else f"check the network, proxies, and {setting} in kollalab.toml",
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -141,7 +178,7 @@ def resolve(upstream: Upstream, images: Iterable[str], tag: str) -> dict[str, st
     """
     names = list(images)
     # The threads share a session, so that its connections are reused. None of them changes it.
-    with _session(upstream) as session, ThreadPoolExecutor(AT_ONCE) as pool:
+    with open_session(upstream) as session, ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(lambda name: _digest(session, upstream, name, tag), names))
     digests = {name: digest for name, (digest, _) in zip(names, found, strict=True) if digest}
     refused = next((status for digest, status in found if status in REFUSALS), None)
@@ -164,7 +201,8 @@ def _digest(session: Session, upstream: Upstream, image: str, tag: str) -> tuple
     answer = _head(session, upstream, url)
     if answer.status_code == HTTPStatus.UNAUTHORIZED:
         challenge = answer.headers.get("WWW-Authenticate", "")
-        if allowed := _authorize(session, upstream, challenge, image):
+        scope = f"repository:{repository}:pull"
+        if allowed := authorize(session, upstream, challenge, scope):
             answer = _head(session, upstream, url, {"Authorization": allowed})
     if answer.status_code == HTTPStatus.OK:
         return answer.headers.get("Docker-Content-Digest", ""), answer.status_code
@@ -185,17 +223,18 @@ def _head(
     try:
         return session.head(url, headers=headers, timeout=TIMEOUT, allow_redirects=True)
     except requests.RequestException as error:
-        reason = http.root(error)
-        raise StageError(
-            f"the registry {upstream.host} cannot be reached",
-            details=str(reason),
-            hint="name its certificate authority as registry_ca under [run] in kollalab.toml"
-            if isinstance(reason, ssl.SSLCertVerificationError)
-            else "check the network, proxies, and images.source in kollalab.toml",
-        ) from error
+        raise unreachable(upstream, error, "images.source") from error
 
 
-def _authorize(session: Session, upstream: Upstream, challenge: str, image: str) -> str:
+def authorize(session: Session, upstream: Upstream, challenge: str, scope: str) -> str:
+    """The header `Authorization` that a registry asks for, or an empty text without a way.
+
+    Args:
+        session: A session for requests to the registry.
+        upstream: The registry.
+        challenge: The header `WWW-Authenticate` of its refusal.
+        scope: What is asked for, such as `repository:NAME:pull`, if the refusal does not say.
+    """
     import requests
 
     kind = challenge.partition(" ")[0].lower()
@@ -208,7 +247,6 @@ def _authorize(session: Session, upstream: Upstream, challenge: str, image: str)
     # Never send a login without TLS, even if the registry asks for it.
     if basic and not said["realm"].startswith("https://") and upstream.tls:
         return ""
-    scope = f"repository:{upstream.repository(image)}:pull"
     wanted = {"service": said.get("service", ""), "scope": said.get("scope", scope)}
     headers = {"Authorization": basic} if basic else None
     try:
@@ -219,11 +257,3 @@ def _authorize(session: Session, upstream: Upstream, challenge: str, image: str)
         return ""
     token = told.get("token") or told.get("access_token") or ""
     return f"Bearer {token}" if token else ""
-
-
-def _session(upstream: Upstream) -> Session:
-    return http.session(
-        headers={"Accept": ", ".join(MANIFESTS)},
-        ca=str(upstream.ca or ""),
-        proxies=not is_loopback(upstream.host),
-    )
