@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,13 +178,63 @@ class Origin:
     """The saved state of another lab that nodes are made from.
 
     `label` is what the provider calls it, `made` what create() had returned of that lab. `files`
-    are more files for the controller, path -> text and mode, given what was moved where.
+    are more files for the controller, path -> text and mode, given what was moved where. `former`
+    is the name that the lab had when it was deployed, if that was another one.
     """
 
     lab: str
     label: str
     made: ProvidedNodes
     files: Callable[[Mapping[str, str]], Mapping[str, tuple[str, int]]]
+    former: str = ""
+
+
+@dataclass(frozen=True)
+class PackedImage:
+    """An image of the provider's as files: its configuration, and an archive for each layer.
+
+    Archives are tar files, the lowest layer's first; they may be compressed.
+    """
+
+    config: Mapping[str, Any]
+    layers: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A saved state as files.
+
+    Attributes:
+        disks: What the docker of each node keeps, without the layers of images that are known.
+        roots: The rest of each node, as an image.
+        images: The images that another host has to have, by name.
+    """
+
+    disks: Mapping[str, Path]
+    roots: Mapping[str, PackedImage]
+    images: Mapping[str, PackedImage]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A saved state that came from another host, as files.
+
+    Attributes:
+        lab: The name that the lab had there.
+        packed: The saved state.
+        layers: The archive of each layer of the nodes' images, by the identity of the layer with
+            all below it, a lower one before a higher one.
+        images: The nodes' images.
+        registry: The registry that the nodes had them from: host:port.
+        root: A folder of this host that has all these files.
+    """
+
+    root: Path
+    lab: str
+    packed: Packed
+    layers: Mapping[str, Path]
+    images: Images
+    registry: str
 
 
 class Saving(ABC):
@@ -267,6 +317,63 @@ class Cloning(ABC):
         """
 
 
+class Carrying(ABC):
+    """How a provider's saved states get to other hosts: as files that a clone can be made from.
+
+    Attributes:
+        driver: How nodes keep their images. Only states of the same kind can be unpacked.
+    """
+
+    driver: str
+
+    @abstractmethod
+    def pack(
+        self, lab: str, label: str, known: Collection[str], images: Sequence[str], folder: Path
+    ) -> Packed:
+        """Write a saved state as files, without what belongs to its host or its user.
+
+        Args:
+            lab: The name of the lab.
+            label: The provider's name of the saved state.
+            known: The identities of the layers that the other host gets in another way.
+            images: The names of images that it has to have besides.
+            folder: An empty folder of this host.
+
+        Raises:
+            StageError: A part of the saved state is missing, or it cannot be used elsewhere.
+        """
+
+    @abstractmethod
+    def lacking(self, images: Iterable[str]) -> list[str]:
+        """The images of these names that are not there."""
+
+    @abstractmethod
+    def load(self, images: Mapping[str, PackedImage], folder: Path) -> None:
+        """Have images, by name.
+
+        Args:
+            images: The images.
+            folder: A folder of this host for what is needed meanwhile.
+
+        Raises:
+            StageError: They cannot be loaded.
+        """
+
+    @abstractmethod
+    def unpack(self, tag: Tag, label: str, arrived: Arrived, folder: Path) -> None:
+        """Make a saved state of a lab that its nodes can be cloned from.
+
+        Args:
+            tag: What everything made is tagged with.
+            label: The name of the saved state.
+            arrived: What came.
+            folder: An empty folder for what is needed meanwhile, below the one of its files.
+
+        Raises:
+            StageError: It cannot be unpacked.
+        """
+
+
 class Provider(ABC):
     """Where the nodes of a lab come from.
 
@@ -277,11 +384,13 @@ class Provider(ABC):
         name: What `--kollalab-provider` and the records call it.
         saving: How its nodes are saved; None if they cannot be.
         cloning: How nodes are made from saved ones; None if they cannot be.
+        carrying: How saved nodes get to other hosts; None if they cannot.
     """
 
     name: str
     saving: Saving | None = None
     cloning: Cloning | None = None
+    carrying: Carrying | None = None
 
     @property
     def slowness(self) -> float:

@@ -13,8 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pytest_kollalab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-# These run on nodes, and have nothing but what is there.
-ON_NODES = {PACKAGE / "stages" / "cloud" / "on_nodes", PACKAGE / "sdn" / "on_nodes"}
+# These run on nodes or in containers like them, and have nothing but what is there.
+ON_NODES = {
+    PACKAGE / "stages" / "cloud" / "on_nodes",
+    PACKAGE / "sdn" / "on_nodes",
+    PACKAGE / "providers" / "docker" / "in_helpers",
+}
 STARTS_PROCESSES = {"subprocess", "pty", "multiprocessing"}
 STARTING_CALLS = re.compile(r"os\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*|fork\w*)\(")
 

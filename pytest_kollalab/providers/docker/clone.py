@@ -46,7 +46,8 @@ def clone(
     """
     lab, labels = tag.lab, tag.labels()
     images = saves.images(origin.lab, origin.label)
-    moves = {**moves, resource_name(origin.lab, ""): resource_name(lab, "")}
+    names = dict.fromkeys((origin.former or origin.lab, origin.lab))
+    moves = {**moves, **{resource_name(name, ""): resource_name(lab, "") for name in names}}
     for node in images:
         saves.client.api.create_volume(own_volume(lab, node), labels=labels)
     point("clone:volumes-made")

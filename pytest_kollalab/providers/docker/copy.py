@@ -94,12 +94,14 @@ class Volumes:
         labels: Mapping[str, str],
         *,
         otherwise: str,
+        also: Mapping[str, str] | None = None,
     ) -> str:
         """Run a command in a container with the volumes and return its output.
 
-        Raises StageError with the text `otherwise`.
+        `also` are folders of the daemon's host -> where the container sees them. Raises StageError
+        with the text `otherwise`.
         """
-        return self._end(self._start(name, image, command, labels), otherwise)
+        return self._end(self._start(name, image, command, labels, also=also), otherwise)
 
     def throw_away(
         self, name: str, image: str, trash: Sequence[str], labels: Mapping[str, str]
@@ -128,6 +130,8 @@ class Volumes:
         image: str,
         command: Sequence[str],
         labels: Mapping[str, str],
+        *,
+        also: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Any:
         from docker.errors import NotFound
@@ -142,7 +146,10 @@ class Volumes:
             cap_add=list(CAPABILITIES),
             security_opt=["apparmor=unconfined", "label=disable"],
             network_mode="none",
-            volumes={self.root: {"bind": BELOW, "mode": "rw"}},
+            volumes={
+                folder: {"bind": there, "mode": "rw"}
+                for folder, there in {self.root: BELOW, **(also or {})}.items()
+            },
             labels=dict(labels),
             detach=True,
             **options,

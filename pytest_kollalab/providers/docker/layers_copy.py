@@ -131,8 +131,18 @@ def give(source: LayerStore, target: LayerStore, names: Mapping[str, str], seen:
     return come
 
 
-def link(source: LayerStore, target: LayerStore, chain: str, below: str, seen: str) -> None:
-    """Have a layer in the other docker, whose layer below is there already."""
+def link(
+    source: LayerStore,
+    target: LayerStore,
+    chain: str,
+    below: str,
+    seen: str,
+    given: Path | None = None,
+) -> None:
+    """Have a layer in the other docker, whose layer below is there already.
+
+    With `given`, its files are those of that folder, which is moved there.
+    """
     files = source.files(chain)
     there = target.layers / files.name
     half = there.with_name(there.name + HALF)
@@ -141,6 +151,8 @@ def link(source: LayerStore, target: LayerStore, chain: str, below: str, seen: s
     if not there.exists():
         where = f"{seen}/{source.layers.name}/{files.name}/{FILES}"
         link_all(files, half, {FILES: where} if seen else {})
+        if given is not None:
+            given.rename(half / FILES)
         lower = half / "lower"
         lower.unlink(missing_ok=True)
         if below:

@@ -37,6 +37,7 @@ from pytest_kollalab.providers.docker import kolla_variables as docker_globals
 from pytest_kollalab.providers.docker import layers as docker_layers
 from pytest_kollalab.providers.docker import networks as docker_networks
 from pytest_kollalab.providers.docker import spec as docker_spec
+from pytest_kollalab.providers.docker.carry import DockerCarrying
 from pytest_kollalab.providers.docker.container import make_container
 from pytest_kollalab.providers.docker.host import DockerHost
 from pytest_kollalab.providers.docker.networks import cannot_make
@@ -83,6 +84,7 @@ class DockerProvider(Provider, Cloning):
         self.saving = DockerSaves(lambda: self._owned)
         # Retained states are looked for on this host only.
         self.cloning = None if self.host.uri else self
+        self.carrying = None if self.host.uri else DockerCarrying(self.host, self.saving)
 
     @property
     def client(self) -> DockerClient:

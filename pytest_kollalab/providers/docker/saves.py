@@ -118,7 +118,7 @@ class DockerSaves(Saving):
             size += sum(int(api.history(image)[0]["Size"]) for image in images.values())
             point("saves:copied")
             for node, image in images.items():
-                api.tag(image, REPOSITORY, _image_tag(lab, node, name))
+                api.tag(image, REPOSITORY, image_tag(lab, node, name))
                 point("saves:saved-one")
             point("saves:saved")
         except BaseException:
@@ -139,7 +139,7 @@ class DockerSaves(Saving):
 
     def _restore(self, lab: str, name: str) -> None:
         images = self.images(lab, name)
-        volume, labels = saved_volume(lab, name), self._labels(lab, name)
+        volume, labels = saved_volume(lab, name), self.labels(lab, name)
         for node in images:
             self.client.api.create_volume(own_volume(lab, node), labels=labels)
         # A run that was killed may have left something to throw away in any of them.
@@ -268,14 +268,15 @@ class DockerSaves(Saving):
             if volume["Labels"].get(NEEDS, "") not in there:
                 continue
             images = {
-                node: names.get(f"{REPOSITORY}:{_image_tag(lab, node, save)}") for node in nodes
+                node: names.get(f"{REPOSITORY}:{image_tag(lab, node, save)}") for node in nodes
             }
             whole = {node: image for node, image in images.items() if image is not None}
             if len(whole) == len(nodes):
                 found[save] = whole
         return found
 
-    def _labels(self, lab: str, name: str) -> dict[str, str]:
+    def labels(self, lab: str, name: str) -> dict[str, str]:
+        """The labels that say which lab a saved state belongs to."""
         volume, *_ = self.owned.volumes(lab, f"{SAVE}={name}")
         return _tag(volume["Labels"])
 
@@ -412,5 +413,6 @@ def saved_volume(lab: str, name: str) -> str:
     return resource_name(lab, f"saved-{name}")
 
 
-def _image_tag(lab: str, node: str, name: str) -> str:
+def image_tag(lab: str, node: str, name: str) -> str:
+    """The tag of the image with the root of a saved node."""
     return f"{lab}-{node}-{name}"

@@ -107,7 +107,7 @@ def node_config(
                     "Source": own_volume(lab, node),
                     "Target": "/var/lib/docker",
                 },
-                *([_read_only(layers, LAYERS)] if layers else []),
+                *([read_only(layers, LAYERS)] if layers else []),
             ],
             "NetworkMode": resource_name(lab, first),
             "RestartPolicy": {"Name": "no"},
@@ -145,7 +145,8 @@ def privileges(missing_capabilities: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _read_only(volume: str, target: str) -> dict[str, Any]:
+def read_only(volume: str, target: str) -> dict[str, Any]:
+    """A volume that is mounted where a node cannot change it, as docker's API describes it."""
     return {"Type": "volume", "Source": volume, "Target": target, "ReadOnly": True}
 
 

@@ -1,0 +1,1 @@
+"""Programs that run in a container that lives for a moment, with what a node has."""
