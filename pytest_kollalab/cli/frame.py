@@ -39,6 +39,8 @@ EXIT_INTERRUPTED = 130
 # The settings that are options of every verb, and those of verbs that build.
 WHICH_LAB = ("config", "name", "provider", "release")
 BUILD = ("until", "fresh", "clone_of", "stock", "discard_saved")
+# Where a golden state is fetched from, of verbs that start a lab from one or plan that.
+GOLDEN = ("golden_registry", "registry_ca", "golden_signers")
 SETTINGS = plain_settings(Config, Options, Invocation)
 EXIT_CODES = """\b
 Exit codes:

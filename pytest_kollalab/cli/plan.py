@@ -10,6 +10,7 @@ import click
 
 from pytest_kollalab.cli.frame import (
     BUILD,
+    GOLDEN,
     feature_option,
     json_option,
     lab_to_build,
@@ -20,7 +21,7 @@ from pytest_kollalab.cli.frame import (
 
 
 @verb
-@setting_options(*BUILD)
+@setting_options(*BUILD, *GOLDEN)
 @feature_option
 @click.option("--explain", "explained", is_flag=True, help="Show every setting and its origin.")
 @json_option

@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_kollalab.cli.frame import (
     BUILD,
+    GOLDEN,
     asked_verbosity,
     feature_option,
     lab_to_build,
@@ -22,7 +23,7 @@ from pytest_kollalab.system.telling import telling
 
 
 @verb
-@setting_options(*BUILD)
+@setting_options(*BUILD, *GOLDEN)
 @feature_option
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, until the cloud is healthy."""

@@ -14,7 +14,7 @@ from pytest_kollalab.engine import leftovers, owners, records
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.progress import HISTORY, Expected, Watcher, clock, expect, read
 from pytest_kollalab.engine.records import Record, Tag
-from pytest_kollalab.engine.runs import SharedRun, new_run_id
+from pytest_kollalab.engine.runs import Attempt, SharedRun, new_run_id
 from pytest_kollalab.engine.stage import Inputs, M, Stage, Work
 from pytest_kollalab.system import digest, files, locks
 from pytest_kollalab.system.attempts import Attempts
@@ -33,6 +33,7 @@ from pytest_kollalab.system.paths import Paths
 REUSE = "reuse"
 BUILD = "build"
 REWORK = "rework"
+FETCH = "fetch"
 # What a lock is held for, followed by the name of the stage.
 BUILDING = "build "
 REMOVE = "remove the lab"
@@ -48,7 +49,7 @@ class Step:
 
     Attributes:
         stage: The name of the stage.
-        action: `reuse`, `build`, `clone`, `rollback`, or `rework` for a change in place.
+        action: `reuse`, `build`, `clone`, `rollback`, `fetch`, or `rework` for a change in place.
         reason: Why, for people.
         key: The key of the stage.
         resumes: Whether the build continues an earlier one that failed.
@@ -261,6 +262,52 @@ class Engine:
         made: Made = record.read(self.stages[name].makes)
         return made
 
+    def take_over(self, name: str, made: Made) -> None:
+        """Record that a shared stage is what came from elsewhere, as if it had been built here.
+
+        Args:
+            name: The name of the stage.
+            made: What the stage would have made.
+
+        Raises:
+            StageError: It does not serve.
+        """
+        stage = self.stages[name]
+        assert stage.shared, "what belongs to a lab is recorded by its build"
+        steps = {step.stage: step for step in self._plan(name, (), starts=False)}
+        why = stage.gone(made)
+        if why is not None:
+            raise StageError(f"{name}: what came cannot be used", details=why)
+        record = Record(
+            stage=name,
+            key=steps[name].key,
+            run=self.run_id,
+            status=records.READY,
+            inputs=stage.inputs(),
+            needs={each: self._identity(each, steps) for each in stage.needs},
+            made=made.to_json(),
+            created=records.now(),
+        )
+        records.save(self._record_path(stage, record.key), record)
+        self.forget()
+
+    @contextmanager
+    def building_shared(self, name: str) -> Iterator[None]:
+        """Hold the lock under which a shared stage is built. Not for the body of a build."""
+        with self._shared_lock(self.stages[name]):
+            yield
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A block whose failures are not those of the run: it goes on in another way."""
+        session = self.session
+        self.session = Attempt(session)
+        try:
+            yield
+        finally:
+            self.session = session
+            self.forget()
+
     def forget(self) -> None:
         """Forget the results of earlier calls, so that the next call reads the records again."""
         self._ready.clear()
@@ -288,6 +335,24 @@ class Engine:
     def key(self, name: str) -> str:
         """The key of a shared stage for its current inputs."""
         return self._shared_key(self.stages[name])
+
+    def new_key(self, name: str) -> str:
+        """The key that a lab would have of a stage that is built as this one was.
+
+        The record may have another one: nodes that are built anew for a cloud with fewer features
+        have the key of those that they replace.
+
+        Raises:
+            StateError: The stage, or one that it needs, has no record.
+        """
+        record, stage = self.record(name), self.stages[name]
+        if record is None:
+            raise StateError(f"lab {self.lab} has no record of {name}")
+        needs = {
+            each: record.needs[each] if self.stages[each].shared else self.new_key(each)
+            for each in stage.needs
+        }
+        return digest.digest(name, stage.version, record.inputs, needs)
 
     def log_path(self, name: str) -> Path:
         """The log file of a stage."""
@@ -508,7 +573,7 @@ class Engine:
         if not grows:
             records.save(path, record)
         point(f"{stage.name}:recorded")
-        work = self.work(stage, step.key, resumes=step.resumes, tag=self._tag(stage, step.key))
+        work = self.work(stage, step.key, resumes=step.resumes, tag=self.tag(stage.name, step.key))
         self._steps = 0
         adopts = stage.adopts(work.needs)
         self.watcher.begin(stage.name, self._expected(stage, step))
@@ -603,8 +668,10 @@ class Engine:
             step=lambda text: self._step(stage.name, text),
         )
 
-    def _tag(self, stage: Stage[Any], key: str) -> Tag:
-        return owners.tag(self.lab, stage.name, key, self.run_id, self.paths.state)
+    def tag(self, stage: str, key: str = "") -> Tag:
+        """What a stage of this run tags with what it makes. The key is that of a shared stage."""
+        key = key or self.key(stage)
+        return owners.tag(self.lab, stage, key, self.run_id, self.paths.state)
 
     def _step(self, stage: str, text: str) -> None:
         self._steps += 1

@@ -23,6 +23,7 @@ FAILURE = "failure-"
 TEMPORARY = "failed-"
 LINES = "lines"
 USED = "used-"
+GIVEN_UP = "given-up-"
 OWNER = "owner-"
 SAID = "said-"
 
@@ -75,12 +76,14 @@ class SharedRun:
     def __init__(
         self, paths: Paths, name: str, lab: str = "", given: Mapping[str, str] | None = None
     ) -> None:
+        self.paths = paths
         self.name = name
         self.lab = lab
         self.given = options_of(Options(name=lab or Options.name)) if given is None else given
         self.folder = paths.state / "runs" / name
         self._failures: list[LabFailure] = []
         self._said: set[str] = set()
+        self._given_up: set[str] = set()
 
     def open(self) -> None:
         """Create the folder with this process as one of its owners."""
@@ -135,6 +138,17 @@ class SharedRun:
         """The first failure of this lab or of a shared stage in any process, or None."""
         found = (_read(self.folder / f"{FAILURE}{of}") for of in ("", self.lab))
         return next(filter(None, found), next(iter(self._failures), None))
+
+    def give_up(self, what: str) -> None:
+        """Note for all processes of the run that something is not tried again."""
+        self._given_up.add(what)
+        if self.folder.is_dir():
+            with if_writable():
+                (self.folder / f"{GIVEN_UP}{what}").touch()
+
+    def has_given_up(self, what: str) -> bool:
+        """Whether a process of the run has given something up."""
+        return what in self._given_up or (self.folder / f"{GIVEN_UP}{what}").exists()
 
     def failures(self) -> list[LabFailure]:
         """The first failure of each lab of the run."""
@@ -203,6 +217,26 @@ class SharedRun:
                 if said_by.setdefault(line.text, line.who) == line.who:
                     yield line
             yield None
+
+
+class Attempt(SharedRun):
+    """A part of a run whose failures the others do not hear of.
+
+    Args:
+        of: The run.
+    """
+
+    def __init__(self, of: SharedRun) -> None:
+        self.of = of
+        super().__init__(of.paths, of.name, of.lab, of.given)
+
+    def fail(self, error: Exception, *, shared: bool = False) -> LabFailure:
+        """Describe a failure. It is recorded nowhere."""
+        return _failure(error)
+
+    def failure(self) -> LabFailure | None:
+        """The failure of the run before the attempt, if there is one."""
+        return self.of.failure()
 
 
 def abandoned(paths: Paths) -> Iterator[Path]:

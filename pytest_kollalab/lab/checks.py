@@ -71,6 +71,18 @@ def check_settings(config: Config) -> None:
             )
 
 
+def check_golden(options: Options) -> None:
+    """Raise ConfigError when no place can be named as `golden_registry` is, or none is named."""
+    from pytest_kollalab.stages.golden import place_at
+
+    place_at.check(options.golden_registry)
+    if options.push != "never" and not options.golden_registry:
+        raise ConfigError(
+            f'push is "{options.push}", and no golden_registry says where to',
+            hint="set golden_registry under [run] in kollalab.toml",
+        )
+
+
 def check_clone(options: Options, state: Path) -> None:
     """Raise ConfigError when the lab that is to be cloned does not exist.
 

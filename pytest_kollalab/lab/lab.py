@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pytest_kollalab.engine import progress, records
-from pytest_kollalab.engine.engine import BUILD, REMOVE, REUSE, Engine, Step
+from pytest_kollalab.engine.engine import BUILD, FETCH, REMOVE, REUSE, Engine, Step
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.providers.base import NodesMade, Provider
     from pytest_kollalab.report.summary import Summary
     from pytest_kollalab.stages.cloud.made import CloudMade
+    from pytest_kollalab.stages.golden.fetch import Fetch
+    from pytest_kollalab.stages.golden.push import Push, Pushed
     from pytest_kollalab.stages.images.made import ImagesMade
     from pytest_kollalab.stages.states.consent import Consent
     from pytest_kollalab.stages.states.goldens import RetainedGolden
@@ -170,6 +172,14 @@ class Lab:
 
         wanted = self.options.golden == "keep" and self.options.until == "cloud"
         return RetainedGolden(self.rewind, wanted=wanted)
+
+    @cached_property
+    def fetch(self) -> Fetch:
+        """Starts the lab from a golden state that another host made."""
+        from pytest_kollalab.stages.golden.fetch import Fetch
+
+        wanted = self.options.until == "cloud" and not self.options.clone_of
+        return Fetch(self.rewind, self.options, wanted=wanted)
 
     @cached_property
     def base(self) -> Lab | None:
@@ -348,7 +358,9 @@ class Lab:
             for name, why in self.unsupported.items():
                 self._say(f"feature {name} is left out: {why}")
             self._announce(goal, steps)
-        if stage in ("nodes", "cloud"):
+        if first and self._foreseen_until(stage) == "cloud":
+            self._fetch(stage)
+        if stage in OWN:
             self.retained.revive()
             self._have_base()
             if first and self.consent.at_stake() and self._builds_nodes(stage):
@@ -522,6 +534,46 @@ class Lab:
         self._turn_to(to)
         return made
 
+    def push(self, *, replace: bool = False) -> Pushed:
+        """Push the golden state of the lab to the place that `golden_registry` names.
+
+        Args:
+            replace: Push it even if the place has one of its key.
+
+        Raises:
+            ConfigError: No place is configured.
+            StageError: The lab has no golden state, it cannot travel, or the place does not take
+                it.
+            HostError: The provider cannot pack saved states.
+        """
+        self._check_ours("a golden state")
+        self._check()
+        return self._pushing().run(replace=replace)
+
+    def pull(self) -> str:
+        """Have the golden state of the lab's key on this host, for `up` to start from.
+
+        Returns:
+            The key.
+
+        Raises:
+            ConfigError: No place is configured.
+            StageError: There is no golden state of the key, or it cannot be used here.
+            HostError: It is of another version, architecture or storage driver, or the disk is too
+                full.
+        """
+        self._check_ours("a golden state")
+        self._check()
+        steps = {step.stage: step for step in self.engine.plan("cloud")}
+        key = steps["cloud"].key
+        if self.fetch.pull(key, steps["images"].key) is None:
+            raise StageError(
+                f"there is no golden state {key} in {self.options.golden_registry or 'the cache'}",
+                details="its key is that of the cloud: features, configuration and versions",
+                hint="kollalab plan shows the key; kollalab push pushes the one of a lab",
+            )
+        return key
+
     def clear(self, name: str) -> None:
         """Remove a saved state.
 
@@ -672,6 +724,7 @@ class Lab:
 
     def _check(self) -> None:
         checks.check_clone(self.options, self.paths.state)
+        checks.check_golden(self.options)
         checks.check_settings(self.config)
         checks.check_features(self.features, self.extensions, self.backend)
         checks.check_variables(self.config, self.features, self.extensions, self.backend)
@@ -680,7 +733,7 @@ class Lab:
         planned = planned if planned is not None else self.engine.plan(until)
         steps = [self._with_loss(s) for s in self.retained.plan(planned)]
         if self.base is None:
-            return steps
+            return self.fetch.plan(steps)
         from pytest_kollalab.stages.states import clones
 
         return clones.plan(steps, self.base.name)
@@ -712,6 +765,16 @@ class Lab:
         if stage == "nodes":
             self.consent.check(ANEW)
 
+    def _fetch(self, stage: str) -> None:
+        """Have what a golden state brings of a stage, if the lab is to start from one."""
+        if not self.fetch.wanted or stage == "tools":
+            return
+        steps = self.retained.plan(self.engine.ahead("cloud"))
+        if stage in OWN:
+            self.fetch.revive(steps)
+        else:
+            self.fetch.bring_images(steps)
+
     def _have_base(self) -> None:
         """Build or reuse the base lab if a stage of this lab will be cloned from it."""
         from pytest_kollalab.stages.states.clones import CLONE
@@ -721,7 +784,7 @@ class Lab:
 
     def _source(self) -> CloneSource | None:
         if self.base is None:
-            return None
+            return self.fetch.source()
         from pytest_kollalab.stages.states import clones
 
         found = clones.source(self.base.rewind)
@@ -730,8 +793,31 @@ class Lab:
         return found
 
     def _built(self, stage: str) -> None:
-        if stage == "cloud" and self.options.golden != "none":
+        if stage != "cloud":
+            return
+        if self.options.golden != "none":
             self.rewind.keep_golden()
+        self._push_built()
+
+    def _push_built(self) -> None:
+        """Push the golden state of a deploy if that is wanted. A failure is only told."""
+        from pytest_kollalab.providers.base import NodesMade
+        from pytest_kollalab.stages.golden.push import is_wanted
+
+        nodes = self.made(NodesMade)
+        if not is_wanted(self.options) or nodes is None or nodes.clone is not None:
+            return
+        try:
+            self._pushing().run()
+        except Exception as error:  # noqa: BLE001 - the cloud is healthy, whatever this is
+            self._say(f"the golden state is not pushed: {as_message(error)}")
+
+    def _pushing(self) -> Push:
+        from pytest_kollalab.stages.cloud.wanted import WantedCloud
+        from pytest_kollalab.stages.golden.push import Push
+
+        wanted = WantedCloud(self.config, self.features, self.provider, self.extensions)
+        return Push(self.rewind, wanted, self.options)
 
     def _retain(self) -> None:
         """Retain the golden state if that is wanted. A failure does not stop the removal."""
@@ -799,9 +885,10 @@ class Lab:
                 room on its disks.
         """
         building = [step for step in steps if step.action == BUILD]
-        if any(self.engine.stages[step.stage].shared for step in building):
+        making = [step for step in steps if step.action in (BUILD, FETCH)]
+        if any(self.engine.stages[step.stage].shared for step in making):
             check_writable(self.paths.cache, "KOLLALAB_CACHE")
-        if host and building:
+        if host and making:
             self._check_host(building)
         checks.check_sources(self.engine, steps)
 

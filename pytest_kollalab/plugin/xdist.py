@@ -48,9 +48,17 @@ def of_use(
     if options.labs > 1 and not options.clone_of:
         return options
     goes = options.keep == "never" or (options.keep == "auto" and not kept)
-    if asked or options.golden != "drop" or not goes:
+    if asked or options.golden != "drop" or not goes or _is_pushed(options):
         return options
     return dataclasses.replace(options, golden="none")
+
+
+def _is_pushed(options: configuration.Options) -> bool:
+    if options.push == "never":
+        return False
+    from pytest_kollalab.stages.golden.push import is_wanted
+
+    return is_wanted(options)
 
 
 def of_worker(options: configuration.Options, number: int) -> configuration.Options:

@@ -147,6 +147,34 @@ class Options:
         "(drop), or for the next lab, which starts from it (keep)",
         more="saves.md#a-golden-state-that-outlives-its-lab",
     )
+    golden_registry: str = setting(
+        "",
+        "where golden states are fetched from and pushed to: a registry and a namespace in it, or "
+        "a folder (oci:DIR) or file (oci-archive:FILE) in OCI's image layout",
+        metavar="PLACE",
+        place=True,
+        more="golden.md",
+    )
+    golden_signers: str = setting(
+        "",
+        "file of allowed signers (ssh-keygen) of golden states; others are not fetched",
+        metavar="FILE",
+        path=True,
+        more="golden.md#signatures",
+    )
+    golden_key: str = setting(
+        "",
+        "private key of SSH that signs golden states that are pushed",
+        metavar="FILE",
+        path=True,
+        more="golden.md#signatures",
+    )
+    push: Literal["never", "ci", "always"] = setting(
+        "never",
+        "push the golden state after a healthy deploy: never, in CI only (the environment has CI), "
+        "or always",
+        more="golden.md",
+    )
     labs: int = setting(
         1,
         "number of labs that the workers of pytest-xdist are spread over",

@@ -15,6 +15,8 @@ from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import expanded
 
+# What stands before a path where a value may be another kind of place as well.
+PLACES = ("oci:", "oci-archive:")
 TRUTH = {"true": True, "yes": True, "on": True, "1": True}
 TRUTH |= {"false": False, "no": False, "off": False, "0": False}
 
@@ -102,12 +104,22 @@ def full_path(value: str, folder: Path | None) -> str:
     return str(folder / expanded(value) if folder is not None else expanded(value))
 
 
+def full_place(value: str, folder: Path | None) -> str:
+    """A place with a full path, if it is one with a path; any other one as it is."""
+    for kind in PLACES:
+        if value.startswith(kind):
+            return kind + full_path(value.removeprefix(kind), folder)
+    return value
+
+
 def _one(setting: Setting, value: Any, place: Place) -> Any:
     if setting.choices and value not in setting.choices:
         raise ConfigError(f"{place}: {value!r} is not known", hint=nearest(value, setting.choices))
     least = setting.about.least
     if least is not None and value < least:
         raise ConfigError(f"{place}: {value} is not possible", hint=f"{least}, or more")
+    if setting.about.place:
+        return full_place(value, place.folder)
     return full_path(value, place.folder) if setting.about.path else value
 
 

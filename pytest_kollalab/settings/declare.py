@@ -33,6 +33,7 @@ class About:
         help: A phrase for help texts, the schema and the documentation.
         metavar: What stands for the value in a help text.
         path: The value is a path or a URL; a relative path counts from where it was written.
+        place: The value may be a kind of place and a path, such as `oci:DIR`; the path is as above.
         key: The setting enters the key of the stage that uses it.
         known: Values that are known beforehand, where others may be added.
         least: The smallest number allowed.
@@ -43,6 +44,7 @@ class About:
     help: str = ""
     metavar: str = ""
     path: bool = False
+    place: bool = False
     key: bool = True
     known: tuple[str, ...] = ()
     least: int | None = None
@@ -123,6 +125,7 @@ def setting(
     *,
     metavar: str = "",
     path: bool = False,
+    place: bool = False,
     key: bool = True,
     known: tuple[str, ...] = (),
     least: int | None = None,
@@ -136,6 +139,7 @@ def setting(
         help: A phrase for help texts, the schema and the documentation.
         metavar: What stands for the value in a help text.
         path: The value is a path or a URL; a relative path counts from where it was written.
+        place: The value may be a kind of place and a path, such as `oci:DIR`; the path is as above.
         key: The setting enters the key of the stage that uses it, in a table of a feature or a
             provider. False for what changes nothing of what is built.
         known: Values that are known beforehand, where others may be added.
@@ -143,7 +147,7 @@ def setting(
         variable: There is an environment variable for it, where there is an option.
         more: The page of the documentation that says more.
     """
-    about = About(help, metavar, path, key, known, least, variable, more)
+    about = About(help, metavar, path, place, key, known, least, variable, more)
     metadata = {PREFIX: about}
     if isinstance(default, dict):
         return cast("T", dataclasses.field(default_factory=dict, metadata=metadata))

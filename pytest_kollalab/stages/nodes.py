@@ -180,7 +180,10 @@ class NodesStage(Stage[NodesMade]):
             folder, since = work.folder / "clone", records.now()
             source.keep(folder)
             point("clone:kept")
+            work.undo.callback(self.provider.destroy, work.tag.lab)
+            source.bring(work.tag)
             made = cloning.clone(spec, source.origin(), work.undo)
+            source.drop()
         moves = addresses.between(source.made, made)
         return made, CloneMade(source.lab, folder, since, moves)
 

@@ -17,6 +17,8 @@ DOCKER, CACHE = "docker", "cache"
 # Bytes per image in docker, compressed in the store, and unpacked on a node. Measured on the images
 # of release 2026.1, which share most of their layers, and rounded up.
 BUILT, STORED, PULLED = GIB // 4, GIB // 12, GIB // 4
+# How much larger a layer is when it is unpacked.
+PACKED = 4
 BASE = GIB
 SOURCES = GIB // 3
 # Bytes that all stages of a lab with every feature need in total, on a host where nothing is built.

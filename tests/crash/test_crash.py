@@ -18,6 +18,7 @@ import pytest
 from pytest_kollalab.releases import releases
 from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.crash_points import VARIABLE
+from tests.crash import test_crash_golden as golden
 from tests.crash import test_crash_machines as machines
 from tests.crash import test_crash_saves as saves
 from tests.crash.census import Trail, marked, take
@@ -81,7 +82,7 @@ LADDER = (
 def test_every_point_of_the_code_is_in_the_table() -> None:
     text = "".join(path.read_text() for path in (ROOT / "pytest_kollalab").rglob("*.py"))
     named = set(re.findall(r'point\("([\w:-]+)"\)', text))
-    elsewhere = machines.POINTS | saves.POINTS | upgrade.POINTS
+    elsewhere = golden.POINTS | machines.POINTS | saves.POINTS | upgrade.POINTS
     assert named <= {row[0] for row in (*POINTS, *LADDER)} | elsewhere
     assert len(POINTS) + len(LADDER) >= 20
 

@@ -514,3 +514,22 @@ def test_a_change_in_place_that_fails_is_recorded(bench: Bench) -> None:
     assert record is not None
     assert (record.status, record.error, record.run) == (records.FAILED, "no room", "r2")
     assert bench.cloud.done == ["destroy", "create"]
+
+
+def test_the_key_for_others_is_the_one_that_a_new_lab_has(bench: Bench, tmp_path: Path) -> None:
+    """Nodes that had more than was asked for are built anew, and keep their former key."""
+    bench.nodes.serves = lambda recorded, wanted: True  # type: ignore[method-assign]
+    bench.nodes.given = {"suite": "trixie", "extra": ["gateway-1"]}
+    bench.run("r").ensure("cloud")
+    for each in (bench, other := Bench(tmp_path / "other")):
+        each.nodes.given = {"suite": "trixie"}
+        each.cloud.given = {"globals": {"debug": True}}
+    engine = bench.run("s")
+    engine.ensure("cloud")
+    new = {step.stage: step.key for step in other.run().plan()}
+    record = engine.record("cloud")
+    assert record is not None
+    assert record.key != new["cloud"]
+    assert engine.new_key("cloud") == new["cloud"]
+    other.run("t").ensure("cloud")
+    assert other.run().new_key("cloud") == new["cloud"]

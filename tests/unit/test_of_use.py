@@ -23,6 +23,7 @@ FRESH = ("kollalab", "fresh_cloud")
         (Options(keep="always"), (), "drop"),
         (Options(golden="keep"), (), "keep"),
         (Options(golden="none"), FRESH, "none"),
+        (Options(push="always"), ("kollalab",), "drop"),
     ],
 )
 def test_a_golden_state_is_of_use(options: Options, fixtures: tuple[str, ...], golden: str) -> None:

@@ -14,6 +14,7 @@ from pytest_kollalab.providers.choice import Factory, every
 from pytest_kollalab.providers.docker import host as docker_host
 from pytest_kollalab.providers.libvirt import host as libvirt_host
 from pytest_kollalab.settings.config import Config, Options
+from pytest_kollalab.stages.golden import cached
 from pytest_kollalab.system import daemon
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
@@ -65,7 +66,7 @@ def find(
         {
             "run": lambda: dead.runs(paths),
             "lab": lambda: labs.stale(paths, old, discard_saved=asked.discard_saved),
-            "golden": lambda: labs.goldens(paths, old),
+            "golden": lambda: chain(labs.goldens(paths, old), cached.garbage(paths, old)),
             "leftover": lambda: chain(
                 *(labs.leftovers(each, paths, ownership) for each in clients),
                 machines.leftovers(paths, host, ownership),

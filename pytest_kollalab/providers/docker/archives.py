@@ -127,4 +127,6 @@ def scrubbed(config: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, 
     about = {
         k: v for k, v in (config.get("config") or {}).items() if k not in ("Hostname", "Image")
     }
-    return {**kept, "config": {**about, "Labels": dict(labels)}}
+    # One for each layer: docker tells the sizes of layers by it.
+    history = [{"created": config.get("created")} for _ in config["rootfs"]["diff_ids"]]
+    return {**kept, "history": history, "config": {**about, "Labels": dict(labels)}}

@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from pytest_kollalab.engine.records import Tag
 from pytest_kollalab.features import passwords
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.providers.base import NodesMade, Origin
@@ -29,6 +30,9 @@ class CloneSource:
         folder: The folder with the record and files of the other lab's cloud.
         features: The features of the other lab's cloud.
         held: Keeps other processes from changing that lab while it is cloned.
+        former: The name that the other lab had when it was deployed, if that was another one.
+        bring: Makes the saved state, of a lab of this tag, if the provider does not have it yet.
+        drop: Called when the nodes are made.
     """
 
     lab: str
@@ -37,6 +41,9 @@ class CloneSource:
     folder: Path
     features: Sequence[Feature]
     held: Callable[[], AbstractContextManager[None]]
+    former: str = ""
+    bring: Callable[[Tag], None] = lambda _: None
+    drop: Callable[[], None] = lambda: None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,7 +55,7 @@ class CloneSource:
         """Describe the source for a provider."""
         secrets = passwords.read(self.folder / CLOUD / "etc" / "passwords.yml")
         files = partial(readdress.files, self.features, str(secrets["database_password"]))
-        return Origin(self.lab, self.label, self.made, files)
+        return Origin(self.lab, self.label, self.made, files, self.former)
 
     def keep(self, folder: Path) -> None:
         """Copy what the stage `cloud` will need into a folder. An existing folder is replaced."""

@@ -1,0 +1,1 @@
+"""Golden states that travel: pushed to a registry, a folder or a file, and fetched from there."""
