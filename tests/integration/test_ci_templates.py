@@ -42,7 +42,7 @@ def test_a_job_gets_as_far_as_its_plan_on_a_bare_debian(
     said = capfd.readouterr()
     assert done, said
     assert not left(host)
-    assert "bootstrap: Docker answers" in said.out
+    assert "bootstrap: Docker answers" in said.err
     assert "a lab can run here" in said.out
     assert "lab ci-2026-2-0: core sfc; release 2026.2" in said.out
     assert "there is no lab ci-2026-2-0" in said.out
