@@ -14,6 +14,8 @@ from pytest_kollalab.system.errors import ConfigError
 
 # A test whose fixtures include this one, directly or through others, uses the lab.
 LAB = "kollalab"
+# Makes the cloud if it is not there.
+CLOUD = "openstack_cloud"
 # Rolls the lab back, so no other test may run at the same time.
 FRESH = "fresh_cloud"
 # All fixtures of pytest_kollalab/features/NAME/fixtures.py ask for the feature NAME.
@@ -52,6 +54,24 @@ def features(items: Iterable[pytest.Item], added: Added) -> dict[str, list[str]]
         for name in names:
             found.setdefault(name, []).append(item.nodeid)
     return found
+
+
+def have_cloud(items: Iterable[pytest.Item], added: Added) -> None:
+    """Have tests that use a feature's fixture wait for the cloud, which has the feature.
+
+    Such a fixture may itself need no more than the nodes, or nothing.
+
+    Args:
+        items: The tests.
+        added: The fixtures of features that plugins add.
+    """
+    for item in items:
+        names = getattr(item, "fixturenames", None)
+        if isinstance(names, list) and LAB in names and CLOUD not in names:
+            used = (_features_of(definition, added) for definition in definitions(item))
+            if any(True for features in used for _ in features):
+                # The first one is set up first.
+                names.insert(0, CLOUD)
 
 
 def _named(item: pytest.Item, mark: pytest.Mark) -> Sequence[str]:

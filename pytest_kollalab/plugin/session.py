@@ -166,9 +166,7 @@ class LabSession:
         Returns:
             The names of the features, each with the node ids of the tests that ask for it.
         """
-        hook = self.config.hook
-        others = any(getattr(hook, name).get_hookimpls() for name in hookspecs.NAMES)
-        wanted = asked.features(items, self.extensions.fixtures() if others else {})
+        wanted = asked.features(items, self._fixtures_of_features())
         if self.options.guests == "server" and "sfc" in wanted:
             # Service functions that are servers need Nova.
             wanted["compute"] = [*wanted.get("compute", ()), *wanted["sfc"]]
@@ -399,7 +397,13 @@ class LabSession:
 
     # How it is done
 
+    def _fixtures_of_features(self) -> asked.Added:
+        hook = self.config.hook
+        others = any(getattr(hook, name).get_hookimpls() for name in hookspecs.NAMES)
+        return self.extensions.fixtures() if others else {}
+
     def _settle(self, items: list[pytest.Item]) -> None:
+        asked.have_cloud(items, self._fixtures_of_features())
         wanted = self.wanted_features(items)
         self.features = tuple(sorted(wanted))
         kept = is_kept(default_paths().lab(self.options.name))

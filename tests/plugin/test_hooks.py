@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+from tests.plugin import small_lab
+
 CONFTEST = """
 from pytest_kollalab.features.base import Feature
 
@@ -40,6 +42,28 @@ def test_a_feature_is_asked_for_by_its_fixture(pytester: pytest.Pytester) -> Non
             "variable neutron_dns_domain = 'lab-2026.1.', from conftest.py",
         ]
     )
+
+
+def test_the_fixture_of_a_feature_has_the_cloud_that_has_the_feature(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        small_lab.CONFTEST
+        + CONFTEST
+        + """
+
+import pytest
+
+@pytest.fixture(scope="session")
+def openstack_cloud(kollalab):
+    kollalab.ensure("cloud")
+"""
+    )
+    pytester.makepyfile(TEST)
+    result = pytester.runpytest_subprocess("-W", "error")
+    result.assert_outcomes(passed=1)
+    made = pytester.path.joinpath("trace").read_text().splitlines()
+    assert "create cloud" in made
 
 
 def test_a_marker_asks_too_and_a_wrong_name_knows_the_added_ones(
