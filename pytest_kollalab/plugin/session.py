@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.settings import config as configuration
 from pytest_kollalab.settings.read import Settings, check_tables
 from pytest_kollalab.system.commands import carrying
-from pytest_kollalab.system.errors import KollalabError
+from pytest_kollalab.system.errors import ConfigError, KollalabError
 from pytest_kollalab.system.paths import check_writable, default_paths
 
 if TYPE_CHECKING:
@@ -513,10 +513,10 @@ class LabSession:
     def _make(self, options: configuration.Options) -> Lab:
         from pytest_kollalab.lab.lab import Lab
 
-        return Lab(
+        make = partial(
+            Lab,
             self.settings,
             options,
-            features=self.features,
             run_id=self.processes.run.name,
             say=self.tell,
             extensions=self.extensions,
@@ -524,6 +524,25 @@ class LabSession:
             passing=True,
             goal=self._goal or configuration.STAGES[0],
         )
+        lab = make(features=self.features)
+        asks = self._tests_use_lab and not options.cloud
+        more = self._features_to_keep(lab) if asks else ()
+        return make(features=(*self.features, *more)) if more else lab
+
+    def _features_to_keep(self, lab: Lab) -> tuple[str, ...]:
+        """The features that a lab of `kollalab up` keeps when it is built anew with others."""
+        there = lab.cloud_features()
+        registry = self.extensions.registry
+        if not lab.is_kept() or not set(there) <= set(registry.names()):
+            return ()
+        if {feature.name for feature in lab.features} <= set(there):
+            # It has them all, and serves as it is.
+            return ()
+        try:
+            registry.check_conflicts(dict.fromkeys((*lab.feature_names, *there), ()), lab.backend)
+        except ConfigError:
+            return ()
+        return there
 
     def _make_failures(self) -> Failures:
         from pytest_kollalab.report.failures import ExternalCloudScene, Failures, LabScene, Scene

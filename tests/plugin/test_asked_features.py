@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kollalab.engine import records
+from pytest_kollalab.engine.records import READY, Record
+from pytest_kollalab.lab.kept import PASSING
+
 SHOW = """
 from pytest_kollalab.plugin.session import session_key
 
@@ -103,3 +107,48 @@ def test_a_marker_with_anything_but_names_is_a_usage_error(
 def test_the_markers_are_registered(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--markers")
     result.stdout.fnmatch_lines(["*kollalab_feature(name*", "*kollalab_smoke:*"])
+
+
+FOREIGN = """
+from pytest_kollalab.features.base import Feature
+
+def pytest_kollalab_features():
+    return Feature("banner", fixtures=("banner",))
+"""
+
+
+@pytest.mark.parametrize(
+    ("passing", "there", "title"),
+    [
+        # Of `kollalab up`: it keeps what it has.
+        (False, ["core", "compute", "sfc"], "lab lab: core banner compute sfc;*"),
+        # Nobody here knows how to keep that.
+        (False, ["core", "elsewhere"], "lab lab: core banner;*"),
+        # A session made it for its own tests.
+        (True, ["core", "compute", "sfc"], "lab lab: core banner;*"),
+    ],
+)
+def test_a_lab_that_is_built_anew_keeps_the_features_that_somebody_wanted(
+    pytester: pytest.Pytester, passing: bool, there: list[str], title: str
+) -> None:
+    folder = pytester.path / "state" / "labs" / "lab"
+    folder.mkdir(parents=True)
+    inputs = {"features": there, "release": "2026.1"}
+    records.save(folder / "cloud.json", Record("cloud", "key", "run", READY, inputs))
+    if passing:
+        (folder / PASSING).touch()
+    pytester.makeconftest(FOREIGN)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def banner(tenant):
+            pass
+
+        def test_it(banner):
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--kollalab-plan")
+    result.stdout.fnmatch_lines([title])
