@@ -6,6 +6,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ WHICH_LAB = ("config", "name", "provider", "release")
 BUILD = ("until", "fresh", "clone_of", "stock", "discard_saved")
 # Where a golden state is fetched from, of verbs that start a lab from one or plan that.
 GOLDEN = ("golden_registry", "registry_ca", "golden_signers")
+# What an error about an unknown table says on the command line.
+OF_PYTEST = {
+    "details": "the table of a feature or provider in a conftest.py is known to pytest only",
+    "hint": "if it is such a table, use pytest, or give the feature's package an entry point in "
+    "the group kollalab, which pytest and kollalab know; if not, leave it out",
+}
 SETTINGS = plain_settings(Config, Options, Invocation)
 EXIT_CODES = """\b
 Exit codes:
@@ -182,31 +189,42 @@ def read_settings(**given: Any) -> Settings:
     return read(file, environment(), options)
 
 
-def lab_of(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
-    """The lab with these settings and features; it creates nothing. `more` is passed to `Lab`."""
+def lab_of(settings: Settings, features: tuple[str, ...], *, builds: bool, **more: Any) -> Lab:
+    """The lab with these settings and features; it creates nothing.
+
+    Args:
+        settings: The settings.
+        features: The names of the features.
+        builds: Whether the verb needs all of the configuration. Other verbs leave tables alone
+            that belong to no feature or provider known here; pytest may know them.
+        more: Passed to `Lab`.
+    """
     extensions = installed(settings.config.release)
     if settings.config.tables:
-        check_tables(settings.config, extensions.tables)
+        known = extensions.tables
+        tables = {n: t for n, t in settings.config.tables.items() if builds or n in known}
+        check_tables(replace(settings.config, tables=tables), known, **OF_PYTEST)
     more = {"say": tell, "confirm": confirm, **more}
     return Lab(settings.config, settings.options, features=features, extensions=extensions, **more)
 
 
 def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
     """The lab with these features, or else with those that its cloud has; it creates nothing."""
-    lab = lab_of(settings, features or DEFAULT_FEATURES, **more)
+    lab = lab_of(settings, features or DEFAULT_FEATURES, builds=True, **more)
     there = () if features else lab.cloud_features()
-    return lab_of(settings, there, **more) if there else lab
+    return lab_of(settings, there, builds=True, **more) if there else lab
 
 
 def make_lab(
     features: tuple[str, ...],
     *,
+    builds: bool = False,
     say: Callable[[str], None] = tell,
     watcher: Watcher | None = None,
     **given: Any,
 ) -> Lab:
     """The lab that the options of a verb and the configuration describe; it creates nothing."""
-    return lab_of(read_settings(**given), features, say=say, watcher=watcher)
+    return lab_of(read_settings(**given), features, builds=builds, say=say, watcher=watcher)
 
 
 def confirm(question: str) -> bool:

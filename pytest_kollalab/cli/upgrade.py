@@ -18,6 +18,6 @@ def upgrade(to: str, **given: Any) -> None:
     The lab is saved first; `kollalab rollback` brings it back if the upgrade fails.
     """
     say, watching = progress()
-    lab = make_lab((), say=say, watcher=watching, **given)
+    lab = make_lab((), builds=True, say=say, watcher=watching, **given)
     with orderly(lab):
         lab.upgrade(to)

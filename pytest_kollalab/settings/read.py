@@ -93,12 +93,16 @@ def options(*layers: Mapping[str, Any]) -> Options:
     return check(Options(**values))
 
 
-def check_tables(config: Config, known: Mapping[str, type[Any]]) -> None:
+def check_tables(
+    config: Config, known: Mapping[str, type[Any]], *, details: str = "", hint: str = ""
+) -> None:
     """Check what the file says in the tables of features and providers.
 
     Args:
         config: What was read.
         known: The classes of settings, by the names of the features and providers.
+        details: Whose else a table may be, for the error.
+        hint: What to do about a table whose name is similar to none.
 
     Raises:
         ConfigError: A table is nobody's, with the nearest one, or what it says is wrong.
@@ -107,7 +111,9 @@ def check_tables(config: Config, known: Mapping[str, type[Any]]) -> None:
     for name in config.tables:
         if name not in known:
             raise ConfigError(
-                f"{config.file or FILE}: unknown table [{name}]", hint=nearest(name, names)
+                f"{config.file or FILE}: unknown table [{name}]",
+                details=details,
+                hint=nearest(name, names, hint),
             )
         config.table(name, known[name])
 

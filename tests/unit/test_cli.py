@@ -82,6 +82,40 @@ def test_show_has_the_addresses_of_apis_that_no_catalogue_has(
     assert "OpenDaylight" not in text
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("down",), ("destroy",), ("gc",), ("show",), ("logs",), ("list",), ("doctor",)]
+    + [("ssh", "controller-1"), ("topology",), ("save", "a"), ("rollback", "a"), ("clear", "a")],
+    ids=" ".join,
+)
+def test_verbs_that_build_nothing_leave_tables_of_a_conftest_alone(
+    kollalab: Callable[..., Result], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "kollalab.toml").write_text("[banner]\ntext = 'hello'\n[skydive]\n")
+    result = kollalab(*words)
+    assert "unknown table" not in result.output
+    assert result.output
+    (tmp_path / "kollalab.toml").write_text("[skydive]\nagnt = 1\n")
+    if words != ("list",):
+        assert kollalab(*words).exit_code == frame.EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    "words", [("plan",), ("up",), ("upgrade", "--to", "2026.2"), ("push",), ("pull",)], ids=" ".join
+)
+def test_verbs_that_build_say_whose_a_table_may_be(
+    kollalab: Callable[..., Result], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "kollalab.toml").write_text("[banner]\ntext = 'hello'\n")
+    result = kollalab(*words)
+    assert result.exit_code == frame.EXIT_USAGE
+    assert "unknown table [banner]" in result.output
+    assert "conftest.py is known to pytest only" in result.output
+    assert "entry point" in result.output
+    (tmp_path / "kollalab.toml").write_text("[skydvie]\n")
+    assert "did you mean 'skydive'?" in kollalab(*words).output
+
+
 def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None:
     result = kollalab("ssh", "controller-1")
     assert result.exit_code == frame.EXIT_FAILED
