@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pytest_kollalab.features import BACKEND
 from pytest_kollalab.features.base import FeatureParts
+from pytest_kollalab.features.log_lines import LogLine
 from pytest_kollalab.sdn import dataplane
 from pytest_kollalab.sdn.dataplane import Dataplane
 
@@ -55,6 +56,21 @@ OVS = NetworkBackend(
             "firewall_driver = noop\nenable_security_group = false\n",
         },
         addresses=("neutron.ml2_vxlan_endpoints.ip_address",),
+        usual=(
+            LogLine(
+                r"^kolla/openvswitch/ovs-vswitchd\.log$",
+                r"dropping VLAN 0 packet received on port tap.* not configured for trunking VLAN 0"
+                r".*icmp6,.*ipv6_dst=ff02:",
+                "a new probe looks for its IPv6 neighbours before the agent has wired its port",
+            ),
+        ),
+        telling=(
+            LogLine(
+                r"^kolla/neutron/neutron-openvswitch-agent\.log$",
+                r"putting on the dead VLAN",
+                "a port that is down (admin_state_up=False) forwards nothing",
+            ),
+        ),
     ),
     dataplane=dataplane.OVS,
 )

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pytest_kollalab.features.log_lines import LogLine
 from pytest_kollalab.providers.base import NETWORKS
 from pytest_kollalab.settings.config import Config
 from pytest_kollalab.system.errors import ConfigError
@@ -109,6 +110,8 @@ class FeatureParts:
         images_from: The folders of image templates; None keeps those of the feature.
         playbooks: The playbooks; None keeps those of the feature.
         health: The health checks; None keeps those of the feature.
+        usual: Additional lines of logs that the timeline of a failure leaves out.
+        telling: Additional lines of logs that it has though they are no warnings.
     """
 
     renamed_images: Mapping[str, str | None] = field(default_factory=dict)
@@ -124,10 +127,18 @@ class FeatureParts:
     images_from: tuple[Path, ...] | None = None
     playbooks: tuple[Path, ...] | None = None
     health: tuple[HealthCheck, ...] | None = None
+    usual: tuple[LogLine, ...] = ()
+    telling: tuple[LogLine, ...] = ()
 
 
 # The types of what attributes of features have several of, if they are not names.
-MEMBERS: Mapping[str, type] = {"images_from": Path, "playbooks": Path, "health": HealthCheck}
+MEMBERS: Mapping[str, type] = {
+    "images_from": Path,
+    "playbooks": Path,
+    "health": HealthCheck,
+    "usual": LogLine,
+    "telling": LogLine,
+}
 BY_GROUP = ("nodes", "containers", "agents")
 # Those whose values are texts.
 TEXTS = ("config", "userspace_config", "artifacts", "conflicts", "endpoints")
@@ -217,6 +228,10 @@ class Feature:
         health: Further checks before a test may use the cloud; they do not enter any key.
         artifacts: Shell commands by file name that every node runs after a test has failed (see
             `where`); they do not enter any key.
+        usual: Warnings and errors in logs that are always there; the timeline of a failure leaves
+            them out. They do not enter any key.
+        telling: Lines of logs that the timeline of a failure has though they are no warnings. They
+            do not enter any key.
         endpoints: The URLs of its APIs that no catalogue has, by name, for `kollalab show`; in them
             `{management}`, or the name of another network, is replaced by the address of the
             controller there. They do not enter any key.
@@ -252,6 +267,8 @@ class Feature:
     agents: Mapping[str, Names] = field(default_factory=dict)
     health: tuple[HealthCheck, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    usual: tuple[LogLine, ...] = ()
+    telling: tuple[LogLine, ...] = ()
     endpoints: Mapping[str, str] = field(default_factory=dict)
     fixtures: Names = ()
     settings: type[Any] | None = None
@@ -316,6 +333,8 @@ class Feature:
             images_from=self.images_from if parts.images_from is None else parts.images_from,
             playbooks=self.playbooks if parts.playbooks is None else parts.playbooks,
             health=self.health if parts.health is None else parts.health,
+            usual=(*self.usual, *parts.usual),
+            telling=(*self.telling, *parts.telling),
         )
 
     def _check_names(self, kind: str, renamed: Iterable[str], known: Iterable[str]) -> None:

@@ -553,7 +553,7 @@ class LabSession:
         folder = Path(self.config.invocation_params.dir, given).resolve() if given else None
         features = lab.extensions.registry.resolve(lab.feature_names, lab.config.release)
         commands = lab.extensions.artifacts(features)
-        scene: Scene = LabScene(lab.folder, lab.ssh, lambda: lab.provider, commands)
+        scene: Scene = LabScene(lab.folder, lab.ssh, lambda: lab.provider, commands, features)
         if lab.options.cloud:
             scene = ExternalCloudScene(lambda: external.secrets(lab.options.cloud))
         return Failures(scene, folder)

@@ -17,6 +17,7 @@ from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 
+from pytest_kollalab.features.log_lines import LogLine
 from pytest_kollalab.report.asking import gather
 from pytest_kollalab.report.beats import is_idle
 from pytest_kollalab.report.window import Moment, Window, form, timeline, troubles, usual
@@ -53,11 +54,15 @@ class Collected:
         files: The texts by the names of files.
         problems: A line for everything that could not be collected.
         captures: The frames of captures, by their names.
+        usual: Lines of logs that the timeline leaves out.
+        telling: Lines of logs that the timeline has though they are no warnings.
     """
 
     files: Mapping[str, str]
     problems: tuple[str, ...] = ()
     captures: Mapping[str, Sequence[Frame]] = field(default_factory=dict)
+    usual: Sequence[LogLine] = ()
+    telling: Sequence[LogLine] = ()
 
 
 @dataclass(frozen=True)
@@ -238,18 +243,32 @@ def masked(frame: Frame, mask: Mask) -> Frame:
     return replace(frame, data=frame.data[: sum(1 for _ in alike)])
 
 
-def merged(files: Mapping[str, str]) -> str:
+def merged(
+    files: Mapping[str, str], usual: Sequence[LogLine] = (), telling: Sequence[LogLine] = ()
+) -> str:
     """The warnings and errors in the logs of all nodes, in order of time.
 
     Left out are messages that the logs of a node had again and again before as well.
+
+    Args:
+        files: The texts by the names of files, each below a folder with the node's name.
+        usual: Further lines to leave out.
+        telling: Lines to have though they are no warnings; they are never left out.
     """
     found: list[Moment] = []
     # In UTC, the time zone of Kolla's containers, whatever the zone of the nodes is.
     window = Window(0.0, time.time())
     for name, text in files.items():
         if TOLD.search(name):
-            known = set(files.get(f"{name.partition('/')[0]}/{USUAL}", "").splitlines())
-            found += (each for each in troubles(name, text, window) if form(each.line) not in known)
+            node, _, log = name.partition("/")
+            known = set(files.get(f"{node}/{USUAL}", "").splitlines())
+            tells = partial(_covered, telling, log)
+            found += (
+                each
+                for each in troubles(name, text, window, tells)
+                if tells(each.line)
+                or (form(each.line) not in known and not _covered(usual, log, each.line))
+            )
     return timeline(found)
 
 
@@ -257,6 +276,10 @@ def slug(test: str) -> str:
     """A name for a test's folder: readable, portable and unique."""
     short = re.sub(r"\W+", "-", test.replace(".py", "")).strip("-")[-LONGEST_NAME:].strip("-")
     return f"{short}-{sha256(test.encode()).hexdigest()[:6]}"
+
+
+def _covered(known: Iterable[LogLine], log: str, line: str) -> bool:
+    return any(each.covers(log, line) for each in known)
 
 
 def _console(node: str, last_words: Callable[[str], str]) -> dict[str, str]:

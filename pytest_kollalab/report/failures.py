@@ -19,6 +19,7 @@ from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.system.errors import KollalabError
 
 if TYPE_CHECKING:
+    from pytest_kollalab.features.base import Feature
     from pytest_kollalab.providers.base import Provider
     from pytest_kollalab.report import artifacts
     from pytest_kollalab.stages.cloud.made import CloudMade
@@ -50,6 +51,7 @@ class LabScene:
         ssh: Returns what runs commands on the nodes.
         provider: Returns the provider of the nodes.
         commands: Further shell commands for each node, by the name of the file for their output.
+        features: The features of the lab, which know lines of logs.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class LabScene:
         ssh: Callable[[], Ssh],
         provider: Callable[[], Provider],
         commands: Mapping[str, str] | None = None,
+        features: Sequence[Feature] = (),
     ) -> None:
         self.folder = folder
         self.ssh = ssh
         self.provider = provider
         self.commands = commands or {}
+        self.features = tuple(features)
         self._redactor = Redactor()
         self._known: tuple[tuple[str, int], ...] = ()
 
@@ -103,7 +107,13 @@ class LabScene:
         told = artifacts.collect(asked)
         # The span excludes the packets of the collection itself.
         captures = RECORDINGS.during(began, ended)
-        return artifacts.Collected({**told.files, **logs}, told.problems, captures)
+        return artifacts.Collected(
+            {**told.files, **logs},
+            told.problems,
+            captures,
+            usual=[line for feature in self.features for line in feature.usual],
+            telling=[line for feature in self.features for line in feature.telling],
+        )
 
     def _cloud(self) -> CloudMade | None:
         """The cloud, if it is deployed."""
@@ -270,7 +280,7 @@ class Failures:
         started = time.monotonic()
         told = self.site.collect(failure.began, failure.ended)
         files = dict(told.files)
-        if merged := artifacts.merged(files):
+        if merged := artifacts.merged(files, told.usual, told.telling):
             files["timeline"] = merged
         files["failure"] = failure.text
         if failure.workarounds:
@@ -304,7 +314,8 @@ def open_first(names: Sequence[str], phase: str) -> str:
     """
     stages = [name for name in names if name.startswith("stages/")] if phase == "setup" else []
     timelines = [name for name in names if name.startswith("timeline")]
-    return next(iter([*reversed(stages), *timelines]), "failure.txt")
+    pictures = [name for name in names if name == "topology.svg"]
+    return next(iter([*reversed(stages), *timelines, *pictures]), "failure.txt")
 
 
 def part_of(report: Any) -> str:

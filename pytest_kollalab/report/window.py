@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -120,10 +120,12 @@ class Moment:
         return f"{clock} {self.where}: {self.line}"
 
 
-def troubles(where: str, text: str, window: Window) -> Iterator[Moment]:
-    """The lines of a log with warnings and errors."""
+def troubles(
+    where: str, text: str, window: Window, telling: Callable[[str], bool] | None = None
+) -> Iterator[Moment]:
+    """The lines of a log with warnings and errors, and those that tell much."""
     for line in text.splitlines():
-        if TROUBLE.search(line):
+        if TROUBLE.search(line) or (telling is not None and telling(line)):
             moment = window.moment(line)
             if moment is not None:
                 yield Moment(moment, where, line)

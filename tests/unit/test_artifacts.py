@@ -19,6 +19,8 @@ import yaml
 
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import Record
+from pytest_kollalab.features.backend import OVS
+from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.providers.base import NodeMade, NodesMade
 from pytest_kollalab.report import artifacts
 from pytest_kollalab.report.failures import (
@@ -26,10 +28,11 @@ from pytest_kollalab.report.failures import (
     FailedTest,
     Failures,
     LabScene,
+    open_first,
     stage_logs,
 )
 from pytest_kollalab.report.masking import Redactor
-from pytest_kollalab.report.window import Window
+from pytest_kollalab.report.window import Window, form
 from pytest_kollalab.sdn.capture import decode
 from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.capture.recordings import Recordings
@@ -162,6 +165,99 @@ def test_the_timeline_has_no_messages_that_are_always_there(
     assert told.endswith("ERROR agent a bridge is gone\n")
     # The log of the node itself is whole.
     assert within[0] in files[f"compute-1/{name}"]
+
+
+ETHTOOL = "ethtool command ETHTOOL_GSET on network device tap2fa42bb6-e0 failed: No such device"
+VERSIONS = "version negotiation failed (we support version 0x04, peer supports version 0x01)"
+TRUNCATED = "Truncating password to algorithm specific maximum length 72 characters."
+ABORTED = "Aborted connection 20 to db: 'unconnected' user: 'unauthenticated' host: 'controller-1'"
+VSWITCHD = "compute-1/kolla/openvswitch/ovs-vswitchd.log"
+AGENT = "compute-1/kolla/neutron/neutron-openvswitch-agent.log"
+KEYSTONE = "controller-1/kolla/keystone/keystone.log"
+MARIADB = "controller-1/kolla/mariadb/mariadb.log"
+AT = "2026-11-22T12:00:05.000Z|00199|"
+THEN = "2026-11-22 12:00:05.000 24 "
+
+
+def merged_with_features(name: str, line: str) -> str:
+    features = resolve(["sfc"], "2026.1")
+    usual = [each for feature in features for each in feature.usual]
+    telling = [each for feature in features for each in feature.telling]
+    return artifacts.merged({name: f"{line}\n"}, usual, telling)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (VSWITCHD, f"{AT}bridge|ERR|interface tap07f950da-02: setting MAC failed (No such device)"),
+        (VSWITCHD, f"{AT}netdev_linux|WARN|{ETHTOOL}"),
+        (VSWITCHD, f"{AT}rconn|WARN|br-int<->unix#424: connection dropped (Protocol error)"),
+        (VSWITCHD, f"{AT}vconn|WARN|unix#424: {VERSIONS}"),
+        (KEYSTONE, f"{THEN}WARNING keystone.common.password_hashing [None req-1 - -] {TRUNCATED}"),
+        (MARIADB, f"{THEN}[Warning] {ABORTED} (This connection closed without authentication)"),
+    ],
+)
+def test_the_timeline_of_a_fresh_lab_has_no_lines_that_features_know(name: str, line: str) -> None:
+    assert artifacts.merged({name: f"{line}\n"}).count("\n") == 1
+    assert merged_with_features(name, line) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (VSWITCHD, f"{AT}bridge|ERR|interface br-tun: setting MAC failed (No such device)"),
+        (VSWITCHD, f"{AT}rconn|WARN|br-int<->tcp:127.0.0.1:6633: connection dropped"),
+        (AGENT, f"{THEN}ERROR agent setting MAC failed of interface tap07f950da-02"),
+        (MARIADB, "2026-11-22 12:00:05 20 [ERROR] mariadbd: out of memory"),
+    ],
+)
+def test_the_timeline_has_what_is_only_like_a_known_line(name: str, line: str) -> None:
+    assert merged_with_features(name, line).endswith(f"{line}\n")
+
+
+def test_the_timeline_tells_that_a_port_was_put_on_the_dead_vlan() -> None:
+    line = (
+        f"{THEN}INFO neutron.plugins.ml2.drivers.openvswitch.agent.ovs_neutron_agent [None] VIF "
+        "port: ab181fdd-850d-41ff-b2f9-43f482cc84ff admin state up disabled, putting on the dead "
+        "VLAN"
+    )
+    assert artifacts.merged({AGENT: f"{line}\n"}) == ""
+    assert merged_with_features(AGENT, line).endswith(f"{line}\n")
+    # Also if the node's log had it again and again before.
+    files = {AGENT: f"{line}\n", "compute-1/usual": f"{form(line)}\n"}
+    assert artifacts.merged(files, (), OVS.parts.telling).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "phase", "first"),
+    [
+        (["failure.txt", "timeline.txt", "topology.svg"], "call", "timeline.txt"),
+        (["failure.txt", "topology.svg"], "call", "topology.svg"),
+        (["failure.txt"], "call", "failure.txt"),
+        (["failure.txt", "stages/cloud.log", "timeline.txt"], "setup", "stages/cloud.log"),
+    ],
+)
+def test_the_file_to_open_first(names: list[str], phase: str, first: str) -> None:
+    assert open_first(names, phase) == first
+
+
+def test_a_failure_with_known_lines_only_names_the_picture_to_open_first(tmp_path: Path) -> None:
+    line = f"{AT}bridge|ERR|interface tap07f950da-02: setting MAC failed (No such device)\n"
+    usual = [each for feature in resolve([], "2026.1") for each in feature.usual]
+
+    class Fresh:
+        def redactor(self) -> Redactor:
+            return Redactor()
+
+        def collect(self, began: float, ended: float) -> artifacts.Collected:
+            return artifacts.Collected({VSWITCHD: line, "topology.svg": "<svg/>"}, usual=usual)
+
+    folder = tmp_path / "a"
+    failure = FailedTest("a.py::test_a", "call", NOON, NOON + 60, "assert 1 == 2")
+    summary = Failures(Fresh(), tmp_path).keep(failure, folder)
+    assert summary.startswith(f"open first: {folder / 'topology.svg'}\n")
+    assert not (folder / "timeline.txt").exists()
+    assert (folder / VSWITCHD).read_text() == line
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from openstack.exceptions import ServiceDisabledException
 
 from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.tenant import server as server_module
@@ -20,7 +21,7 @@ from pytest_kollalab.sdn.workarounds import (
     USED,
     WorkaroundForbiddenError,
 )
-from pytest_kollalab.system.errors import WaitError
+from pytest_kollalab.system.errors import ConfigError, WaitError
 
 
 class Compute:
@@ -149,3 +150,20 @@ def test_it_stays_down_where_workarounds_are_forbidden() -> None:
         boot(node)
     assert node.set_up == []
     assert workarounds.taken() == [(REFUSED, DEVICE_DOWN.id)]
+
+
+class Disabled:
+    """A service of a connection that is not in the catalogue: openstacksdk refuses all of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ServiceDisabledException("Service 'image' is disabled")
+
+
+def test_a_server_in_a_cloud_without_nova_says_which_fixture_is_missing() -> None:
+    catalogue = [{"type": "identity"}, {"type": "network"}]
+    cloud = SimpleNamespace(service_catalog=catalogue, image=Disabled(), compute=Disabled())
+    tenant: Any = SimpleNamespace(cloud=cloud, has_nodes=False, patience=1.0)
+    network = Network("id", "net", "subnet", "10.0.0.0/24", None, 1400)
+    with pytest.raises(ConfigError, match="the cloud has no Glance and no Nova") as caught:
+        server_module.boot(tenant, network, "compute-1")
+    assert "ask for the fixture `compute`" in str(caught.value)

@@ -183,7 +183,7 @@ def boot(
 
     Raises:
         NoNodeError: There is no such node.
-        ConfigError: The cloud has no guest image or no flavor for it.
+        ConfigError: The cloud has no Glance, no Nova, no guest image, or no flavor for it.
         WaitError: The server is not ACTIVE or not ready in time.
     """
     if tenant.has_nodes:
@@ -323,6 +323,14 @@ def remove(tenant: Project, server: str) -> None:
 
 
 def _find_guest(cloud: Connection) -> tuple[str, str]:
+    offered = {str(service["type"]) for service in cloud.service_catalog}
+    services = {"image": "Glance", "compute": "Nova"}
+    missing = [name for kind, name in services.items() if kind not in offered]
+    if missing:
+        raise ConfigError(
+            f"the cloud has no {' and no '.join(missing)}: it cannot boot a server",
+            hint="let the test ask for the fixture `compute`",
+        )
     image = next(iter(cloud.image.images(tag=GUEST, status="active", sort="created_at:desc")), None)
     flavor = cloud.compute.find_flavor(GUEST)
     if image is None or flavor is None:

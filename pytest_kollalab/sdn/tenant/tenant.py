@@ -38,7 +38,7 @@ class Tenant(Project):
 
         Raises:
             NoNodeError: There is no such node.
-            ConfigError: The cloud has no guest image or no flavor for it.
+            ConfigError: The cloud has no Glance, no Nova, no guest image, or no flavor for it.
             WaitError: The server did not start in time.
         """
         return boot(self, network, node, name=name, user_data=user_data, ports=ports, ready=ready)
