@@ -95,6 +95,12 @@ def _overview(lab: Lab, follow: bool, lines: int, given: dict[str, Any]) -> None
             found[stage] = stage_logs(lab, stage)
         except StageError:
             continue
+    there = lab.exists()
+    if not found and not there:
+        raise StageError(lab.unknown(), hint="kollalab up")
+    if not there:
+        shared = f"{lab.unknown()}; these logs are of stages that all labs share"
+        click.echo(in_use(shared, given), err=True)
     if follow:
         if not found:
             raise StageError(f"lab {lab.name} has no logs yet", hint="kollalab up")
@@ -105,8 +111,6 @@ def _overview(lab: Lab, follow: bool, lines: int, given: dict[str, Any]) -> None
     nodes = lab.made(NodesMade)
     for name in nodes.nodes if nodes is not None else ():
         click.echo(f"{name:<13} {' '.join(_containers(lab, name)) or 'the journal only'}")
-    if not found and nodes is None:
-        click.echo(in_use(f"{lab.unknown()}; `kollalab up` makes one", given))
 
 
 def _on_node(lab: Lab, node: str, container: str | None, follow: bool, lines: int) -> None:

@@ -415,18 +415,14 @@ class Lab:
         # Before anything is recorded: it is whole where it is.
         self.provider.check_lab(self.name)
         self.consent.ask(REMOVAL, removes=True)
-        busy = BusyError(
-            f"lab {self.name} is in use by another process",
-            hint="end that process first; the last process that uses a lab removes it",
-        )
         if not force and self.engine.is_built_elsewhere():
             # The building process has its own lease and ends later: do not wait for it.
             self.lease.release()
-            raise busy
+            raise self._busy()
         with self.engine.locked(REMOVE, removes=True):
             # Claim the lease under the lock, so that exactly one process is the last.
             if not self.lease.claim() and not force:
-                raise busy
+                raise self._busy()
             self.consent.check(REMOVAL, removes=True)
             there = self.folder.exists() or any(owner.mine for owner in self.owners())
             self._retain()
@@ -436,6 +432,15 @@ class Lab:
             self.lease.forget()
         self.lease.release()
         return there
+
+    def _busy(self) -> BusyError:
+        passing = self.exists() and not self.is_kept()
+        last = "; the session of pytest that made the lab removes it, unless told to keep it"
+        return BusyError(
+            f"lab {self.name} is in use by another process",
+            details=f"it is used by {self.lease.users()}",
+            hint=f"end that process first, or wait for it{last if passing else ''}",
+        )
 
     def remove(self) -> str:
         """Remove the lab, and say that it is gone or that there was none.
@@ -578,10 +583,13 @@ class Lab:
         """Remove a saved state.
 
         Raises:
+            StageError: There is no such lab.
             ConfigError: No state was saved under this name.
             HostError: The provider cannot save nodes.
         """
         self._check_ours("a saved state")
+        if not self.exists() and not self.rewind.saves.list():
+            raise StageError(self.unknown(), hint="kollalab list shows the labs that there are")
         self.rewind.clear(name)
 
     def exists(self) -> bool:

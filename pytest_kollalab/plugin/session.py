@@ -83,6 +83,7 @@ class LabSession:
         self.file = settings.file
         # Options, ini values and variables count as well.
         self._is_configured = bool(settings.origins)
+        self._features_by = settings.said_by("features")
         self.features: tuple[str, ...] = ()
         self.used = False
         self.figures = figures.Figures()
@@ -418,7 +419,7 @@ class LabSession:
             self._ignore_warnings()
             releases.get(release)
             check_writable(default_paths().state, "KOLLALAB_STATE")
-            configured = {name: ["the configuration"] for name in self.settings.features}
+            configured = {name: [self._features_by] for name in self.settings.features}
             wanted = configured | wanted
         if wanted or self.settings.tables:
             registry = self.extensions.registry

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.system.errors import ConfigError
-from pytest_kollalab.system.nearest import nearest
 
 if TYPE_CHECKING:
     from pytest_kollalab.releases.patches import Patch
@@ -154,11 +153,11 @@ def get(name: str, *, stock: bool = False) -> Release:
         stock: Whether to use it without patches.
 
     Raises:
-        ConfigError: There is no such release. The hint names a similar one.
+        ConfigError: There is no such release. The hint names those that there are.
     """
     try:
         return replace(RELEASES[name], stock=stock)
     except KeyError:
         raise ConfigError(
-            f"release {name!r} is not supported", hint=nearest(name, RELEASES)
+            f"release {name!r} is not supported", hint=f"known: {', '.join(RELEASES)}"
         ) from None

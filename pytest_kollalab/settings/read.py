@@ -40,6 +40,11 @@ class Settings:
     file: Path | None = None
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    def said_by(self, name: str) -> str:
+        """Who gave a setting, for messages: an option or a variable, or else the configuration."""
+        origin = self.origins.get(name, "")
+        return "the configuration" if origin in ("", str(self.file)) else origin
+
 
 def read(file: Path | None, *layers: Layer) -> Settings:
     """Read the settings of a run.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_kollalab.system import files
+from pytest_kollalab.system import files, process
 from pytest_kollalab.system.errors import BusyError, if_writable, is_unwritable
 
 # Set by pytest-xdist to the name of the worker.
@@ -135,6 +135,11 @@ class Lease:
         mine = self._path_of(self.run)
         runs = self.path.parent.glob(self._path_of("*").name)
         return any(path != mine and not _is_free(path) for path in runs)
+
+    def users(self) -> str:
+        """Describe the other processes that have a lease on the lab."""
+        told = [f"process {pid} ({_program(pid)})" for pid in process.having_open(self.path)]
+        return ", ".join(told) or NAMELESS
 
     def forget(self) -> None:
         """Remove the lock files of a removed lab. Does nothing without a successful `claim`.
@@ -362,6 +367,12 @@ def _remove(handle: int, path: Path) -> None:
         os.ftruncate(handle, 0)
         if _is_at(handle, path):
             path.unlink()
+
+
+def _program(pid: int) -> str:
+    # Its options are left out, since they may have secrets.
+    words = process.command(pid).split()
+    return " ".join([Path(word).name for word in words[:2] if not word.startswith("-")]) or "?"
 
 
 def _silently() -> None:

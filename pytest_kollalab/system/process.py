@@ -100,6 +100,19 @@ def command(pid: int) -> str:
     return "?"
 
 
+def having_open(path: Path) -> list[int]:
+    """The PIDs of other processes that have a file open, as far as this user may see."""
+    import psutil
+
+    found = []
+    for each in psutil.process_iter():
+        # It may have ended meanwhile or belong to another user.
+        with suppress(psutil.Error, OSError):
+            if each.pid != os.getpid() and any(o.path == str(path) for o in each.open_files()):
+                found.append(each.pid)
+    return sorted(found)
+
+
 def end(pids: Iterable[int], timeout: float) -> None:
     """Ask processes to end, and kill those that still run after `timeout` seconds."""
     import psutil

@@ -180,7 +180,7 @@ def test_a_state_file_of_a_newer_version(project: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("toml", "test", "told"),
     [
-        ("release = '2026.3'", TEST, ["release '2026.3' is not supported", "'2026.2'?"]),
+        ("release = '2026.3'", TEST, ["'2026.3' is not supported", "known: 2026.1, 2026.2"]),
         ("features = ['sfx']", TEST, ["there is no feature 'sfx'", "did you mean 'sfc'?"]),
         ("", MARKED, ["there is no feature 'sfx'", "did you mean 'sfc'?"]),
         ("[run]\nprovider = 'dokcer'", TEST, ["'dokcer' is not known", "did you mean 'docker'?"]),

@@ -92,9 +92,23 @@ def test_a_mistake_names_the_nearest(
 
 
 def test_without_a_lab_there_is_a_message(became: list[list[str]]) -> None:
-    assert "kollalab up" in kollalab().output
-    assert kollalab("-f").exit_code == EXIT_FAILED
+    for arguments in ((), ("-f",)):
+        result = kollalab(*arguments)
+        assert result.exit_code == EXIT_FAILED
+        assert "there is no lab lab" in result.output
+        assert "kollalab up" in result.output
     assert "has no nodes" in kollalab("controller-1").output
+
+
+def test_shared_logs_do_not_pass_for_those_of_a_lab_that_is_not_there(
+    tmp_path: Path, became: list[list[str]]
+) -> None:
+    files.write(tmp_path / "cache" / "logs" / "images.log", "something\n")
+    result = kollalab("--name", "nosuch")
+    assert "there is no lab nosuch" in result.output
+    assert "images.log" in result.output
+    assert "there is no lab nosuch" in kollalab("--name", "nosuch", "-f").output
+    assert became[0][-1].endswith("images.log")
 
 
 @pytest.mark.parametrize(

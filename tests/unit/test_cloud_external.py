@@ -60,6 +60,18 @@ def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
 
 
+@pytest.mark.usefixtures("clouds")
+def test_an_unknown_cloud_names_the_file_and_its_clouds(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no cloud 'far-away'") as caught:
+        external.connect("far-away")
+    said = f"{tmp_path / 'clouds.yaml'} was read; clouds: credential, keyless, system, token, wrong"
+    assert caught.value.details == said
+    assert "OS_CLIENT_CONFIG_FILE" in caught.value.hint
+    with pytest.raises(ConfigError) as caught:
+        external.connect("tokn")
+    assert caught.value.hint == "did you mean 'token'?"
+
+
 def cloud(services: str = "identity network", extensions: str = "router") -> Any:
     return SimpleNamespace(
         service_catalog=[{"type": name} for name in services.split()],

@@ -69,11 +69,12 @@ def test_features_are_asked_for_once_each(paths: Paths) -> None:
     assert asked.feature_names == ("compute", "sfc")
 
 
-def test_an_unknown_release_names_those_that_are_known(paths: Paths) -> None:
+@pytest.mark.parametrize("name", ["2026.3", "2025.1"])
+def test_an_unknown_release_names_those_that_are_known(paths: Paths, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        lab(paths, config=Config(release="2026.3")).plan()
-    assert "2026.3" in caught.value.brief
-    assert "2026.2" in str(caught.value)
+        lab(paths, config=Config(release=name)).plan()
+    assert name in caught.value.brief
+    assert caught.value.hint == "known: 2026.1, 2026.2"
 
 
 def test_an_unknown_feature_names_the_nearest(paths: Paths) -> None:
@@ -120,8 +121,10 @@ def test_a_lab_in_use_is_not_destroyed(paths: Paths) -> None:
     other = Lease(paths.state / "labs" / "lab.lease")
     other.take()
     try:
-        with pytest.raises(BusyError, match="in use"):
+        with pytest.raises(BusyError, match="in use") as caught:
             lab(paths).destroy()
+        assert "it is used by" in caught.value.details
+        assert "removes it" not in caught.value.hint
     finally:
         other.release()
 
@@ -155,6 +158,7 @@ def test_a_lab_that_another_run_uses_keeps_its_nodes_as_they_are(paths: Paths, v
     other.take()
     with pytest.raises(BusyError, match="in use by another run") as caught:
         getattr(lab(paths), verb)("golden")
+    assert "it is used by" in caught.value.details
     assert "end that run first" in caught.value.hint
     other.release()
 

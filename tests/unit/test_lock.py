@@ -78,6 +78,16 @@ def test_a_holder_that_left_no_name_is_another_process(tmp_path: Path) -> None:
     assert holder(tmp_path / "none") == "another process"
 
 
+def test_a_lease_names_the_other_processes_that_have_it(tmp_path: Path) -> None:
+    path = tmp_path / "lab.lease"
+    mine = Lease(path)
+    mine.take()
+    assert mine.users() == locks.NAMELESS
+    with other_process("lease", path) as other:
+        assert mine.users() == f"process {other.pid} ({Path(sys.executable).name})"
+    mine.release()
+
+
 def test_a_lease_is_shared_only_while_another_process_has_it(tmp_path: Path) -> None:
     path = tmp_path / "lab.lease"
     mine = Lease(path)

@@ -148,6 +148,14 @@ def test_a_mistake_in_a_table_names_the_file(
     assert hint in caught.value.hint
 
 
+def test_who_gave_a_setting(tmp_path: Path) -> None:
+    path = written(tmp_path, "features = ['sfc']\n")
+    option = {"features": ("scf", Place("--kollalab-features"))}
+    assert read(path).said_by("features") == "the configuration"
+    assert read(path, option).said_by("features") == "--kollalab-features"
+    assert read(None).said_by("features") == "the configuration"
+
+
 class Hired(DockerProvider):
     """Nodes of somebody else's."""
 

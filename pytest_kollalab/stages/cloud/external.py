@@ -36,10 +36,16 @@ def connect(name: str) -> Connection:
             details=str(error),
             hint="correct its clouds.yaml; `openstack --os-cloud` reports the same error",
         ) from error
+    file = loader.config_filename
+    listed = ", ".join(sorted(names)) or "none"
     raise ConfigError(
         f"there is no cloud {name!r}",
-        details=f"clouds.yaml: {loader.config_filename or 'none was found'}",
-        hint=nearest(name, names) if names else "name the file in OS_CLIENT_CONFIG_FILE",
+        details=f"{file} was read; clouds: {listed}" if file else "no clouds.yaml was found",
+        hint=nearest(
+            name, names, "name one of them, or another clouds.yaml in OS_CLIENT_CONFIG_FILE"
+        )
+        if names
+        else "name your clouds.yaml in OS_CLIENT_CONFIG_FILE",
     )
 
 

@@ -191,7 +191,8 @@ class Rewind:
             if self._lease.others() and not busy:
                 raise BusyError(
                     f"lab {self.engine.lab} is in use by another run",
-                    details=f"to {what} would change the nodes while that run uses them",
+                    details=f"it is used by {self._lease.users()}; to {what} would change the "
+                    "nodes meanwhile",
                     hint="end that run first",
                 )
             self.recover()
