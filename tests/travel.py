@@ -6,6 +6,7 @@ Its cloud is one container on each node, of an image of two layers, by way of th
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -228,6 +229,8 @@ class Traveller:
         from docker.errors import APIError
 
         self.engine.destroy()
+        # As a lab does at its end: logs.
+        shutil.rmtree(self.paths.lab(self.lab), ignore_errors=True)
         with suppress(APIError):
             docker.from_env().volumes.get(f"kollalab-layers-{self.tag}").remove()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pytest_kollalab.stages.golden.place import Moved, Place
 from pytest_kollalab.stages.golden.remote import Remote
 from pytest_kollalab.system import ssh
 from pytest_kollalab.system.errors import ConfigError, KollalabError, StageError
+from pytest_kollalab.system.run import run
 from tests.golden import golden
 
 NAME = "org.opencontainers.image.ref.name"
@@ -102,6 +104,19 @@ def test_a_file_is_an_image_layout_and_tells_nothing_of_its_user(tmp_path: Path)
     assert {"oci-layout", "index.json"} < {member.name for member in members}
     assert {(m.uid, m.uname, m.mtime) for m in members} == {(0, "", 0)}
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_a_killed_push_left_half_written_goes_with_the_next(
+    place: Place, tmp_path: Path
+) -> None:
+    script = "from pytest_kollalab.system import process; print(process.mark())"
+    mark = run([sys.executable, "-c", script]).stdout.strip()
+    folder = place.path("") if isinstance(place, Folder) else tmp_path / "below"
+    folder.mkdir(parents=True)
+    name = "golden.tar" if isinstance(place, Archive) else "0" * 64
+    (folder / f".{name}.{mark}.half").write_text("half")
+    pushed(place, tmp_path / "files", "one")
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
 class Breaks(Folder):

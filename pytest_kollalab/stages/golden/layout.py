@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from pytest_kollalab.stages.golden.artifact import ALGORITHM, CHUNK, MANIFEST, Blob, digest_of
 from pytest_kollalab.stages.golden.place import Moved, Place
-from pytest_kollalab.system import files, locks, process
+from pytest_kollalab.system import files, locks, process, temporary
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import HostError, StageError
 
@@ -86,6 +86,7 @@ class Folder(Place):
     def tag(self, tag: str, manifest: bytes) -> None:
         """Write the manifest and name it in the index."""
         with _writable(self.root):
+            _tidy(self.path(""))
             digest = digest_of(manifest)
             files.write(self.path(digest), manifest.decode(), mode=0o644)
             if not (self.root / LAYOUT).exists():
@@ -163,6 +164,7 @@ class Archive(Place):
         half = self.file.with_name(f".{self.file.name}.{process.mark()}.half")
         with _writable(self.file):
             self.file.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(self.file.parent, f".{self.file.name}.")
             try:
                 with tarfile.open(half, "w") as tar:
                     _add(tar, LAYOUT, VERSION.encode())
@@ -190,6 +192,13 @@ class Archive(Place):
             file = tar.extractfile(self._listed()[name])
             assert file is not None, "only plain files are listed"
             return file.read()
+
+
+def _tidy(folder: Path, beginning: str = ".") -> None:
+    """Remove what a push that was killed left half written."""
+    for path in temporary.abandoned(folder, depth=1):
+        if path.name.startswith(beginning) and path.name.endswith(".half"):
+            path.unlink(missing_ok=True)
 
 
 def _index(path: Path) -> dict[str, Any]:
