@@ -49,7 +49,11 @@ def table(measured: Mapping[str, Any], benchmarks: Mapping[str, float], pages: s
     python = ".".join(map(str, PYTHON))
     rows = [
         ("a lab needs", "containers (the default)", f"[virtual machines]({pages}libvirt.md)"),
-        ("system", f"Linux on x86-64, root, Python {python} or newer", "the same"),
+        (
+            "system",
+            f"Linux on x86-64, Python {python} or newer, root or the group `docker`",
+            "the same, and root",
+        ),
         ("processors", f"{CORES}", f"{CORES}"),
         (
             "memory of the host",
