@@ -67,11 +67,18 @@ def have_cloud(items: Iterable[pytest.Item], added: Added) -> None:
     """
     for item in items:
         names = getattr(item, "fixturenames", None)
-        if isinstance(names, list) and LAB in names and CLOUD not in names:
+        if isinstance(names, list) and _is_of_session(item, LAB) and CLOUD not in names:
             used = (_features_of(definition, added) for definition in definitions(item))
             if any(True for features in used for _ in features):
                 # The first one is set up first.
                 names.insert(0, CLOUD)
+
+
+def _is_of_session(item: pytest.Item, name: str) -> bool:
+    """Whether a test uses a fixture that may be used for the whole session."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.get(name, ()) if info is not None else ()
+    return any(definition.scope == "session" for definition in found[-1:])
 
 
 def _named(item: pytest.Item, mark: pytest.Mark) -> Sequence[str]:

@@ -111,7 +111,7 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
         ([], "[globals]\nmade = 1979-01-01", "*globals.made has the wrong type*"),
         ([], "[globals]\nall = [1, {at = 07:32:00}]", "*globals.all.2.at has the wrong type*"),
         (["--kollalab-config=."], None, "*cannot be read*"),
-        ([], "release = '2026.3'", "*did you mean '2026.2'?*"),
+        ([], "release = '2026.3'", "*what now: known: 2026.1, 2026.2"),
         ([], "features = ['sfx']", "*did you mean 'sfc'?*"),
         (["--kollalab-provider=dokcer"], None, "*did you mean 'docker'?*"),
         (["--kollalab-name=A B"], None, "*cannot be the name of a lab*"),
@@ -121,7 +121,7 @@ def test_a_file_can_be_named(shown: pytest.Pytester) -> None:
         (["--kollalab-keep=maybe"], None, "*--kollalab-keep: 'maybe' is not known"),
         (["--kollalab-labs=two"], None, "*--kollalab-labs: 'two' is no whole number"),
         (["--kollalab-workarounds=forbit"], None, "*did you mean 'forbid'?*"),
-        (["--kollalab-release=2026.3"], None, "*did you mean '2026.2'?*"),
+        (["--kollalab-release=2026.3"], None, "*what now: known: 2026.1, 2026.2"),
         (["--kollalab-golden=kept"], None, "*did you mean 'keep'?*"),
     ],
 )

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from pytest_kollalab.cli import frame
-from pytest_kollalab.engine.engine import BUILD, REUSE, Step
+from pytest_kollalab.engine.engine import BUILD, FETCH, REUSE, Step
 from pytest_kollalab.extensions.extensions import NOTHING, Extension, Extensions
 from pytest_kollalab.features import BUILT_IN, base
 from pytest_kollalab.releases.releases import RELEASES
@@ -46,8 +46,18 @@ HEAD = re.compile(
 )
 STEP = re.compile(r"^(\w+) +(\w+) +([0-9a-f]{12})  (.+)$", re.MULTILINE)
 REASONS = ("unchanged since 20", "not built yet", "to the golden state of 20")
+# What is fetched.
+FETCHED = ("from registry.example/", "golden state of 20")
 # What a page shows of what a program prints, of files, or of a picture.
-PRINTED = ("lab lab: ", "nodes   rollback ", "feature ", ".../", "the cloud was deployed but")
+PRINTED = (
+    "lab lab: ",
+    "nodes   rollback ",
+    "tools   build ",
+    "E  ",
+    "feature ",
+    ".../",
+    "the cloud was deployed but",
+)
 DRAWN = ("DIR/", "other-project/", "options, environment", "bootstrap   ", " ", "here#", "FROM ")
 # Tables of other files than kollalab.toml.
 OTHER_TOML = ("[tool.pytest]", "[project.entry-points", "[[runners]]")
@@ -165,8 +175,8 @@ def test_a_plan_is_one_of_ours(snippet: Snippet) -> None:
     for stage, action, key, reason in STEP.findall(snippet.text):
         assert str(Step(stage, action, reason, key)) in snippet.text.splitlines()
         assert stage in STAGES
-        assert action in (BUILD, REUSE, goldens.ROLLBACK)
-        assert reason.startswith((*REASONS, "greeter of ")), reason
+        assert action in (BUILD, REUSE, FETCH, goldens.ROLLBACK)
+        assert reason.startswith((*REASONS, *FETCHED, "greeter of ")), reason
     for features, release in HEAD.findall(snippet.text):
         assert {*features.split()} <= {*BUILT_IN, "greeter"}
         assert release in RELEASES
