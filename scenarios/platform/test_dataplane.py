@@ -23,23 +23,6 @@ VXLAN, WHOLE_FRAMES = "udp port 4789", 0x6558
 SYN, ACK = 0x02, 0x10
 
 
-@pytest.fixture(scope="module")
-def network(tenant: Tenant) -> Network:
-    return tenant.network("data", dhcp=False)
-
-
-@pytest.fixture(scope="module")
-def here(tenant: Tenant, network: Network) -> Probe:
-    return tenant.probe(network, "controller-1", name="here")
-
-
-@pytest.fixture(scope="module")
-def there(tenant: Tenant, network: Network, here: Probe) -> Probe:
-    probe = tenant.probe(network, "compute-1", name="there")
-    here.reaches(probe)
-    return probe
-
-
 @pytest.mark.kollalab_smoke
 def test_probes_on_two_nodes_reach_each_other(here: Probe, there: Probe) -> None:
     assert here.ping(there)

@@ -18,23 +18,6 @@ if TYPE_CHECKING:
 TOLERANCE = 0.1
 
 
-@pytest.fixture(scope="module")
-def network(tenant: Tenant) -> Network:
-    return tenant.network("watched", dhcp=False)
-
-
-@pytest.fixture(scope="module")
-def here(tenant: Tenant, network: Network) -> Probe:
-    return tenant.probe(network, "controller-1", name="here")
-
-
-@pytest.fixture(scope="module")
-def there(tenant: Tenant, network: Network, here: Probe) -> Probe:
-    probe = tenant.probe(network, "compute-1", name="there")
-    here.reaches(probe)
-    return probe
-
-
 @pytest.mark.kollalab_smoke
 def test_without_trouble_nothing_is_lost(watch: TrafficWatch, here: Probe, there: Probe) -> None:
     streams = [watch.ping(here, there), watch.udp(there, here), watch.tcp(here, there)]
