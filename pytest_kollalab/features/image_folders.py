@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kollalab.system.digest import digest as short_digest
+from pytest_kollalab.system.digest import sha256_of
 from pytest_kollalab.system.errors import ConfigError, StageError
 
 TEMPLATE = "Dockerfile.j2"
@@ -53,8 +54,7 @@ class Given:
                 shutil.copyfile(self.source, target)
         except (OSError, ValueError) as error:
             raise StageError(f"{self.source} cannot be fetched", details=str(error)) from error
-        with target.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(target)
         if found != self.sha256.lower():
             target.unlink()
             raise StageError(

@@ -1,10 +1,11 @@
-"""The canonical text of JSON values, their digest, and the differences between two of them."""
+"""Digests of files and of JSON values, and the differences between two values."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 KEY_LENGTH = 12
@@ -19,6 +20,12 @@ def digest(*values: Any) -> str:
     """A shortened SHA-256 digest of JSON values."""
     text = "\n".join(canonical(value) for value in values)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 digest of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def changes(old: Any, new: Any, prefix: str = "") -> Iterator[str]:

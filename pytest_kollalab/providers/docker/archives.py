@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kollalab.providers.base import PackedImage
+from pytest_kollalab.system.digest import sha256_of
 from pytest_kollalab.system.errors import StageError
 
 CHUNK = 2**20
@@ -85,8 +86,7 @@ def without(layer: Path, keep: Keep) -> str:
             if keep(member.name.removeprefix("./").strip("/")):
                 new.addfile(member, old.extractfile(member) if member.isreg() else None)
     half.replace(layer)
-    with layer.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"sha256:{sha256_of(layer)}"
 
 
 def _text(tar: tarfile.TarFile, name: str) -> bytes:

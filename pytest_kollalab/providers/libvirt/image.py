@@ -18,7 +18,7 @@ from pytest_kollalab.providers.docker.node_image import PACKAGES as SHARED
 from pytest_kollalab.settings.config import NodesConfig
 from pytest_kollalab.system import debian, files, locks
 from pytest_kollalab.system import temporary as leftovers
-from pytest_kollalab.system.digest import digest
+from pytest_kollalab.system.digest import digest, sha256_of
 from pytest_kollalab.system.errors import CommandError, ConfigError, StageError
 from pytest_kollalab.system.run import run
 
@@ -143,7 +143,7 @@ def fetch(nodes: NodesConfig, temporary: Path, target: Path) -> None:
         _download(nodes.image, source)
     if not source.is_file():
         raise ConfigError(f"there is no image {source}", hint="check nodes.image in kollalab.toml")
-    found = _sha256(source)
+    found = sha256_of(source)
     if found != wanted:
         raise StageError(
             f"{nodes.image} is not the image that it should be",
@@ -248,8 +248,3 @@ def _download(url: str, target: Path) -> None:
             details=str(error),
             hint="check the network and proxies, or name a file with nodes.image",
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_kollalab.system.digest import sha256_of
 from pytest_kollalab.system.errors import StageError
 
 # Of the contents that `Golden` describes. Another one is not fetched.
@@ -222,8 +223,7 @@ def digest_of(data: bytes) -> str:
 
 def digest_of_file(path: Path) -> str:
     """The digest of a file."""
-    with path.open("rb") as file:
-        return f"{ALGORITHM}{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"{ALGORITHM}{sha256_of(path)}"
 
 
 def _blob(table: Mapping[str, Any]) -> Blob:

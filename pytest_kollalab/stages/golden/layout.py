@@ -92,8 +92,7 @@ class Folder(Place):
             if not (self.root / LAYOUT).exists():
                 files.write(self.root / LAYOUT, VERSION, mode=0o644)
             with locks.exclusive(self.root / LOCK, f"name the golden state {tag}"):
-                index = _named(_index(self.root / INDEX), tag, digest, len(manifest))
-                files.write(self.root / INDEX, json.dumps(index, indent=2) + "\n", mode=0o644)
+                self._write(_named(_index(self.root / INDEX), tag, digest, len(manifest)))
 
     def tags(self) -> dict[str, str]:
         """The digest of each manifest, by its tag."""
@@ -105,7 +104,10 @@ class Folder(Place):
         with _writable(self.root), locks.exclusive(self.root / LOCK, f"forget {tag}"):
             index = {**_index(self.root / INDEX)}
             index["manifests"] = _others(index, tag)
-            files.write(self.root / INDEX, json.dumps(index, indent=2) + "\n", mode=0o644)
+            self._write(index)
+
+    def _write(self, index: Mapping[str, Any]) -> None:
+        files.write(self.root / INDEX, json.dumps(index, indent=2) + "\n", mode=0o644)
 
 
 class Archive(Place):

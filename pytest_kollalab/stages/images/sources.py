@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from pytest_kollalab.releases.pypi import of_images
 from pytest_kollalab.releases.releases import SourceArchive
 from pytest_kollalab.system import temporary as leftovers
-from pytest_kollalab.system.digest import digest
+from pytest_kollalab.system.digest import digest, sha256_of
 from pytest_kollalab.system.errors import CommandError, StageError
 from pytest_kollalab.system.run import run
 
@@ -91,8 +90,7 @@ def is_whole(source: SourceArchive, folder: Path) -> bool:
     path = folder / source.filename
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
+    return sha256_of(path) == source.sha256
 
 
 def requirement(source: SourceArchive) -> str:
