@@ -215,6 +215,12 @@ def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> 
     return lab_of(settings, there, builds=True, **more) if there else lab
 
 
+def lab_shown(features: tuple[str, ...], **given: Any) -> Lab:
+    """The lab of a verb that builds, which shows its progress; see `lab_to_build`."""
+    say, watching = progress()
+    return lab_to_build(read_settings(**given), features, say=say, watcher=watching)
+
+
 def make_lab(
     features: tuple[str, ...],
     *,

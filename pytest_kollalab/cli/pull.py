@@ -8,9 +8,7 @@ from pytest_kollalab.cli.frame import (
     BUILD,
     GOLDEN,
     feature_option,
-    lab_to_build,
-    progress,
-    read_settings,
+    lab_shown,
     setting_options,
     tell,
     verb,
@@ -23,8 +21,7 @@ from pytest_kollalab.cli.orderly import orderly
 @feature_option
 def pull(features: tuple[str, ...], **given: Any) -> None:
     """Download the golden state that `kollalab up` with the same options would start from."""
-    say, watching = progress()
-    lab = lab_to_build(read_settings(**given), features, say=say, watcher=watching)
+    lab = lab_shown(features, **given)
     with orderly(lab):
         key = lab.pull()
     tell(f"golden state {key} is here")

@@ -9,9 +9,7 @@ from pytest_kollalab.cli.frame import (
     GOLDEN,
     asked_verbosity,
     feature_option,
-    lab_to_build,
-    progress,
-    read_settings,
+    lab_shown,
     setting_options,
     tell,
     verb,
@@ -27,8 +25,7 @@ from pytest_kollalab.system.telling import telling
 @feature_option
 def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, until the cloud is healthy."""
-    say, watching = progress()
-    lab = lab_to_build(read_settings(**given), features, say=say, watcher=watching)
+    lab = lab_shown(features, **given)
     try:
         with orderly(lab):
             lab.up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -46,20 +47,12 @@ def whereabouts(seen: Sequence[Sighting], places: Mapping[str, Iterable[str]]) -
         devices = set(named)
         here = [each for each in seen if each.device in devices]
         counted = [
-            sum(each.way == way and what(each.packet) for each in here)
-            for what in (_is_ping, _is_answer)
+            sum(each.way == way and is_one(each.packet) for each in here)
+            for is_one in (attrgetter("is_echo_request"), attrgetter("is_echo_reply"))
             for way in ("in", "out")
         ]
         lines.append("{}: pings {} in, {} out; answers {} in, {} out".format(name, *counted))
     return "\n".join(lines)
-
-
-def _is_ping(packet: Packet) -> bool:
-    return packet.is_echo_request
-
-
-def _is_answer(packet: Packet) -> bool:
-    return packet.is_echo_reply
 
 
 def crossed(
