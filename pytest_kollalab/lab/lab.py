@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Made)
 
+# What is found out once about a lab, whatever release it is of.
+OF_ANY_RELEASE = ("provider", "consent")
 # The stages that belong to one lab.
 OWN = ("nodes", "cloud")
 ANEW, REMOVAL = "building the nodes anew", "removing the lab"
@@ -719,8 +721,9 @@ class Lab:
     def _turn_to(self, release: str) -> None:
         """Be the lab of another release, and forget what was found out about the former one."""
         self.config = replace(self.config, release=release)
-        for name in ("rewind", "retained", "base", "features", "unsupported", "engine"):
-            vars(self).pop(name, None)
+        for name in [each for each in vars(self) if each not in OF_ANY_RELEASE]:
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
         # The next plan is another one.
         self._announced = 0
         self._seen.clear()
@@ -812,8 +815,10 @@ class Lab:
         from pytest_kollalab.providers.base import NodesMade
         from pytest_kollalab.stages.golden.push import is_wanted
 
+        if not is_wanted(self.options):
+            return
         nodes = self.made(NodesMade)
-        if not is_wanted(self.options) or nodes is None or nodes.clone is not None:
+        if nodes is None or nodes.clone is not None:
             return
         try:
             self._pushing().run()

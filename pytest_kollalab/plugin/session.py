@@ -532,9 +532,10 @@ class LabSession:
 
     def _features_to_keep(self, lab: Lab) -> tuple[str, ...]:
         """The features that a lab of `kollalab up` keeps when it is built anew with others."""
-        there = lab.cloud_features()
-        registry = self.extensions.registry
-        if not lab.is_kept() or not set(there) <= set(registry.names()):
+        if not lab.is_kept():
+            return ()
+        there, registry = lab.cloud_features(), self.extensions.registry
+        if not set(there) <= set(registry.names()):
             return ()
         if {feature.name for feature in lab.features} <= set(there):
             # It has them all, and serves as it is.

@@ -296,6 +296,18 @@ def test_the_lab_is_of_the_new_release_afterwards(host: Host) -> None:
     assert sorted(save.name for save in lab.rewind.saves.list()) == ["before-2026-2", "golden"]
 
 
+def test_nothing_of_the_lab_is_of_the_former_release_afterwards(host: Host) -> None:
+    lab = host.lab()
+    former = (lab.engine, lab.rewind, lab.retained, lab.fetch)
+    provider, consent = lab.provider, lab.consent
+    lab.upgrade("2026.2")
+    now = (lab.engine, lab.rewind, lab.retained, lab.fetch)
+    assert not any(one is other for one, other in zip(former, now, strict=True))
+    assert lab.fetch.engine is lab.retained.engine is lab.rewind.engine is lab.engine
+    assert lab.provider is provider
+    assert lab.consent is consent
+
+
 def test_who_uses_the_lab_may_upgrade_it(host: Host) -> None:
     lab = host.lab()
     lab.lease.take()
