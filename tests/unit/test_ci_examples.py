@@ -100,7 +100,7 @@ def test_the_bootstrap_installs_all_that_a_template_does_not() -> None:
     tasks = load(templates.PLAYBOOKS / "pre.yaml")[0]["tasks"]
     apt = [t["ansible.builtin.apt"]["name"] for t in tasks if "ansible.builtin.apt" in t]
     assert installed == ["git python3-venv"]
-    assert apt == [["python3-packaging", "python3-venv"]]
+    assert apt == [["git", "python3-packaging", "python3-venv"]]
 
 
 def test_every_system_keeps_the_cache_and_hands_over_junit_and_artifacts() -> None:
