@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from pytest_kollalab.engine import leftovers, owners, records
 from pytest_kollalab.engine.made import Made
-from pytest_kollalab.engine.progress import HISTORY, Expected, Watcher, clock, expect, read
+from pytest_kollalab.engine.progress import HISTORY, Expected, Likeness, Watcher, expect, read
 from pytest_kollalab.engine.records import Record, Tag
 from pytest_kollalab.engine.runs import Attempt, SharedRun, new_run_id
 from pytest_kollalab.engine.stage import Inputs, M, Stage, Work
@@ -84,6 +84,7 @@ class Engine:
         spare: Called with the name of a stage of the lab before it is removed to be built anew. An
             error that it raises keeps the stage.
         present: Trust the records of the lab's own stages without checking what they describe.
+        features: What the lab has: how long a build takes is estimated from builds with the same.
     """
 
     def __init__(
@@ -101,8 +102,10 @@ class Engine:
         built: Callable[[str], None] = lambda _: None,
         spare: Callable[[str], None] = lambda _: None,
         present: bool = False,
+        features: Sequence[str] = (),
     ) -> None:
         self._present = present
+        self._features = tuple(sorted(features))
         self._built = built
         self._spare = spare
         self.watcher = watcher or Watcher()
@@ -517,8 +520,8 @@ class Engine:
             self._check_unused(stage, step)
             if not (step.resumes or stage.shared):
                 self._spare(name)
-            usual = self._expected(stage, step).seconds
-            takes = f", about {clock(usual)}" if usual is not None and usual >= LONG else ""
+            expected = self._expected(stage, step)
+            takes = f", {expected.told()}" if (expected.seconds or 0.0) >= LONG else ""
             self.say(f"{name}: build ({step.reason}){takes}")
             leftovers.remove(self.paths, self.say)
             if not step.resumes and (not stage.shared or self.record(name) is not None):
@@ -608,7 +611,9 @@ class Engine:
         if step.resumes or step.action == REWORK:
             return Expected()
         adopts = stage.adopts(tuple(self._made_by_needed(stage)))
-        return expect(read(self.paths.state / HISTORY), step.stage, step.key, adopts=adopts)
+        like = Likeness(self._features, stage.manner())
+        history = read(self.paths.state / HISTORY)
+        return expect(history, step.stage, step.key, like=like, adopts=adopts)
 
     def _remove(self, stage: Stage[Any]) -> None:
         path = self._record_path(stage)
@@ -660,6 +665,7 @@ class Engine:
         return Work(
             key=key,
             tag=tag or Tag(self.lab, stage.name, key, self.run_id),
+            began=time.time(),
             needs=tuple(self._made_by_needed(stage)),
             folder=folder,
             log=log,
@@ -723,6 +729,8 @@ class Engine:
             "resumed": step.resumes,
             "steps": self._steps,
             "adopts": adopts,
+            "features": self._features,
+            "manner": self.stages[step.stage].manner(),
             "time": records.now(),
         }
         with if_writable():

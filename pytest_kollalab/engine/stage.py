@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Work:
         say: Shows a line of progress.
         step: Reports that the next of many small steps begins.
         resumes: Whether the build continues an earlier one that failed.
+        began: When it begins, in seconds since 1970: lines of progress tell the time since then.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Work:
     say: Callable[[str], None] = print
     step: Callable[[str], None] = lambda _: None
     resumes: bool = False
+    began: float = field(default_factory=time.time)
 
     def made(self, kind: type[N]) -> N:
         """What one of the needed stages made.
@@ -140,6 +143,10 @@ class Stage(Generic[M]):
     def adopts(self, needed: Sequence[Made]) -> bool:
         """Whether a build on this takes over what was built elsewhere, such as a cloned cloud."""
         return False
+
+    def manner(self) -> str:
+        """In which of several manners the stage is built, for estimates of how long it takes."""
+        return ""
 
     def halted(self, made: M) -> Sequence[str]:
         """What of the result does not run and can be started. Called for every plan."""

@@ -252,6 +252,7 @@ class Lab:
             watcher=self._watcher,
             built=self._built,
             spare=self._spare,
+            features=[feature.name for feature in self.features],
         )
 
     def plan(self, until: str | None = None) -> list[Step]:

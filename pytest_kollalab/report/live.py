@@ -20,6 +20,8 @@ PER_SECOND = 2
 SILENCE = 60.0
 # After so many times that, it is said even if there were other lines.
 RARELY = 3
+# It is said once that a build takes longer than usual, when it does so by this many seconds.
+LATE = 15.0
 
 
 @dataclass
@@ -30,10 +32,22 @@ class Running:
     began: float = field(default_factory=time.monotonic)
     steps: int = 0
     what: str = ""
+    is_late: bool = False
+
+    def turns_late(self, now: float) -> bool:
+        """Whether the build is late now and was not before."""
+        usual = self.expected.seconds
+        if self.is_late or usual is None or now - self.began < usual + LATE:
+            return False
+        self.is_late = True
+        return True
 
 
 def describe(stage: str, running: Running, now: float) -> str:
-    """The line of a stage: current step, number of steps, elapsed and remaining time."""
+    """The line of a stage: current step, number of steps, elapsed and remaining time.
+
+    Beyond the expected time, by how much it is late.
+    """
     elapsed = now - running.began
     parts = [f"{stage}: {running.what}" if running.what else stage]
     if running.steps:
@@ -42,9 +56,8 @@ def describe(stage: str, running: Running, now: float) -> str:
         of = f" of about {total}" if total is not None and total >= running.steps else ""
         parts.append(f"step {running.steps}{of}")
     parts.append(clock(elapsed))
-    left = running.expected.left(elapsed)
-    if left is not None:
-        parts.append(f"about {clock(left)} left")
+    if told := running.expected.remaining(elapsed):
+        parts.append(told)
     return ", ".join(parts)
 
 
@@ -162,8 +175,9 @@ class Plain(Watcher):
         while not self._over.wait(min(1.0, self._silence)):
             now = time.monotonic()
             is_silent = now - self._heard >= self._silence
-            if is_silent or now - self._told >= RARELY * self._silence:
-                for stage, running in list(self._running.items()):
+            is_time = is_silent or now - self._told >= RARELY * self._silence
+            for stage, running in list(self._running.items()):
+                if running.turns_late(now) or is_time:
                     self._tell(stage, running)
 
 

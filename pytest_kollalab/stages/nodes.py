@@ -108,6 +108,10 @@ class NodesStage(Stage[NodesMade]):
             return "the lab's SSH key is not there"
         return self.provider.gone(self.lab, made)
 
+    def manner(self) -> str:
+        """The name of the provider."""
+        return self.provider.name
+
     def halted(self, made: NodesMade) -> Sequence[str]:
         """The nodes, networks and registry that do not run, such as after a reboot of the host."""
         return self.provider.halted(self.lab, made)

@@ -45,7 +45,10 @@ def test_damaged_lines_of_the_history_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "history.jsonl").write_bytes(b"\n".join(lines))
     found = progress.read(tmp_path / "history.jsonl")
     assert found == [ROW, ROW]
-    assert progress.expect(found, "nodes").seconds == 4.0
+    assert progress.expect(found, "nodes", str(ROW["key"])).seconds == 4.0
+    for features in ("core", [["core"]], [1], None):
+        damaged = [ROW | {"features": features}]
+        assert progress.expect(damaged, "nodes", "another").seconds is None
 
 
 def test_a_history_that_cannot_be_read_is_none(tmp_path: Path) -> None:

@@ -66,14 +66,22 @@ class Tally:
         what: What runs, in front of each line and step. Empty for the deploy itself.
         tasks: The number of tasks that have begun.
         began: When the first run began, in Unix time.
+        since: When the stage began, in Unix time: lines tell the time since then. By default that
+            of the first run.
         shown: When a line was last shown, in Unix time.
     """
 
-    def __init__(self, step: Callable[[str], None] = lambda _: None, what: str = "") -> None:
+    def __init__(
+        self,
+        step: Callable[[str], None] = lambda _: None,
+        what: str = "",
+        since: float | None = None,
+    ) -> None:
         self.step = step
         self.what = what
         self.tasks = 0
         self.began: float | None = None
+        self.since = since
         self.shown = 0.0
         self.warned: set[str] = set()
 
@@ -144,8 +152,8 @@ class PlayProgress:
 
     def _line(self, what: str, at: float) -> str:
         self.tally.shown = at
-        elapsed = clock(at - (self.tally.began or at))
-        return f"{what} ({self.tally.tasks} tasks so far, {elapsed})"
+        since = self.tally.since if self.tally.since is not None else self.tally.began or at
+        return f"{what}, {clock(max(0.0, at - since))}"
 
     def _fail(self, event: Mapping[str, Any]) -> None:
         data = event["event_data"]

@@ -287,7 +287,7 @@ class Making:
 
     @contextmanager
     def _timed(self, work: Work, site: deploy.Deployment, what: str) -> Iterator[Play]:
-        tally = Tally(work.step, PRECHECKS if what == PRECHECKS else "")
+        tally = Tally(work.step, PRECHECKS if what == PRECHECKS else "", work.began)
         seen: dict[str, PlayProgress] = {}
         started = time.monotonic()
 

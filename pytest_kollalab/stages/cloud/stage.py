@@ -110,6 +110,10 @@ class CloudStage(Stage[CloudMade]):
         """Whether the cloud came with cloned nodes."""
         return any(isinstance(each, NodesMade) and each.clone is not None for each in needed)
 
+    def manner(self) -> str:
+        """The provider's name, and whether the deploy is a stock one."""
+        return f"{self.cloud.provider.name}{' stock' if self.cloud.config.stock else ''}"
+
     def create(self, work: Work) -> CloudMade:
         """Configure and deploy the cloud, then wait until it is healthy."""
         # What reuses a cloud needs none of it.

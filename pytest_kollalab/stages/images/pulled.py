@@ -66,6 +66,10 @@ class PulledImagesStage(StoredImagesStage):
         """The tag in the other registry, which may move."""
         return self.config.tag or f"{self.release.name}-debian-{self.release.suite}"
 
+    def manner(self) -> str:
+        """Images are pulled, not built."""
+        return "pull"
+
     def inputs(self) -> Inputs:
         """The digests of the images and of the overrides. The name of the registry has no part."""
         folders = {name: image_folders.digest(folder) for name, folder in self.overrides.items()}
