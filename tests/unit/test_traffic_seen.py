@@ -16,13 +16,7 @@ from pytest_kollalab.sdn.probe.namespace import Namespace
 from pytest_kollalab.sdn.probe.probe import Probe
 from pytest_kollalab.sdn.tenant.network import Network, Port
 from pytest_kollalab.sdn.traffic import picture
-from pytest_kollalab.sdn.traffic.analysis import (
-    BypassSpan,
-    Crossing,
-    Gap,
-    StreamPhase,
-    StreamResult,
-)
+from pytest_kollalab.sdn.traffic.analysis import Crossing, Gap, StreamPhase, StreamResult
 from pytest_kollalab.sdn.traffic.happenings import DOCKER, FLOWS, LOG, NOTE, TASK, Happening, naming
 from pytest_kollalab.sdn.traffic.happenings import told as told_by_node
 from pytest_kollalab.sdn.traffic.seen import SeenTraffic
@@ -138,7 +132,7 @@ AROUND = StreamResult(
     1000,
     0,
     bypassed=50,
-    bypasses=(BypassSpan(BEGAN + 5, 1.0, 50),),
+    around=tuple(BEGAN + 5 + number / 49 for number in range(50)),
     crossings=(Crossing("firewall", 950, 950, 50),),
 )
 
@@ -244,9 +238,14 @@ PHASED = StreamResult(
     1000,
     500,
     500,
-    bypassed=70,
+    bypassed=80,
     gaps=(SHORT, LONG, Gap(BEGAN + 18, 2.0, 1.9, 48, is_open=True)),
-    bypasses=(BypassSpan(BEGAN + 4, 0.5, 20), BypassSpan(BEGAN + 12, 1, 50)),
+    # For half a second, and for one that the end of a phase divides.
+    around=tuple(
+        BEGAN + begin + number * 0.025
+        for begin, packets in ((4, 20), (15.5, 60))
+        for number in range(packets)
+    ),
 )
 
 
@@ -257,8 +256,8 @@ PHASED = StreamResult(
         (2, 5, StreamPhase(2, 0.06, 20, is_open=False)),
         # The long gap counts whole where it began, and is not over when the next phase ends.
         (5, 10, StreamPhase(450, 9.0, 0, is_open=True)),
-        (10, 16, StreamPhase(0, 0.0, 50, is_open=True)),
-        (16, 17.5, StreamPhase(0, 0.0, 0, is_open=False)),
+        (10, 16, StreamPhase(0, 0.0, 20, is_open=True)),
+        (16, 17.5, StreamPhase(0, 0.0, 40, is_open=False)),
         (17.5, 20, StreamPhase(48, 2.0, 0, is_open=True)),
     ],
 )

@@ -124,7 +124,7 @@ class StreamPhase:
     Attributes:
         lost: How many packets were lost in gaps that began in the phase.
         longest: The seconds of the longest of these gaps, also where it ended after the phase.
-        bypassed: How many packets went around functions in spans that began in the phase.
+        bypassed: How many packets the target got in the phase that went around functions.
         is_open: Whether a gap that began in the phase, or before, went on at its end.
     """
 
@@ -150,8 +150,9 @@ class StreamResult:
         broken: How often a TCP connection broke.
         bypassed: How many packets the target got although a step of functions did not see them.
         gaps: The gaps, in order of time.
-        bypasses: When packets went around functions.
         crossings: What each step of functions saw.
+        around: When the target got each packet that went around a function, in seconds since 1970
+            and in order; of pings without an answer it is not known.
         paused: The longest time between two packets that were sent, in seconds. What is shorter
             cannot be seen.
         round_trip: Shortest, median and longest round trip of pings in seconds; None for others.
@@ -168,7 +169,7 @@ class StreamResult:
     broken: int = 0
     bypassed: int = 0
     gaps: tuple[Gap, ...] = ()
-    bypasses: tuple[BypassSpan, ...] = ()
+    around: tuple[float, ...] = field(default=(), repr=False)
     crossings: tuple[Crossing, ...] = ()
     paused: float = 0.0
     round_trip: tuple[float, float, float] | None = None
@@ -187,6 +188,11 @@ class StreamResult:
         return max((gap.seconds for gap in self.gaps), default=0.0)
 
     @property
+    def bypasses(self) -> tuple[BypassSpan, ...]:
+        """When packets went around functions, in order of time."""
+        return tuple(_spans(self.around))
+
+    @property
     def outage(self) -> float:
         """The seconds of all gaps in which packets were lost, together."""
         return sum(gap.seconds for gap in self.gaps if gap.lost)
@@ -199,11 +205,10 @@ class StreamResult:
             ended: Its end.
         """
         gaps = [gap for gap in self.gaps if began <= gap.began < ended]
-        around = [span for span in self.bypasses if began <= span.began < ended]
         return StreamPhase(
             lost=sum(gap.lost for gap in gaps),
             longest=max((gap.seconds for gap in gaps), default=0.0),
-            bypassed=sum(span.packets for span in around),
+            bypassed=sum(began <= moment < ended for moment in self.around),
             is_open=any(
                 gap.began < ended and (gap.is_open or gap.ended >= ended) for gap in self.gaps
             ),
@@ -265,7 +270,7 @@ def analyse(
         broken=recorded.broken,
         bypassed=len(around),
         gaps=tuple(gaps),
-        bypasses=tuple(_spans(around, times, epoch)),
+        around=tuple(sorted(epoch + times[number] / 1e9 for number in around if number in times)),
         crossings=crossings,
         paused=max(pauses, default=0.0),
         round_trip=(min(trips), median(trips), max(trips)) if kind == "ping" and trips else None,
@@ -346,12 +351,10 @@ def _crossings(
     return tuple(found), around
 
 
-def _spans(around: set[int], times: Mapping[int, int], epoch: float) -> Iterator[BypassSpan]:
-    """When packets went around a function; of those without an answer it is not known."""
-    known = sorted(times[number] for number in around if number in times)
+def _spans(moments: Sequence[float]) -> Iterator[BypassSpan]:
+    """The spans of time that packets around a function make, from their times in order."""
     start = 0
-    for at in range(1, len(known) + 1):
-        if at == len(known) or (known[at] - known[at - 1]) / 1e9 > TOGETHER:
-            span = (known[at - 1] - known[start]) / 1e9
-            yield BypassSpan(epoch + known[start] / 1e9, span, at - start)
+    for at in range(1, len(moments) + 1):
+        if at == len(moments) or moments[at] - moments[at - 1] > TOGETHER:
+            yield BypassSpan(moments[start], moments[at - 1] - moments[start], at - start)
             start = at
