@@ -230,6 +230,34 @@ def test_tunnels_go_where_they_go(seen: Measured) -> None:
     }
 
 
+def test_a_port_on_the_dead_vlan_is_marked_where_it_is_and_explained() -> None:
+    topology = busy(2)
+    (dead, *others) = [port for port in topology.ports if port.neutron is not None]
+    dead = replace(dead, tag=4095)
+    others = [replace(port, tag=3) for port in others]
+    rest = [port for port in topology.ports if port.neutron is None]
+    picture = svg(replace(topology, ports=(dead, *others, *rest)), title="lab")
+    seen = measured(picture)
+    in_bridge = [text.text for text in seen.rows[f"{dead.node} br-int"]]
+    assert [text for text in in_bridge if "dead" in text] == [f"{dead.name}, dead VLAN"]
+    marked = {name for name, rows in seen.rows.items() if rows[-1].text == "dead VLAN 4095"}
+    assert dead.neutron is not None
+    assert [name.rpartition("; ")[2] for name in marked] == [dead.neutron.port]
+    # The line to it, beside those of tunnels.
+    before = svg(topology, title="lab").count("stroke-dasharray")
+    assert picture.count("stroke-dasharray") == before + 1
+    assert picture.count(palette.DEAD) == palette.style().count(palette.DEAD) + 3
+    assert "red, dashed: on the dead VLAN 4095. The port is disabled" in picture
+    # It is a colour of its own, with one meaning.
+    assert palette.DEAD not in {*palette.NETWORKS, *palette.CHAINS}
+    assert not overlapping(seen.texts)
+    assert not crossed(seen.edges, seen.texts)
+
+
+def test_a_picture_without_such_ports_says_nothing_of_them(drawn: str) -> None:
+    assert "dead VLAN" not in drawn
+
+
 def test_a_tunnel_to_nowhere_says_where_it_goes() -> None:
     alone = busy(1, ("controller-1",))
     far = BridgePort("controller-1", "br-tun", "vxlan-9", TUNNEL, remote="10.9.9.9", local="x")
@@ -301,10 +329,10 @@ def test_every_colour_is_seen_on_what_it_is_on(dark: bool) -> None:
         every = {**palette.DARK, **palette.NETWORKS, **palette.CHAINS}
         return every[colour] if dark else colour
 
-    writing = [palette.INK, palette.MUTED, *palette.NETWORKS, *palette.CHAINS]
+    writing = [palette.INK, palette.MUTED, palette.DEAD, *palette.NETWORKS, *palette.CHAINS]
     for ground in (palette.PAPER, palette.NODE):
         assert all(contrast(of(colour), of(ground)) >= 4.5 for colour in writing)
-    for colour in (palette.INK, palette.MUTED):
+    for colour in (palette.INK, palette.MUTED, palette.DEAD):
         assert contrast(of(colour), of(palette.BRIDGE)) >= 4.5
     assert contrast(of(palette.LINE), of(palette.NODE)) >= 3
 

@@ -106,6 +106,19 @@ def test_a_port_is_what_it_is_to_neutron() -> None:
     assert port.neutron == Identity(PORT, NETWORK, ("10.1.0.5/24",), 321)
 
 
+def test_the_tag_of_a_port_is_told_as_a_number_or_as_a_list() -> None:
+    for vlans, tag in ((4095, 4095), ([4095], 4095), (2, 2), ([], 0), (None, 0)):
+        nodes = [
+            {**each, "Metadata": {**each["Metadata"], "Vlans": vlans}}
+            if each["ID"] == "p1"
+            else each
+            for each in ANSWER[0]["Nodes"]
+        ]
+        port = SkydiveGraph.parse([{**ANSWER[0], "Nodes": nodes}]).topology().neutron(PORT)
+        assert port is not None
+        assert (port.tag, port.is_dead) == (tag, tag == 4095)
+
+
 def test_a_device_without_a_link_is_known_by_its_name() -> None:
     part = ANSWER[0]
     moved = node("i4", Name="lost", Type="tuntap", MAC="fa:16:3e:00:00:04")

@@ -44,6 +44,12 @@ def port(number: int, name: str, interface: int, noted: Any = ()) -> dict[str, A
 
 
 TUNNEL_OPTIONS = [["remote_ip", "10.0.0.2"], ["local_ip", "10.0.0.1"]]
+PLAIN_PORTS = (
+    port(12, "patch-tun", 22),
+    port(13, "patch-int", 23),
+    port(14, "vxlan-0a000002", 24),
+    port(15, "external", 25),
+)
 NOTED = [["net_uuid", NETWORK], ["segmentation_id", "321"], ["tag", "2"]]
 TEXT = "\n".join(
     [
@@ -53,14 +59,7 @@ TEXT = "\n".join(
             {"name": "br-tun", "ports": ["set", [uuid(13), uuid(14)]]},
             {"name": "br-ex", "ports": uuid(15)},
         ),
-        "Port\t"
-        + table(
-            port(11, "tap0d4f9a4e-7e", 21, NOTED),
-            port(12, "patch-tun", 22),
-            port(13, "patch-int", 23),
-            port(14, "vxlan-0a000002", 24),
-            port(15, "external", 25),
-        ),
+        "Port\t" + table(port(11, "tap0d4f9a4e-7e", 21, NOTED), *PLAIN_PORTS),
         "Interface\t"
         + table(
             interface(21, "tap0d4f9a4e-7e", "internal", ids=[["iface-id", PORT]]),
@@ -113,6 +112,23 @@ def test_a_port_of_neutron_is_known_by_what_is_on_the_node() -> None:
     assert seen.namespace == "kl-one"
     assert seen.mac == "fa:16:3e:00:00:01"
     assert seen.neutron == Identity(PORT, NETWORK, ("10.1.0.5/24",), 321)
+
+
+def test_the_tag_of_a_port_is_read_and_4095_is_the_dead_vlan() -> None:
+    for tag, is_dead in ((4095, True), (2, False), (["set", []], False)):
+        text = TEXT.replace(
+            table(port(11, "tap0d4f9a4e-7e", 21, NOTED), *PLAIN_PORTS),
+            table(
+                {**port(11, "tap0d4f9a4e-7e", 21, NOTED), "tag": tag},
+                *({**each, "tag": ["set", []]} for each in PLAIN_PORTS),
+            ),
+        )
+        seen = parse("one", text).neutron(PORT)
+        assert seen is not None
+        assert seen.tag == (tag if isinstance(tag, int) else 0)
+        assert seen.is_dead is is_dead
+        # Of an Open vSwitch that tells nothing of tags.
+        assert not any(each.tag for each in parse("one", TEXT).ports)
 
 
 def test_ends_of_patches_and_tunnels_have_no_mac_of_their_own() -> None:

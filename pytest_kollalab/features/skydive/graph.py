@@ -118,7 +118,7 @@ class SkydiveGraph:
                 continue
             interface = self._interface(port)
             if interface is not None:
-                made = self._port(bridge, interface)
+                made = self._port(bridge, port, interface)
                 found[made.place] = (made, interface)
         return found
 
@@ -167,8 +167,10 @@ class SkydiveGraph:
         # The first one with a MAC address, or else the first one.
         return min(found, key=lambda each: "MAC" not in self.nodes[each], default=None)
 
-    def _port(self, bridge: str, interface: str) -> BridgePort:
+    def _port(self, bridge: str, port: str, interface: str) -> BridgePort:
         metadata = self.nodes[interface]
+        # A number, or a list where Open vSwitch has a set.
+        tags = self.nodes[port].get("Vlans") or ()
         kind = str(metadata.get("Type", ""))
         options = (metadata.get("Ovs") or {}).get("Options") or {}
         spaces = (self.nodes[parent] for parent in self._parents[interface])
@@ -188,6 +190,7 @@ class SkydiveGraph:
             local=str(options.get("local_ip", "")),
             neutron=identity,
             addresses=addresses if namespace and identity is None else (),
+            tag=next(iter(tags if isinstance(tags, list | tuple) else (int(tags),)), 0),
         )
 
 

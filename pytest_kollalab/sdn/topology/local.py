@@ -187,6 +187,7 @@ def _port(
         local=interface["options"].get("local_ip", ""),
         neutron=identity,
         addresses=_addresses(device) if namespace and identity is None else (),
+        tag=next((int(tag) for tag in listed(port.get("tag", []))), 0),
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 PAPER, NODE, BRIDGE = "#ffffff", "#f6f8fa", "#e3eaf1"
 INK, MUTED, LINE, FRAME = "#1f2328", "#57606a", "#6b7785", "#a3acb5"
 TUNNEL = "#24292e"
+# What is on the dead VLAN, and nothing else.
+DEAD = "#c01c28"
 # The same in the dark; colours that can be distinguished with colour blindness.
 DARK = {
     PAPER: "#0d1117",
@@ -17,6 +19,7 @@ DARK = {
     LINE: "#8b97a5",
     FRAME: "#59636e",
     TUNNEL: "#f0f3f6",
+    DEAD: "#ff7b72",
 }
 NETWORKS = {
     "#0072b2": "#58b4f0",

@@ -11,7 +11,7 @@ from pytest_kollalab.sdn.topology.dot import placed
 from pytest_kollalab.sdn.topology.layout import laid_out
 from pytest_kollalab.sdn.topology.names import Names
 from pytest_kollalab.sdn.topology.palette import ALL, CHAINS, INK, MUTED, NETWORKS, PAPER, style
-from pytest_kollalab.sdn.topology.topology import Topology
+from pytest_kollalab.sdn.topology.topology import DEAD, Topology
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 MARGIN, GAP, TITLE, LINE = 16, 10, 20, 18
@@ -19,6 +19,11 @@ MARGIN, GAP, TITLE, LINE = 16, 10, 20, 18
 FONTS = 'text { font-family: Arial, "Liberation Sans", Arimo, Helvetica, sans-serif }'
 SCREEN = "svg { max-width: 100%; height: auto }"
 PRINT = "@media print { svg { width: 100%; height: auto; max-height: 100vh } }"
+# The legend of a mark that most pictures do not have.
+LEGEND = (
+    f"red, dashed: on the dead VLAN {DEAD}. The port is disabled, not bound to its node, or not"
+    " connected yet; Open vSwitch drops its packets."
+)
 HEAD = re.compile(r'<svg width="([\d.]+)pt" height="([\d.]+)pt"\s+viewBox="[^"]*"[^>]*>')
 
 
@@ -49,6 +54,8 @@ def svg(
         captions.chains(topology, look),
         captions.table(topology, look),
     )
+    if any(port.is_dead for port in topology.ports):
+        notes = [*notes, LEGEND]
     return composed(laid_out([graph for graph in graphs if graph]), title, notes)
 
 

@@ -22,8 +22,10 @@ from pytest_kollalab.sdn.topology.ends import SERVER, SERVER_FUNCTION, End, ends
 from pytest_kollalab.sdn.topology.letters import wrapped
 from pytest_kollalab.sdn.topology.names import Names
 from pytest_kollalab.sdn.topology.palette import BRIDGE, FRAME, INK, LINE, NODE, PAPER
+from pytest_kollalab.sdn.topology.palette import DEAD as DEAD_COLOUR
 from pytest_kollalab.sdn.topology.palette import TUNNEL as TUNNEL_COLOUR
 from pytest_kollalab.sdn.topology.topology import (
+    DEAD,
     FLOW,
     PATCH,
     TUNNEL,
@@ -147,6 +149,8 @@ def _rows(end: End, look: Look) -> list[Row]:
         addresses = [address.partition("/")[0] for address in known] or [port.mac or port.name]
         text = " ".join((_role(port, look.names), ", ".join(addresses))).strip()
         rows.append(Row(text, port=f"p{number}", width=WIDTH))
+        if port.is_dead:
+            rows.append(Row(f"dead VLAN {DEAD}", colour=DEAD_COLOUR, width=WIDTH))
     for chain in look.names.chains:
         for said in _part(end, chain):
             rows.append(Row(f"{said} of {chain.name}", colour=look.chains[chain.id], width=WIDTH))
@@ -214,9 +218,10 @@ def _bridge(
     rows = [Row(bridge, bold=True)]
     rows += [
         Row(
-            port.name,
+            f"{port.name}, dead VLAN" if port.is_dead else port.name,
             port=_place(port),
             muted=not is_plugged(port),
+            colour=DEAD_COLOUR if port.is_dead else "",
             height=heights.get(port.place, 0),
         )
         for port in order
@@ -244,9 +249,10 @@ def _at(port: BridgePort, side: str) -> str:
 def _plug(end: End, port: BridgePort, colour: str, *, on_left: bool) -> str:
     number = end.ports.index(port)
     mine = f"{quoted(_called(end))}:p{number}"
+    colour = DEAD_COLOUR if port.is_dead else colour
     if on_left:
-        return edge(f"{mine}:e", _at(port, "w"), colour, "plug")
-    return edge(_at(port, "e"), f"{mine}:w", colour, "plug")
+        return edge(f"{mine}:e", _at(port, "w"), colour, "plug", dashed=port.is_dead)
+    return edge(_at(port, "e"), f"{mine}:w", colour, "plug", dashed=port.is_dead)
 
 
 def _patch(link: Link, *, on_left: bool) -> str:

@@ -24,6 +24,8 @@ PATCH, TUNNEL, INTERNAL, DEVICE = "patch", "tunnel", "internal", "device"
 # Seconds after a change within which a collector must see it.
 WITHIN = 30.0
 TUNNELS = frozenset({"vxlan", "gre", "geneve", "stt", "gtpu", "lisp"})
+# The tag of a port that Neutron's agent does not connect: its packets are dropped.
+DEAD = 4095
 # The remote address of a tunnel port that sends each packet where a flow says.
 FLOW = "flow"
 
@@ -69,6 +71,7 @@ class BridgePort:
         local: The address of this end of a tunnel.
         addresses: The IPv4 addresses of a device in a namespace that is not Neutron's, with their
             prefix lengths.
+        tag: The VLAN of its packets in the bridge; 0 for none.
         neutron: What Neutron knows of it; None for ports that are not Neutron's.
     """
 
@@ -83,9 +86,15 @@ class BridgePort:
     neutron: Identity | None = None
     local: str = ""
     addresses: tuple[str, ...] = ()
+    tag: int = 0
 
     def __str__(self) -> str:
         return f"{self.name} of {self.bridge} on {self.node}"
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the port is on the dead VLAN, so that nothing passes it."""
+        return self.tag == DEAD
 
     @property
     def place(self) -> tuple[str, str, str]:
