@@ -394,9 +394,10 @@ ENTRIES = (
         "15.0.0",
         "tacker/sol_refactored/infra_drivers/openstack/openstack.py",
         "_make_instantiated_vnf_info",
-        "A VNF of a group of servers and of a single one, whose resource in the template has no "
-        "number at its end, fails to be instantiated once all servers are there: 'not supported "
-        "between instances of NoneType and int', where servers are sorted by that number.",
+        "A VNF of a group of servers and of a single one in a template of its own, whose resource "
+        "has no number at its end, fails to be instantiated once all servers are there: 'not "
+        "supported between instances of NoneType and int', where servers are sorted by that "
+        "number.",
     ),
     _tacker(
         "second-operation-is-accepted",

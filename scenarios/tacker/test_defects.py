@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ROLE = "share/kolla-ansible/ansible/roles/tacker/defaults/main.yml"
 BASE = f"BaseHOT/{csar.FLAVOUR}/base.yaml"
+NESTED = f"BaseHOT/{csar.FLAVOUR}/nested/single.yaml"
 GROUP, SINGLE = Vdu("group", ("group_cp",), most=2), Vdu("single", ("single_cp",))
 
 
@@ -36,14 +38,16 @@ def test_the_role_gives_the_packages_to_both_services(kollalab: Lab) -> None:
 
 
 @pytest.mark.defect("tacker-servers-with-and-without-a-number", raises=OperationFailedError)
-def test_a_template_needs_no_number_in_the_name_of_a_single_server(
+def test_a_nested_template_needs_no_number_in_the_name_of_a_single_server(
     tacker: Tacker, cast: Cast
 ) -> None:
     types = dict.fromkeys((etsi.COMMON, etsi.VNFD), "")
-    written = csar.files("", (GROUP, SINGLE), types=types, image="", flavor="")[BASE]
-    plain = written.replace("single-0:", "single:")
-    assert plain != written
-    vnf = tacker.create(tacker.package(GROUP, SINGLE, changes={BASE: plain}))
+    both = (GROUP, replace(SINGLE, most=2))
+    written = csar.files("", both, types=types, image="", flavor="", key=tacker.tenant.keypair)
+    base = yaml.safe_load(written[BASE])
+    base["resources"]["single"] = base["resources"]["single"]["properties"]["resource"]
+    changes = {BASE: yaml.safe_dump(base), NESTED: written[NESTED]}
+    vnf = tacker.create(tacker.package(GROUP, SINGLE, changes=changes))
     tacker.instantiate(vnf, {"group_cp": cast.branch, "single_cp": cast.branch})
 
 

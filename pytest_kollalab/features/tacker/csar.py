@@ -124,8 +124,12 @@ def files(
         "Definitions/types.yaml": _types(descriptor, vdus),
         "Definitions/flavour.yaml": _flavour(vdus, image, flavor),
         ENTRY: _top(descriptor),
-        f"BaseHOT/{FLAVOUR}/base.yaml": _base(vdus),
-        **{f"BaseHOT/{FLAVOUR}/nested/{vdu.name}.yaml": _nested(vdu, key) for vdu in vdus},
+        f"BaseHOT/{FLAVOUR}/base.yaml": _base(vdus, key),
+        **{
+            f"BaseHOT/{FLAVOUR}/nested/{vdu.name}.yaml": _nested(vdu, key)
+            for vdu in vdus
+            if vdu.most > 1
+        },
     }
     return {
         "TOSCA-Metadata/TOSCA.meta": "TOSCA-Meta-File-Version: 1.0\nCSAR-Version: 1.1\n"
@@ -315,31 +319,30 @@ def _policies(vdus: Sequence[Vdu]) -> Iterable[dict[str, Any]]:
         yield policy(f"{vdu.name}_levels", "VduInstantiationLevels", {"levels": each}, vdu.name)
 
 
-def _base(vdus: Sequence[Vdu]) -> dict[str, Any]:
+def _base(vdus: Sequence[Vdu], key: str) -> dict[str, Any]:
     resources: dict[str, Any] = {}
     for vdu in vdus:
-        made: dict[str, Any] = {
-            "type": f"{vdu.name}.yaml",
-            "properties": {
-                "flavor": {"get_param": ["nfv", "VDU", vdu.name, "computeFlavourId"]},
-                "image": {"get_param": ["nfv", "VDU", vdu.name, "vcImageId"]},
-                **{
-                    _network(point): {"get_param": ["nfv", "CP", point, "network"]}
-                    for point in vdu.points
-                },
+        properties = {
+            "flavor": {"get_param": ["nfv", "VDU", vdu.name, "computeFlavourId"]},
+            "image": {"get_param": ["nfv", "VDU", vdu.name, "vcImageId"]},
+            **{
+                _network(point): {"get_param": ["nfv", "CP", point, "network"]}
+                for point in vdu.points
             },
         }
-        if vdu.most > 1:
-            desired = {"get_param": ["nfv", "VDU", vdu.name, "desired_capacity"]}
-            sizes = {"min_size": 1, "max_size": vdu.most, "desired_capacity": desired}
-            resources[vdu.name] = {
-                "type": "OS::Heat::AutoScalingGroup",
-                "properties": {**sizes, "resource": made},
-            }
-        else:
-            # Tacker sorts servers by the number at the end of this name, and fails if some have one
-            # and others do not.
-            resources[f"{vdu.name}-0"] = made
+        if vdu.most == 1:
+            # A template of its own would be a stack of its own, which Heat takes seconds for.
+            resources |= _server(vdu, key, properties)
+            continue
+        desired = {"get_param": ["nfv", "VDU", vdu.name, "desired_capacity"]}
+        sizes = {"min_size": 1, "max_size": vdu.most, "desired_capacity": desired}
+        resources[vdu.name] = {
+            "type": "OS::Heat::AutoScalingGroup",
+            "properties": {
+                **sizes,
+                "resource": {"type": f"{vdu.name}.yaml", "properties": properties},
+            },
+        }
     return {
         "heat_template_version": HOT,
         "parameters": {"nfv": {"type": "json"}},
@@ -349,31 +352,33 @@ def _base(vdus: Sequence[Vdu]) -> dict[str, Any]:
 
 def _nested(vdu: Vdu, key: str) -> dict[str, Any]:
     names = ("flavor", "image", *map(_network, vdu.points))
+    return {
+        "heat_template_version": HOT,
+        "parameters": {name: {"type": "string"} for name in names},
+        "resources": _server(vdu, key, {name: {"get_param": name} for name in names}),
+    }
+
+
+def _server(vdu: Vdu, key: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A server and its ports; `given` has where their flavor, image and networks come from."""
     server = {
-        "flavor": {"get_param": "flavor"},
-        "image": {"get_param": "image"},
+        "flavor": given["flavor"],
+        "image": given["image"],
         "networks": [{"port": {"get_resource": point}} for point in vdu.points],
         **({"key_name": key} if key else {}),
-        **(
-            {"user_data_format": "RAW", "user_data": vdu.user_data}
-            if vdu.user_data
-            else {"user_data_format": "RAW"}
-        ),
+        "user_data_format": "RAW",
+        **({"user_data": vdu.user_data} if vdu.user_data else {}),
     }
     insecure = {"port_security_enabled": False} if vdu.forwards else {}
     # Tacker finds the server by the name of the VDU, and ports by those of the connection points.
     return {
-        "heat_template_version": HOT,
-        "parameters": {name: {"type": "string"} for name in names},
-        "resources": {
-            vdu.name: {"type": "OS::Nova::Server", "properties": server},
-            **{
-                point: {
-                    "type": "OS::Neutron::Port",
-                    "properties": {"network": {"get_param": _network(point)}, **insecure},
-                }
-                for point in vdu.points
-            },
+        vdu.name: {"type": "OS::Nova::Server", "properties": server},
+        **{
+            point: {
+                "type": "OS::Neutron::Port",
+                "properties": {"network": given[_network(point)], **insecure},
+            }
+            for point in vdu.points
         },
     }
 
