@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 # The stage that a fixture needs, the latest first.
 STAGE_OF = {"openstack_cloud": "cloud", "lab_nodes": "nodes", "kolla_images": "images"}
+
+# The attribute of an exception that names the test for which artifacts were collected.
+COLLECTED_FOR = "kollalab_collected_for"
 
 # openstacksdk 4.22 warns about its own modules on every call, which would fail tests of projects
 # that turn warnings into errors. The filter is by module, because a category must be imported.
@@ -100,9 +104,9 @@ class LabSession:
         self._failures: Failures | None = None
         self._running: pytest.Item | None = None
         self._is_called = False
-        # When the running test began, and whether artifacts are collected if it fails.
+        # When the running test began, and why no artifacts are collected if it fails.
         self._began = 0.0
-        self._collects = True
+        self._uncollected: str | None = None
         self._sources: Sources | None = None
         self._late: LateErrors | None = None
 
@@ -315,13 +319,17 @@ class LabSession:
             failure.explained = True
         if call.when == "setup":
             self._began = call.start
-        self._collects = not explained and self._is_of_lab(item, call)
+        self._uncollected = self._why_uncollected(item, call, is_told=explained)
         if self.used and self._is_called:
             # Of a subtest, whose report is complete only when it is logged.
             self.failures.hide(report)
         elif self.used:
             span = {"began": call.start, "ended": call.stop}
-            self.failures.see(report, item, **span, collects=self._collects)
+            self.failures.see(report, item, **span, uncollected=self._uncollected)
+            if failure is not None and report.failed and self._uncollected is None:
+                # pytest raises it again for each test that uses the fixture that failed.
+                with suppress(AttributeError):  # of a class with slots
+                    setattr(failure, COLLECTED_FOR, item.nodeid)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -333,7 +341,7 @@ class LabSession:
         """
         if self.used and self._running is not None:
             if self._is_called:
-                self.failures.see_part(report, self._running, collects=self._collects)
+                self.failures.see_part(report, self._running, uncollected=self._uncollected)
             else:
                 self.failures.hide(report)
         self.figures.pytest_runtest_logreport(report)
@@ -494,14 +502,38 @@ class LabSession:
         told = "\n".join(each.brief for each in failures)
         junit.add_builds(self.config, mine, lambda: self._redactor()(told))
 
+    def _why_uncollected(
+        self, item: pytest.Item, call: pytest.CallInfo[None], *, is_told: bool
+    ) -> str | None:
+        """Why no artifacts are collected for a failure; empty if nobody expects any, else None.
+
+        Args:
+            item: The test.
+            call: What was called.
+            is_told: Whether it is the failure of a lab that was told of before.
+        """
+        failure = call.excinfo.value if call.excinfo is not None else None
+        if is_told:
+            return "the lab failed before; the folder of the first test that met it tells why"
+        if call.when == "setup" and (first := getattr(failure, COLLECTED_FOR, "")):
+            return f"the same failure of a fixture is in the folder of {first}"
+        if not asked.uses_lab(item):
+            return ""
+        if not self._is_of_lab(item, call):
+            return (
+                "the test asked the lab for nothing until it failed; "
+                "they are collected in any case for a test with the fixture lab_nodes"
+            )
+        return None
+
     def _is_of_lab(self, item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
         """Whether a failure may have to do with the lab.
 
-        Not if the test asked the lab for nothing, or has no such fixture. What testinfra does on
-        nodes is not known, so the tests with `lab_nodes` count.
+        Not if the test, which uses it, asked it for nothing, or lacks a fixture. What testinfra
+        does on nodes is not known, so the tests with `lab_nodes` count.
         """
         failure = call.excinfo.value if call.excinfo is not None else None
-        if not asked.uses_lab(item) or isinstance(failure, pytest.FixtureLookupError):
+        if isinstance(failure, pytest.FixtureLookupError):
             return False
         from pytest_kollalab.system import activity
 

@@ -183,7 +183,9 @@ class Failures:
         self._parts: Counter[str] = Counter()
         self._extras: list[Mapping[str, Any]] = []
 
-    def see(self, report: Any, item: Any, *, began: float, ended: float, collects: bool) -> None:
+    def see(
+        self, report: Any, item: Any, *, began: float, ended: float, uncollected: str | None
+    ) -> None:
         """Mask the secrets in pytest's report of a phase, and collect artifacts if it failed.
 
         Args:
@@ -191,15 +193,18 @@ class Failures:
             item: The test.
             began: When the phase began, in seconds since 1970.
             ended: When it ended.
-            collects: Whether artifacts are collected if it failed. Not for a broken lab that was
-                explained already, nor for what has nothing to do with a lab.
+            uncollected: Why no artifacts are collected if it failed, as for a lab whose failure
+                was told before. Empty if nobody expects any; None if they are collected.
         """
         if report.when == "setup":
             self._began[item.nodeid] = began
         self.hide(report)
-        if report.failed and collects and item.nodeid not in self._done:
-            self._done.add(item.nodeid)
-            self._collect(report, item, item.nodeid, self._began.get(item.nodeid, began), ended)
+        if report.failed and item.nodeid not in self._done:
+            if uncollected is None:
+                self._done.add(item.nodeid)
+                self._collect(report, item, item.nodeid, self._began.get(item.nodeid, began), ended)
+            else:
+                self._leave(report, uncollected)
         if report.when == "call" and self._extras:
             # pytest-html has one row for a test and its subtests, made of the test's own report.
             report.extras = [*getattr(report, "extras", []), *self._extras]
@@ -209,16 +214,19 @@ class Failures:
             self._parts.clear()
             self._extras.clear()
 
-    def see_part(self, report: Any, item: Any, *, collects: bool) -> None:
+    def see_part(self, report: Any, item: Any, *, uncollected: str | None) -> None:
         """Mask the secrets in the report of a subtest, and collect artifacts if it failed.
 
         Args:
             report: The report, which pytest makes out of the one that `see` masked.
             item: The test.
-            collects: As for `see`.
+            uncollected: As for `see`.
         """
         self.hide(report)
-        if not report.failed or not collects:
+        if not report.failed:
+            return
+        if uncollected is not None:
+            self._leave(report, uncollected)
             return
         name = f"{item.nodeid} {part_of(report)}"
         self._parts[name] += 1
@@ -243,6 +251,11 @@ class Failures:
                 masked = mask.data(value)
             if masked is not value:
                 setattr(report, name, masked)
+
+    def _leave(self, report: Any, why: str) -> None:
+        """Say in a report why it has no artifacts, if somebody expects some."""
+        if self.folder is not None and why:
+            report.sections.append((LINK, f"none: {why}"))
 
     def _collect(self, report: Any, item: Any, test: str, began: float, ended: float) -> None:
         if self.folder is None:

@@ -200,6 +200,53 @@ def test_a_broken_lab_is_collected_for_once(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines([f"open first: {folder}/stages/nodes.log"])
     assert "in the log: " in (folder / "stages" / "nodes.log").read_text()
     assert json.loads((folder / "about.json").read_text())["phase"] == "setup"
+    result.stdout.fnmatch_lines(
+        ["none: the lab failed before; the folder of the first test that met it tells why"]
+    )
+
+
+UNCOLLECTED = """
+import pytest
+
+@pytest.fixture(scope="module")
+def network(lab_nodes):
+    raise RuntimeError("no network")
+
+def test_one(network):
+    pass
+
+def test_two(network):
+    pass
+
+def test_of_its_own_data(kollalab):
+    assert 1 == 2
+
+def test_of_a_missing_fixture(kollalab, nowhere_defined):
+    pass
+
+def test_plain():
+    assert 1 == 2
+"""
+
+
+def test_a_failure_without_artifacts_says_why_where_they_would_be(
+    project: pytest.Pytester,
+) -> None:
+    project.makepyfile(test_it=UNCOLLECTED)
+    result = run(project)
+    result.assert_outcomes(errors=3, failed=2)
+    assert set(links(project)) == {"test_one"}
+    told = [line for line in result.outlines if line.startswith("none: ")]
+    nothing_asked = (
+        "none: the test asked the lab for nothing until it failed; "
+        "they are collected in any case for a test with the fixture lab_nodes"
+    )
+    # Of a test that has nothing to do with a lab nobody expects any. Errors come first.
+    assert told == [
+        "none: the same failure of a fixture is in the folder of test_it.py::test_one",
+        nothing_asked,
+        nothing_asked,
+    ]
 
 
 def test_without_the_option_nothing_is_collected_and_all_is_masked(

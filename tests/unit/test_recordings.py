@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
+import time
 from pathlib import Path
+
+import pytest
 
 from pytest_kollalab.sdn.capture import decode, recordings
 from pytest_kollalab.sdn.capture.packets import Frame
 from pytest_kollalab.sdn.capture.recordings import Recordings
+from pytest_kollalab.sdn.capture.watch import NodeWatch
+from pytest_kollalab.system.run import Result
 
 PING = bytes.fromhex(
     "fa163e000002fa163e00000108004500001c00010000400166de0a0000010a0000020800f7fe00000001"
@@ -28,6 +35,46 @@ def test_a_span_has_the_frames_of_its_time() -> None:
         "observer": [20.0],
         "probe": [5000.0],
     }
+
+
+def test_what_ended_just_before_a_test_is_not_of_it() -> None:
+    now = [100.0]
+    kept = Recordings(clock=lambda: now[0])
+    # A capture of the test before, which ended 20 ms before this one began.
+    kept.add("tunnels-1", [ping(99.9)], moment=99.98)
+    # An observer whose clock is believed to be ahead tells of a packet of the test before.
+    kept.add("observer", [ping(100.04)], slack=0.05)
+    now[0] = 101.0
+    kept.add("observer", [ping(99.5), ping(100.0), ping(100.8)], slack=0.05)
+    kept.add("tunnels-2", [ping(100.9)], moment=101.0)
+    found = kept.during(100.01, 101.0)
+    assert {name: [f.time for f in frames] for name, frames in found.items()} == {
+        "observer": [100.0, 100.8],
+        "tunnels-2": [100.9],
+    }
+
+
+class OneNode:
+    """A node whose clock is five seconds ahead, and an observer that has seen one packet."""
+
+    def run(self, node: str, argv: object, *, input: str, timeout: float = 0.0) -> Result:
+        now = time.time() + 5
+        seen = recordings.pcapng([ping(now)])
+        answer: object = base64.b64encode(seen).decode() if input == "take\n" else now
+        return Result((), 0, json.dumps(answer), "", 0.0)
+
+
+def test_an_observer_tells_how_well_it_knows_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Recordings()
+    monkeypatch.setattr("pytest_kollalab.sdn.capture.watch.RECORDINGS", kept)
+    watch = NodeWatch(OneNode(), "compute-1", "t")  # type: ignore[arg-type]
+    watch.watch([("kl-t-a", "tap1")])
+    assert abs(watch.ahead - 5) <= watch.unsure
+    began = time.time()
+    watch.pull()
+    ((name, (frame,)),) = kept.during(began, time.time()).items()
+    assert name == "compute-1-t-observer"
+    assert abs(frame.time - began) < 5
 
 
 def test_the_oldest_frames_go_first() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakSet
@@ -16,18 +17,32 @@ from pytest_kollalab.sdn.on_nodes import observer
 LIMIT = 32 << 20
 # The limit of a file in the artifacts, in bytes; the last frames are kept.
 FILE_LIMIT = 2_000_000
-# Tolerance for different clocks of nodes, in seconds.
-SLACK = 1.0
 FLAGS = {"in": observer.FLAGS[0], "out": observer.FLAGS[4], "by": observer.FOR_OTHERS}
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A frame, the name of its capture, and when it was recorded by the clock of this host."""
+    """A frame of a capture, and when it was recorded. All times are in seconds since 1970.
+
+    Attributes:
+        capture: The name of the capture.
+        moment: When it was recorded, by the clock of this host.
+        slack: By how many seconds `moment` may be wrong.
+        told: When this host was told of it. It was recorded before that, whatever its time says.
+        frame: The frame.
+    """
 
     capture: str
     moment: float
+    slack: float
+    told: float
     frame: Frame
+
+    def is_of(self, began: float, ended: float) -> bool:
+        """Whether it is of a span, as far as clocks can tell."""
+        if self.told < began:
+            return False
+        return began - self.slack <= self.moment <= ended + self.slack
 
 
 class Running(Protocol):
@@ -38,37 +53,55 @@ class Running(Protocol):
 
 
 class Recordings:
-    """The last frames of all captures; `running` are the captures that have not ended."""
+    """The last frames of all captures; `running` are the captures that have not ended.
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    Args:
+        limit: The bytes of frames that are kept.
+        clock: Returns the time of this host in seconds since 1970.
+    """
+
+    def __init__(self, limit: int = LIMIT, clock: Callable[[], float] = time.time) -> None:
         self.running: WeakSet[Running] = WeakSet()
+        self._clock = clock
         self._limit = limit
         self._recorded: deque[Recorded] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, capture: str, frames: Iterable[Frame], moment: float | None = None) -> None:
+    def add(
+        self,
+        capture: str,
+        frames: Iterable[Frame],
+        moment: float | None = None,
+        *,
+        slack: float = 0.0,
+    ) -> None:
         """Record frames of a capture.
 
         Args:
             capture: The name of the capture, which becomes the name of a file.
             frames: The frames, in order.
             moment: When it ended, if the times of the frames are not those of this host's clock.
+            slack: By how many seconds the times of the frames may be wrong.
         """
+        told = self._clock()
         with self._lock:
             for frame in frames:
                 when = frame.time if moment is None else moment
-                self._recorded.append(Recorded(capture, when, frame))
+                self._recorded.append(Recorded(capture, when, slack, told, frame))
                 self._bytes += len(frame.data)
             while self._bytes > self._limit:
                 self._bytes -= len(self._recorded.popleft().frame.data)
 
     def during(self, began: float, ended: float) -> dict[str, list[Frame]]:
-        """The frames of each capture that were recorded in a span, in seconds since 1970."""
+        """The frames of each capture that were recorded in a span, in seconds since 1970.
+
+        A frame that this host was told of before the span is not in it.
+        """
         found: dict[str, list[Frame]] = defaultdict(list)
         with self._lock:
             for each in self._recorded:
-                if began - SLACK <= each.moment <= ended + SLACK:
+                if each.is_of(began, ended):
                     found[each.capture].append(each.frame)
         return dict(found)
 

@@ -54,6 +54,7 @@ class NodeWatch:
         cards: The devices of servers, with the MAC addresses of the servers' cards.
         seen: The packets so far.
         ahead: The seconds that the node's clock is ahead of this host's.
+        unsure: By how many seconds `ahead` may be wrong.
     """
 
     ssh: Ssh
@@ -63,6 +64,7 @@ class NodeWatch:
     cards: dict[str, str] = field(default_factory=dict)
     seen: list[Sighting] = field(default_factory=list)
     ahead: float = 0.0
+    unsure: float = 0.0
 
     def __post_init__(self) -> None:
         # The artifacts of a failure pull from a thread.
@@ -93,7 +95,9 @@ class NodeWatch:
             return
         asked = time.time()
         clock = self._ask("watch " + " ".join(word for pair in new for word in pair))
-        self.ahead = clock - (asked + time.time()) / 2
+        answered = time.time()
+        # The clock was read at some moment between question and answer.
+        self.ahead, self.unsure = clock - (asked + answered) / 2, (answered - asked) / 2
         self.devices |= {device for _, device in new}
 
     def forget(self, devices: Iterable[str]) -> None:
@@ -115,7 +119,7 @@ class NodeWatch:
                 card = self.cards.get(frame.device)
                 way = frame.way if card is None else from_inside(frame.way, packet, card)
                 self.seen.append(Sighting(frame.device, way, packet))
-        RECORDINGS.add(f"{self.node}-{self.name}-observer", taken)
+        RECORDINGS.add(f"{self.node}-{self.name}-observer", taken, slack=self.unsure)
 
     def _ask(self, line: str) -> Any:
         argv = ["socat", "-t", "60", "-", f"UNIX-CONNECT:{self.folder}/socket"]
