@@ -218,7 +218,8 @@ def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> 
 def lab_shown(features: tuple[str, ...], **given: Any) -> Lab:
     """The lab of a verb that builds, which shows its progress; see `lab_to_build`."""
     say, watching = progress()
-    return lab_to_build(read_settings(**given), features, say=say, watcher=watching)
+    shown = {"say": say, "warn": say if asked_verbosity() >= 0 else tell}
+    return lab_to_build(read_settings(**given), features, watcher=watching, **shown)
 
 
 def make_lab(

@@ -78,6 +78,8 @@ class Engine:
         run_id: Identifier of this run. A new one is made by default.
         session: Is told of failures. By default one of this lab and run.
         say: Called with each line of progress.
+        mark: Called with the lines of progress that tell most: which stage is built, and for what
+            somebody waits. By default they are like the others.
         others: Whether another run uses the lab.
         watcher: Is told when a stage begins, moves on and ends.
         built: Called with the name of each stage that was built, while the lab is locked.
@@ -97,6 +99,7 @@ class Engine:
         run_id: str | None = None,
         session: SharedRun | None = None,
         say: Callable[[str], None] = print,
+        mark: Callable[[str], None] | None = None,
         others: Callable[[], bool] = lambda: False,
         watcher: Watcher | None = None,
         built: Callable[[str], None] = lambda _: None,
@@ -116,6 +119,7 @@ class Engine:
         self.run_id = run_id or new_run_id()
         self._others = others
         self.say = say
+        self.mark = mark or say
         self.fresh = frozenset(fresh)
         self.session = session or SharedRun(paths, self.run_id, lab)
         self._locked = False
@@ -257,7 +261,7 @@ class Engine:
         """
         steps = {step.stage: step for step in self._plan(name, (), starts=False)}
         step = replace(steps[name], action=REWORK, reason=reason)
-        self.say(f"{name}: {reason}")
+        self.mark(f"{name}: {reason}")
         self._create(self.stages[name], step, steps, create)
         self.forget()
         record = self.record(name)
@@ -522,7 +526,7 @@ class Engine:
                 self._spare(name)
             expected = self._expected(stage, step)
             takes = f", {expected.told()}" if (expected.seconds or 0.0) >= LONG else ""
-            self.say(f"{name}: build ({step.reason}){takes}")
+            self.mark(f"{name}: build ({step.reason}){takes}")
             leftovers.remove(self.paths, self.say)
             if not step.resumes and (not stage.shared or self.record(name) is not None):
                 self._remove(stage)
@@ -550,7 +554,7 @@ class Engine:
             raise StageError(failure.line, log=Path(failure.log) if failure.log else None)
 
     def _waiting(self, what: str) -> Callable[[str], None]:
-        return lambda text: self.say(f"{what}: {text}")
+        return lambda text: self.mark(f"{what}: {text}")
 
     def _create(
         self,
@@ -604,7 +608,7 @@ class Engine:
             self.watcher.end(stage.name)
         done = "changed" if step.action == REWORK else "built"
         self._remember(step, seconds, done, adopts=adopts)
-        self.say(f"{stage.name}: {done} in {seconds:.0f} s")
+        self.mark(f"{stage.name}: {done} in {seconds:.0f} s")
 
     def _expected(self, stage: Stage[Any], step: Step) -> Expected:
         """How long a build is expected to take. Nobody knows that of one that is continued."""

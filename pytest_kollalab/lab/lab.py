@@ -78,6 +78,10 @@ class Lab:
         paths: Folders for state and cache.
         run_id: Identifier of this run. A new one is made by default.
         say: Called with each line of progress.
+        mark: Called with the lines of progress that tell most: what the lab is, which stage is
+            built, for what somebody waits. By default they are like the others.
+        warn: Called with what must not be missed: that a lab which is there is built anew. By
+            default it is like the lines that tell most.
         extensions: Features, providers and settings from other packages.
         watcher: Is told when a stage begins, moves on and ends.
         confirm: Asks the user a question and returns whether the answer is yes. By default the
@@ -96,6 +100,8 @@ class Lab:
         paths: Paths | None = None,
         run_id: str | None = None,
         say: Callable[[str], None] = print,
+        mark: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
         extensions: Extensions = NOTHING,
         watcher: Watcher | None = None,
         confirm: Callable[[str], bool] | None = None,
@@ -115,6 +121,8 @@ class Lab:
         self.lease = Lease(self.paths.state / "labs" / f"{self.name}.lease", self._run_id)
         self.session = SharedRun(self.paths, self._run_id, self.name, options_of(self.options))
         self._say = say
+        self._mark = mark or say
+        self._warn = warn or self._mark
         self.extensions = extensions
         # Of so many stages the plan was shown.
         self._announced = 0
@@ -199,6 +207,8 @@ class Lab:
             paths=self.paths,
             run_id=self._run_id,
             say=lambda text: self._say(f"{first.name}: {text}"),
+            mark=lambda text: self._mark(f"{first.name}: {text}"),
+            warn=self._warn,
             extensions=self.extensions,
             watcher=self._watcher,
             passing=self._passing,
@@ -248,6 +258,7 @@ class Lab:
             run_id=self._run_id,
             session=self.session,
             say=self._say,
+            mark=self._mark,
             others=self.lease.others,
             watcher=self._watcher,
             built=self._built,
@@ -359,7 +370,7 @@ class Lab:
         steps = self._awake(stage, goal) if first or unsaid else []
         if unsaid:
             for name, why in self.unsupported.items():
-                self._say(f"feature {name} is left out: {why}")
+                self._mark(f"feature {name} is left out: {why}")
             self._announce(goal, steps)
         if first and self._foreseen_until(stage) == "cloud":
             self._fetch(stage)
@@ -682,6 +693,8 @@ class Lab:
             paths=self.paths,
             run_id=self._run_id,
             say=self._say,
+            mark=self._mark,
+            warn=self._warn,
             extensions=self.extensions,
             watcher=self._watcher,
             confirm=self._confirm,
@@ -801,7 +814,7 @@ class Lab:
 
         found = clones.source(self.base.rewind)
         if found is None:
-            self._say(f"lab {self.base.name} has no golden state to clone; {self.name} is built")
+            self._mark(f"lab {self.base.name} has no golden state to clone; {self.name} is built")
         return found
 
     def _built(self, stage: str) -> None:
@@ -852,7 +865,7 @@ class Lab:
 
     def _take_lease(self) -> None:
         self.lease.take(
-            lambda: self._say(f"lab {self.name} is being removed by another process; waiting")
+            lambda: self._mark(f"lab {self.name} is being removed by another process; waiting")
         )
 
     def _check_upgraded(self) -> None:
@@ -885,10 +898,28 @@ class Lab:
     def _announce(self, stage: str, planned: list[Step]) -> None:
         steps = self._foreseen(stage, planned)
         new = [step for step in steps if STAGES.index(step.stage) >= self._announced]
-        for line in (self.title(), *map(str, new)):
-            self._say(line)
+        changes = any(step.action != REUSE for step in new)
+        (self._mark if changes else self._say)(self.title())
+        for step in new:
+            # Of a build the engine tells when it begins.
+            (self._say if step.action in (REUSE, BUILD) else self._mark)(str(step))
+        if lost := self._replaced(new):
+            self._warn(f"lab {self.name} is removed and built anew: {lost.reason}")
         self._check_builds(steps, host=stage != "tools")
         self._announced = STAGES.index(stage) + 1
+
+    def _replaced(self, steps: Iterable[Step]) -> Step | None:
+        """The last stage of the lab itself that is there, and will be built anew; None if none."""
+        there = [
+            step
+            for step in steps
+            if step.stage in OWN and step.action != REUSE and self._is_ready(step.stage)
+        ]
+        return there[-1] if there else None
+
+    def _is_ready(self, stage: str) -> bool:
+        record = self.engine.record(stage, whole=False)
+        return record is not None and record.status == records.READY
 
     def _check_builds(self, steps: Sequence[Step], *, host: bool = True) -> None:
         """Check that what is built can be built.

@@ -65,11 +65,15 @@ class Reporter:
         """The watcher that shows the progress of stages.
 
         Args:
-            say: Shows a line in a worker, which has no terminal.
+            say: Shows a line in a worker, which has no terminal, and with `-q`.
         """
         from pytest_kollalab.report import live
 
-        if hasattr(self._config, "workerinput"):
+        verbosity = self._config.get_verbosity()
+        if verbosity == -1:
+            # With `-q` seldom, and without live lines.
+            self._watcher = self._watcher or live.Plain(say, silence=live.QUIET)
+        elif hasattr(self._config, "workerinput"):
             self._watcher = self._watcher or live.Plain(say)
         elif self._watcher is None:
             with uncaptured(self._config):
@@ -77,5 +81,5 @@ class Reporter:
                 handle = os.dup(1)
             terminal = lenient(os.fdopen(handle, "w", encoding="utf-8", errors="replace"))
             self._config.add_cleanup(terminal.close)
-            self._watcher = live.watcher(terminal, self._config.get_verbosity())
+            self._watcher = live.watcher(terminal, verbosity)
         return self._watcher

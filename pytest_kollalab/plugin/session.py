@@ -188,6 +188,11 @@ class LabSession:
         if self.config.get_verbosity() >= 0:
             self.say(text)
 
+    def mark(self, text: str) -> None:
+        """Show a line that tells of minutes of work, unless pytest runs with `-qq`."""
+        if self.config.get_verbosity() >= -1:
+            self.say(text)
+
     def text_of(self, error: KollalabError) -> str:
         """An error as text, whose commands have the options that they need to mean the lab."""
         return carrying(str(error), configuration.options_of(self.options))
@@ -552,8 +557,10 @@ class LabSession:
             options,
             run_id=self.processes.run.name,
             say=self.tell,
+            mark=self.mark,
+            warn=self.say,
             extensions=self.extensions,
-            watcher=self.reporter.watcher(self.tell),
+            watcher=self.reporter.watcher(self.mark),
             passing=True,
             goal=self._goal or configuration.STAGES[0],
         )

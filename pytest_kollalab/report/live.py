@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PER_SECOND = 2
 # Seconds without a line after which it is said what runs: CI ends jobs without output.
 SILENCE = 60.0
+# The same with pytest's `-q`.
+QUIET = 180.0
 # After so many times that, it is said even if there were other lines.
 RARELY = 3
 # It is said once that a build takes longer than usual, when it does so by this many seconds.
@@ -184,7 +186,7 @@ class Plain(Watcher):
 def watcher(file: IO[str], verbosity: int) -> Watcher:
     """The watcher for an output: live lines on a terminal, or else lines after a silence.
 
-    With more verbosity, each step is a line if there is no terminal.
+    With more verbosity, each step is a line if there is no terminal; with less, nothing is shown.
     """
     if verbosity < 0:
         return Watcher()

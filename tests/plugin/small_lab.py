@@ -54,7 +54,7 @@ OF_SMALL_STAGES = """\
         return Engine(
             self.name, stages, self.paths,
             fresh=self.options.fresh, run_id=self._run_id, session=self.session,
-            say=self._say, spare=self._spare,
+            say=self._say, mark=self._mark, spare=self._spare,
         )
 
     def _check_host(self, building):
