@@ -209,9 +209,13 @@ def lab_of(settings: Settings, features: tuple[str, ...], *, builds: bool, **mor
 
 
 def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
-    """The lab with these features, or else with those that its cloud has; it creates nothing."""
+    """The lab with these features, or else with those that its cloud has; it creates nothing.
+
+    Features of the cloud that are not known here do not count: the lab serves or refuses.
+    """
     lab = lab_of(settings, features or DEFAULT_FEATURES, builds=True, **more)
-    there = () if features else lab.cloud_features()
+    known = lab.extensions.registry.names()
+    there = () if features else tuple(name for name in lab.cloud_features() if name in known)
     return lab_of(settings, there, builds=True, **more) if there else lab
 
 

@@ -25,6 +25,7 @@ from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import (
     BusyError,
+    ConfigError,
     HostError,
     KollalabError,
     NeedsLabError,
@@ -283,7 +284,9 @@ class Lab:
             return []
         self._check_upgraded()
         self._check()
-        steps = self._foreseen(until or self.options.until)
+        reach = until or self.options.until
+        steps = self._foreseen(reach)
+        self._check_known(steps, self._goal if self._goal != STAGES[0] else reach)
         checks.check_sources(self.engine, steps)
         return steps
 
@@ -897,6 +900,7 @@ class Lab:
 
     def _announce(self, stage: str, planned: list[Step]) -> None:
         steps = self._foreseen(stage, planned)
+        self._check_known(steps, stage)
         new = [step for step in steps if STAGES.index(step.stage) >= self._announced]
         changes = any(step.action != REUSE for step in new)
         (self._mark if changes else self._say)(self.title())
@@ -907,6 +911,29 @@ class Lab:
             self._warn(f"lab {self.name} is removed and built anew: {lost.reason}")
         self._check_builds(steps, host=stage != "tools")
         self._announced = STAGES.index(stage) + 1
+
+    def _check_known(self, steps: Iterable[Step], until: str) -> None:
+        """Check that nobody loses a lab with a feature that is not known here.
+
+        Args:
+            steps: What will happen.
+            until: The last stage that counts.
+        """
+        there, known = self.cloud_features(), self.extensions.registry.names()
+        unknown = [name for name in there if name not in known]
+        counted = [s for s in steps if STAGES.index(s.stage) <= STAGES.index(until)]
+        lost = [s for s in counted if s.stage in OWN and s.action != REUSE]
+        if not unknown or not lost or not self.is_kept():
+            return
+        what = f"feature {unknown[0]}" if len(unknown) == 1 else f"features {', '.join(unknown)}"
+        wanted = " ".join(feature.name for feature in self.features)
+        raise ConfigError(
+            f"lab {self.name} has the {what}, not known here: it would be built anew without",
+            details=f"it has {' '.join(there)}; wanted here: {wanted}\n"
+            f"{lost[-1].stage} would be built anew: {lost[-1].reason}",
+            hint="run this where the feature is known, or for another lab (pytest --kollalab-name, "
+            "kollalab --name), or remove this one first: `kollalab down`",
+        )
 
     def _replaced(self, steps: Iterable[Step]) -> Step | None:
         """The last stage of the lab itself that is there, and will be built anew; None if none."""

@@ -122,8 +122,6 @@ def pytest_kollalab_features():
     [
         # Of `kollalab up`: it keeps what it has.
         (False, ["core", "compute", "sfc"], "lab lab: core banner compute sfc;*"),
-        # Nobody here knows how to keep that.
-        (False, ["core", "elsewhere"], "lab lab: core banner;*"),
         # A session made it for its own tests.
         (True, ["core", "compute", "sfc"], "lab lab: core banner;*"),
     ],
@@ -131,9 +129,16 @@ def pytest_kollalab_features():
 def test_a_lab_that_is_built_anew_keeps_the_features_that_somebody_wanted(
     pytester: pytest.Pytester, passing: bool, there: list[str], title: str
 ) -> None:
+    make_lab(pytester, there, passing=passing)
+    result = pytester.runpytest_subprocess("--kollalab-plan", "-k", "banner")
+    result.stdout.fnmatch_lines([title])
+
+
+def make_lab(pytester: pytest.Pytester, features: list[str], *, passing: bool) -> None:
+    """A lab whose cloud is recorded with these features, and tests of a project beside it."""
     folder = pytester.path / "state" / "labs" / "lab"
     folder.mkdir(parents=True)
-    inputs = {"features": there, "release": "2026.1"}
+    inputs = {"features": features, "release": "2026.1"}
     records.save(folder / "cloud.json", Record("cloud", "key", "run", READY, inputs))
     if passing:
         (folder / PASSING).touch()
@@ -146,9 +151,41 @@ def test_a_lab_that_is_built_anew_keeps_the_features_that_somebody_wanted(
         def banner(tenant):
             pass
 
-        def test_it(banner):
+        def test_banner(banner):
+            pass
+
+        def test_nodes(lab_nodes):
             pass
         """
     )
-    result = pytester.runpytest_subprocess("--kollalab-plan")
-    result.stdout.fnmatch_lines([title])
+
+
+def test_a_lab_with_a_feature_that_is_not_known_here_is_refused_and_not_thrown_away(
+    pytester: pytest.Pytester,
+) -> None:
+    make_lab(pytester, ["core", "elsewhere"], passing=False)
+    wanted = [
+        "*lab lab has the feature elsewhere, not known here: it would be built anew without",
+        "*it has core elsewhere; wanted here: core banner",
+        "*cloud would be built anew: *features changed*",
+        "*for another lab (pytest --kollalab-name, kollalab --name), or remove this one first:*",
+    ]
+    result = pytester.runpytest_subprocess("--kollalab-plan", "-k", "banner")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(wanted)
+    # The run says the same, before it makes anything.
+    result = pytester.runpytest_subprocess("-q", "-k", "banner")
+    result.stdout.fnmatch_lines(wanted)
+    assert "tools: build" not in result.stdout.str()
+    assert (pytester.path / "state" / "labs" / "lab" / "cloud.json").exists()
+    # Beside it there is room for another lab.
+    result = pytester.runpytest_subprocess("--kollalab-plan", "-k", "banner", "--kollalab-name=b")
+    result.stdout.fnmatch_lines(["lab b: core banner;*"])
+
+
+def test_a_lab_that_a_session_made_with_an_unknown_feature_is_built_anew(
+    pytester: pytest.Pytester,
+) -> None:
+    make_lab(pytester, ["core", "elsewhere"], passing=True)
+    result = pytester.runpytest_subprocess("--kollalab-plan", "-k", "banner")
+    result.stdout.fnmatch_lines(["lab lab: core banner;*", "cloud *build * features changed*"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from pytest_kollalab.engine import records
 from pytest_kollalab.engine.engine import BUILD
 from pytest_kollalab.engine.records import FAILED, READY, Record
 from pytest_kollalab.features.registry import built_in
+from pytest_kollalab.lab import kept
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.settings.config import STAGES, Config, Options, of_lab
 from pytest_kollalab.system.errors import BusyError, ConfigError, KollalabError, StageError
@@ -183,6 +186,55 @@ def test_a_cloud_of_more_features_serves_who_asks_for_one(paths: Paths, asked: s
     turned = {**recorded, "features": recorded["features"][::-1]}
     assert few.engine.stages["cloud"].serves(turned, wanted)
     assert not more.engine.stages["cloud"].serves(wanted, recorded)
+
+
+def with_banner(inputs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The inputs of a cloud that has a feature more, which nobody here knows."""
+    return {
+        **inputs,
+        "features": [*inputs["features"], "banner"],
+        "playbooks": {**inputs.get("playbooks", {}), "banner/banner.yml": "d1"},
+        "settings": {**inputs.get("settings", {}), "banner": {"text": "hello"}},
+        "images": {**inputs.get("images", {}), "banner": "d2"},
+        **more,
+    }
+
+
+@pytest.mark.parametrize("more", [("sfc",), ("sfc", "bgpvpn", "skydive")])
+def test_a_cloud_with_an_unknown_feature_serves_if_the_rest_is_the_same(
+    paths: Paths, more: tuple[str, ...]
+) -> None:
+    few, many = (lab(paths, *each).engine.stages["cloud"] for each in (("sfc",), more))
+    wanted, there = few.inputs(), many.inputs()
+    assert few.serves(with_banner(there), wanted)
+    # What may be of that feature or of somebody else, nobody knows.
+    assert not few.serves(with_banner(there, globals={**there["globals"], "a": "b"}), wanted)
+    config = {**there["config"], "neutron.conf": "[DEFAULT]\ndebug = true\n"}
+    assert not few.serves(with_banner(there, config=config), wanted)
+    playbooks = {**there.get("playbooks", {}), "other/other.yml": "d3"}
+    assert not few.serves(with_banner(there, playbooks=playbooks), wanted)
+    # It lacks what is asked for.
+    asking = lab(paths, "sfc", "compute").engine.stages["cloud"]
+    assert not asking.serves(with_banner(there), asking.inputs())
+
+
+@pytest.mark.parametrize("asked", [("sfc",), ("sfc", "compute"), ("compute",)])
+def test_a_kept_lab_with_an_unknown_feature_is_not_thrown_away(
+    paths: Paths, asked: tuple[str, ...]
+) -> None:
+    inputs = with_banner(lab(paths, "sfc").engine.stages["cloud"].inputs(), release="2025.2")
+    records.save(paths.lab("lab") / "cloud.json", Record("cloud", "k", "r", READY, inputs))
+    for act in (lambda: lab(paths, *asked).plan(), lambda: lab(paths, *asked).up()):
+        with pytest.raises(ConfigError) as caught:
+            act()
+        assert caught.value.brief == (
+            "lab lab has the feature banner, not known here: it would be built anew without"
+        )
+        assert "it has core sfc banner; wanted here: core " in caught.value.details
+    # What does not touch the cloud is planned as ever, and what a session made for itself goes.
+    lab(paths, *asked).plan("images")
+    (paths.lab("lab") / kept.PASSING).touch()
+    assert [step.action for step in lab(paths, *asked).plan()] == [BUILD] * 4
 
 
 def test_a_lab_is_cloned_from_one_of_the_same_host_only(paths: Paths) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +20,7 @@ from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.rollback import Rewind
 from pytest_kollalab.stages.states.saves import Saves
-from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.system.errors import ConfigError, StageError
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.paths import Paths
 from tests import made
@@ -171,3 +171,22 @@ def test_a_rollback_starts_what_nodes_need(host: Host) -> None:
     host.halted = ["controller-1", "registry"]
     host.rewind().rollback("mine")
     assert host.calls == ["start what nodes need", "restore", "settle"]
+
+
+def test_a_feature_of_the_cloud_that_is_not_known_here_is_left_out_and_said(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Any] = []
+    monkeypatch.setattr(readiness, "settle", lambda *of: checked.extend(of[4](("core", "banner"))))
+
+    def resolve(names: Iterable[str], release: str) -> Sequence[Any]:
+        found = list(names)
+        if "banner" in found:
+            raise ConfigError("there is no feature 'banner'")
+        return found
+
+    rewind = host.rewind()
+    rewind._resolve = resolve
+    rewind.settle(None)
+    assert checked == ["core"]
+    assert host.said == ["cloud: not known here, and so not checked: banner"]

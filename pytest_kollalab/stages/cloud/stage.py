@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
@@ -83,14 +83,18 @@ class CloudStage(Stage[CloudMade]):
     def serves(self, recorded: Inputs, wanted: Inputs) -> bool:
         """Whether the recorded cloud has at least the wanted features and is otherwise the same.
 
-        To compare the rest, the wanted inputs are rendered again with the recorded features.
+        To compare the rest, the wanted inputs are rendered again with the recorded features. Of
+        features that are not known here, only what bears their names may be more: playbooks,
+        settings and images of their own.
         """
         if _comparable(recorded) == _comparable(wanted):
             return True
         there, asked = set(recorded.get("features", ())), set(wanted["features"])
-        if not asked < there or not there <= set(self.cloud.extensions.registry.names()):
+        known = there & set(self.cloud.extensions.registry.names())
+        if not asked < there or not asked <= known:
             return False
-        return _comparable(recorded) == _comparable(self._with_features(there).inputs())
+        all_known = self._with_features(known).inputs()
+        return _comparable(_without(recorded, there - known, all_known)) == _comparable(all_known)
 
     def room(self) -> dict[str, int]:
         """The disk space in bytes for the images on each node and the data of the services."""
@@ -134,6 +138,32 @@ class CloudStage(Stage[CloudMade]):
             provider=self.cloud.provider,
             extensions=self.cloud.extensions,
         )
+
+
+def _without(recorded: Inputs, unknown: set[str], wanted: Inputs) -> Inputs:
+    """The recorded inputs without what bears the names of features that are not known here.
+
+    Args:
+        recorded: The recorded inputs.
+        unknown: The names of these features.
+        wanted: The inputs of a cloud without them, which says which images are of others.
+    """
+    if not unknown:
+        return recorded
+    others = {
+        "playbooks": lambda name: name.partition("/")[0] not in unknown,
+        "settings": lambda name: name not in unknown,
+        "images": lambda name: name in wanted.get("images", {}),
+    }
+    kept: dict[str, Any] = {}
+    for part, value in recorded.items():
+        if part in others:
+            value = {name: each for name, each in value.items() if others[part](name)}
+            if not value:
+                # Left out by `inputs` as well.
+                continue
+        kept[part] = value
+    return kept | {"features": [f for f in recorded["features"] if f not in unknown]}
 
 
 def _comparable(inputs: Inputs) -> str:

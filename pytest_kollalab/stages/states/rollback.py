@@ -16,7 +16,13 @@ from pytest_kollalab.stages.cloud.made import CloudMade
 from pytest_kollalab.stages.images.made import ImagesMade
 from pytest_kollalab.stages.states.saves import DEPLOY, GOLDEN, RESTORING, Save, Saves, of_user
 from pytest_kollalab.system import files
-from pytest_kollalab.system.errors import BusyError, KollalabError, StageError, as_message
+from pytest_kollalab.system.errors import (
+    BusyError,
+    ConfigError,
+    KollalabError,
+    StageError,
+    as_message,
+)
 from pytest_kollalab.system.locks import Lease
 from pytest_kollalab.system.ssh import Ssh, close
 
@@ -220,4 +226,18 @@ class Rewind:
         nodes, cloud = self.engine.made(NodesMade), self.engine.made(CloudMade)
         if nodes is not None:
             lab = self.engine.lab
-            readiness.settle(lab, nodes, cloud, self.provider, self.resolve, log, since)
+            readiness.settle(lab, nodes, cloud, self.provider, self._resolve_known, log, since)
+
+    def _resolve_known(self, names: Iterable[str]) -> Sequence[Feature]:
+        """The features with these names, without those that nobody here knows."""
+        known, unknown = [], []
+        for name in names:
+            try:
+                self.resolve([name])
+            except ConfigError:
+                unknown.append(name)
+            else:
+                known.append(name)
+        if unknown:
+            self.engine.say(f"cloud: not known here, and so not checked: {' '.join(unknown)}")
+        return self.resolve(known)
