@@ -81,6 +81,8 @@ def show_lab(lab: Lab, **given: Any) -> None:
         if cloud.upgraded_from:
             release = records["cloud"].inputs["release"]
             click.echo(f"  release       {release}, upgraded from {cloud.upgraded_from}")
+        if cloud.replayed:
+            click.echo(f"  replayed      {' '.join(cloud.replayed)}: not as in a new lab")
         click.echo(f"  features      {' '.join(cloud.features)}")
         click.echo(f"  endpoint      {cloud.auth_url}")
         for api, url in _endpoints(lab, cloud).items():

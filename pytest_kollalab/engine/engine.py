@@ -246,7 +246,14 @@ class Engine:
         records.save(self._record_path(stage), carried)
         self.forget()
 
-    def rework(self, name: str, create: Callable[[Work], Made], reason: str) -> Made:
+    def rework(
+        self,
+        name: str,
+        create: Callable[[Work], Made],
+        reason: str,
+        *,
+        marks: Inputs | None = None,
+    ) -> Made:
         """Change a stage of the lab in place, which is then another build of it.
 
         Callers hold the lab's lock. The record says so from the beginning, as for every build.
@@ -255,6 +262,8 @@ class Engine:
             name: The name of the stage.
             create: Does it, and returns what the stage is now.
             reason: Why, for people.
+            marks: What the recorded inputs have more, by which the stage is not what a build from
+                the present inputs would be. They enter the recorded key.
 
         Returns:
             What `create` returned.
@@ -262,7 +271,12 @@ class Engine:
         steps = {step.stage: step for step in self._plan(name, (), starts=False)}
         step = replace(steps[name], action=REWORK, reason=reason)
         self.mark(f"{name}: {reason}")
-        self._create(self.stages[name], step, steps, create)
+        stage = self.stages[name]
+        inputs = {**stage.inputs(), **(marks or {})}
+        if marks:
+            needs = {each: steps[each].key for each in stage.needs}
+            step = replace(step, key=digest.digest(stage.name, stage.version, inputs, needs))
+        self._create(stage, step, steps, create, inputs)
         self.forget()
         record = self.record(name)
         assert record is not None  # it was just made
@@ -441,18 +455,21 @@ class Engine:
             stopped = f"it failed: {record.error}" if record.error else "an earlier run was stopped"
             if record.error == INTERRUPTED:
                 stopped = "the earlier build was interrupted"
-            resumes = stage.resumable and record.status != records.DESTROYING
+            continued = record.status != records.DESTROYING and not stage.reworked(record.inputs)
+            resumes = stage.resumable and continued
             goes_on = "; goes on where that stopped" if resumes else ""
             return Step(stage.name, BUILD, f"{stopped}{goes_on}", key, resumes)
+        told = stage.reworked(record.inputs)
+        unchanged = f"unchanged since {record.created}{f'; {told}' if told else ''}"
         if stage.name in trusted:
-            return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
+            return Step(stage.name, REUSE, unchanged, record.key)
         reason = self._gone(stage, record)
         if reason is not None:
             # A ready shared stage stays ready while another process adds to it.
             if stage.shared and (under_way := self._under_way(stage)):
                 reason = f"{reason}; {under_way}"
             return Step(stage.name, BUILD, reason, key, resumes=stage.shared and stage.resumable)
-        return Step(stage.name, REUSE, f"unchanged since {record.created}", record.key)
+        return Step(stage.name, REUSE, unchanged, record.key)
 
     def _with_starts(self, stage: Stage[Any], step: Step) -> Step:
         """Add to a step that reuses a stage what of it does not run and will be started."""
@@ -562,6 +579,7 @@ class Engine:
         step: Step,
         steps: Mapping[str, Step],
         create: Callable[[Work], Made] | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         path = self._record_path(stage, step.key)
         started = time.monotonic()
@@ -573,7 +591,7 @@ class Engine:
             key=step.key,
             run=self.run_id,
             status=records.CREATING,
-            inputs=stage.inputs(),
+            inputs=stage.inputs() if inputs is None else inputs,
             created=records.now(),
             needs={name: self._identity(name, steps) for name in stage.needs},
         )

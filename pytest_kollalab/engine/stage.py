@@ -144,6 +144,16 @@ class Stage(Generic[M]):
         """Whether a build on this takes over what was built elsewhere, such as a cloned cloud."""
         return False
 
+    def reworked(self, recorded: Inputs) -> str:
+        """What was done to a stage after its build, for people; empty if nothing.
+
+        If that failed, a build does not continue where it stopped.
+
+        Args:
+            recorded: The inputs in the stage's record.
+        """
+        return ""
+
     def manner(self) -> str:
         """In which of several manners the stage is built, for estimates of how long it takes."""
         return ""

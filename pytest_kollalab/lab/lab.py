@@ -556,6 +556,35 @@ class Lab:
         self._turn_to(to)
         return made
 
+    def replay(self, features: Sequence[str]) -> None:
+        """Run the playbooks of features again on the cloud as it is, without new nodes.
+
+        What these playbooks did before stays, unless they undo it themselves. Afterwards the lab
+        serves as if it had been built so, but its record has a key of its own, and its golden state
+        is not kept, pushed or cloned.
+
+        Args:
+            features: Names of features of the cloud, which have playbooks.
+
+        Raises:
+            ConfigError: The cloud has no such feature, the feature has no playbooks, or more has
+                changed than its playbooks, settings and images.
+            StageError: The lab has no cloud, or a task failed.
+            BusyError: Another run uses the lab.
+        """
+        self._check_ours("a replay")
+        self._check_upgraded()
+        # A rollback that was killed is completed first: it decides what the lab is.
+        self.rewind.recover()
+        record = records.load(self.folder / "cloud.json")
+        if record is None or not {"release", "features"} <= record.inputs.keys():
+            raise StageError(
+                f"lab {self.name} has no cloud", hint=f"kollalab up --name {self.name}"
+            )
+        made = self._of_release(str(record.inputs["release"]), record.inputs["features"])
+        made._replay(record, features)
+        self.engine.forget()
+
     def push(self, *, replace: bool = False) -> Pushed:
         """Push the golden state of the lab to the place that `golden_registry` names.
 
@@ -702,6 +731,31 @@ class Lab:
             watcher=self._watcher,
             confirm=self._confirm,
         )
+
+    def _replay(self, record: Record, features: Sequence[str]) -> None:
+        """Replay playbooks on the cloud, which is recorded with just the features of this lab."""
+        from pytest_kollalab.stages.cloud.wanted import WantedCloud
+        from pytest_kollalab.stages.states.replay import Replay
+
+        wanted = WantedCloud(self.config, self.features, self.provider, self.extensions)
+        replay = Replay(self.rewind, wanted, features)
+        replay.check(record)
+        self._check()
+        self._take_lease()
+        try:
+            steps = self.engine.plan("nodes")
+            nodes = steps[-1]
+            if nodes.action != REUSE:
+                raise StageError(
+                    f"the nodes of lab {self.name} cannot be used: {nodes.reason}",
+                    hint=f"kollalab up --name {self.name}",
+                )
+            self._check_builds(steps)
+            self.rewind.wake()
+            self.engine.ensure("images")
+            replay.run()
+        finally:
+            self.lease.release()
 
     def _become(self, source: str) -> CloudMade:
         """Upgrade the cloud, which is of an older release, to this lab's release."""

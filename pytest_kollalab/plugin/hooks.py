@@ -64,7 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings = options.settings_of(config)
         plan = options.is_asked(config, "plan")
-        session = LabSession(config, settings, plan=plan)
+        replay = options.replayed(config)
+        session = LabSession(config, settings, plan=plan, replay=replay)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
     if plan and hasattr(config.option, "dist"):

@@ -44,6 +44,12 @@ def is_asked(config: pytest.Config, name: str) -> bool:
     return said is not None and bool(parse(settings(Invocation)[name], *said))
 
 
+def replayed(config: pytest.Config) -> tuple[str, ...]:
+    """The features whose playbooks are replayed. Raises ConfigError."""
+    said = {**ini(config), **given(config)}.get("replay")
+    return tuple(parse(settings(Invocation)["replay"], *said)) if said is not None else ()
+
+
 def given(config: pytest.Config) -> Layer:
     """The settings on the command line."""
     folder = config.invocation_params.dir

@@ -24,7 +24,7 @@ from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.settings import config as configuration
 from pytest_kollalab.settings.read import Settings, check_tables
 from pytest_kollalab.system.commands import carrying
-from pytest_kollalab.system.errors import ConfigError, KollalabError
+from pytest_kollalab.system.errors import ConfigError, KollalabError, as_message
 from pytest_kollalab.system.paths import check_writable, default_paths
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class LabSession:
         config: pytest's configuration.
         settings: The settings from files, the environment and the command line.
         plan: Whether to show the plan instead of running tests.
+        replay: Features whose playbooks are replayed on a cloud that is there.
 
     Attributes:
         settings: The settings that describe labs.
@@ -78,6 +79,7 @@ class LabSession:
         settings: Settings,
         *,
         plan: bool = False,
+        replay: tuple[str, ...] = (),
     ) -> None:
         self.config = config
         self.reporter = Reporter(config)
@@ -98,6 +100,7 @@ class LabSession:
         self.foreign_markers: frozenset[str] = frozenset()
         self._goal = ""
         self._plan = plan
+        self._replay = replay
         self._tests_use_lab = False
         self._has_lab = False
         self._lab: Lab | None = None
@@ -426,6 +429,11 @@ class LabSession:
         release = self.settings.release
         names = {name for item in items for name in asked.fixture_names(item)}
         self._goal = next((stage for name, stage in STAGE_OF.items() if name in names), "")
+        if self._replay and (self.options.cloud or self.options.labs > 1):
+            raise ConfigError(
+                "playbooks are replayed on one lab of this project",
+                hint="leave out --kollalab-replay, or --kollalab-cloud and --kollalab-labs",
+            )
         if self._tests_use_lab:
             from pytest_kollalab.releases import releases
 
@@ -456,6 +464,8 @@ class LabSession:
         # Once, before any fixture uses the lab: the stage that all tests of the session need.
         self._has_lab = True
         options, wanted = self.options, self._goal
+        if self._replay and wanted == "cloud" and not self.processes.refused:
+            self._play_again()
         if self.processes.refused or options.labs == 1 or not options.clone_of or not wanted:
             return
         lab = self.use()
@@ -470,6 +480,16 @@ class LabSession:
             # No fixture of the lab exists yet, so the lab can be replaced.
             self.options = first
             self._lab = self._failures = None
+
+    def _play_again(self) -> None:
+        """Replay playbooks on the cloud, if there is one. Tests are told of a failure."""
+        lab = self.use()
+        if not lab.cloud_features() or lab.session.failure() is not None:
+            return
+        try:
+            lab.replay(self._replay)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lab is not what tests want
+            lab.session.fail(as_message(error))
 
     def _make_readable(self, error: BaseException) -> None:
         from pytest_kollalab.report import reading

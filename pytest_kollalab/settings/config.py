@@ -247,6 +247,13 @@ class Invocation:
     )
     plan: bool = setting(False, "print the plan and stop", variable=False)
     destroy: bool = setting(False, "destroy the lab and stop", variable=False)
+    replay: tuple[str, ...] = setting(
+        (),
+        "replay the playbooks of this feature on the lab that is there; it is not built anew",
+        metavar="FEATURE",
+        variable=False,
+        more="extending.md#a-playbook-that-is-being-written",
+    )
 
 
 def check(options: Options) -> Options:

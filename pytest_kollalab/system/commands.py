@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 
 # The verbs that are about one lab.
-VERBS = "up|down|destroy|plan|show|ssh|logs|save|rollback|clear|topology|upgrade|push|pull"
+VERBS = "up|down|destroy|plan|show|ssh|logs|save|rollback|clear|topology|upgrade|push|pull|replay"
 COMMAND = re.compile(rf"\bkollalab ({VERBS})\b(?P<rest>[^;,`\n]*)")
 
 

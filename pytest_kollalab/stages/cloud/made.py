@@ -20,6 +20,7 @@ class CloudMade(Made):
         features: Names of the deployed features.
         etc: The folder with the input of Kolla-Ansible.
         upgraded_from: The release that was deployed, if the cloud was upgraded since.
+        replayed: Names of the features whose playbooks were replayed on the cloud as it was.
     """
 
     stage: ClassVar[str] = "cloud"
@@ -29,6 +30,7 @@ class CloudMade(Made):
     features: tuple[str, ...]
     etc: Path
     upgraded_from: str = ""
+    replayed: tuple[str, ...] = ()
 
     @property
     def passwords(self) -> Path:

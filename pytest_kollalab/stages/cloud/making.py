@@ -127,6 +127,37 @@ class Making:
         work.say("healthy")
         return dataclasses.replace(made, upgraded_from=source)
 
+    def replay(self, work: Work, names: Sequence[str], replayed: tuple[str, ...]) -> CloudMade:
+        """Run the playbooks of features again on the cloud, then wait until all is healthy.
+
+        Args:
+            work: What the stage is given. Images must be built.
+            names: The names of the features.
+            replayed: All features that this was done for since the deploy.
+
+        Raises:
+            StageError: A node cannot fetch its images, a task failed, or the cloud does not become
+                healthy. The details say what was wrong.
+        """
+        from pytest_kollalab.system.ssh import Ssh
+
+        work = _logged(work)
+        images, nodes = work.made(ImagesMade), work.made(NodesMade)
+        node_names = list(nodes.nodes)
+        tags = image_folders.tags(self.cloud.folders, images.tag)
+        pull.check_built(self.cloud.features, [*images.images, *tags])
+        ssh = Ssh(nodes.ssh_config)
+        with self._nodes_watched(work, node_names):
+            wanted = self.cloud.images(images, node_names)
+            with pull.Pull(ssh, wanted, nodes.registry, lambda _: None) as pulling:
+                site = self.prepare(work)
+            pulling.check()
+            self._play_own(work, site, names)
+            made = self._describe(work, site)
+            self._wait(work, made, ssh, nodes)
+        work.say("healthy")
+        return dataclasses.replace(made, replayed=replayed)
+
     def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
         """Let the provider keep the images that a node has pulled. A failure is only reported."""
         try:
@@ -277,9 +308,12 @@ class Making:
             skipped = phases.tags(parts)
             play(Run(f"{action}-rest", action, ("site.yml", "post-deploy.yml"), skip_tags=skipped))
 
-    def _play_own(self, work: Work, site: deploy.Deployment) -> None:
+    def _play_own(
+        self, work: Work, site: deploy.Deployment, names: Sequence[str] | None = None
+    ) -> None:
+        """Run the playbooks of the features with these names, or of all."""
         for feature in self.cloud.features:
-            if not feature.playbooks:
+            if not feature.playbooks or (names is not None and feature.name not in names):
                 continue
             with self._timed(work, site, f"playbooks-{feature.name}") as play:
                 for path in feature.playbooks:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from pytest_kollalab.system.paths import Paths
 
 
+# In the recorded inputs: the features whose playbooks were replayed on the cloud as it was. It is
+# in the inputs of no build, so that the key is never that of one.
+REPLAYED = "replayed"
+
+
 class CloudStage(Stage[CloudMade]):
     """Deploys the features of a lab onto its nodes.
 
@@ -85,8 +90,10 @@ class CloudStage(Stage[CloudMade]):
 
         To compare the rest, the wanted inputs are rendered again with the recorded features. Of
         features that are not known here, only what bears their names may be more: playbooks,
-        settings and images of their own.
+        settings and images of their own. A cloud on which playbooks were replayed serves as if it
+        had been built with them.
         """
+        recorded = {part: value for part, value in recorded.items() if part != REPLAYED}
         if _comparable(recorded) == _comparable(wanted):
             return True
         there, asked = set(recorded.get("features", ())), set(wanted["features"])
@@ -113,6 +120,13 @@ class CloudStage(Stage[CloudMade]):
     def adopts(self, needed: Sequence[Made]) -> bool:
         """Whether the cloud came with cloned nodes."""
         return any(isinstance(each, NodesMade) and each.clone is not None for each in needed)
+
+    def reworked(self, recorded: Inputs) -> str:
+        """Of which features the playbooks were replayed."""
+        names = recorded.get(REPLAYED, ())
+        return (
+            f"not as a new one: the playbooks of {' '.join(names)} were replayed" if names else ""
+        )
 
     def manner(self) -> str:
         """The provider's name, and whether the deploy is a stock one."""

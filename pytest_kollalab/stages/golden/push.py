@@ -131,6 +131,12 @@ class Push:
                 f"the golden state of lab {lab} is not pushed",
                 details=f"its cloud was upgraded from {made.upgraded_from}; others would deploy it",
             )
+        if made.replayed:
+            raise StageError(
+                f"the golden state of lab {lab} is not pushed",
+                details=f"the playbooks of {' '.join(made.replayed)} were replayed on its cloud; "
+                "others would deploy it",
+            )
         golden = [s for s, whole in self.rewind.whole().items() if s.name == GOLDEN and whole]
         if not golden or golden[-1].cloud != record.run:
             raise StageError(

@@ -23,7 +23,8 @@ def source(rewind: Rewind) -> CloneSource | None:
     record = rewind.engine.record(CLOUD)
     nodes, cloud = rewind.engine.made(NodesMade), rewind.engine.made(CloudMade)
     golden = [s for s, whole in rewind.whole().items() if s.name == GOLDEN and whole and s.cloud]
-    if record is None or nodes is None or cloud is None:
+    if record is None or nodes is None or cloud is None or cloud.replayed:
+        # A clone is as a new lab would be.
         return None
     if not golden or golden[-1].cloud != record.run:
         return None

@@ -116,8 +116,8 @@ class RetainedGolden:
         if not self.wanted or saving is None or cloning is None:
             return
         cloud = self.engine.made(CloudMade)
-        if cloud is not None and cloud.upgraded_from:
-            # A later lab is one of this release from its beginning.
+        if cloud is not None and (cloud.upgraded_from or cloud.replayed):
+            # A later lab is one of this release, and with these playbooks, from its beginning.
             return
         there = saving.saved(self.engine.lab)
         golden = [s for s in self.saves.list() if s.name == GOLDEN and s.cloud and s.label in there]

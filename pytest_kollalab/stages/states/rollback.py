@@ -137,6 +137,13 @@ class Rewind:
             details = told.details if isinstance(told, KollalabError) else str(told)
             self.engine.say(f"no golden state is kept: {brief}: {details}")
 
+    def renew_golden(self) -> None:
+        """Replace the golden state, which would bring back the cloud before a change in place."""
+        if any(save.name == GOLDEN and save.is_automatic for save in self.saves.list()):
+            # Before the new one: that may fail, and nobody wants the old one then.
+            self.saves.clear(GOLDEN)
+        self.keep_golden()
+
     def wake(self) -> None:
         """Start nodes, networks and registry that do not run, and wait until they are usable.
 

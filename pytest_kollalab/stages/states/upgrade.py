@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.releases import releases
-from pytest_kollalab.stages.states.saves import GOLDEN, UPGRADE, check
+from pytest_kollalab.stages.states.saves import UPGRADE, check
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
 from pytest_kollalab.system.errors import ConfigError, KollalabError, StageError, StateError
@@ -169,7 +169,7 @@ class Upgrade:
             self._begin(begun)
             made = self._upgrade(begun)
             # Until then a kill leaves an upgrade that has not ended.
-            self._renew_golden()
+            self.rewind.renew_golden()
             (self.folder / UPGRADE).unlink()
         seconds = time.monotonic() - started
         self.engine.say(f"upgraded from {self.source} to {self.to} in {seconds:.0f} s")
@@ -215,14 +215,6 @@ class Upgrade:
             )
             return ""
         return self.rewind.save(name).name
-
-    def _renew_golden(self) -> None:
-        """Replace the golden state, which would bring back the older release."""
-        saves = self.rewind.saves
-        if any(save.name == GOLDEN and save.is_automatic for save in saves.list()):
-            # Before the new one: that may fail, and nobody wants the old one then.
-            saves.clear(GOLDEN)
-        self.rewind.keep_golden()
 
     def _begin(self, begun: Upgrading) -> None:
         files.write(self.folder / UPGRADE, json.dumps(asdict(begun)) + "\n")

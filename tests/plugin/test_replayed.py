@@ -1,0 +1,98 @@
+"""`--kollalab-replay`: playbooks are replayed before the first test, and a failure is told once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.small_lab import CONFTEST
+
+REPLAYING = """
+import pytest
+from pytest_kollalab.system.errors import StageError
+
+
+def replay(self, names):
+    with TRACE.open("a") as file:
+        file.write(f"replay {' '.join(names)}\\n")
+    if Path(__file__).with_name("break-replay").exists():
+        raise StageError("the replay of banner failed: banner-banner", details="a typo")
+
+
+SmallLab.replay = replay
+# The stages of such a lab record nothing.
+SmallLab.cloud_features = lambda self: ("core", "banner") if self.exists() else ()
+
+
+@pytest.fixture(scope="session")
+def openstack_cloud(kollalab):
+    from pytest_kollalab.plugin import stages
+    return stages.ensure(kollalab, CloudMade)
+"""
+TESTS = """
+def test_one(openstack_cloud):
+    pass
+
+def test_two(openstack_cloud):
+    pass
+"""
+BUILT = [f"create {stage}" for stage in ("tools", "images", "nodes", "cloud")]
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(CONFTEST + REPLAYING)
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
+    return project.runpytest_subprocess("--kollalab-keep=always", *options)
+
+
+def trace(project: pytest.Pytester) -> list[str]:
+    path = project.path / "trace"
+    found = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    # What is built is removed before, in case something is left of it.
+    return [line for line in found if not line.startswith("destroy")]
+
+
+def test_a_cloud_that_is_there_is_not_built_anew(project: pytest.Pytester) -> None:
+    # Without one, there is nothing to replay on: it is built, with the playbooks as they are.
+    run(project, "--kollalab-replay=banner").assert_outcomes(passed=2)
+    assert trace(project) == BUILT
+    run(project, "--kollalab-replay=banner").assert_outcomes(passed=2)
+    assert trace(project) == ["replay banner"]
+    run(project, "--kollalab-replay=banner", "--kollalab-replay=sfc", "-k", "two")
+    assert trace(project) == ["replay banner sfc"]
+    run(project)
+    assert trace(project) == []
+
+
+def test_tests_that_need_no_cloud_have_nothing_replayed(project: pytest.Pytester) -> None:
+    run(project)
+    trace(project)
+    project.makepyfile("def test_nodes(lab_nodes): pass")
+    run(project, "--kollalab-replay=banner", "-k", "nodes").assert_outcomes(passed=1)
+    assert trace(project) == []
+
+
+def test_a_replay_that_fails_is_explained_once_and_nothing_is_built(
+    project: pytest.Pytester,
+) -> None:
+    run(project)
+    trace(project)
+    (project.path / "break-replay").touch()
+    result = run(project, "--kollalab-replay=banner")
+    result.assert_outcomes(errors=2)
+    assert trace(project) == ["replay banner"]
+    told = result.stdout.str()
+    assert told.count("a typo") == 1
+    assert "the replay of banner failed: banner-banner" in told
+
+
+@pytest.mark.parametrize("option", ["--kollalab-cloud=mine", "--kollalab-labs=2"])
+def test_it_is_for_one_lab(project: pytest.Pytester, option: str) -> None:
+    result = run(project, "--kollalab-replay=banner", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*playbooks are replayed on one lab of this project*"])
