@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pytest_kollalab.cli.frame import in_use, make_lab, verb
+from pytest_kollalab.engine.records import READY
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.settings.config import STAGES
@@ -71,6 +72,11 @@ def stage_logs(lab: Lab, stage: str) -> list[Path]:
     main = lab.engine.log_path(stage)
     found = [*main.parent.glob(f"{stage}.log"), *sorted(main.parent.glob(f"{stage}-*.log"))]
     if not found:
+        record = lab.engine.record(stage)
+        if record is not None and record.status == READY:
+            raise StageError(
+                f"stage {stage} has no log", details="nothing that builds it writes one"
+            )
         raise StageError(f"stage {stage} has no log yet", hint=f"kollalab up --until {stage}")
     return found
 

@@ -13,6 +13,7 @@ from pytest_kollalab.providers.base import NodesMade
 from pytest_kollalab.report.summary import up_command
 from pytest_kollalab.settings.config import options_of
 from pytest_kollalab.stages.cloud.made import CloudMade
+from pytest_kollalab.system.errors import StageError
 
 
 @verb
@@ -54,8 +55,7 @@ def show_lab(lab: Lab, **given: Any) -> None:
 
     records = lab.records()
     if not records:
-        click.echo(in_use(f"{lab.unknown()}; `kollalab up` makes one", given))
-        return
+        raise StageError(lab.unknown(), hint="kollalab up")
     for record in records.values():
         click.echo(f"{record.stage:<7} {record.status:<10} {record.key}  {record.created}")
     nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)

@@ -700,9 +700,8 @@ class Lab:
         files.used(self.folder)
         nodes = self.made(NodesMade)
         if nodes is None:
-            raise StageError(
-                f"lab {self.name} has no nodes", hint=f"kollalab up --name {self.name}"
-            )
+            missing = f"lab {self.name} has no nodes" if self.records() else self.unknown()
+            raise StageError(missing, hint=f"kollalab up --name {self.name}")
         return Ssh(nodes.ssh_config)
 
     def connect(self) -> Connection:

@@ -56,7 +56,7 @@ def test_every_verb_takes_name_config_and_provider(
 
 def test_showing_no_lab_says_how_to_make_one(kollalab: Callable[..., Result]) -> None:
     result = kollalab("show")
-    assert result.exit_code == 0
+    assert result.exit_code == frame.EXIT_FAILED
     assert "kollalab up" in result.output
 
 
@@ -124,8 +124,16 @@ def test_verbs_that_build_say_whose_a_table_may_be(
 def test_ssh_without_nodes_is_a_message(kollalab: Callable[..., Result]) -> None:
     result = kollalab("ssh", "controller-1")
     assert result.exit_code == frame.EXIT_FAILED
-    assert "has no nodes" in result.output
+    assert "there is no lab lab" in result.output
     assert isinstance(result.exception, SystemExit)
+
+
+def test_ssh_to_a_lab_that_is_not_there_names_those_that_are(
+    kollalab: Callable[..., Result], nodes: object
+) -> None:
+    result = kollalab("ssh", "--name", "nosuch", "compute-1")
+    assert result.exit_code == frame.EXIT_FAILED
+    assert "there is no lab nosuch (known: lab)" in result.output
 
 
 @pytest.mark.usefixtures("nodes")
@@ -136,8 +144,9 @@ def test_ssh_to_an_unknown_node_names_the_nearest(kollalab: Callable[..., Result
 
 
 def test_hints_have_the_options_in_use(kollalab: Callable[..., Result]) -> None:
-    text = kollalab("show", "--name", "mine", "--provider", "libvirt").output
-    assert "`kollalab up --name mine --provider libvirt` makes one" in text
+    result = kollalab("show", "--name", "mine", "--provider", "libvirt")
+    assert result.exit_code == frame.EXIT_FAILED
+    assert "what now: kollalab up --name mine --provider libvirt\n" in result.output
     text = kollalab("topology", "--name", "mine", "--provider", "docker").output
     assert "what now: kollalab up --name mine --provider docker\n" in text
     text = kollalab("rollback", "a", "--name", "mine").output
@@ -164,8 +173,8 @@ def test_a_lab_that_is_not_there_is_told_with_those_that_are(
     result = kollalab("down", "--name", "lap")
     assert result.output == "there is no lab lap (did you mean 'lab'?)\n"
     assert result.exit_code == 0
-    assert "there is no lab zz (known: lab); `kollalab up --name zz`" in (
-        kollalab("show", "--name", "zz").output
+    assert kollalab("show", "--name", "zz").output == (
+        "error: there is no lab zz (known: lab)\n  what now: kollalab up --name zz\n"
     )
 
 

@@ -63,7 +63,18 @@ def test_following_without_a_name_follows_all_stages(lab: Path, became: list[lis
 def test_a_stage_is_its_files(lab: Path, became: list[list[str]]) -> None:
     kollalab("cloud")
     assert became[0][:3] == ["tail", "-n", "100"]
-    assert kollalab("images").exit_code == EXIT_FAILED
+    missing = kollalab("images")
+    assert missing.exit_code == EXIT_FAILED
+    assert "what now: kollalab up --until images" in missing.output
+
+
+def test_a_stage_that_is_ready_without_a_log_is_not_to_be_built(
+    lab: Path, became: list[list[str]]
+) -> None:
+    result = kollalab("nodes")
+    assert result.exit_code == EXIT_FAILED
+    assert "stage nodes has no log\n" in result.output
+    assert "--until" not in result.output
 
 
 def test_a_node_is_its_journal(lab: Path, became: list[list[str]]) -> None:

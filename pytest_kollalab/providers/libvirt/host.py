@@ -69,8 +69,7 @@ class LibvirtHost:
             raise HostError(
                 "libvirt-python is not installed",
                 details=str(error),
-                hint="pip install 'pytest-kollalab[libvirt]'; it is compiled with what "
-                f"`{BOOTSTRAP}` installs",
+                hint=f"pip install libvirt-python; it is compiled with what `{BOOTSTRAP}` installs",
             ) from error
         # Errors are raised; without this they are printed as well.
         libvirt.registerErrorHandler(_silent, None)
