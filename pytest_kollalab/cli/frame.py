@@ -15,8 +15,9 @@ import click
 from pytest_kollalab import __version__
 from pytest_kollalab.engine.progress import Watcher
 from pytest_kollalab.extensions.extensions import installed
+from pytest_kollalab.features.backend import named
 from pytest_kollalab.lab.lab import Lab
-from pytest_kollalab.settings.config import FILE, Config, Invocation, Options
+from pytest_kollalab.settings.config import FILE, Config, Invocation, NetworkConfig, Options
 from pytest_kollalab.settings.convert import Place
 from pytest_kollalab.settings.declare import plain_settings
 from pytest_kollalab.settings.read import Layer, Settings, check_tables, environment, read
@@ -39,7 +40,7 @@ EXIT_BUSY = 4
 EXIT_INTERRUPTED = 130
 # The settings that are options of every verb, and those of verbs that build.
 WHICH_LAB = ("config", "name", "provider", "release")
-BUILD = ("until", "fresh", "clone_of", "stock", "discard_saved")
+BUILD = ("backend", "until", "fresh", "clone_of", "stock", "discard_saved")
 # Where a golden state is fetched from, of verbs that start a lab from one or plan that.
 GOLDEN = ("golden_registry", "registry_ca", "golden_signers")
 # What an error about an unknown table says on the command line.
@@ -211,12 +212,19 @@ def lab_of(settings: Settings, features: tuple[str, ...], *, builds: bool, **mor
 def lab_to_build(settings: Settings, features: tuple[str, ...], **more: Any) -> Lab:
     """The lab with these features, or else with those that its cloud has; it creates nothing.
 
-    Features of the cloud that are not known here do not count: the lab serves or refuses.
+    The network backend too is that of the cloud, unless somebody says which. Features of the cloud
+    that are not known here do not count: the lab serves or refuses.
     """
-    lab = lab_of(settings, features or DEFAULT_FEATURES, builds=True, **more)
-    known = lab.extensions.registry.names()
-    there = () if features else tuple(name for name in lab.cloud_features() if name in known)
-    return lab_of(settings, there, builds=True, **more) if there else lab
+    lab = lab_of(settings, features, builds=True, **more)
+    registry = lab.extensions.registry
+    if "network.backend" not in settings.origins:
+        network = NetworkConfig(lab.cloud_backend() or settings.config.network.backend)
+        settings = replace(settings, config=replace(settings.config, network=network))
+    if not features:
+        unsuited = registry.unsuited(DEFAULT_FEATURES, named(settings.config.network.backend))
+        there = tuple(name for name in lab.cloud_features() if name in registry.names())
+        features = there or tuple(name for name in DEFAULT_FEATURES if name not in unsuited)
+    return lab_of(settings, features, builds=True, **more)
 
 
 def lab_shown(features: tuple[str, ...], **given: Any) -> Lab:

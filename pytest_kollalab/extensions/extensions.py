@@ -15,8 +15,8 @@ import pluggy
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.extensions import entry_points, hookspecs
 from pytest_kollalab.features import image_folders
-from pytest_kollalab.features.base import Feature, stock_images
-from pytest_kollalab.features.registry import FeatureRegistry, built_in
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.registry import FeatureRegistry, kolla_images
 from pytest_kollalab.settings.config import Config
 from pytest_kollalab.settings.declare import settings as core_settings
 from pytest_kollalab.settings.read import RUN, keyed
@@ -185,7 +185,7 @@ class Extensions:
                 paths.setdefault(path, []).extend(files)
         found = tuple(image_folders.read(path, files) for path, files in paths.items())
         if found:
-            image_folders.check_apart(found, stock_images(built_in(config.release)))
+            image_folders.check_apart(found, kolla_images(config.release))
         return found
 
     def describe(self, features: Iterable[Feature]) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 CORE = "core"
-# The network backend of labs, by its name.
-BACKEND = "ovs"
+# The network backend of a lab that names none.
+BACKEND: Final = "ovs"
 BUILT_IN = (CORE, "compute", "sfc", "bgpvpn", "skydive", "opendaylight", "tacker")
 
 

@@ -112,6 +112,7 @@ class FeatureParts:
         health: The health checks; None keeps those of the feature.
         usual: Additional lines of logs that the timeline of a failure leaves out.
         telling: Additional lines of logs that it has though they are no warnings.
+        artifacts: Additional commands for artifacts, by file name.
     """
 
     renamed_images: Mapping[str, str | None] = field(default_factory=dict)
@@ -129,6 +130,7 @@ class FeatureParts:
     health: tuple[HealthCheck, ...] | None = None
     usual: tuple[LogLine, ...] = ()
     telling: tuple[LogLine, ...] = ()
+    artifacts: Mapping[str, str] = field(default_factory=dict)
 
 
 # The types of what attributes of features have several of, if they are not names.
@@ -284,6 +286,10 @@ class Feature:
         own = [name for names in self.nodes.values() for name in names]
         return tuple(dict.fromkeys((*self.control_images, *self.compute_images, *own)))
 
+    def suits(self, backend: str) -> bool:
+        """Whether it works with the network backend of this name."""
+        return not self.backends or backend in self.backends
+
     def for_release(self, release: str) -> Feature:
         """The feature for an OpenStack release; a second call does not change it any more."""
         parts = self.by_release.get(release, FeatureParts())
@@ -335,6 +341,7 @@ class Feature:
             health=self.health if parts.health is None else parts.health,
             usual=(*self.usual, *parts.usual),
             telling=(*self.telling, *parts.telling),
+            artifacts={**self.artifacts, **parts.artifacts},
         )
 
     def _check_names(self, kind: str, renamed: Iterable[str], known: Iterable[str]) -> None:

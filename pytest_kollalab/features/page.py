@@ -9,9 +9,10 @@ import inspect
 import sys
 from collections.abc import Iterable, Mapping
 
-from pytest_kollalab.features.backend import OVS
+from pytest_kollalab.features import BUILT_IN
+from pytest_kollalab.features.backend import BACKENDS, OVS
 from pytest_kollalab.features.base import Feature
-from pytest_kollalab.features.registry import built_in
+from pytest_kollalab.features.registry import REGISTRY, built_in
 from pytest_kollalab.settings.config import Config
 
 HEAD = """\
@@ -20,10 +21,23 @@ HEAD = """\
 What a lab has: `core` always, and the features that the selected tests ask for, with what these
 require. A test asks for one by its fixture, or by `@pytest.mark.kollalab_feature("NAME")`;
 `features` in [kollalab.toml](configuration.md) and `kollalab up --feature NAME` ask for it too.
-The network backend is `{backend}`. [A feature of your own](extending.md) has the same parts.
+Here `core` has the network backend `{backend}`; [others](#network-backends) are below.
+[A feature of your own](extending.md) has the same parts.
 
 This page is made from the code, for release {release}, by
 `python -m pytest_kollalab.cli.reference`.
+
+"""
+
+BACKENDS_HEAD = """
+## Network backends
+
+What implements Neutron's networks: `backend` of [[network]](configuration.md#network), the option
+`--kollalab-backend`, or `kollalab up --backend`. It is part of the cloud's key: a lab has one from
+its deploy on, and images and nodes are the same with all of them. A test that asks for a feature
+which does not work with the backend is skipped, with the reason; so is a test of
+`@pytest.mark.kollalab_backend("NAME")` with another one. A lab that is configured with such a
+feature is refused.
 
 """
 
@@ -37,7 +51,28 @@ def page(release: str = Config.release) -> str:
         parts.append(
             f"\n## {feature.name}\n\n{about(feature)}\n\n| part | what |\n|---|---|\n{rows}\n"
         )
-    return "".join(parts)
+    return "".join([*parts, BACKENDS_HEAD, backends(release)])
+
+
+def backends(release: str) -> str:
+    """What each network backend adds to `core`, and the features that it cannot have."""
+    found = {}
+    for backend in BACKENDS.values():
+        unsuited = REGISTRY.unsuited(BUILT_IN, backend)
+        core = backend.added_to(Feature("core"), release)
+        found[backend.name] = {
+            "is": backend.title,
+            **contents(core),
+            "tunnels": names([backend.dataplane.tunnel]),
+            "cannot have": names(unsuited),
+        }
+    parts = dict.fromkeys(what for each in found.values() for what in each)
+    rows = [f"| part | {names(found)} |".replace("`, `", "` | `")]
+    rows.append(f"|{'---|' * (len(found) + 1)}")
+    for part in parts:
+        cells = [each.get(part, "") for each in found.values()]
+        rows.append(f"| {part} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
 
 
 def overview(features: Iterable[Feature]) -> str:

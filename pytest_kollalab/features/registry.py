@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Iterable, Mapping
 
 from pytest_kollalab.features import BUILT_IN, CORE
-from pytest_kollalab.features.backend import OVS, NetworkBackend
-from pytest_kollalab.features.base import Feature
+from pytest_kollalab.features.backend import BACKENDS, OVS, NetworkBackend
+from pytest_kollalab.features.base import Feature, stock_images
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
 
@@ -83,7 +83,7 @@ class FeatureRegistry:
         """
         found = (feature.for_release(release) for feature in self._all(wanted))
         return tuple(
-            feature.with_parts(backend.parts) if feature.name == CORE else feature
+            backend.added_to(feature, release) if feature.name == CORE else feature
             for feature in found
         )
 
@@ -118,7 +118,7 @@ class FeatureRegistry:
                 "for the other",
             )
         for feature in features:
-            if feature.backends and backend.name not in feature.backends:
+            if not feature.suits(backend.name):
                 known = " or ".join(feature.backends)
                 raise ConfigError(
                     f"the feature {feature.name} does not work with the network backend "
@@ -128,6 +128,24 @@ class FeatureRegistry:
                     ),
                     hint=f"use a lab with {known}, or leave the feature out",
                 )
+
+    def unsuited(self, names: Iterable[str], backend: NetworkBackend) -> dict[str, str]:
+        """Those of the features that do not work with a network backend, each with the reason.
+
+        Args:
+            names: Names of known features.
+            backend: The network backend.
+        """
+        found = {}
+        for name in names:
+            for feature in self._all([name]):
+                if not feature.suits(backend.name):
+                    which = "it" if feature.name == name else f"the feature {feature.name}"
+                    found[name] = (
+                        f"{which} works with the network backend {' or '.join(feature.backends)}, "
+                        f"not with {backend.name}"
+                    )
+        return found
 
     def _asked(self, wanted: Mapping[str, Iterable[str]], name: str) -> Iterable[str]:
         """Lines that say who asks for a feature, directly or through one that requires it."""
@@ -174,6 +192,12 @@ def resolve(wanted: Iterable[str], release: str) -> tuple[Feature, ...]:
     return REGISTRY.resolve(wanted, release)
 
 
-def built_in(release: str) -> tuple[Feature, ...]:
-    """The features of this package, for a release."""
-    return REGISTRY.resolve(BUILT_IN, release)
+def built_in(release: str, backend: NetworkBackend = OVS) -> tuple[Feature, ...]:
+    """The features of this package, for a release and a network backend."""
+    return REGISTRY.resolve(BUILT_IN, release, backend)
+
+
+def kolla_images(release: str) -> tuple[str, ...]:
+    """The images of Kolla that these features have with any network backend, sorted."""
+    every = (stock_images(built_in(release, backend)) for backend in BACKENDS.values())
+    return tuple(sorted({name for names in every for name in names}))

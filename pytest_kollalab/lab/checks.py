@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_kollalab.engine.engine import BUILD, Engine, Step
 from pytest_kollalab.extensions.extensions import Extensions
-from pytest_kollalab.features.backend import NetworkBackend
+from pytest_kollalab.features.backend import OVN, NetworkBackend
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.lab import kept
 from pytest_kollalab.settings.config import FILE, Config, ImagesConfig, NodesConfig, Options
 from pytest_kollalab.system.errors import ConfigError, HostError
 from pytest_kollalab.system.nearest import nearest
+
+if TYPE_CHECKING:
+    from pytest_kollalab.providers.base import Provider
 
 
 def check_features(
@@ -36,7 +40,7 @@ def check_variables(
 
     source = f"{config.file or FILE}: globals"
     hooks = {f"hook of {each.name}": each.globals for each in extensions.layers}
-    assumed.check([*hooks.items(), (source, config.globals)])
+    assumed.check([*hooks.items(), (source, config.globals)], backend)
     switched = dict(item for layer in (*hooks.values(), config.globals) for item in layer.items())
     if not switched:
         return
@@ -47,6 +51,22 @@ def check_variables(
     registry = extensions.registry
     offered = registry.resolve(registry.names(), config.release, backend)
     services.check(switched, known, features, offered)
+
+
+def check_stock(config: Config, backend: NetworkBackend, provider: Provider) -> None:
+    """Raise ConfigError for a stock deploy of OVN on nodes whose switch is in user space."""
+    from pytest_kollalab.stages.cloud import kolla_variables as kolla
+
+    if not config.stock or backend != OVN:
+        return
+    if kolla.is_userspace({**provider.globals(), **config.globals}):
+        raise ConfigError(
+            f"a stock deploy cannot have the network backend {backend.name} on nodes whose Open "
+            "vSwitch forwards in user space",
+            details="Kolla-Ansible makes OVN's bridge for the kernel's datapath; the patch that "
+            "changes this is left out of a stock deploy",
+            hint="leave out `stock`, or make the nodes with the provider libvirt",
+        )
 
 
 def check_settings(config: Config) -> None:

@@ -16,10 +16,19 @@ from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.records import Record
 from pytest_kollalab.engine.runs import SharedRun, new_run_id
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
-from pytest_kollalab.features.backend import OVS, NetworkBackend
+from pytest_kollalab.features import BACKEND
+from pytest_kollalab.features.backend import NetworkBackend, named
 from pytest_kollalab.lab import checks, kept
 from pytest_kollalab.releases import releases
-from pytest_kollalab.settings.config import STAGES, Config, Options, first_lab, options_of
+from pytest_kollalab.settings.config import (
+    STAGES,
+    BackendName,
+    Config,
+    NetworkConfig,
+    Options,
+    first_lab,
+    options_of,
+)
 from pytest_kollalab.stages import tools_python
 from pytest_kollalab.system import files
 from pytest_kollalab.system.crash_points import point
@@ -132,8 +141,8 @@ class Lab:
 
     @property
     def backend(self) -> NetworkBackend:
-        """The network backend of the lab's cloud."""
-        return OVS
+        """The network backend of the lab, as it is configured."""
+        return named(self.config.network.backend)
 
     @property
     def folder(self) -> Path:
@@ -166,7 +175,7 @@ class Lab:
 
         self.provider.check_lab(self.name)
         saves = Saves(self.name, self.folder, self.provider)
-        return Rewind(self.engine, saves, self.lease, resolve=self._resolve)
+        return Rewind(self.engine, saves, self.lease, resolve=self._resolve_there)
 
     @cached_property
     def consent(self) -> Consent:
@@ -652,6 +661,13 @@ class Lab:
         record = records.load_if_whole(self.folder / "cloud.json")
         return tuple(record.inputs.get("features", ())) if record is not None else ()
 
+    def cloud_backend(self) -> BackendName | None:
+        """The name of the network backend of the lab's cloud, or None without a cloud."""
+        record = records.load_if_whole(self.folder / "cloud.json")
+        if record is None:
+            return None
+        return named(record.inputs.get("backend", BACKEND)).name
+
     def halted(self) -> tuple[str, ...]:
         """What of the lab does not run and is started by `up`; empty if nobody can tell."""
         try:
@@ -718,8 +734,9 @@ class Lab:
 
     def _of_release(self, release: str, features: Iterable[str]) -> Lab:
         """The same lab with just these features and of another release."""
+        network = NetworkConfig(self.cloud_backend() or self.backend.name)
         return Lab(
-            replace(self.config, release=release, features=tuple(features)),
+            replace(self.config, release=release, features=tuple(features), network=network),
             replace(self.options, until="cloud", fresh=()),
             paths=self.paths,
             run_id=self._run_id,
@@ -803,11 +820,18 @@ class Lab:
         found = self.extensions.registry.resolve(names, wanted, self.backend)
         return tuple(feature.configured(self.config) for feature in found)
 
+    def _resolve_there(self, names: Iterable[str]) -> tuple[Feature, ...]:
+        """The features of these names with the network backend of the cloud that is there."""
+        there = named(self.cloud_backend() or self.backend.name)
+        found = self.extensions.registry.resolve(names, self.config.release, there)
+        return tuple(feature.configured(self.config) for feature in found)
+
     def _check(self) -> None:
         checks.check_clone(self.options, self.paths.state)
         checks.check_golden(self.options)
         checks.check_settings(self.config)
         checks.check_features(self.features, self.extensions, self.backend)
+        checks.check_stock(self.config, self.backend, self.provider)
         checks.check_variables(self.config, self.features, self.extensions, self.backend)
 
     def _foreseen(self, until: str, planned: list[Step] | None = None) -> list[Step]:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from pytest_kollalab.plugin.markers import FEATURE
+from pytest_kollalab.plugin.markers import BACKEND, FEATURE
+from pytest_kollalab.settings.config import NetworkConfig
+from pytest_kollalab.settings.declare import settings
 from pytest_kollalab.system.errors import ConfigError
+from pytest_kollalab.system.nearest import nearest
 
 # A test whose fixtures include this one, directly or through others, uses the lab.
 LAB = "kollalab"
@@ -18,6 +21,9 @@ LAB = "kollalab"
 CLOUD = "openstack_cloud"
 # Rolls the lab back, so no other test may run at the same time.
 FRESH = "fresh_cloud"
+# Fixtures of this package that are about one network backend.
+OF_BACKENDS = {"ovn": "ovn"}
+FIXTURES = "pytest_kollalab.plugin.fixtures"
 # All fixtures of pytest_kollalab/features/NAME/fixtures.py ask for the feature NAME.
 BUILT_IN = "pytest_kollalab.features."
 
@@ -81,14 +87,55 @@ def _is_of_session(item: pytest.Item, name: str) -> bool:
     return any(definition.scope == "session" for definition in found[-1:])
 
 
+def unfit(item: pytest.Item, backend: str) -> str | None:
+    """Why a test is not run with a network backend: it is about others. None if it is run.
+
+    Args:
+        item: The test.
+        backend: The name of the network backend.
+
+    Raises:
+        ConfigError: A marker names no network backend, or one that is not known.
+    """
+    wanted = [_backends(item, mark) for mark in item.iter_markers(BACKEND)]
+    wanted += [
+        (OF_BACKENDS[each.argname],)
+        for each in definitions(item)
+        if each.argname in OF_BACKENDS and getattr(each.func, "__module__", "") == FIXTURES
+    ]
+    for names in wanted:
+        if backend not in names:
+            return f"it is about the network backend {' or '.join(names)}, the lab has {backend}"
+    return None
+
+
+def _backends(item: pytest.Item, mark: pytest.Mark) -> Sequence[str]:
+    names = _names(item, mark, BACKEND, "network backends", 'write @pytest.mark.{}("ovs")')
+    known = settings(NetworkConfig)["backend"].choices
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"there is no network backend {name!r}",
+                details=f"{item.nodeid} has the marker {BACKEND}",
+                hint=nearest(name, known),
+            )
+    return names
+
+
 def _named(item: pytest.Item, mark: pytest.Mark) -> Sequence[str]:
+    return _names(item, mark, FEATURE, "features", 'write @pytest.mark.{}("sfc", "bgpvpn")')
+
+
+def _names(
+    item: pytest.Item, mark: pytest.Mark, marker: str, what: str, hint: str
+) -> Sequence[str]:
     if mark.args and not mark.kwargs and all(isinstance(name, str) for name in mark.args):
         return mark.args
     given = ", ".join([*map(repr, mark.args), *(f"{k}={v!r}" for k, v in mark.kwargs.items())])
     raise ConfigError(
-        f"the marker {FEATURE} takes names of features",
-        details=f"{item.nodeid} has {FEATURE}({given})",
-        hint=f'write @pytest.mark.{FEATURE}("sfc", "bgpvpn")',
+        f"the marker {marker} takes names of {what}",
+        details=f"{item.nodeid} has {marker}({given})",
+        hint=hint.format(marker),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kollalab.extensions import hookspecs
-from pytest_kollalab.features import BACKEND
 from pytest_kollalab.lab.kept import is_kept
 from pytest_kollalab.plugin import asked, markers, stages
 from pytest_kollalab.plugin.external_cloud import ExternalCloud, Offer, OwnLab
@@ -29,6 +28,7 @@ from pytest_kollalab.system.paths import check_writable, default_paths
 
 if TYPE_CHECKING:
     from pytest_kollalab.extensions.extensions import Extensions
+    from pytest_kollalab.features.backend import NetworkBackend
     from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.plugin.late_errors import LateErrors
     from pytest_kollalab.plugin.sources import Sources
@@ -99,6 +99,8 @@ class LabSession:
         self.kept_logs: dict[str, Path] = {}
         self.foreign_markers: frozenset[str] = frozenset()
         self._goal = ""
+        # Features of tests that the network backend of the lab cannot have, with the reasons.
+        self._unsuited: dict[str, str] = {}
         self._plan = plan
         self._replay = replay
         self._tests_use_lab = False
@@ -225,7 +227,8 @@ class LabSession:
         features = " and ".join(filter(None, [" ".join(self.settings.features), "those of tests"]))
         return (
             f"kollalab: lab {self.options.name}, features: {features}; "
-            f"release {self.settings.release}, network backend {BACKEND}{file}"
+            f"release {self.settings.release}, "
+            f"network backend {self.settings.network.backend}{file}"
         )
 
     @pytest.hookimpl(optionalhook=True)
@@ -276,6 +279,8 @@ class LabSession:
         __tracebackhide__ = True
         if asked.uses_lab(item):
             markers.warn_of_old(item, self.foreign_markers)
+        if (why := self._unfit(item)) is not None:
+            pytest.skip(why)
         if wanted := self.wanted_features([item]):
             self.offer.check(self.lab, wanted)
         try:
@@ -422,6 +427,12 @@ class LabSession:
     def _settle(self, items: list[pytest.Item]) -> None:
         asked.have_cloud(items, self._fixtures_of_features())
         wanted = self.wanted_features(items)
+        if wanted and not self.options.cloud:
+            self._unsuited = self._unsuited_of(wanted)
+        # Nothing is built for tests that are skipped.
+        fit = [item for item in items if self._unfit(item) is None]
+        if len(fit) < len(items):
+            items, wanted = fit, self.wanted_features(fit)
         self.features = tuple(sorted(wanted))
         kept = is_kept(default_paths().lab(self.options.name))
         self.options = of_use(self.options, items, kept=kept)
@@ -447,7 +458,7 @@ class LabSession:
             registry.check_known(wanted)
             registry.resolve(wanted, release)
             if self._tests_use_lab and not self.options.cloud:
-                registry.check_conflicts(wanted)
+                registry.check_conflicts(wanted, self._backend())
         if (provider := self.options.provider) not in configuration.PROVIDERS:
             from pytest_kollalab.providers.choice import check
 
@@ -459,7 +470,7 @@ class LabSession:
         Otherwise the tests of a broken lab would fail so quickly that its worker would get most of
         the tests that other labs could run.
         """
-        if self._has_lab or not asked.uses_lab(item):
+        if self._has_lab or not asked.uses_lab(item) or self._unfit(item) is not None:
             return
         # Once, before any fixture uses the lab: the stage that all tests of the session need.
         self._has_lab = True
@@ -490,6 +501,25 @@ class LabSession:
             lab.replay(self._replay)
         except Exception as error:  # noqa: BLE001 - whatever it is, the lab is not what tests want
             lab.session.fail(as_message(error))
+
+    def _backend(self) -> NetworkBackend:
+        from pytest_kollalab.features.backend import named
+
+        return named(self.settings.network.backend)
+
+    def _unsuited_of(self, wanted: Mapping[str, Iterable[str]]) -> dict[str, str]:
+        registry = self.extensions.registry
+        registry.check_known(wanted)
+        return registry.unsuited(wanted, self._backend())
+
+    def _unfit(self, item: pytest.Item) -> str | None:
+        """Why a test is skipped with the network backend of the lab, or None."""
+        if self.options.cloud:
+            return None
+        for name in self.wanted_features([item]) if self._unsuited else ():
+            if name in self._unsuited:
+                return f"no feature {name}: {self._unsuited[name]}"
+        return asked.unfit(item, self.settings.network.backend)
 
     def _make_readable(self, error: BaseException) -> None:
         from pytest_kollalab.report import reading
@@ -612,7 +642,8 @@ class LabSession:
         lab = self.lab
         given = lab.options.artifacts
         folder = Path(self.config.invocation_params.dir, given).resolve() if given else None
-        features = lab.extensions.registry.resolve(lab.feature_names, lab.config.release)
+        registry = lab.extensions.registry
+        features = registry.resolve(lab.feature_names, lab.config.release, lab.backend)
         commands = lab.extensions.artifacts(features)
         scene: Scene = LabScene(lab.folder, lab.ssh, lambda: lab.provider, commands, features)
         if lab.options.cloud:

@@ -13,18 +13,43 @@ class Dataplane:
         agent: The agent that programs the switch of a node, by its binary in Neutron's API.
         container: The container of the agent.
         tunnel_bridge: The bridge with the tunnels; empty if the integration bridge has them.
+        tunnel: The kind of the tunnels between nodes, as Open vSwitch names it.
         own_ports: The owners of the ports that the backend itself creates in a project's network.
+        openflow: The newest version of OpenFlow that the integration bridge speaks.
+        steady_flows: Whether a port's flows stay the same as long as the port does. Otherwise they
+            have numbers that change with other ports.
+        misses_ports: Whether the agent may miss a plugged port, which has to be announced again.
     """
 
     agent: str
     container: str
     tunnel_bridge: str
+    tunnel: str
     own_ports: tuple[str, ...]
+    openflow: str
+    steady_flows: bool
+    misses_ports: bool
 
 
 OVS = Dataplane(
     agent="neutron-openvswitch-agent",
     container="neutron_openvswitch_agent",
     tunnel_bridge="br-tun",
+    tunnel="vxlan",
     own_ports=("network:dhcp",),
+    openflow="OpenFlow13",
+    steady_flows=True,
+    misses_ports=True,
+)
+OVN = Dataplane(
+    agent="ovn-controller",
+    container="ovn_controller",
+    tunnel_bridge="",
+    tunnel="geneve",
+    # Each network with a subnet has one, for its metadata.
+    own_ports=("network:distributed",),
+    # In an older version the bridge does not tell its groups.
+    openflow="OpenFlow15",
+    steady_flows=False,
+    misses_ports=False,
 )

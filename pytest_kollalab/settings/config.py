@@ -16,6 +16,7 @@ from pytest_kollalab.settings.declare import setting
 from pytest_kollalab.system import urls
 from pytest_kollalab.system.errors import ConfigError
 
+BackendName = Literal["ovs", "ovn"]
 StageName = Literal["tools", "images", "nodes", "cloud"]
 STAGES: tuple[str, ...] = get_args(StageName)
 PROVIDERS = ("auto", "docker", "libvirt")
@@ -75,6 +76,18 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True)
+class NetworkConfig:
+    """The network of the cloud."""
+
+    backend: BackendName = setting(
+        "ovs",
+        "what implements Neutron's networks: the agents of ML2/OVS (ovs), or OVN (ovn)",
+        more="features.md#network-backends",
+        option=True,
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """What the lab is. Each setting enters the keys of the stages that depend on it.
 
@@ -94,6 +107,7 @@ class Config:
         (), "feature of the cloud beside those that the selected tests ask for", metavar="FEATURE"
     )
     stock: bool = setting(False, "deploy what users of Kolla get, without our patches")
+    network: NetworkConfig = setting(NetworkConfig(), "the network of the cloud")
     images: ImagesConfig = setting(ImagesConfig(), "the Kolla images", more="images.md")
     nodes: NodesConfig = setting(NodesConfig(), "the nodes")
     globals: Mapping[str, Any] = setting(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
@@ -39,6 +39,7 @@ class About:
         least: The smallest number allowed.
         variable: There is an environment variable for it, where there is an option.
         more: The page of the documentation that says more.
+        option: It has an option although it is in a table.
     """
 
     help: str = ""
@@ -50,16 +51,26 @@ class About:
     least: int | None = None
     variable: bool = True
     more: str = ""
+    option: bool = False
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A declared setting: a field of a dataclass, with its type resolved."""
+    """A declared setting: a field of a dataclass, with its type resolved.
+
+    Attributes:
+        name: The name of the field.
+        kind: The type.
+        default: The value when nobody says anything.
+        about: What the declaration says beside these.
+        inside: The table that it is in, for a setting of a table with an option.
+    """
 
     name: str
     kind: Any
     default: Any
     about: About
+    inside: str = ""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -131,6 +142,7 @@ def setting(
     least: int | None = None,
     variable: bool = True,
     more: str = "",
+    option: bool = False,
 ) -> T:
     """Declare a setting as a field of a frozen dataclass; its type is the field's annotation.
 
@@ -146,8 +158,9 @@ def setting(
         least: The smallest number allowed.
         variable: There is an environment variable for it, where there is an option.
         more: The page of the documentation that says more.
+        option: It has an option although it is in a table. Its name is that of no other option.
     """
-    about = About(help, metavar, path, place, key, known, least, variable, more)
+    about = About(help, metavar, path, place, key, known, least, variable, more, option)
     metadata = {PREFIX: about}
     if isinstance(default, dict):
         return cast("T", dataclasses.field(default_factory=dict, metadata=metadata))
@@ -175,7 +188,7 @@ def settings(kind: type[Any]) -> Mapping[str, Setting]:
 
 def plain_settings(*kinds: type[Any]) -> dict[str, Setting]:
     """Those that have an option, a twin in the ini file and, mostly, an environment variable."""
-    found = [each for kind in kinds for each in settings(kind).values() if each.plain]
+    found = [each for kind in kinds for each in _with_options(kind)]
     return {each.name: each for each in found}
 
 
@@ -193,6 +206,16 @@ def is_mapping(kind: Any) -> bool:
 def description(kind: type[Any]) -> str:
     """What a class of settings says of itself: its docstring in one line."""
     return " ".join((kind.__doc__ or "").split()).replace("`", "")
+
+
+def _with_options(kind: type[Any]) -> Iterator[Setting]:
+    for each in settings(kind).values():
+        if each.plain:
+            yield each
+        elif each.table is not None:
+            for inner in settings(each.table).values():
+                if inner.about.option:
+                    yield dataclasses.replace(inner, inside=each.name)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -143,9 +143,11 @@ def _over(
             options = dataclasses.replace(options, **given)
             origins[f"{RUN}.{name}"] = place.source
         elif name in of_config:
-            given = {name: parse(of_config[name], value, place)}
+            table, given = of_config[name].inside, {name: parse(of_config[name], value, place)}
+            if table:
+                given = {table: dataclasses.replace(getattr(config, table), **given)}
             config = dataclasses.replace(config, **given)
-            origins[name] = place.source
+            origins[f"{table}.{name}" if table else name] = place.source
     return config, options
 
 

@@ -105,7 +105,7 @@ def features(*names: str) -> tuple[Feature, ...]:
         ("rabbitmq_enable_tls", "yes", "set it to false, or take it out of [globals]"),
         ("neutron_server_public_port", 443, "set the port of the endpoint, such as nova_api_port"),
         ("keystone_internal_port", 5001, "take it out of [globals]"),
-        ("neutron_plugin_agent", "ovn", "set it to openvswitch, or take it out of [globals]"),
+        ("neutron_plugin_agent", "ovn", "set it to openvswitch, or set `backend` of [network] in"),
         ("neutron_type_drivers", "flat,vlan", "name flat and vxlan in it, or take it out of"),
         ("docker_restart_policy", "no", "set it to unless-stopped or always, or take it out of"),
     ],

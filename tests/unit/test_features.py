@@ -136,6 +136,8 @@ def test_the_registry_knows_the_release() -> None:
 def test_another_backend_is_data() -> None:
     ovn = NetworkBackend(
         "ovn",
+        "another",
+        "ovn",
         FeatureParts(
             control_images=("ovn-nb-db-server", "ovn-sb-db-server", "ovn-northd"),
             agents={"control": ("OVN Controller Gateway agent",)},

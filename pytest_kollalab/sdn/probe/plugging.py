@@ -22,12 +22,24 @@ TIMEOUT = 180.0
 
 
 def await_active(
-    admin: Connection, namespace: Namespace, port: Port, *, patience: float = 1.0
+    admin: Connection,
+    namespace: Namespace,
+    port: Port,
+    *,
+    patience: float = 1.0,
+    missed: bool = True,
 ) -> None:
     """Wait until a plugged port is ACTIVE.
 
     A port that is not active is announced again every 20 s; this is the workaround for an agent
     that missed it.
+
+    Args:
+        admin: The administrator's connection.
+        namespace: The namespace that the port is plugged into.
+        port: The port.
+        patience: Scales the times.
+        missed: Whether the agent may miss a port.
 
     Raises:
         WorkaroundForbiddenError: The workaround is needed and forbidden.
@@ -42,7 +54,7 @@ def await_active(
         if status == "ACTIVE":
             return True
         now = time.monotonic()
-        if now - told >= workarounds.delay(MISSED) * patience:
+        if missed and now - told >= workarounds.delay(MISSED) * patience:
             seen = f"{port.device} on {namespace.node} is {status} after {now - told:.0f} s"
             workarounds.use(workarounds.MISSED_PORT, seen)
             namespace.announce(port.device, bridge=BRIDGE, mac=port.mac, port=port.id)

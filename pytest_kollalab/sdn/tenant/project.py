@@ -460,10 +460,15 @@ class Project(Scope):
         Raises:
             WaitError: A port did not become active in time.
         """
+        active = partial(
+            plugging.await_active,
+            self.admin,
+            namespace,
+            patience=self.patience,
+            missed=self.dataplane.misses_ports,
+        )
         for port in ports:
-            self.later(
-                partial(plugging.await_active, self.admin, namespace, port, patience=self.patience)
-            )
+            self.later(partial(active, port))
 
     @cached_property
     def key(self) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pytest_kollalab.sdn.ovs.flows import ENTER, OPENFLOW, Flow, parse_flows, parse_groups
+from pytest_kollalab.sdn.ovs.flows import ENTER, Flow, parse_flows, parse_groups
 from pytest_kollalab.sdn.tenant.leftovers import bgpvpns
 from pytest_kollalab.sdn.tenant.project import Project
 from pytest_kollalab.system import wait
@@ -42,20 +42,31 @@ echo ----
 
 @dataclass(frozen=True)
 class Mine:
-    """What distinguishes a tenant's resources from those of others."""
+    """What distinguishes a tenant's resources from those of others.
+
+    Attributes:
+        prefix: The beginning of the names of its namespaces.
+        devices: The devices of its ports.
+        macs: The MAC addresses of its ports.
+        steady: Whether a flow stays the same as long as its port does.
+    """
 
     prefix: str
     devices: frozenset[str]
     macs: frozenset[str]
+    steady: bool = True
 
     def mentions(self, flow: Flow) -> bool:
         """Whether a flow matches or outputs to one of the tenant's ports."""
+        return bool(self.mentioned(flow))
+
+    def mentioned(self, flow: Flow) -> set[str]:
+        """The devices and MAC addresses of the tenant that a flow matches or outputs to."""
         match = flow.match
-        return (
-            match.get("in_port") in self.devices
-            or not self.macs.isdisjoint((match.get("dl_dst"), match.get("dl_src")))
-            or any(action.removeprefix("output:") in self.devices for action in flow.actions)
-        )
+        outputs = {action.removeprefix("output:") for action in flow.actions}
+        devices = self.devices & {match.get("in_port"), *outputs}
+        macs = self.macs & {match.get("dl_dst"), match.get("dl_src")}
+        return {str(each) for each in devices | macs}
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,7 @@ def take(tenant: Project, nodes: Iterable[str]) -> Traces:
         f"kl-{tenant.name}-",
         frozenset(port.device for port in tenant.known_ports),
         frozenset(port.mac for port in tenant.known_ports),
+        tenant.dataplane.steady_flows,
     )
     with ThreadPoolExecutor() as pool:
         counts = pool.submit(counted, tenant)
@@ -132,8 +144,10 @@ def on(node: str, text: str, mine: Mine) -> Iterator[str]:
         if device in mine.devices:
             yield f"{node}: port {device} of Open vSwitch"
     for flow in parse_flows(flows):
-        if mine.mentions(flow):
+        if mine.steady and mine.mentions(flow):
             yield f"{node}: flow {flow.rule}"
+        elif not mine.steady:
+            yield from (f"{node}: flows of {each}" for each in sorted(mine.mentioned(flow)))
     for group in parse_groups(groups).values():
         if not mine.macs.isdisjoint(group.leads_to()):
             yield f"{node}: group {group.id}"
@@ -176,5 +190,5 @@ def await_same(before: Traces, tenant: Project, nodes: Iterable[str]) -> None:
 
 
 def _ask(tenant: Project, node: str) -> str:
-    argv = ["sh", "-eu", "-s", "--", OPENFLOW, tenant.dataplane.tunnel_bridge]
+    argv = ["sh", "-eu", "-s", "--", tenant.dataplane.openflow, tenant.dataplane.tunnel_bridge]
     return tenant.ssh.run(node, argv, input=LOOK, timeout=60).stdout

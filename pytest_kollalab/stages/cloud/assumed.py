@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pytest_kollalab.features.backend import BACKENDS, OVN, OVS, NetworkBackend
 from pytest_kollalab.system.errors import ConfigError
 
 # What Ansible's filter `bool` takes for true and false.
@@ -68,6 +69,7 @@ FOLLOWED: Mapping[str, str] = {
     "keystone_admin_project": "project",
 }
 
+TUNNELS = {"vxlan": "VXLAN", "geneve": "Geneve"}
 _OWN_ADDRESSES = "each lab has addresses of its own, so that no two labs need different ports"
 _ONE_CONTROLLER = "a lab has a single controller and no load balancer in front of it"
 _IN_TESTS = "the fixtures for tests look for it"
@@ -148,30 +150,48 @@ FIXED: tuple[Fixed, ...] = (
         "the feature core consists of it",
         allowed=(True,),
     ),
-    Fixed(
-        ("neutron_plugin_agent",), "the fixtures for tests know no other", allowed=("openvswitch",)
-    ),
     Fixed(("enable_ovs_dpdk",), "nodes have no interfaces for DPDK", allowed=(False,)),
     Fixed(("neutron_bridge_name",), _IN_TESTS, allowed=("br-ex",)),
     Fixed(("neutron_physical_networks",), _IN_TESTS, allowed=("physnet1",)),
-    Fixed(
-        ("neutron_tenant_network_types",),
-        "the fixtures for tests look into VXLAN tunnels",
-        allowed=("vxlan",),
-    ),
-    Fixed(
-        ("neutron_type_drivers",),
-        "external networks are flat, those of tenants are VXLAN",
-        includes=("flat", "vxlan"),
-    ),
 )  # fmt: skip
 
 
-def check(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+def of_backend(backend: NetworkBackend) -> tuple[Fixed, ...]:
+    """The variables that a network backend fixes."""
+    tunnel = backend.dataplane.tunnel
+    known = TUNNELS[tunnel]
+    return (
+        Fixed(
+            ("neutron_plugin_agent",),
+            f"it is the network backend {backend.name}",
+            "set `backend` of [network] in kollalab.toml",
+            allowed=(backend.agent,),
+        ),
+        Fixed(
+            ("enable_ovn",),
+            f"it follows the network backend, here {backend.name}",
+            "set `backend` of [network] in kollalab.toml",
+            allowed=(backend == OVN,),
+        ),
+        Fixed(
+            ("neutron_tenant_network_types",),
+            f"the fixtures for tests look into {known} tunnels",
+            allowed=(tunnel,),
+        ),
+        Fixed(
+            ("neutron_type_drivers",),
+            f"external networks are flat, those of tenants are {known}",
+            includes=("flat", tunnel),
+        ),
+    )
+
+
+def check(layers: Iterable[tuple[str, Mapping[str, Any]]], backend: NetworkBackend = OVS) -> None:
     """Check that no variable has a value that a lab cannot have.
 
     Args:
         layers: Variables, each with the name of who sets them.
+        backend: The network backend of the lab.
 
     Raises:
         ConfigError: A variable is fixed, or a value that is read here is a template.
@@ -184,7 +204,7 @@ def check(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
                     details=f"{value!r} also stands in clouds.yaml, which Ansible does not write",
                     hint="write the value itself",
                 )
-            for fixed in FIXED:
+            for fixed in (*FIXED, *of_backend(backend)):
                 if fixed.covers(name) and not fixed.allows(value):
                     raise _refused(source, name, value, fixed)
 
@@ -212,13 +232,19 @@ def table() -> str:
     rows = ["| variable | may be set to | because |", "|---|---|---|"]
     for name, field in FOLLOWED.items():
         rows.append(f"| `{name}` | any name | followed: it is the {field} in `clouds.yaml` |")
-    for fixed in FIXED:
-        names = ", ".join(f"`{name}`" for name in fixed.names)
-        values = ", ".join(f"`{_shown(value)}`" for value in fixed.allowed)
-        if fixed.includes:
-            values = "a list with " + " and ".join(f"`{each}`" for each in fixed.includes)
-        rows.append(f"| {names} | {values or 'nothing'} | {fixed.why} |")
+    rows += [_row(fixed) for fixed in FIXED]
+    # The rows of one variable stand together.
+    of_backends = zip(*(of_backend(each) for each in BACKENDS.values()), strict=True)
+    rows += [_row(fixed) for several in of_backends for fixed in dict.fromkeys(several)]
     return "\n".join(rows)
+
+
+def _row(fixed: Fixed) -> str:
+    names = ", ".join(f"`{name}`" for name in fixed.names)
+    values = ", ".join(f"`{_shown(value)}`" for value in fixed.allowed)
+    if fixed.includes:
+        values = "a list with " + " and ".join(f"`{each}`" for each in fixed.includes)
+    return f"| {names} | {values or 'nothing'} | {fixed.why} |"
 
 
 def _refused(source: str, name: str, value: object, fixed: Fixed) -> ConfigError:

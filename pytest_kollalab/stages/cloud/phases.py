@@ -36,7 +36,8 @@ PHASES = (
     Phase("common", ("common",)),
     Phase("messaging", ("cron", "memcached", "rabbitmq")),
     Phase("identity", ("mariadb", "keystone"), after=("common",)),
-    Phase("switches", ("openvswitch",), after=("common",)),
+    # OVN's databases are there before Neutron. Where they are not used, their roles have no hosts.
+    Phase("switches", ("openvswitch", "ovn"), after=("common",)),
     # Placement starts with Nova and takes less time. Nova's scheduler fails if it does not answer.
     Phase("placement", ("placement",), after=("identity",), when=("enable_placement",)),
     Phase("compute", ("nova",), after=("identity", "messaging"), when=("enable_nova",)),

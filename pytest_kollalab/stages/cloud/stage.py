@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kollalab.engine.made import Made
 from pytest_kollalab.engine.stage import Inputs, Stage, Work
 from pytest_kollalab.extensions.extensions import NOTHING, Extensions
-from pytest_kollalab.features import image_folders
+from pytest_kollalab.features import BACKEND, image_folders
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.base import nodes as own_nodes
 from pytest_kollalab.providers.base import NODES, NodesMade
@@ -72,7 +72,9 @@ class CloudStage(Stage[CloudMade]):
             "config": self.cloud.configuration(merged),
             "release": self.cloud.config.release,
         }
-        # Left out if empty, so that the key of a lab without extensions does not change.
+        # Left out if it is the default, or empty, so that the keys of other labs do not change.
+        if (backend := self.cloud.config.network.backend) != BACKEND:
+            found["backend"] = backend
         if folders:
             found["images"] = {n: folder.digest for folder in folders for n in folder.names}
         own = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.extensions.extensions import Extensions
-from pytest_kollalab.features import image_folders
+from pytest_kollalab.features import backend, image_folders
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.providers.base import Images
 from pytest_kollalab.releases import releases
@@ -50,7 +50,8 @@ class WantedCloud:
 
     def resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
         """The features of these names and those that they need, configured by the project."""
-        found = self.extensions.registry.resolve(names, self.config.release)
+        network = backend.named(self.config.network.backend)
+        found = self.extensions.registry.resolve(names, self.config.release, network)
         return tuple(feature.configured(self.config) for feature in found)
 
     def globals(self) -> dict[str, Any]:

@@ -101,7 +101,9 @@ class PulledImagesStage(StoredImagesStage):
                 details=f"not there: {', '.join(absent)}",
                 hint="check images.source and images.tag, or build images: images.mode",
             )
-        return digests
+        # Labs with another network backend may have asked for more.
+        universe = set(self._universe())
+        return {name: found for name, found in digests.items() if name in universe}
 
     def remembered(self) -> tuple[dict[str, str], float] | None:
         """The digests that were resolved last and the time in Unix seconds, or None."""

@@ -14,7 +14,7 @@ from pytest_kollalab.engine.stage import Inputs, Work
 from pytest_kollalab.features import image_folders
 from pytest_kollalab.features.base import stock_images
 from pytest_kollalab.features.image_folders import Folder
-from pytest_kollalab.features.registry import built_in
+from pytest_kollalab.features.registry import built_in, kolla_images
 from pytest_kollalab.releases import golang, maven, pypi, releases
 from pytest_kollalab.settings.config import Config, Options
 from pytest_kollalab.stages import room
@@ -134,9 +134,7 @@ class ImagesStage(StoredImagesStage):
         work.say("the base image")
         base_image = debian.ensure(client, self.release.suite, self.mirror, self.cache, work.log)
         registry_image = registry.ensure_image(client, base_image, work.log)
-        rendered = render.render(
-            self.release, venv, self._universe(), self._renderings(), work.log, self.origins
-        )
+        rendered = self._render(venv, work.log)
         tag = rendered.tag
         missing = [n for n in self.names if n not in registry.stored(self.store, tag, self.names)]
         unbuilt = [name for name in missing if not registry.exists(client, _reference(name, tag))]
@@ -180,7 +178,8 @@ class ImagesStage(StoredImagesStage):
         for name in reversed(render.with_parents(sorted(known.parents), known.parents)):
             if registry.exists(client, _reference(name, known.tag)):
                 client.images.remove(_reference(name, known.tag), force=True)
-        render.forget(self.release, self._universe(), self._renderings(), self.origins)
+        for names in (self._universe(), self._others()):
+            render.forget(self.release, names, self._renderings(), self.origins)
         work.say(f"the images with tag {known.tag} are removed")
 
     def _to_build(
@@ -327,12 +326,33 @@ class ImagesStage(StoredImagesStage):
 
     def rendered(self) -> render.Rendered | None:
         """The result of the last rendering of the recipe, or None if there was none."""
-        return render.recall(self.release, self._universe(), self._renderings(), self.origins)
+        place = self._renderings()
+        known = render.recall(self.release, self._universe(), place, self.origins)
+        if known is None:
+            return None
+        more = render.recall(self.release, self._others(), place, self.origins)
+        return known if more is None else _joined(known, more)
+
+    def _render(self, venv: Path, log: Path) -> render.Rendered:
+        """Render the recipe; the images of other network backends only if one is needed."""
+        given = (self._renderings(), log, self.origins)
+        known = render.render(self.release, venv, self._universe(), *given)
+        others = self._others()
+        if set(others).isdisjoint(self.names):
+            return known
+        return _joined(known, render.render(self.release, venv, others, *given))
 
     def _universe(self) -> list[str]:
-        """The images that determine the tag. They do not depend on what this lab needs."""
+        """The images that determine the tag. They do not depend on what this lab needs.
+
+        The tag covers those of other network backends too, because they have the same recipe.
+        """
         kolla = stock_images(built_in(self.release.name))
         return sorted({*kolla, *render.own_images(self.release)})
+
+    def _others(self) -> list[str]:
+        """The images that only other network backends than the default one have."""
+        return sorted(set(kolla_images(self.release.name)) - set(self._universe()))
 
     def _renderings(self) -> Path:
         return self.cache / "rendered"
@@ -354,6 +374,10 @@ def build_arguments(
     # A comma would end the value.
     rows = [f"{name}:{through(value).replace(',', '%2C')}" for name, value in found.items()]
     return ",".join(rows).replace("$", "$$")
+
+
+def _joined(known: render.Rendered, more: render.Rendered) -> render.Rendered:
+    return render.Rendered(known.tag, {**more.parents, **known.parents})
 
 
 def _reference(name: str, tag: str) -> str:
