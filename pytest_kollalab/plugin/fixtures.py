@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.plugin.host import Host
+    from pytest_kollalab.sdn.ovn.words import Ovn
     from pytest_kollalab.sdn.tenant.tenant import Tenant
     from pytest_kollalab.sdn.topology.local import Local
     from pytest_kollalab.sdn.traffic.watch import TrafficWatch
@@ -158,6 +159,19 @@ def tenant(
         except KollalabError as error:
             what = f"what {request.module.__name__} made in its tenant could not be removed"
             raise failed(f"{what}: {error}", kollalab.options) from None
+
+
+@pytest.fixture(scope="session")
+def ovn(openstack_cloud: Connection, kollalab: Lab) -> Iterator[Ovn]:
+    """OVN's databases, pipeline and switches; its tests are skipped with another backend."""
+    from pytest_kollalab.providers.base import NodesMade
+    from pytest_kollalab.sdn.ovn.words import Ovn
+
+    controller = ensure(kollalab, NodesMade).controller.management
+    patience = kollalab.provider.slowness
+    found = Ovn(openstack_cloud, kollalab.ssh(), controller, patience=patience)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,10 @@ class Dataplane:
         steady_flows: Whether a port's flows stay the same as long as the port does. Otherwise they
             have numbers that change with other ports.
         misses_ports: Whether the agent may miss a plugged port, which has to be announced again.
+        space: The beginning of the name of the namespace that a network with DHCP has; its id
+            follows.
+        space_at_ports: Whether each node with a port of the network has that namespace. Otherwise
+            the controller has it.
     """
 
     agent: str
@@ -29,6 +33,8 @@ class Dataplane:
     openflow: str
     steady_flows: bool
     misses_ports: bool
+    space: str
+    space_at_ports: bool
 
 
 OVS = Dataplane(
@@ -40,6 +46,8 @@ OVS = Dataplane(
     openflow="OpenFlow13",
     steady_flows=True,
     misses_ports=True,
+    space="qdhcp-",
+    space_at_ports=False,
 )
 OVN = Dataplane(
     agent="ovn-controller",
@@ -52,4 +60,7 @@ OVN = Dataplane(
     openflow="OpenFlow15",
     steady_flows=False,
     misses_ports=False,
+    # That of the metadata, which is reached from the same node only.
+    space="ovnmeta-",
+    space_at_ports=True,
 )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.network import Network
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
-VXLAN, WHOLE_FRAMES = "udp port 4789", 0x6558
+WHOLE_FRAMES = 0x6558
+# What tcpdump selects tunnels by, by their kind.
+FILTERS = {"vxlan": "udp port 4789", "geneve": "udp port 6081"}
 SYN, ACK = 0x02, 0x10
 
 
@@ -32,25 +34,35 @@ def test_probes_on_two_nodes_reach_each_other(here: Probe, there: Probe) -> None
 
 
 def test_they_talk_through_the_tunnel(tenant: Tenant, here: Probe, there: Probe) -> None:
-    before = bridge_flows(tenant.ssh, here.node, "br-tun", settled=True)
+    bridge = tenant.dataplane.tunnel_bridge or "br-int"
+    before = bridge_flows(tenant.ssh, here.node, bridge, settled=True)
     assert here.ping(there, 5)
-    grown = bridge_flows(tenant.ssh, here.node, "br-tun", settled=True).since(before)
+    grown = bridge_flows(tenant.ssh, here.node, bridge, settled=True).since(before)
     assert grown.where(dl_dst=there.mac).packets >= 5
 
 
-def test_the_tunnel_carries_their_frames(
-    tenant: Tenant, network: Network, here: Probe, there: Probe
-) -> None:
-    found: Any = tenant.admin.network.get_network(network.id)
-    with tunnel_capture.watched(tenant.ssh, there.node, VXLAN) as seen:
+def test_the_tunnel_carries_their_frames(tenant: Tenant, here: Probe, there: Probe) -> None:
+    kind = tenant.dataplane.tunnel
+    with tunnel_capture.watched(tenant.ssh, there.node, FILTERS[kind]) as seen:
         assert here.ping(there, 3)
     for src, dst in ((here, there), (there, here)):
         outside = seen.packets.between(src.ip, dst.ip)
         assert len(outside) == 3
-        assert {packet.tunnel for packet in outside} == {
-            Tunnel("vxlan", WHOLE_FRAMES, found.provider_segmentation_id)
-        }
+        tunnels = {packet.tunnel for packet in outside if packet.tunnel is not None}
+        assert {(each.kind, each.protocol) for each in tunnels} == {(kind, WHOLE_FRAMES)}
         assert {packet.innermost.src_mac for packet in outside} == {src.mac}
+
+
+@pytest.mark.kollalab_backend("ovs")
+def test_the_tunnel_has_the_number_of_the_network(
+    tenant: Tenant, network: Network, here: Probe, there: Probe
+) -> None:
+    found: Any = tenant.admin.network.get_network(network.id)
+    with tunnel_capture.watched(tenant.ssh, there.node, FILTERS["vxlan"]) as seen:
+        assert here.ping(there, 3)
+    outside = seen.packets.between(here.ip, there.ip)
+    number = found.provider_segmentation_id
+    assert {packet.tunnel for packet in outside} == {Tunnel("vxlan", WHOLE_FRAMES, number)}
 
 
 def test_a_capture_has_both_ways_of_a_connection(here: Probe, there: Probe) -> None:

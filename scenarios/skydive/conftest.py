@@ -13,6 +13,7 @@ from pytest_kollalab.sdn.topology.local import Local
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
+    from pytest_kollalab.lab.lab import Lab
     from pytest_kollalab.plugin.fixtures import Node
 
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 def lab_nodes(lab_nodes: Mapping[str, Node]) -> dict[str, Node]:
     """The nodes of the cloud; what a feature has beside them, such as a gateway, has no agent."""
     return {name: lab_nodes[name] for name in NODES}
+
+
+@pytest.fixture(scope="session")
+def tunnel_bridge(kollalab: Lab) -> str:
+    """The bridge with the tunnels between nodes."""
+    return kollalab.backend.dataplane.tunnel_bridge or "br-int"
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,8 @@ def test_a_port_appears_as_the_api_says_and_goes_with_its_probe(
     await_gone(skydive, probe.ports[0].id, within=30 * tenant.patience)
 
 
+# Of OVN's routers and DHCP servers no switch has a port.
+@pytest.mark.kollalab_backend("ovs")
 def test_all_ports_of_the_project_are_there(
     skydive: Skydive, tenant: Tenant, network: Network
 ) -> None:
@@ -58,6 +60,8 @@ def test_all_ports_of_the_project_are_there(
         assert addresses == {fixed["ip_address"] for fixed in port.fixed_ips}
 
 
+# OVN's tunnels have numbers of its own.
+@pytest.mark.kollalab_backend("ovs")
 def test_the_tunnel_number_is_the_network_s(
     skydive: Skydive, tenant: Tenant, network: Network
 ) -> None:

@@ -136,7 +136,8 @@ class Server:
         Args:
             argv: The command.
             via: The probe to connect from. By default this is the external network if the server
-                has a floating IP, and the namespace of the network's DHCP server otherwise.
+                has a floating IP, and otherwise the namespace that the network backend has in the
+                network.
             check: Whether a command that fails is an error.
 
         Raises:
@@ -148,7 +149,7 @@ class Server:
         elif self._outside is not None and self.floating_ip is not None:
             namespace, target = self._outside.namespace, self.floating_ip
         else:
-            namespace = dhcp_namespace(self.tenant, self.network)
+            namespace = network_namespace(self.tenant, self.network, self.node)
         return run(ssh_argv(self.tenant, namespace, target, argv), check=check, timeout=60)
 
     def _devices_down(self) -> list[str]:
@@ -260,9 +261,14 @@ def ssh_argv(tenant: Project, namespace: Namespace, target: str, argv: Sequence[
     return ["ssh", "-F", "none", *options, f"{USER}@{target}", shlex.join(argv)]
 
 
-def dhcp_namespace(tenant: Project, network: Network) -> Namespace:
-    """The namespace of a network's DHCP server, from which the network's servers are reachable."""
-    return Namespace(tenant.ssh, CONTROLLER, f"qdhcp-{network.id}")
+def network_namespace(tenant: Project, network: Network, node: str) -> Namespace:
+    """The namespace of the network backend from which a network's servers on a node are reached.
+
+    The network has to have DHCP.
+    """
+    dataplane = tenant.dataplane
+    where = node if dataplane.space_at_ports else CONTROLLER
+    return Namespace(tenant.ssh, where, f"{dataplane.space}{network.id}")
 
 
 def _port(tenant: Project, network: Network, name: str) -> Port:

@@ -1,0 +1,55 @@
+"""OVN's databases, read and written through ovsdbapp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NORTHBOUND, SOUTHBOUND = ("OVN_Northbound", 6641), ("OVN_Southbound", 6642)
+# Seconds for a connection, and for each transaction.
+TIMEOUT = 30
+
+
+class OvnDatabase:
+    """A database of OVN. The first use of `api` connects; `close` ends the connection.
+
+    Args:
+        name: The name of the database.
+        remote: Where it listens, such as `tcp:10.64.1.11:6641`.
+    """
+
+    def __init__(self, name: str, remote: str) -> None:
+        self.name = name
+        self.remote = remote
+        self._connection: Any = None
+        self._api: Any = None
+
+    @property
+    def api(self) -> Any:
+        """The API of ovsdbapp for the schema: `OvnNbApiIdlImpl` or `OvnSbApiIdlImpl`.
+
+        Its commands take effect when they are executed: `api.ls_list().execute(check_error=True)`.
+        In a map, numbers have to be texts: ovsdbapp leaves out a map with any other value.
+        """
+        if self._api is None:
+            from ovsdbapp.backend.ovs_idl import connection
+            from ovsdbapp.schema.ovn_northbound.impl_idl import OvnNbApiIdlImpl
+            from ovsdbapp.schema.ovn_southbound.impl_idl import OvnSbApiIdlImpl
+
+            idl = connection.OvsdbIdl.from_server(self.remote, self.name)
+            self._connection = connection.Connection(idl, timeout=TIMEOUT)
+            kind = OvnNbApiIdlImpl if self.name == NORTHBOUND[0] else OvnSbApiIdlImpl
+            self._api = kind(self._connection)
+        return self._api
+
+    def rows(self, table: str, *columns: str) -> list[dict[str, Any]]:
+        """The rows of a table, with all columns or with those that are named."""
+        found: list[dict[str, Any]] = self.api.db_list(
+            table, columns=list(columns) or None
+        ).execute(check_error=True)
+        return found
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.stop(TIMEOUT)
+            self._connection = self._api = None
