@@ -23,6 +23,7 @@ class Dataplane:
             follows.
         space_at_ports: Whether each node with a port of the network has that namespace. Otherwise
             the controller has it.
+        reserved: The owner of a port that only reserves an address of the external network.
     """
 
     agent: str
@@ -35,6 +36,7 @@ class Dataplane:
     misses_ports: bool
     space: str
     space_at_ports: bool
+    reserved: str
 
 
 OVS = Dataplane(
@@ -48,6 +50,7 @@ OVS = Dataplane(
     misses_ports=True,
     space="qdhcp-",
     space_at_ports=False,
+    reserved="kollalab:outside",
 )
 OVN = Dataplane(
     agent="ovn-controller",
@@ -63,4 +66,6 @@ OVN = Dataplane(
     # That of the metadata, which is reached from the same node only.
     space="ovnmeta-",
     space_at_ports=True,
+    # For any other owner OVN sends what is for the address to a logical port that is nowhere.
+    reserved="network:floatingip",
 )

@@ -125,6 +125,24 @@ def test_what_has_no_check_is_not_waited_for(
     assert answers.slept == []
 
 
+def test_a_database_of_ovn_is_there_when_it_leads_its_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = Answers(monkeypatch, "true", None, "Role: candidate", "Term: 1\nRole: leader")
+    assert ready.as_wanted(container("ovn_sb_db"), "running")
+    words = ("-t", "/run/ovn/ovnsb_db.ctl", "cluster/status", "OVN_Southbound")
+    assert answers.asked[-1] == ("docker", "exec", "ovn_sb_db", "ovs-appctl", *words)
+    assert answers.slept == [1, 1]
+
+
+def test_a_database_that_never_leads_does_not_hold_the_deploy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = Answers(monkeypatch, "true", None, None)
+    assert ready.as_wanted(container("ovn_nb_db") | {"restart_timeout": 2}, "running")
+    assert answers.answers == []
+
+
 def test_what_a_command_says() -> None:
     assert ready.told("echo", "a") == "a"
     assert ready.told("false") is None

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
     from openstack.network.v2._proxy import Proxy
 
+# The device of a port that only reserves an address on the external network.
+OUTSIDE = "kollalab-outside"
 SFC = (
     "sfc_service_graphs",
     "sfc_port_chains",
@@ -62,7 +64,11 @@ def sweep(cloud: Connection, project: str) -> list[str]:
         each("router interface", ports, partial(_leave, network, router))
         each("router", [router], network.delete_router)
     mine = network.ports(project_id=project)
-    plain = [port for port in mine if not (port.device_owner or "").startswith("network:")]
+    plain = [
+        port
+        for port in mine
+        if port.device_id == OUTSIDE or not (port.device_owner or "").startswith("network:")
+    ]
     each("port", plain, network.delete_port)
     each("network", network.networks(project_id=project), network.delete_network)
     groups = network.security_groups(project_id=project)

@@ -415,7 +415,8 @@ class Project(Scope):
                 name=self.full_name(name),
                 project_id=self.project.id,
                 network_id=self.external.id,
-                device_owner="kollalab:outside",
+                device_owner=self.dataplane.reserved,
+                device_id=leftovers.OUTSIDE,
             )
             self.undo.callback(api.delete_port, made.id, ignore_missing=True)
         port = Port(made.id, made.mac_address, made.fixed_ips[0]["ip_address"])

@@ -9,6 +9,9 @@ from typing import Any
 # What has to pass its health check before a deploy goes on from the start of the other: agents ask
 # Neutron's RPC server once, and then not for another half a minute.
 FIRST = {"neutron_periodic_worker": "neutron_rpc_server"}
+# Databases of OVN, each with its control socket. The next tasks ask once which of a cluster leads,
+# and set its listeners only where one does.
+LEADS = {"ovn_nb_db": ("ovnnb_db", "OVN_Northbound"), "ovn_sb_db": ("ovnsb_db", "OVN_Southbound")}
 
 
 def as_wanted(container: dict[str, Any], state: str) -> bool:
@@ -26,6 +29,13 @@ def as_wanted(container: dict[str, Any], state: str) -> bool:
         test = told(engine, "inspect", "--format", "{{index .Config.Healthcheck.Test 1}}", first)
         for _ in range(int(container["restart_timeout"])):
             if not test or told(engine, "exec", first, "sh", "-c", test) is not None:
+                break
+            time.sleep(1)
+    if name in LEADS:
+        control, database = LEADS[name]
+        status = ("ovs-appctl", "-t", f"/run/ovn/{control}.ctl", "cluster/status", database)
+        for _ in range(int(container["restart_timeout"])):
+            if "Role: leader" in (told(engine, "exec", name, *status) or ""):
                 break
             time.sleep(1)
     return True
