@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_kollalab.sdn import on_nodes
 from pytest_kollalab.sdn.capture import tcpdump
@@ -62,6 +62,34 @@ class Transfer:
 
     def __bool__(self) -> bool:
         return self.whole
+
+
+@dataclass(frozen=True)
+class DhcpOffer:
+    """What a DHCP server offers; it is true when there was an offer.
+
+    Attributes:
+        address: The address.
+        netmask: The netmask.
+        router: The default gateway.
+        dns: The first name server.
+        server: The address of the server.
+        mtu: The MTU in bytes, 0 if it was not told.
+        lease: Seconds.
+        routes: Gateways by prefix (RFC 3442).
+    """
+
+    address: str = ""
+    netmask: str = ""
+    router: str = ""
+    dns: str = ""
+    server: str = ""
+    mtu: int = 0
+    lease: int = 0
+    routes: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.address)
 
 
 class Probe:
@@ -265,6 +293,12 @@ class Probe:
         device = (port or self.ports[0]).device
         with tcpdump.capture(self.namespace, device, filter) as seen:
             yield seen
+
+    def dhcp_offer(self, *, within: float = 10) -> DhcpOffer:
+        """Ask for an address by DHCP, and take none; false after `within` seconds without offer."""
+        argv = ["python3", "-", self.device, self.mac, str(within)]
+        done = self.namespace.run(argv, input=on_nodes.source("dhcp"), timeout=within + 30)
+        return DhcpOffer(**json.loads(done.stdout))
 
     def own(self, *addresses: str) -> None:
         """Add addresses to the loopback device; the probe answers ARP for them on all its ports."""
