@@ -28,9 +28,9 @@ def test_every_node_is_a_chassis_at_its_tunnel_address(
 
 @pytest.mark.kollalab_smoke
 def test_every_chassis_is_in_sync(ovn: Ovn) -> None:
+    before = int(ovn.nbctl("get", "NB_Global", ".", "nb_cfg"))
     assert ovn.sync() < 10
-    wanted = ovn.northbound.rows("NB_Global", "nb_cfg", "sb_cfg", "hv_cfg")
-    assert {len(set(row.values())) for row in wanted} == {1}
+    assert int(ovn.nbctl("get", "NB_Global", ".", "hv_cfg")) > before
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,7 @@ def test_each_database_is_a_cluster_with_a_leader(
 def test_a_network_is_a_switch_and_a_router_a_router(ovn: Ovn, tenant: Tenant) -> None:
     network = tenant.network("written", dhcp=False)
     router = tenant.router(network)
+    ovn.sync()
     switches = {row["name"]: row for row in ovn.northbound.rows("Logical_Switch")}
     assert switches[f"neutron-{network.id}"]["external_ids"]["neutron:network_name"] == network.name
     routers = {row["name"] for row in ovn.northbound.rows("Logical_Router", "name")}

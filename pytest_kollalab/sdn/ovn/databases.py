@@ -41,8 +41,28 @@ class OvnDatabase:
             self._api = kind(self._connection)
         return self._api
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    @property
+    def configuration(self) -> int:
+        """The number of the configuration in the copy that this process has of the database."""
+        (row,) = self.rows(self.table, "nb_cfg")
+        return int(row["nb_cfg"])
+
+    @property
+    def table(self) -> str:
+        """The table with the number of the configuration."""
+        return "NB_Global" if self.name == NORTHBOUND[0] else "SB_Global"
+
     def rows(self, table: str, *columns: str) -> list[dict[str, Any]]:
-        """The rows of a table, with all columns or with those that are named."""
+        """The rows of a table, with all columns or with those that are named.
+
+        They are from this process's copy of the database, which follows it. `Ovn.sync` waits for
+        the copy as well.
+        """
         found: list[dict[str, Any]] = self.api.db_list(
             table, columns=list(columns) or None
         ).execute(check_error=True)

@@ -18,7 +18,9 @@ from pytest_kollalab.sdn.ovn.databases import NORTHBOUND, SOUTHBOUND, OvnDatabas
 from pytest_kollalab.sdn.ovn.logical import LogicalTrace
 from pytest_kollalab.sdn.ovn.physical import SwitchTrace
 from pytest_kollalab.sdn.tenant.network import address_of
+from pytest_kollalab.system import wait
 from pytest_kollalab.system.errors import CommandError, KollalabError, WaitError
+from pytest_kollalab.system.wait import NotYet
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -79,9 +81,8 @@ class Ovn:
 
     def close(self) -> None:
         """End the connections to the databases."""
-        for each in ("northbound", "southbound"):
-            if each in self.__dict__:
-                self.__dict__[each].close()
+        self.northbound.close()
+        self.southbound.close()
 
     def nbctl(self, *words: str) -> str:
         """Run ovn-nbctl on the controller and return its output. Raises CommandError."""
@@ -96,12 +97,19 @@ class Ovn:
     def sync(self) -> float:
         """Wait until every chassis has put everything into its switch.
 
+        What `northbound` and `southbound` tell is then as new.
+
         Returns:
             The seconds that it took. They are a figure.
 
         Raises:
             WaitError: It takes longer than a minute. The details have the end of northd's log.
         """
+        seconds = self._sync()
+        figures.record("OVN in sync", seconds)
+        return seconds
+
+    def _sync(self) -> float:
         within = SYNC * self.patience
         argv = ["docker", "exec", "ovn_nb_db", "ovn-nbctl", f"--db={NORTHBOUND_SOCKET}"]
         argv += [f"--timeout={within:.0f}", "--wait=hv", "sync"]
@@ -111,7 +119,15 @@ class Ovn:
         except CommandError as error:
             raise self._unsynced(error, within) from error
         seconds = time.monotonic() - began
-        figures.record("OVN in sync", seconds)
+        followed = [d for d in (self.northbound, self.southbound) if d.is_open]
+        number = int(self.nbctl("get", "NB_Global", ".", "nb_cfg")) if followed else 0
+        for database in followed:
+
+            def look(database: OvnDatabase = database) -> bool | NotYet:
+                known = database.configuration
+                return known >= number or NotYet(f"configuration {known} of {number}")
+
+            wait.until(f"the copy of {database.name}", look, timeout=within, interval=0.02)
         return seconds
 
     def chassis_of(self, port: str) -> str:
@@ -133,7 +149,9 @@ class Ovn:
         Raises:
             KollalabError: OVN has no such port.
         """
-        for row in self.southbound.rows("Port_Binding"):
+        rows = self.southbound.rows
+        self._sync()
+        for row in rows("Port_Binding"):
             if row["logical_port"] == port:
                 return int(row["datapath"].tunnel_key), int(row["tunnel_key"])
         raise KollalabError(
