@@ -37,8 +37,11 @@ class OvnDatabase:
 
             idl = connection.OvsdbIdl.from_server(self.remote, self.name)
             self._connection = connection.Connection(idl, timeout=TIMEOUT)
-            kind = OvnNbApiIdlImpl if self.name == NORTHBOUND[0] else OvnSbApiIdlImpl
-            self._api = kind(self._connection)
+            known = OvnNbApiIdlImpl if self.name == NORTHBOUND[0] else OvnSbApiIdlImpl
+            # ovsdbapp has one connection for a class, for as long as the process runs.
+            kind: Any = type(known.__name__, (known,), {"_ovsdb_connection": None})
+            # An index of a table with references loses the updates that delete rows of it.
+            self._api = kind(self._connection, auto_index=False)
         return self._api
 
     @property
