@@ -40,7 +40,7 @@ class OvnDatabase:
             known = OvnNbApiIdlImpl if self.name == NORTHBOUND[0] else OvnSbApiIdlImpl
             # ovsdbapp has one connection for a class, for as long as the process runs.
             kind: Any = type(known.__name__, (known,), {"_ovsdb_connection": None})
-            # An index of a table with references loses the updates that delete rows of it.
+            # With indices by references it breaks off updates in which a switch is deleted.
             self._api = kind(self._connection, auto_index=False)
         return self._api
 
