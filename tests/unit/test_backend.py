@@ -268,3 +268,17 @@ def test_a_plan_says_which_backend_and_who_chose_it(
     told = json.loads(CliRunner().invoke(main, [*given, "--backend", "ovs"]).output)
     found = {each["name"]: (each["value"], each["source"]) for each in told["settings"]}
     assert found["network.backend"] == ("ovs", "--backend")
+
+
+def test_a_cloud_that_is_there_is_looked_at_with_its_own_backend(paths: Paths) -> None:
+    found = lab(paths)
+    assert found.cloud_backend() is None
+    inputs = {"features": ["core"], "backend": "ovn"}
+    records.save(found.folder / "cloud.json", Record("cloud", "k", "r", READY, inputs=inputs))
+    assert found.cloud_backend() == "ovn"
+    # Rolled back or started again without the option, its agents are OVN's.
+    (there,) = found._resolve_there(["core"])
+    assert there.agents == core().agents
+    assert found.backend == OVS
+    # So is the lab that is upgraded.
+    assert found._of_release("2026.2", ["core"]).backend == OVN

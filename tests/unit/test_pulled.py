@@ -203,6 +203,17 @@ def test_moving_tags_enter_the_key_as_digests(served: type[Registry], paths: Pat
     assert stage(served, paths).inputs() == anew.inputs()
 
 
+def test_what_another_lab_asked_for_is_in_no_key_of_this_one(
+    served: type[Registry], paths: Paths
+) -> None:
+    before = stage(served, paths).inputs()
+    served.digests["/v2/kolla/ovn-northd/manifests/2026.1-debian-trixie"] = "sha256:ovn-northd"
+    ovn = stage(served, paths, names=("ovn-northd",))
+    ovn.anew = True
+    assert ovn.inputs()["digests"]["ovn-northd"] == "sha256:ovn-northd"
+    assert stage(served, paths).inputs() == before
+
+
 def test_the_same_images_from_elsewhere_are_the_same(served: type[Registry], paths: Paths) -> None:
     for name in NAMES:
         served.digests[f"/v2/copy/{name}/manifests/mine"] = f"sha256:{name}"
