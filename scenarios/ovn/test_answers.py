@@ -174,3 +174,35 @@ def test_a_forged_address_does_not_leave_a_guarded_port(
         )
     assert not seen.packets
     assert forger.ping(client)
+
+
+def test_an_allowed_address_leaves_a_guarded_port(
+    ovn: Ovn, tenant: Tenant, network: Network, client: Probe, guards: Guards
+) -> None:
+    carrier = guards.probe(network, "compute-1", "carrier", [guards.group("carrier")])
+    second = f"{carrier.ip.rpartition('.')[0]}.251"
+    carrier.own(second)
+    pairs = [{"ip_address": second}]
+    tenant.admin.network.update_port(carrier.ports[0].id, allowed_address_pairs=pairs)
+    ovn.sync()
+    with client.capture(f"icmp and src {second}") as seen:
+        carrier.namespace.run(
+            ["ping", "-n", "-c", "2", "-W", "2", "-I", second, client.ip], check=False
+        )
+    assert len(seen.packets.requests) == 2
+
+
+def test_a_connection_that_is_established_ends_when_its_rule_goes(
+    ovn: Ovn, tenant: Tenant, network: Network, client: Probe, guards: Guards
+) -> None:
+    group = guards.group("gone")
+    web = guards.probe(network, "compute-1", "gone", [group])
+    rule = guards.allow(group, "udp", WEB)
+    ovn.sync()
+    with web.listening("udp", WEB):
+        assert client.ask("udp", web, WEB, source_port=40100)
+        assert ovn.trace(client, web, "udp", port=WEB, established=True)
+        tenant.admin.network.delete_security_group_rule(rule)
+        ovn.sync()
+        assert not ovn.trace(client, web, "udp", port=WEB, established=True)
+        assert not client.ask("udp", web, WEB, source_port=40100, timeout=2)
