@@ -815,15 +815,18 @@ class Lab:
         self._announced = 0
         self._seen.clear()
 
-    def _resolve(self, names: Iterable[str], release: str = "") -> tuple[Feature, ...]:
-        wanted = release or self.config.release
-        found = self.extensions.registry.resolve(names, wanted, self.backend)
-        return tuple(feature.configured(self.config) for feature in found)
+    def _resolve(self, names: Iterable[str]) -> tuple[Feature, ...]:
+        return self._resolved(names, self.config.release, self.backend)
 
-    def _resolve_there(self, names: Iterable[str]) -> tuple[Feature, ...]:
+    def _resolve_there(self, names: Iterable[str], release: str = "") -> tuple[Feature, ...]:
         """The features of these names with the network backend of the cloud that is there."""
         there = named(self.cloud_backend() or self.backend.name)
-        found = self.extensions.registry.resolve(names, self.config.release, there)
+        return self._resolved(names, release or self.config.release, there)
+
+    def _resolved(
+        self, names: Iterable[str], release: str, backend: NetworkBackend
+    ) -> tuple[Feature, ...]:
+        found = self.extensions.registry.resolve(names, release, backend)
         return tuple(feature.configured(self.config) for feature in found)
 
     def _check(self) -> None:
