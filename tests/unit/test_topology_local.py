@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_kollalab.sdn.topology.local import join, listed, parse, parse_table
+from pytest_kollalab.sdn.topology.local import (
+    join,
+    listed,
+    networks,
+    parse,
+    parse_table,
+    with_networks,
+)
 from pytest_kollalab.sdn.topology.topology import DEVICE, INTERNAL, PATCH, TUNNEL, Bridge, Identity
 
 PORT = "0d4f9a4e-7e53-4a0e-8f4c-1b1f4f2d7c11"
@@ -158,3 +165,39 @@ def test_values_of_open_vswitch_are_made_plain() -> None:
     assert row == {"one": "x", "none": [], "map": {"a": "b"}, "id": "u"}
     assert listed("x") == ["x"]
     assert listed([]) == []
+
+
+OVN = "\n".join(
+    [
+        "Bridge\t" + table({"name": "br-int", "ports": uuid(11)}),
+        "Port\t" + table(port(11, "tap0d4f9a4e-7e", 21)),
+        "Interface\t"
+        + table(interface(21, "tap0d4f9a4e-7e", "internal", ids=[["iface-id", PORT]])),
+        "Port_Binding\t"
+        + table(
+            {"logical_port": PORT, "datapath": uuid(31)},
+            {"logical_port": "lrp-1", "datapath": uuid(32)},
+        ),
+        "Datapath_Binding\t"
+        + table(
+            {"_uuid": uuid(31), "external_ids": ["map", [["name", f"neutron-{NETWORK}"]]]},
+            {"_uuid": uuid(32), "external_ids": ["map", []]},
+        ),
+    ]
+)
+
+
+def test_ovns_database_tells_the_networks_of_ports() -> None:
+    assert networks(OVN) == {PORT: NETWORK}
+    here = parse("one", OVN)
+    (before,) = here.ports
+    assert before.neutron == Identity(PORT, "")
+    (after,) = with_networks(here, networks(OVN)).ports
+    assert after.neutron == Identity(PORT, NETWORK)
+    assert with_networks(here, {}) == here
+
+
+def test_what_a_node_tells_of_a_network_counts() -> None:
+    assert networks(TEXT) == {}
+    here = parse("one", TEXT)
+    assert with_networks(here, {PORT: "another"}) == here

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.sdn.capture import tcpdump
@@ -41,7 +42,16 @@ for namespace in $(ip netns list | cut -d " " -f 1); do
     printf 'devices %s\t' "$namespace"
     ip -n "$namespace" -j address || echo '[]'
 done
+# Where OVN's database is. On the nodes themselves, nothing says which network a port is in.
+if docker container inspect ovn_sb_db > /dev/null 2>&1; then
+    docker exec ovn_sb_db sh -eu -c '
+        sbctl="ovn-sbctl --db=unix:/run/ovn/ovnsb_db.sock --timeout=30 --format=json"
+        printf "Port_Binding\t"; $sbctl --columns=logical_port,datapath list Port_Binding
+        printf "Datapath_Binding\t"; $sbctl --columns=_uuid,external_ids list Datapath_Binding'
+fi
 """
+# What OVN's name of a network begins with; its id in Neutron follows.
+SWITCH = "neutron-"
 # The addresses of the metadata service, which Neutron adds to DHCP ports.
 METADATA = ipaddress.ip_network("169.254.0.0/16")
 
@@ -61,7 +71,8 @@ class Local:
         """The topology now; the nodes are asked in parallel."""
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             texts = list(pool.map(self._ask, self.nodes))
-        return join(parse(node, text) for node, text in zip(self.nodes, texts, strict=True))
+        found = join(parse(node, text) for node, text in zip(self.nodes, texts, strict=True))
+        return with_networks(found, {k: v for text in texts for k, v in networks(text).items()})
 
     @contextmanager
     def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[LocalSight]:
@@ -110,6 +121,36 @@ def join(parts: Iterable[Topology]) -> Topology:
         frozenset(bridge for part in found for bridge in part.bridges),
         tuple(port for part in found for port in part.ports),
     )
+
+
+def networks(text: str) -> dict[str, str]:
+    """The network of each port that OVN knows, by the port's id, from the output of `ASK`."""
+    tables = {
+        what: parse_table(json.loads(answer))
+        for what, tab, answer in (line.partition("\t") for line in text.splitlines())
+        if tab and what in ("Port_Binding", "Datapath_Binding")
+    }
+    names = {
+        row["_uuid"]: row["external_ids"].get("name", "")
+        for row in tables.get("Datapath_Binding", ())
+    }
+    found = {
+        row["logical_port"]: names.get(row["datapath"], "")
+        for row in tables.get("Port_Binding", ())
+    }
+    return {port: name.removeprefix(SWITCH) for port, name in found.items() if name}
+
+
+def with_networks(topology: Topology, known: Mapping[str, str]) -> Topology:
+    """A topology with the networks of ports, by their ids, where the nodes do not tell them."""
+
+    def told(port: BridgePort) -> BridgePort:
+        identity = port.neutron
+        if identity is None or identity.network or identity.port not in known:
+            return port
+        return replace(port, neutron=replace(identity, network=known[identity.port]))
+
+    return replace(topology, ports=tuple(told(port) for port in topology.ports))
 
 
 def parse(node: str, text: str) -> Topology:
