@@ -8,7 +8,7 @@ from typing import Any
 from pytest_kollalab.sdn.topology.local import (
     join,
     listed,
-    networks,
+    ovn_networks,
     parse,
     parse_table,
     with_networks,
@@ -188,16 +188,16 @@ OVN = "\n".join(
 
 
 def test_ovns_database_tells_the_networks_of_ports() -> None:
-    assert networks(OVN) == {PORT: NETWORK}
+    assert ovn_networks(OVN) == {PORT: NETWORK}
     here = parse("one", OVN)
     (before,) = here.ports
     assert before.neutron == Identity(PORT, "")
-    (after,) = with_networks(here, networks(OVN)).ports
+    (after,) = with_networks(here, ovn_networks(OVN)).ports
     assert after.neutron == Identity(PORT, NETWORK)
     assert with_networks(here, {}) == here
 
 
 def test_what_a_node_tells_of_a_network_counts() -> None:
-    assert networks(TEXT) == {}
+    assert ovn_networks(TEXT) == {}
     here = parse("one", TEXT)
     assert with_networks(here, {PORT: "another"}) == here

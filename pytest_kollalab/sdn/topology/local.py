@@ -72,7 +72,7 @@ class Local:
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             texts = list(pool.map(self._ask, self.nodes))
         found = join(parse(node, text) for node, text in zip(self.nodes, texts, strict=True))
-        return with_networks(found, {k: v for text in texts for k, v in networks(text).items()})
+        return with_networks(found, {k: v for text in texts for k, v in ovn_networks(text).items()})
 
     @contextmanager
     def watch(self, points: Iterable[BridgePort], filter: str = "") -> Iterator[LocalSight]:
@@ -123,7 +123,7 @@ def join(parts: Iterable[Topology]) -> Topology:
     )
 
 
-def networks(text: str) -> dict[str, str]:
+def ovn_networks(text: str) -> dict[str, str]:
     """The network of each port that OVN knows, by the port's id, from the output of `ASK`."""
     tables = {
         what: parse_table(json.loads(answer))
