@@ -17,7 +17,8 @@ class Dataplane:
         own_ports: The owners of the ports that the backend itself creates in a project's network.
         openflow: The newest version of OpenFlow that the integration bridge speaks.
         steady_flows: Whether a port's flows stay the same as long as the port does. Otherwise they
-            have numbers that change with other ports.
+            have numbers that change with other ports, and other nodes have some at times: while
+            they have a port of the same network, and a while longer.
         misses_ports: Whether the agent may miss a plugged port, which has to be announced again.
         space: The beginning of the name of the namespace that a network with DHCP has; its id
             follows.

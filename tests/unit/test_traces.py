@@ -43,6 +43,17 @@ def test_only_what_is_its_own() -> None:
     ]
 
 
+def test_flows_that_change_count_when_their_port_is_gone() -> None:
+    known = {"tap0000000a-00", "fa:16:3e:00:00:0a"}
+    for there, left in (({*known}, set()), (set(), known)):
+        mine = Mine(MINE.prefix, MINE.devices, MINE.macs, steady=False, there=frozenset(there))
+        found = set(on("compute-1", SAID, mine))
+        assert {each for each in found if " flows of " in each} == {
+            f"compute-1: flows of {each}" for each in left
+        }
+        assert "compute-1: port tap0000000a-00 of Open vSwitch" in found
+
+
 def test_what_is_new_what_is_gone_and_what_is_more() -> None:
     before = Traces({"port": 2, "network": 1}, frozenset({"a", "b"}))
     after = Traces({"port": 3, "network": 1, "port_chain": 1}, frozenset({"b", "c"}))

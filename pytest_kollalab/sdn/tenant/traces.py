@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from pytest_kollalab.sdn.ovs.flows import ENTER, Flow, parse_flows, parse_groups
 from pytest_kollalab.sdn.tenant.leftovers import bgpvpns
+from pytest_kollalab.sdn.tenant.network import Port
 from pytest_kollalab.sdn.tenant.project import Project
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
@@ -49,16 +50,22 @@ class Mine:
         devices: The devices of its ports.
         macs: The MAC addresses of its ports.
         steady: Whether a flow stays the same as long as its port does.
+        there: The devices and MAC addresses of those ports that still exist.
     """
 
     prefix: str
     devices: frozenset[str]
     macs: frozenset[str]
     steady: bool = True
+    there: frozenset[str] = frozenset()
 
     def mentions(self, flow: Flow) -> bool:
         """Whether a flow matches or outputs to one of the tenant's ports."""
         return bool(self.mentioned(flow))
+
+    def outlived(self, flow: Flow) -> set[str]:
+        """The devices and MAC addresses in a flow whose ports do not exist any more."""
+        return self.mentioned(flow) - self.there
 
     def mentioned(self, flow: Flow) -> set[str]:
         """The devices and MAC addresses of the tenant that a flow matches or outputs to."""
@@ -98,11 +105,13 @@ _last: WeakKeyDictionary[Project, tuple[int, Traces]] = WeakKeyDictionary()
 
 def take(tenant: Project, nodes: Iterable[str]) -> Traces:
     """The traces of a tenant now. The API and the nodes are asked in parallel."""
+    steady = tenant.dataplane.steady_flows
     mine = Mine(
         f"kl-{tenant.name}-",
         frozenset(port.device for port in tenant.known_ports),
         frozenset(port.mac for port in tenant.known_ports),
-        tenant.dataplane.steady_flows,
+        steady,
+        frozenset() if steady else _there(tenant),
     )
     with ThreadPoolExecutor() as pool:
         counts = pool.submit(counted, tenant)
@@ -147,7 +156,7 @@ def on(node: str, text: str, mine: Mine) -> Iterator[str]:
         if mine.steady and mine.mentions(flow):
             yield f"{node}: flow {flow.rule}"
         elif not mine.steady:
-            yield from (f"{node}: flows of {each}" for each in sorted(mine.mentioned(flow)))
+            yield from (f"{node}: flows of {each}" for each in sorted(mine.outlived(flow)))
     for group in parse_groups(groups).values():
         if not mine.macs.isdisjoint(group.leads_to()):
             yield f"{node}: group {group.id}"
@@ -187,6 +196,13 @@ def await_same(before: Traces, tenant: Project, nodes: Iterable[str]) -> None:
         timeout=30 * tenant.patience,
         interval=0.3,
     )
+
+
+def _there(tenant: Project) -> frozenset[str]:
+    """The devices and MAC addresses of the project's ports."""
+    ports = tenant.admin.network.ports(project_id=tenant.project.id, fields=["id", "mac_address"])
+    found = [Port(port.id, port.mac_address, "") for port in ports]
+    return frozenset(each for port in found for each in (port.device, port.mac))
 
 
 def _ask(tenant: Project, node: str) -> str:
