@@ -22,6 +22,7 @@ from pytest_kollalab.system.errors import CommandError, KollalabError, WaitError
 
 HERE = Path(__file__).parents[1] / "recorded" / "ovn"
 PORT_A = "aaaaaaaa-0000-4000-8000-00000000000a"
+DEVICE = "tapaaaaaaaa-00"
 PORT_B = "bbbbbbbb-0000-4000-8000-00000000000b"
 PORT_C = "cccccccc-0000-4000-8000-00000000000c"
 DATA, ROUTER, OTHER, EXTERNAL = (
@@ -120,18 +121,14 @@ def test_nothing_is_no_trace() -> None:
 
 
 def explained(name: str = "explained") -> SwitchTrace:
-    return parse_explained("controller-1", recorded(name))
+    return parse_explained("controller-1", recorded(name), DEVICE)
 
 
 def test_each_flow_of_a_switch_has_what_is_behind_it() -> None:
     found = explained()
     first, last = found.steps[0], found.at("ls_in_l2_lkup")[0]
     assert (first.table, first.priority, first.cookie) == (0, 100, "0xced71a69")
-    assert (first.port, first.chassis, first.interface) == (
-        PORT_A,
-        "controller-1",
-        "tapaaaaaaaa-00",
-    )
+    assert (first.port, first.chassis, first.interface) == (PORT_A, "controller-1", DEVICE)
     assert first.actions[-1] == "resubmit(,8)"
     assert last.logical_match == "eth.dst == fa:16:3e:00:00:0b"
     assert last.match == "metadata=0x1,dl_dst=fa:16:3e:00:00:0b"
@@ -174,7 +171,14 @@ def test_a_packet_that_only_passes_connection_tracking_is_dropped() -> None:
 )
 def test_where_a_datapath_sends_packets(actions: str, dropped: bool) -> None:
     text = f"0. priority 0\ndrop\n\nDatapath actions: {actions}\n"
-    assert parse_explained("n", text).is_dropped is dropped
+    assert parse_explained("n", text, DEVICE).is_dropped is dropped
+
+
+def test_the_interface_of_a_port_with_two_digits_is_no_other_s() -> None:
+    """OVN 25.03 looks up the last digit of the number: 3 for 13."""
+    text = "0. in_port=13, priority 100\nresubmit(,8)\n  * OVS Interface: tapwrong (None)\n"
+    found = parse_explained("n", text * 2, DEVICE)
+    assert [step.interface for step in found.steps] == [DEVICE, ""]
 
 
 def test_connections_have_zones_with_owners_and_their_nat() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_kollalab.sdn.ovs.flows import split_outside
 
@@ -121,11 +121,21 @@ class SwitchTrace:
         return tuple(step for step in self.steps if step.stage == stage)
 
 
-def parse_explained(node: str, text: str) -> SwitchTrace:
-    """Parse the output of ovn-detrace for a trace on a node."""
+def parse_explained(node: str, text: str, device: str) -> SwitchTrace:
+    """Parse the output of ovn-detrace for a trace on a node.
+
+    Args:
+        node: The node.
+        text: The output.
+        device: The interface that the packet comes in by.
+    """
     actions = (found["actions"] for line in text.splitlines()
                if (found := DATAPATH_ACTIONS.match(line)) is not None)  # fmt: skip
-    return SwitchTrace(node, tuple(_steps(text.splitlines())), tuple(actions), text)
+    steps = tuple(_steps(text.splitlines()))
+    # OVN 25.03 names the interface whose number is the last digit of the one in the match.
+    told = (s if "in_port=" not in s.match else replace(s, interface="") for s in steps[1:])
+    first = (replace(s, interface=device) for s in steps[:1])
+    return SwitchTrace(node, (*first, *told), tuple(actions), text)
 
 
 def _steps(lines: Iterable[str]) -> Iterator[SwitchStep]:

@@ -271,7 +271,7 @@ class Ovn:
         words = ["br-int", headers.flow(packet, src.device), *databases, *states]
         argv = ["sh", "-eu", "-s", "--", *words]
         said = self.ssh.run(src.node, argv, input=EXPLAIN, timeout=120).stdout
-        found = physical.parse_explained(src.node, said)
+        found = physical.parse_explained(src.node, said, src.device)
         if not found.steps:
             raise KollalabError(
                 f"the switch of {src.node} did not follow the packet",
