@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -87,28 +87,3 @@ def test_a_routed_packet_crosses_the_tunnel_once_behind_the_router(
     # It is in the target's network already.
     assert [packet.tunnel.id for packet in outside if packet.tunnel] == [key] * 3
     assert {packet.innermost.ttl for packet in outside} == {63}
-
-
-def test_the_switch_is_explained_as_packets_go(ovn: Ovn, here: Probe, there: Probe) -> None:
-    with there.capture(f"icmp and src {here.ip}") as seen:
-        assert here.ping(there, 1)
-    (packet,) = seen.packets.requests
-    found = ovn.explain(here, packet)
-    assert found.leads_to == ((there.ports[0].id, "compute-1"),)
-    assert not found.is_dropped
-    assert found.steps[0].port == here.ports[0].id
-    assert found.steps[0].interface == here.device
-    (lookup,) = found.at("ls_in_l2_lkup")
-    assert lookup.logical_match == f"eth.dst == {there.mac}"
-
-
-def test_many_ports_leave_no_flow(ovn: Ovn, tenant: Tenant, network: Network) -> None:
-    api: Any = tenant.admin.network
-    names = [f"many-{number}" for number in range(200)]
-    ports = tenant.ports(network, "compute-1", names)
-    ovn.sync()
-    for port in ports:
-        api.delete_port(port.id)
-    ovn.sync()
-    left = {row["logical_port"] for row in ovn.southbound.rows("Port_Binding", "logical_port")}
-    assert not left & {port.id for port in ports}
