@@ -11,6 +11,7 @@ from pytest_kollalab.sdn.capture import tunnel_capture
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.ovn.words import Ovn
     from pytest_kollalab.sdn.probe.probe import Probe
+    from pytest_kollalab.sdn.tenant.guards import Guards
     from pytest_kollalab.sdn.tenant.network import Network
     from pytest_kollalab.sdn.tenant.tenant import Tenant
 
@@ -87,3 +88,23 @@ def test_a_routed_packet_crosses_the_tunnel_once_behind_the_router(
     # It is in the target's network already.
     assert [packet.tunnel.id for packet in outside if packet.tunnel] == [key] * 3
     assert {packet.innermost.ttl for packet in outside} == {63}
+
+
+def test_the_switch_is_explained_as_packets_go(
+    ovn: Ovn, network: Network, here: Probe, guards: Guards
+) -> None:
+    group = guards.group("explained")
+    guards.allow(group, "icmp")
+    # OVN looks up addresses of ports with port security only; for others it learns them.
+    target = guards.probe(network, "compute-1", "explained", [group])
+    here.reaches(target)
+    with target.capture(f"icmp and src {here.ip}") as seen:
+        assert here.ping(target, 1)
+    (packet,) = seen.packets.requests
+    found = ovn.explain(here, packet)
+    assert found.leads_to == ((target.ports[0].id, "compute-1"),)
+    assert not found.is_dropped
+    assert found.steps[0].port == here.ports[0].id
+    assert found.steps[0].interface == here.device
+    (lookup,) = found.at("ls_in_l2_lkup")
+    assert lookup.logical_match == f"eth.dst == {target.mac}"
