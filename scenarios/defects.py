@@ -24,8 +24,8 @@ HEADING = """\
 
 Each row is a strict expected failure in `scenarios/`: the test asserts what a user expects, and on
 the releases named it has to fail. When a release mends the defect, the test passes, the run fails,
-and the entry is changed. On 2026.1 each was seen, on 2026.2 those whose tests are in `sfc/` and
-`bgpvpn/`; the modules named are the same text in both.
+and the entry is changed. On 2026.1 each was looked at. On 2026.2 the tests in `sfc/` and `bgpvpn/`
+were seen to fail as well; the modules named are the same text in both.
 
 The entries are in [scenarios/defects.py](../scenarios/defects.py), and a test is marked with
 `@pytest.mark.defect("id")`. `pytest scenarios -m defect` runs these tests alone; with `--runxfail`
