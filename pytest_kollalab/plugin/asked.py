@@ -17,7 +17,8 @@ from pytest_kollalab.system.nearest import nearest
 
 # A test whose fixtures include this one, directly or through others, uses the lab.
 LAB = "kollalab"
-# Makes the cloud if it is not there.
+# Makes the nodes, and the cloud, if they are not there.
+NODES = "lab_nodes"
 CLOUD = "openstack_cloud"
 # Rolls the lab back, so no other test may run at the same time.
 FRESH = "fresh_cloud"
@@ -63,9 +64,10 @@ def features(items: Iterable[pytest.Item], added: Added) -> dict[str, list[str]]
 
 
 def have_cloud(items: Iterable[pytest.Item], added: Added) -> None:
-    """Have tests that use a feature's fixture wait for the cloud, which has the feature.
+    """Have tests that ask for a feature wait for the cloud, which has the feature.
 
-    Such a fixture may itself need no more than the nodes, or nothing.
+    A feature's fixture may itself need no more than the nodes, or nothing. A test with the marker
+    waits if it uses the nodes; with the images alone it wants those of the feature.
 
     Args:
         items: The tests.
@@ -75,7 +77,8 @@ def have_cloud(items: Iterable[pytest.Item], added: Added) -> None:
         names = getattr(item, "fixturenames", None)
         if isinstance(names, list) and _is_of_session(item, LAB) and CLOUD not in names:
             used = (_features_of(definition, added) for definition in definitions(item))
-            if any(True for features in used for _ in features):
+            is_marked = NODES in names and item.get_closest_marker(FEATURE) is not None
+            if is_marked or any(True for features in used for _ in features):
                 # The first one is set up first.
                 names.insert(0, CLOUD)
 

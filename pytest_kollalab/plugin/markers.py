@@ -12,7 +12,7 @@ BACKEND = "kollalab_backend"
 SMOKE = "kollalab_smoke"
 DISRUPTIVE = "kollalab_disruptive"
 LINES = (
-    f"{FEATURE}(name, ...): features that the lab must have for this test",
+    f"{FEATURE}(name, ...): features that the lab of this test must have, deployed on its nodes",
     f"{BACKEND}(name, ...): network backends that this test is about; skipped with any other",
     f"{SMOKE}: one or two tests for each feature, quick on a lab that is up",
     f"{DISRUPTIVE}: runs alone, no other test uses the lab meanwhile",

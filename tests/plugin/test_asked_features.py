@@ -7,6 +7,7 @@ import pytest
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import READY, Record
 from pytest_kollalab.lab.kept import PASSING
+from tests.plugin.small_lab import CONFTEST
 
 SHOW = """
 from pytest_kollalab.plugin.session import session_key
@@ -189,3 +190,36 @@ def test_a_lab_that_a_session_made_with_an_unknown_feature_is_built_anew(
     make_lab(pytester, ["core", "elsewhere"], passing=True)
     result = pytester.runpytest_subprocess("--kollalab-plan", "-k", "banner")
     result.stdout.fnmatch_lines(["lab lab: core banner;*", "cloud *build * features changed*"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "fixture", "last"),
+    [
+        ('@pytest.mark.kollalab_feature("sfc")', "lab_nodes", "cloud"),
+        # Of a class or a module, too.
+        ('pytestmark = pytest.mark.kollalab_feature("sfc")\n', "lab_nodes", "cloud"),
+        ('@pytest.mark.kollalab_feature("sfc")', "kolla_images", "images"),
+        ('@pytest.mark.kollalab_feature("sfc")', "kollalab", ""),
+        ("", "lab_nodes", "nodes"),
+    ],
+)
+def test_nodes_of_a_test_with_the_marker_have_the_feature(
+    pytester: pytest.Pytester, marker: str, fixture: str, last: str
+) -> None:
+    pytester.makeconftest(
+        CONFTEST
+        + """
+import pytest
+
+
+@pytest.fixture(scope="session")
+def openstack_cloud(kollalab):
+    kollalab.ensure("cloud")
+"""
+    )
+    pytester.makepyfile(f"import pytest\n\n{marker}\ndef test_it({fixture}): pass\n")
+    pytester.runpytest_subprocess("--kollalab-keep=always").assert_outcomes(passed=1)
+    trace = pytester.path / "trace"
+    lines = trace.read_text().splitlines() if trace.exists() else []
+    built = [line.removeprefix("create ") for line in lines if line.startswith("create")]
+    assert built[-1:] == ([last] if last else [])

@@ -13,7 +13,7 @@ def test_plain():
     pass
 
 @pytest.mark.kollalab_feature("sfc")
-def test_chain(lab_nodes):
+def test_chain(kolla_images):
     pass
 
 @pytest.mark.kollalab_feature("skydive")
