@@ -66,6 +66,8 @@ PROGRAMS = {
     "git": "kolla-build asks it for its version",
     "patch": "Kolla-Ansible is patched with it",
 }
+# What it means that a host does not give a capability to nodes.
+MEANS = {"SYS_RESOURCE": "labs work; services get no higher limits, of open files for example"}
 FOR_SERVERS = ("busybox", "cpio", "xorriso")
 FOR_LIBVIRT = ("virsh", "qemu-img", "xorriso")
 
@@ -278,7 +280,8 @@ def _kernel() -> Iterator[Finding]:
             "run on a virtual machine, or in a container with --privileged",
         )  # fmt: skip
     elif missing:
-        yield Finding("capabilities", "note", f"nodes do not have {', '.join(missing)}")
+        told = [f"{name} ({MEANS[name]})" if name in MEANS else name for name in missing]
+        yield Finding("capabilities", "note", f"nodes do not have {', '.join(told)}")
     else:
         yield Finding("capabilities", "ok", "all")
 

@@ -732,6 +732,17 @@ class Lab:
             return external.connect(self.options.cloud)
         return connect(self.ensure("cloud"))
 
+    def may_replay(self) -> bool:
+        """Whether an earlier run left a cloud, so that playbooks can be replayed on it."""
+        from pytest_kollalab.stages.cloud.stage import REPLAYED
+
+        record = records.load_if_whole(self.folder / "cloud.json")
+        if record is None:
+            return False
+        # Another process of this run may be replaying, and is waited for.
+        is_earlier = record.status == records.READY and record.run != self._run_id
+        return is_earlier or REPLAYED in record.inputs
+
     def _of_release(self, release: str, features: Iterable[str]) -> Lab:
         """The same lab with just these features and of another release."""
         network = NetworkConfig(self.cloud_backend() or self.backend.name)

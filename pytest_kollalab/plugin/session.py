@@ -495,7 +495,7 @@ class LabSession:
     def _play_again(self) -> None:
         """Replay playbooks on the cloud, if there is one. Tests are told of a failure."""
         lab = self.use()
-        if not lab.cloud_features() or lab.session.failure() is not None:
+        if not lab.may_replay() or lab.session.failure() is not None:
             return
         try:
             lab.replay(self._replay)

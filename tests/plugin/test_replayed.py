@@ -69,6 +69,12 @@ def test_a_cloud_that_is_there_is_not_built_anew(project: pytest.Pytester) -> No
     assert trace(project) == []
 
 
+def test_workers_replay_on_no_cloud_that_they_make(project: pytest.Pytester) -> None:
+    (project.path / "slow-create-cloud").write_text("2")
+    run(project, "--kollalab-replay=banner", "-n", "2").assert_outcomes(passed=2)
+    assert trace(project) == BUILT
+
+
 def test_tests_that_need_no_cloud_have_nothing_replayed(project: pytest.Pytester) -> None:
     run(project)
     trace(project)

@@ -130,3 +130,24 @@ def test_another_python_for_the_tools_is_told(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(tools_python, "reason", lambda _, told=told: told)
         found = list(doctor._tools_python(Config(release="2026.2")))
         assert [(each.status, each.found) for each in found] == ([("ok", told)] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("missing", "status", "told"),
+    [
+        ((), "ok", "all"),
+        (
+            ("SYS_RESOURCE",),
+            "note",
+            f"nodes do not have SYS_RESOURCE ({doctor.MEANS['SYS_RESOURCE']})",
+        ),
+        (("SYS_TIME",), "note", "nodes do not have SYS_TIME"),
+        (("SYS_ADMIN",), "problem", "this host does not grant SYS_ADMIN"),
+    ],
+)
+def test_what_a_missing_capability_means_is_told(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], status: str, told: str
+) -> None:
+    monkeypatch.setattr("pytest_kollalab.providers.capabilities.missing_here", lambda: missing)
+    (found,) = (each for each in doctor._kernel() if each.what == "capabilities")
+    assert (found.status, found.found) == (status, told)

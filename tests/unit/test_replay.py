@@ -248,6 +248,36 @@ def test_several_processes_of_a_run_replay_once(author: Author) -> None:
     assert author.played == [("banner",)]
     author.lab(run="another").replay(["banner"])
     assert len(author.played) == 2
+    author.fails = True
+    with pytest.raises(StageError, match="banner-banner failed"):
+        author.lab(run="third").replay(["banner"])
+    with pytest.raises(StageError, match="failed in another process of this session"):
+        author.lab(run="third").replay(["banner"])
+    assert len(author.played) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "replayed", "run", "may"),
+    [
+        (READY, False, "earlier", True),
+        # This session is making it, or made it, with the playbooks as they are.
+        (READY, False, "mine", False),
+        (records.CREATING, False, "mine", False),
+        # There is nothing to replay on.
+        (FAILED, False, "earlier", False),
+        (FAILED, True, "earlier", True),
+        # Another process of this session is at it.
+        (records.CREATING, True, "mine", True),
+    ],
+)
+def test_a_session_replays_on_what_an_earlier_one_left(
+    author: Author, status: str, replayed: bool, run: str, may: bool
+) -> None:
+    record = author.record()
+    inputs = {**record.inputs, **({"replayed": ["banner"]} if replayed else {})}
+    changed = dataclasses.replace(record, status=status, run=run, inputs=inputs)
+    records.save(author.lab().folder / "cloud.json", changed)
+    assert author.lab(run="mine").may_replay() is may
 
 
 def test_nodes_that_are_gone_are_told(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.engine.records import READY
 from pytest_kollalab.stages.cloud.stage import REPLAYED
 from pytest_kollalab.system import digest
 from pytest_kollalab.system.errors import ConfigError, KollalabError, StageError
@@ -51,7 +52,7 @@ class Replay:
             StageError: The lab has no cloud.
         """
         lab = self.engine.lab
-        if record is None or not (record.status == "ready" or REPLAYED in record.inputs):
+        if record is None or not (record.status == READY or REPLAYED in record.inputs):
             raise StageError(f"lab {lab} has no cloud", hint=f"kollalab up --name {lab}")
         there = {feature.name: feature for feature in self.cloud.features}
         for name in self.names:
@@ -86,8 +87,12 @@ class Replay:
         told = " ".join(self.names)
         with self.rewind.changing(f"replay {told}"):
             record = self.engine.record("cloud")
-            if record is None or (record.run == self.engine.run_id and REPLAYED in record.inputs):
+            if record is None:
                 return
+            if record.run == self.engine.run_id and REPLAYED in record.inputs:
+                if record.status == READY:
+                    return
+                raise StageError(f"the replay of {told} failed in another process of this session")
             replayed = sorted({*record.inputs.get(REPLAYED, ()), *self.names})
 
             def create(work: Any) -> CloudMade:
