@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 
 def check_features(
-    features: Sequence[Feature], extensions: Extensions, backend: NetworkBackend
+    features: Sequence[Feature], extensions: Extensions, backend: NetworkBackend, release: str
 ) -> None:
     """Raise ConfigError when features cannot be in one lab, or ask for unknown nodes."""
     from pytest_kollalab.features.base import nodes as own_nodes
     from pytest_kollalab.providers.base import NODES
-    from pytest_kollalab.stages.cloud import health
+    from pytest_kollalab.stages.cloud import catalogue, health, inventory, own_playbooks
 
     extensions.registry.check_conflicts({each.name: () for each in features}, backend)
-    health.check_groups(features, (*NODES, *own_nodes(features)))
+    nodes = (*NODES, *own_nodes(features))
+    health.check_groups(features, nodes)
+    if any(feature.playbooks for feature in features):
+        groups = {*catalogue.of_release(release).groups, *inventory.groups(nodes)}
+        own_playbooks.check(features, {*groups, *nodes})
 
 
 def check_variables(

@@ -164,7 +164,7 @@ def test_a_change_of_a_template_or_a_playbook_is_seen(tmp_path: Path, folder: Pa
     given = Extensions((Extension("one", features=(feature,)),))
     seen = [keys(lab(tmp_path, given, "hello"))["cloud"]]
     for path in (folder / "hello" / "more", playbook, playbook.parent / "files" / "new"):
-        path.write_text("changed")
+        path.write_text("- hosts: all\n")
         seen.append(keys(lab(tmp_path, given, "hello"))["cloud"])
     assert len(set(seen)) == 4
 

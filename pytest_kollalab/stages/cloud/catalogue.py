@@ -32,6 +32,8 @@ DEFINED = (
 # The file with the Debian suites that nodes may have.
 PRECHECKS = f"{ROLES}/prechecks/vars/main.yml"
 SHOWN = "etc_examples/kolla/globals.yml"
+INVENTORY = "ansible/inventory/multinode"
+GROUP = re.compile(r"^\[([^\]:]+)", re.MULTILINE)
 NAME = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 COMMENTED = re.compile(r"^#?\s?([A-Za-z_]\w*):", re.MULTILINE)
 IMAGE = re.compile(r"\{\{\s*(\w+_image)_full\s*\}\}")
@@ -66,12 +68,14 @@ class Catalogue:
         conditions: What the variables that switch something are by default: true, false, or a
             condition with others.
         suites: The Debian suites that nodes may be of.
+        groups: The groups of its inventory.
     """
 
     variables: frozenset[str]
     services: tuple[Service, ...]
     conditions: Mapping[str, bool | str]
     suites: tuple[str, ...] = ()
+    groups: frozenset[str] = frozenset()
 
     def to_json(self) -> str:
         """The catalogue as the text of its file."""
@@ -80,6 +84,7 @@ class Catalogue:
             "services": [list(asdict(service).values()) for service in self.services],
             "conditions": dict(sorted(self.conditions.items())),
             "suites": list(self.suites),
+            "groups": sorted(self.groups),
         }
         return json.dumps(told, indent=0) + "\n"
 
@@ -94,6 +99,7 @@ def of_release(name: str) -> Catalogue:
         tuple(Service(*row) for row in told["services"]),
         told["conditions"],
         tuple(told["suites"]),
+        frozenset(told["groups"]),
     )
 
 
@@ -114,7 +120,9 @@ def read(share: Path) -> Catalogue:
     )
     conditions = dict(found for text in texts for found in switches_of(text))
     suites = _debian_suites(share / PRECHECKS)
-    return Catalogue(frozenset(variables), tuple(services), conditions, suites)
+    hosts = share / INVENTORY
+    groups = GROUP.findall(hosts.read_text(encoding="utf-8")) if hosts.is_file() else ()
+    return Catalogue(frozenset(variables), tuple(services), conditions, suites, frozenset(groups))
 
 
 def switches_of(text: str) -> Iterator[tuple[str, bool | str]]:
