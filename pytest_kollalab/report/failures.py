@@ -137,6 +137,7 @@ class FailedTest:
         ended: When it failed, in seconds since 1970.
         text: The failure and what the test printed.
         workarounds: The entries of the workarounds that it used or was refused.
+        ports: The ids of the ports of its process; empty if it had none.
     """
 
     test: str
@@ -145,6 +146,7 @@ class FailedTest:
     ended: float
     text: str
     workarounds: str = ""
+    ports: frozenset[str] = frozenset()
 
 
 class ExternalCloudScene:
@@ -260,13 +262,13 @@ class Failures:
     def _collect(self, report: Any, item: Any, test: str, began: float, ended: float) -> None:
         if self.folder is None:
             return
-        from pytest_kollalab.report import artifacts
+        from pytest_kollalab.report import artifacts, mine
 
         # The report of a broken lab has the whole message in its properties.
         said = [*report.user_properties, *report.sections]
         text = f"{report.longreprtext}\n" + "".join(f"\n-- {a}\n{b}" for a, b in said)
         used = workarounds.told(report.user_properties)
-        failure = FailedTest(test, report.when, began, ended, text, used)
+        failure = FailedTest(test, report.when, began, ended, text, used, mine.own_ports())
         name = artifacts.slug(failure.test)
         try:
             summary = self.keep(failure, self.folder / name)
@@ -288,7 +290,7 @@ class Failures:
 
     def keep(self, failure: FailedTest, folder: Path) -> str:
         """Collect the artifacts of one failure into a folder; returns a summary of them."""
-        from pytest_kollalab.report import artifacts
+        from pytest_kollalab.report import artifacts, mine
 
         started = time.monotonic()
         told = self.site.collect(failure.began, failure.ended)
@@ -301,6 +303,9 @@ class Failures:
         # A new redactor, because the failed deploy may have created the passwords.
         names = artifacts.write(folder, files, mask := self.site.redactor(), told.captures)
         seconds = round(time.monotonic() - started, 1)
+        # Sessions side by side use one lab, and the logs of its nodes have what each of them does.
+        telling = any(mine.can_be_of(line, failure.ports) for line in merged.splitlines())
+        first = open_first(names, failure.phase, timeline=telling)
         about = {
             "test": failure.test,
             "phase": failure.phase,
@@ -308,25 +313,27 @@ class Failures:
             "ended": moment(failure.ended),
             "seconds": seconds,
             "problems": list(told.problems),
-            "open_first": open_first(names, failure.phase),
+            "open_first": first,
             "files": names,
         }
         text = json.dumps(about, indent=2) + "\n"
         (folder / "about.json").write_text(mask(text), encoding="utf-8")
         problems = "".join(f"\nnot collected: {mask(problem)}" for problem in told.problems)
-        first = folder / open_first(names, failure.phase)
-        return f"open first: {first}\n{folder}: {len(names)} files in {seconds} s{problems}"
+        return (
+            f"open first: {folder / first}\n{folder}: {len(names)} files in {seconds} s{problems}"
+        )
 
 
-def open_first(names: Sequence[str], phase: str) -> str:
+def open_first(names: Sequence[str], phase: str, *, timeline: bool = True) -> str:
     """The file of a failure's folder that tells most.
 
     Args:
         names: The names of the files.
         phase: The phase that failed. What fails in the setup is often a stage that was being built.
+        timeline: Whether the timeline has something that can be of the test.
     """
     stages = [name for name in names if name.startswith("stages/")] if phase == "setup" else []
-    timelines = [name for name in names if name.startswith("timeline")]
+    timelines = [name for name in names if timeline and name.startswith("timeline")]
     pictures = [name for name in names if name == "topology.svg"]
     return next(iter([*reversed(stages), *timelines, *pictures]), "failure.txt")
 

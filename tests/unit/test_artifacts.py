@@ -22,7 +22,7 @@ from pytest_kollalab.engine.records import Record
 from pytest_kollalab.features.backend import OVS
 from pytest_kollalab.features.registry import resolve
 from pytest_kollalab.providers.base import NodeMade, NodesMade
-from pytest_kollalab.report import artifacts
+from pytest_kollalab.report import artifacts, mine
 from pytest_kollalab.report.failures import (
     ExternalCloudScene,
     FailedTest,
@@ -177,6 +177,7 @@ KEYSTONE = "controller-1/kolla/keystone/keystone.log"
 MARIADB = "controller-1/kolla/mariadb/mariadb.log"
 AT = "2026-11-22T12:00:05.000Z|00199|"
 THEN = "2026-11-22 12:00:05.000 24 "
+VIF = "136cecf7-91a2-4e0e-8d3c-0a55c1f4b8d1"
 
 
 def merged_with_features(name: str, line: str) -> str:
@@ -239,6 +240,39 @@ def test_the_timeline_tells_that_a_port_was_put_on_the_dead_vlan() -> None:
 )
 def test_the_file_to_open_first(names: list[str], phase: str, first: str) -> None:
     assert open_first(names, phase) == first
+
+
+@pytest.mark.parametrize(
+    ("port", "first"),
+    [(VIF, "timeline.txt"), ("another", "topology.svg")],
+)
+def test_a_timeline_of_other_sessions_alone_is_not_opened_first(
+    tmp_path: Path, port: str, first: str
+) -> None:
+    said = f"VIF port: {VIF} admin state up disabled, putting on the dead VLAN"
+    line = f"2026-11-22 12:00:01.000 7 INFO neutron.agent [-] {said}\n"
+
+    class Shared:
+        def redactor(self) -> Redactor:
+            return Redactor()
+
+        def collect(self, began: float, ended: float) -> artifacts.Collected:
+            files = {AGENT: line, "topology.svg": "<svg/>"}
+            return artifacts.Collected(files, telling=OVS.parts.telling or ())
+
+    folder = tmp_path / "a"
+    failure = FailedTest("a.py::test_a", "call", NOON, NOON + 60, "x", ports=frozenset([port]))
+    summary = Failures(Shared(), tmp_path).keep(failure, folder)
+    assert summary.startswith(f"open first: {folder / first}\n")
+    assert said in (folder / "timeline.txt").read_text()
+
+
+def test_a_line_that_names_no_port_can_be_of_any_test() -> None:
+    assert mine.can_be_of("ERROR: the queue is gone", ["136cecf7-91a2"])
+    assert mine.can_be_of("ERROR: no device tap136cecf7-91", ["136cecf7-91a2"])
+    assert not mine.can_be_of("ERROR: no device tap07f950da-02", ["136cecf7-91a2"])
+    # Nothing is known of a test without ports.
+    assert mine.can_be_of("ERROR: no device tap07f950da-02", [])
 
 
 def test_a_failure_with_known_lines_only_names_the_picture_to_open_first(tmp_path: Path) -> None:

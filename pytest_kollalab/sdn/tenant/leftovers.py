@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.sdn.services import offered
 from pytest_kollalab.system import wait
 from pytest_kollalab.system.wait import NotYet
 
@@ -50,7 +51,7 @@ def sweep(cloud: Connection, project: str) -> list[str]:
                 failures.append(f"{kind} {thing.name or thing.id}: {error}")
 
     network = cloud.network
-    if cloud.has_service("compute"):
+    if "compute" in offered(cloud):
         _remove_servers(cloud, project)
     each("floating IP", network.ips(project_id=project), network.delete_ip)
     if network.find_extension("bgpvpn") is not None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.dataplane import OVS, Dataplane
@@ -46,6 +47,8 @@ SUFFIX = 4
 DEFAULT_DOMAIN = "Default"
 # The networks 10.200.0.0/24 to 10.249.249.0/24.
 NETWORKS = 50 * 250
+# All projects of this process that somebody still knows.
+PROJECTS: WeakSet[Project] = WeakSet()
 
 
 class Project(Scope):
@@ -89,6 +92,7 @@ class Project(Scope):
         self._end = ExitStack()
         # Every port that the project has ever had. Scenarios do not need it.
         self.known_ports: list[Port] = []
+        PROJECTS.add(self)
         self._named: Counter[str] = Counter()
         self._password = secrets.token_urlsafe(16)
         # A random start, so that the flows of two tenants can be told apart by their addresses.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kollalab.sdn import workarounds
 from pytest_kollalab.sdn.probe.namespace import Namespace
+from pytest_kollalab.sdn.services import offered
 from pytest_kollalab.sdn.tenant.network import Network, Port
 from pytest_kollalab.sdn.tenant.project import CONTROLLER, Project
 from pytest_kollalab.sdn.workarounds import WorkaroundForbiddenError
@@ -329,9 +330,9 @@ def remove(tenant: Project, server: str) -> None:
 
 
 def _find_guest(cloud: Connection) -> tuple[str, str]:
-    offered = {str(service["type"]) for service in cloud.service_catalog}
+    there = offered(cloud)
     services = {"image": "Glance", "compute": "Nova"}
-    missing = [name for kind, name in services.items() if kind not in offered]
+    missing = [name for kind, name in services.items() if kind not in there]
     if missing:
         raise ConfigError(
             f"the cloud has no {' and no '.join(missing)}: it cannot boot a server",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_kollalab.sdn.services import offered
 from pytest_kollalab.sdn.topology import chains
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def names_of(connection: Connection) -> Names:
     ports = list(api.ports())
     found = chains.read(connection, ports)
     servers: Iterable[Any] = ()
-    if connection.has_service("compute"):
+    if "compute" in offered(connection):
         servers = connection.compute.servers(details=False, all_projects=True)
     return Names(
         networks={network.id: network.name or network.id for network in api.networks()},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_kollalab.features import CORE
 from pytest_kollalab.features.base import Feature
+from pytest_kollalab.sdn.services import offered
 from pytest_kollalab.stages.cloud import clouds_yaml
 from pytest_kollalab.system.errors import ConfigError
 from pytest_kollalab.system.nearest import nearest
@@ -90,13 +91,13 @@ def lacking(connection: Connection, features: Iterable[Feature]) -> dict[str, st
         ConfigError: The cloud does not answer, or refuses the login.
     """
     with _answering(connection):
-        offered = {str(service["type"]) for service in connection.service_catalog}
+        services = offered(connection)
         loaded = {extension.alias for extension in connection.network.extensions()}
-    found = {feature.name: _lacks(feature, offered, loaded) for feature in features}
+    found = {feature.name: _lacks(feature, services, loaded) for feature in features}
     return {name: why for name, why in found.items() if why}
 
 
-def _lacks(feature: Feature, services: set[str], extensions: set[str]) -> str:
+def _lacks(feature: Feature, services: Set[str], extensions: set[str]) -> str:
     if missing := sorted(set(feature.services) - services):
         return f"no service {missing[0]}"
     if missing := sorted(set(feature.extensions) - extensions):
