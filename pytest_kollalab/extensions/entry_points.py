@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # A package may use one name in this group and in pytest's; a plugin manager has each name once.
 PREFIX = f"entry point {GROUP}:"
+# What pluggy says of a module that an installed package brings and a conftest.py names as well.
+TWICE = re.compile(r"Plugin already registered under a different name: ([\w.]+)=")
 
 
 def load(manager: pluggy.PluginManager) -> None:
@@ -38,3 +41,14 @@ def load(manager: pluggy.PluginManager) -> None:
             ) from error
         if not manager.is_registered(plugin):
             manager.register(plugin, name)
+
+
+def named_twice(error: ValueError) -> ConfigError | None:
+    """The error of a conftest.py that names a module of an installed package; None for others."""
+    found = TWICE.match(str(error))
+    if found is None:
+        return None
+    return ConfigError(
+        f"{found[1]} is named in pytest_plugins, and an installed package brings it as well",
+        hint=f"take {found[1]!r} out of pytest_plugins in conftest.py, or uninstall the package",
+    )

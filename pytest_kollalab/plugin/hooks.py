@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Generator
 
 import pytest
 
@@ -30,13 +31,21 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config,
+) -> Generator[None, object, object]:
     """Load the packages that extend the plugin by an entry point, after all plugins of pytest."""
     try:
         entry_points.load(early_config.pluginmanager)
     except KollalabError as error:
         raise pytest.UsageError(str(error)) from None
+    try:
+        return (yield)
+    except ValueError as error:
+        if (twice := entry_points.named_twice(error)) is None:
+            raise
+        raise pytest.UsageError(str(twice)) from None
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

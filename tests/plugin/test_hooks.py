@@ -198,6 +198,28 @@ def test_a_package_may_use_one_name_in_both_groups_of_entry_points(
     result.stdout.fnmatch_lines(["feature balancer, from balancer"])
 
 
+def test_a_module_that_a_package_brings_and_a_conftest_names_is_told(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytester.mkdir("package")
+    (package / "balancer.py").write_text(CONFTEST)
+    metadata = package / "balancer-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: balancer\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[kollalab]\nbalancer = balancer\n")
+    monkeypatch.setenv("PYTHONPATH", str(package), prepend=os.pathsep)
+    pytester.makeconftest("pytest_plugins = ['balancer']")
+    result = pytester.runpytest_subprocess("--kollalab-plan")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: balancer is named in pytest_plugins, and an installed package brings it as *",
+            "*take 'balancer' out of pytest_plugins in conftest.py*",
+        ]
+    )
+    assert "Traceback" not in result.stderr.str()
+
+
 def test_a_package_that_cannot_be_imported_is_named(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
