@@ -27,6 +27,6 @@ def destroy(**given: Any) -> None:
 
 
 def _remove(lab: Lab) -> None:
-    with orderly(lab):
+    with orderly(lab, makes=True):
         said = lab.remove()
     tell(said)

@@ -14,18 +14,31 @@ from pytest_kollalab.system.signals import Signals
 
 
 @contextmanager
-def orderly(lab: Lab) -> Iterator[None]:
-    """Undo unfinished changes on the first SIGINT, SIGTERM or SIGHUP; stop on the second."""
+def orderly(lab: Lab, *, makes: bool = False) -> Iterator[None]:
+    """Undo unfinished changes on the first SIGINT, SIGTERM or SIGHUP; stop on the second.
+
+    Args:
+        lab: The lab.
+        makes: Whether the verb makes or removes the lab, so that something of it may be left.
+    """
+    name = lab.name
     command = down_command(options_of(lab.options))
+    look = f"`kollalab show --name {name}` tells what it is"
+    removal = f"Lab {name} is removed by: {command}"
     signals = Signals(
-        "stopping; unfinished changes are undone",
-        f"Lab {lab.name} is removed by: {command}",
+        "stopping; unfinished changes are undone", removal if makes else f"Lab {name}: {look}"
     )
     signals.install()
     try:
         yield
     except KeyboardInterrupt:
-        tell(f"stopped; to remove what exists of lab {lab.name}: {command}", err=True)
+        if not makes:
+            told = f"stopped; lab {name} stays: {look}"
+        elif lab.has_changed():
+            told = f"stopped; to remove what exists of lab {name}: {command}"
+        else:
+            told = f"stopped before anything of lab {name} was changed"
+        tell(told, err=True)
         sys.exit(128 + signals.last)
     finally:
         signals.restore()

@@ -27,7 +27,7 @@ def up(features: tuple[str, ...], **given: Any) -> None:
     """Build what is missing, until the cloud is healthy."""
     lab = lab_shown(features, **given)
     try:
-        with orderly(lab):
+        with orderly(lab, makes=True):
             lab.up()
     finally:
         summary = lab.summary(stays=lab.exists())

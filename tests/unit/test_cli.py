@@ -156,7 +156,8 @@ def test_hints_have_the_options_in_use(kollalab: Callable[..., Result]) -> None:
 def test_what_is_said_after_ctrl_c_has_the_options_in_use(
     kollalab: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(_lab: Lab) -> str:
+    def stopped(lab: Lab) -> str:
+        lab.engine.was_locked = True
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Lab, "remove", stopped)

@@ -1,6 +1,7 @@
 """The health gate and the images of nodes: what counts as trouble, pure parts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from pytest_kollalab.features import passwords
 from pytest_kollalab.features.base import Feature
 from pytest_kollalab.features.registry import resolve
-from pytest_kollalab.stages.cloud import clouds_yaml, health, pull
+from pytest_kollalab.stages.cloud import clouds_yaml, health, making, pull
 from pytest_kollalab.stages.cloud.health import (
     Container,
     alive_troubles,
@@ -184,6 +185,39 @@ def test_a_queue_that_nobody_reads() -> None:
         "no service takes requests for compute",
         "no service takes requests for scheduler",
     ]
+
+
+def test_what_is_waited_for_is_told_each_time_it_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = iter([["nova is down", "glance is down"], ["nova is down"], ["glance is down"], []])
+    monkeypatch.setattr(health, "_api", lambda *_: next(seen))
+    for name in ("_containers", "_queues"):
+        monkeypatch.setattr(health, name, lambda *_, **__: iter(()))
+    monkeypatch.setattr(health, "check_troubles", lambda *_: [])
+    monkeypatch.setattr(health, "INTERVAL", 0.0)
+    told: list[str] = []
+    nothing: Any = None
+    log = tmp_path / "log"
+    health.wait_until_healthy([], {}, nothing, nothing, slowness=1.0, log=log, waiting=told.append)
+    waiting = "waiting until all is healthy: "
+    assert told == [f"{waiting}nova is down", f"{waiting}nova is down", f"{waiting}glance is down"]
+
+
+def test_the_line_of_a_cloud_that_is_waited_for_names_no_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    steps: list[str] = ["Creating admin openrc file"]
+    monkeypatch.setattr(making, "connect", lambda _: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(
+        health, "wait_until_healthy", lambda *_, waiting, **__: waiting("nova is down")
+    )
+    cloud: Any = SimpleNamespace(features=(), provider=SimpleNamespace(slowness=1.0))
+    work: Any = SimpleNamespace(say=lambda _: None, step=steps.append, log=tmp_path / "log")
+    nodes: Any = SimpleNamespace(nodes={})
+    nothing: Any = None
+    making.Making(cloud)._wait(work, nothing, nothing, nodes)
+    assert steps[1:] == ["waiting until all is healthy", "nova is down"]
 
 
 def test_which_images_each_node_pulls() -> None:

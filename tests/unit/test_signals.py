@@ -74,7 +74,10 @@ import os, signal, sys
 from pytest_kollalab.cli.orderly import orderly
 from pytest_kollalab.lab.lab import Lab
 from pytest_kollalab.settings.config import Options
-with orderly(Lab(options=Options(name=sys.argv[2]))):
+lab = Lab(options=Options(name=sys.argv[2]))
+with orderly(lab, makes=sys.argv[3] != "waits"):
+    if sys.argv[3] == "builds":
+        lab.engine.was_locked = True
     os.kill(os.getpid(), int(sys.argv[1]))
 """
 
@@ -87,7 +90,7 @@ def test_a_verb_that_is_stopped_says_how_to_clean_up(
     kind: signal.Signals, name: str, command: str
 ) -> None:
     done = subprocess.run(
-        [*PYTHON, "-c", ORDERLY, str(int(kind)), name],
+        [*PYTHON, "-c", ORDERLY, str(int(kind)), name, "builds"],
         capture_output=True,
         text=True,
         check=False,
@@ -95,6 +98,22 @@ def test_a_verb_that_is_stopped_says_how_to_clean_up(
     assert done.returncode == 128 + kind
     assert "stopping; unfinished changes are undone; once more stops at once" in done.stderr
     assert done.stderr.endswith(command)
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("waits", "stopped; lab mine stays: `kollalab show --name mine` tells what it is\n"),
+        ("begins", "stopped before anything of lab mine was changed\n"),
+    ],
+)
+def test_a_verb_that_made_nothing_does_not_advise_to_remove_the_lab(does: str, told: str) -> None:
+    number = str(int(signal.SIGTERM))
+    done = subprocess.run(
+        [*PYTHON, "-c", ORDERLY, number, "mine", does], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.endswith(told)
+    assert "kollalab down" not in done.stderr
 
 
 @pytest.fixture

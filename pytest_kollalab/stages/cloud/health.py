@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from textwrap import indent
@@ -206,6 +206,7 @@ def wait_until_healthy(
     *,
     slowness: float,
     log: Path,
+    waiting: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Wait until the cloud is healthy. What is not healthy yet goes into the log.
 
@@ -216,6 +217,7 @@ def wait_until_healthy(
         connection: The connection of the cloud's administrator.
         slowness: Scales the timeout.
         log: The log file.
+        waiting: Called with what is waited for, each time that this changes.
 
     Raises:
         StageError: The cloud did not become healthy in time. The details say what was wrong.
@@ -238,6 +240,7 @@ def wait_until_healthy(
         trouble = "\n".join(troubles[:SHOWN]) + more
         if trouble != told:
             told, seconds = trouble, time.monotonic() - started
+            waiting(f"waiting until all is healthy: {troubles[0]}")
             with log.open("a", encoding="utf-8") as file:
                 file.write(f"not healthy after {seconds:.0f} s\n{indent(trouble, '  ')}\n")
         return NotYet(trouble)

@@ -354,6 +354,8 @@ class Making:
 
     def _wait(self, work: Work, made: CloudMade, ssh: Any, nodes: NodesMade) -> None:
         work.say("waiting until all is healthy")
+        # The last task is done, and nobody waits for it any more.
+        work.step("waiting until all is healthy")
         connection = connect(made)
         try:
             health.wait_until_healthy(
@@ -363,6 +365,7 @@ class Making:
                 connection,
                 slowness=self.cloud.provider.slowness,
                 log=work.log,
+                waiting=work.step,
             )
         finally:
             connection.close()
