@@ -87,6 +87,9 @@ class Engine:
             error that it raises keeps the stage.
         present: Trust the records of the lab's own stages without checking what they describe.
         features: What the lab has: how long a build takes is estimated from builds with the same.
+
+    Attributes:
+        was_locked: Whether this engine ever held the lab's lock: whether it may have changed it.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Engine:
         self.fresh = frozenset(fresh)
         self.session = session or SharedRun(paths, self.run_id, lab)
         self._locked = False
+        self.was_locked = False
         self._ready: dict[str, Made] = {}
 
     def plan(self, until: str | None = None) -> list[Step]:
@@ -151,6 +155,8 @@ class Engine:
             record = self.record(stage.name)
             if step.action != BUILD or step.resumes or record is None:
                 continue
+            if starts and self._under_way(stage):
+                continue  # who builds it has its nodes, and what is decided here is decided then
             for name in stage.consumes:
                 if steps[name].action == REUSE and self._used_by(record, name):
                     steps[name] = Step(
@@ -182,7 +188,7 @@ class Engine:
         name = stage if isinstance(stage, str) else stage.stage
         if name in self._ready:
             return self._ready[name]
-        self._check_whole()
+        self.check_whole()
         try:
             # What this engine has ensured is not looked at again for each stage that needs it.
             for step in self._plan(name, self._ready, starts=False):
@@ -329,6 +335,12 @@ class Engine:
             self.session = session
             self.forget()
 
+    def check_whole(self) -> None:
+        """Raise a StageError with the first failure of the lab in this session, in one line."""
+        failure = self.session.failure()
+        if failure is not None:
+            raise StageError(failure.line, log=Path(failure.log) if failure.log else None)
+
     def forget(self) -> None:
         """Forget the results of earlier calls, so that the next call reads the records again."""
         self._ready.clear()
@@ -405,7 +417,7 @@ class Engine:
             return
         waiting = self._waiting(self.lab)
         with locks.exclusive(self.lock_path, what, log=log, waiting=waiting, removes=removes):
-            self._locked = True
+            self._locked = self.was_locked = True
             try:
                 yield
             finally:
@@ -533,7 +545,7 @@ class Engine:
         stage = self.stages[name]
         with self.locked(f"{BUILDING}{name}", self.log_path(name)), self._shared_lock(stage):
             # Another process may have built the stage, or failed, while this one waited.
-            self._check_whole()
+            self.check_whole()
             steps = {step.stage: step for step in self.plan(until)}
             step = steps[name]
             if step.action != BUILD:
@@ -564,11 +576,6 @@ class Engine:
                 details=f"the reason: {step.reason}",
                 hint="wait until that run has ended, or give this one a lab of another name",
             )
-
-    def _check_whole(self) -> None:
-        failure = self.session.failure()
-        if failure is not None:
-            raise StageError(failure.line, log=Path(failure.log) if failure.log else None)
 
     def _waiting(self, what: str) -> Callable[[str], None]:
         return lambda text: self.mark(f"{what}: {text}")

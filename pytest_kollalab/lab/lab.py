@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pytest_kollalab.stages.images.made import ImagesMade
     from pytest_kollalab.stages.states.consent import Consent
     from pytest_kollalab.stages.states.goldens import RetainedGolden
+    from pytest_kollalab.stages.states.replay import Replay
     from pytest_kollalab.stages.states.rollback import Rewind
     from pytest_kollalab.stages.states.saves import Save
     from pytest_kollalab.stages.states.source import CloneSource
@@ -72,6 +73,8 @@ M = TypeVar("M", bound=Made)
 OF_ANY_RELEASE = ("provider", "consent")
 # The stages that belong to one lab.
 OWN = ("nodes", "cloud")
+# What a plan says of a cloud whose playbooks are replayed.
+REPLAY = "replay"
 ANEW, REMOVAL = "building the nodes anew", "removing the lab"
 
 
@@ -317,12 +320,16 @@ class Lab:
             f"network backend {told['backend']}, provider {told['provider']}"
         )
 
-    def plan_lines(self) -> list[str]:
-        """The plan as text: what the lab is, its stages, and what extensions add or leave out."""
+    def plan_lines(self, replay: Sequence[str] = ()) -> list[str]:
+        """The plan as text: what the lab is, its stages, and what extensions add or leave out.
+
+        Args:
+            replay: Names of features whose playbooks are replayed if there is a cloud.
+        """
         if self.options.cloud:
             return [f"the cloud {self.options.cloud} is used as it is: no stage runs"]
         left_out = [f"feature {name} is left out: {why}" for name, why in self.unsupported.items()]
-        steps = self.plan()
+        steps = self.plan_replay(replay) if replay and self.may_replay() else self.plan()
         builds_nodes = any(step.stage == "nodes" and step.action != REUSE for step in steps)
         others: list[Owner] = []
         with suppress(HostError):
@@ -380,7 +387,12 @@ class Lab:
         unsaid = STAGES.index(stage) >= self._announced
         goal = self._foreseen_until(stage) if unsaid else stage
         steps = self._awake(stage, goal) if first or unsaid else []
+        if unsaid and any(step.action != REUSE for step in steps) and self._await_builder():
+            # What another process was building is there now, or is not.
+            steps = self._awake(stage, goal)
         if unsaid:
+            # Of a lab that is broken nothing is built, so there is nothing to announce.
+            self.engine.check_whole()
             for name, why in self.unsupported.items():
                 self._mark(f"feature {name} is left out: {why}")
             self._announce(goal, steps)
@@ -585,14 +597,39 @@ class Lab:
         self._check_upgraded()
         # A rollback that was killed is completed first: it decides what the lab is.
         self.rewind.recover()
-        record = records.load(self.folder / "cloud.json")
-        if record is None or not {"release", "features"} <= record.inputs.keys():
-            raise StageError(
-                f"lab {self.name} has no cloud", hint=f"kollalab up --name {self.name}"
-            )
-        made = self._of_release(str(record.inputs["release"]), record.inputs["features"])
-        made._replay(record, features)
+        self._await_builder()
+        self._as_recorded()._replay(features)
         self.engine.forget()
+
+    def check_replay(self, features: Sequence[str]) -> None:
+        """Check that `replay` would do it, as far as that is known before; change nothing.
+
+        Args:
+            features: Names of features.
+
+        Raises:
+            ConfigError: It would be refused.
+            StageError: The lab has no cloud.
+        """
+        self._check_ours("a replay")
+        self._check_upgraded()
+        self._as_recorded()._replaying(features)
+
+    def plan_replay(self, features: Sequence[str]) -> list[Step]:
+        """Say what each stage will do if playbooks of features are replayed; change nothing.
+
+        Args:
+            features: Names of features.
+
+        Raises:
+            ConfigError: The replay would be refused.
+            StageError: The lab has no cloud.
+        """
+        self.check_replay(features)
+        made = self._as_recorded()
+        cloud = made.engine.plan("cloud")[-1]
+        told = f"the playbooks of {' '.join(features)} run again, on the nodes as they are"
+        return [*made.engine.plan("nodes"), replace(cloud, action=REPLAY, reason=told)]
 
     def push(self, *, replace: bool = False) -> Pushed:
         """Push the golden state of the lab to the place that `golden_registry` names.
@@ -667,6 +704,12 @@ class Lab:
         if record is None:
             return None
         return named(record.inputs.get("backend", BACKEND)).name
+
+    def has_changed(self) -> bool:
+        """Whether this object began to change the lab, or the one that it is cloned from."""
+        mine = "engine" in vars(self) and self.engine.was_locked
+        base = vars(self).get("base")
+        return mine or (base is not None and base.has_changed())
 
     def halted(self) -> tuple[str, ...]:
         """What of the lab does not run and is started by `up`; empty if nobody can tell."""
@@ -759,15 +802,28 @@ class Lab:
             confirm=self._confirm,
         )
 
-    def _replay(self, record: Record, features: Sequence[str]) -> None:
-        """Replay playbooks on the cloud, which is recorded with just the features of this lab."""
+    def _as_recorded(self) -> Lab:
+        """The same lab with just the features and the release that its cloud has."""
+        record = records.load(self.folder / "cloud.json")
+        if record is None or not {"release", "features"} <= record.inputs.keys():
+            raise StageError(
+                f"lab {self.name} has no cloud", hint=f"kollalab up --name {self.name}"
+            )
+        return self._of_release(str(record.inputs["release"]), record.inputs["features"])
+
+    def _replaying(self, features: Sequence[str]) -> Replay:
+        """A replay on the cloud, which is recorded with just the features of this lab; checked."""
         from pytest_kollalab.stages.cloud.wanted import WantedCloud
         from pytest_kollalab.stages.states.replay import Replay
 
         wanted = WantedCloud(self.config, self.features, self.provider, self.extensions)
         replay = Replay(self.rewind, wanted, features)
-        replay.check(record)
+        replay.check(records.load(self.folder / "cloud.json"))
         self._check()
+        return replay
+
+    def _replay(self, features: Sequence[str]) -> None:
+        replay = self._replaying(features)
         self._take_lease()
         try:
             steps = self.engine.plan("nodes")
@@ -844,7 +900,7 @@ class Lab:
         checks.check_clone(self.options, self.paths.state)
         checks.check_golden(self.options)
         checks.check_settings(self.config)
-        checks.check_features(self.features, self.extensions, self.backend)
+        checks.check_features(self.features, self.extensions, self.backend, self.config.release)
         checks.check_stock(self.config, self.backend, self.provider)
         checks.check_variables(self.config, self.features, self.extensions, self.backend)
 
@@ -875,6 +931,18 @@ class Lab:
             self.rewind.wake()
             steps = self.engine.ahead(goal)
         return steps
+
+    def _await_builder(self) -> bool:
+        """Wait for another process that builds the lab now; returns whether there was one.
+
+        Between two stages, it holds the lab's lock for nobody: it is then asked for once more.
+        """
+        if not self.engine.is_built_elsewhere():
+            return False
+        while self.engine.is_built_elsewhere():
+            with self.engine.locked("see what another process built"):
+                self.engine.forget()
+        return True
 
     def _builds_nodes(self, stage: str) -> bool:
         return any(map(_is_new_nodes, self.engine.ahead(stage)))

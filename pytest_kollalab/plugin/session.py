@@ -21,6 +21,7 @@ from pytest_kollalab.plugin.stages import BrokenLab
 from pytest_kollalab.plugin.xdist import Processes, of_use, of_worker
 from pytest_kollalab.sdn import figures, workarounds
 from pytest_kollalab.settings import config as configuration
+from pytest_kollalab.settings.declare import PREFIX
 from pytest_kollalab.settings.read import Settings, check_tables
 from pytest_kollalab.system.commands import carrying
 from pytest_kollalab.system.errors import ConfigError, KollalabError, as_message
@@ -252,7 +253,7 @@ class LabSession:
         if not self._plan:
             return None
         try:
-            for line in self.lab.plan_lines():
+            for line in self.lab.plan_lines(self._replay if self._goal == "cloud" else ()):
                 self.say(line)
         except KollalabError as error:
             raise pytest.UsageError(self.text_of(error)) from None
@@ -463,6 +464,26 @@ class LabSession:
             from pytest_kollalab.providers.choice import check
 
             check(provider, self.extensions.providers)
+        if self._replay and self._goal == "cloud":
+            self._check_replay()
+
+    def _check_replay(self) -> None:
+        """Refuse a replay that would not make the lab what the tests want. Raises KollalabError."""
+        by = [f"--{PREFIX}-replay"]
+        self.extensions.registry.check_known(dict.fromkeys(self._replay, by))
+        if self.config.option.collectonly or not self.lab.may_replay():
+            return
+        if self.lab.engine.is_built_elsewhere():
+            return  # what it will be is not known yet
+        self.lab.check_replay(self._replay)
+        there = self.lab.cloud_features()
+        lacks = [each.name for each in self.lab.features if each.name not in there]
+        if lacks:
+            raise ConfigError(
+                f"lab {self.lab.name} has no {' '.join(lacks)}, which tests ask for",
+                details=f"it has {' '.join(there)}, and would be built anew after the replay",
+                hint="leave out --kollalab-replay, or select other tests",
+            )
 
     def _have_lab(self, item: pytest.Item) -> None:
         """Build what tests need in the worker's own lab; if that fails, use the first lab.

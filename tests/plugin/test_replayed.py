@@ -8,7 +8,12 @@ from tests.plugin.small_lab import CONFTEST
 
 REPLAYING = """
 import pytest
-from pytest_kollalab.system.errors import StageError
+from pytest_kollalab.features.base import Feature
+from pytest_kollalab.system.errors import ConfigError, StageError
+
+
+def pytest_kollalab_features():
+    return Feature("banner"), Feature("notice")
 
 
 def replay(self, names):
@@ -19,8 +24,16 @@ def replay(self, names):
 
 
 SmallLab.replay = replay
+def replaying(self, names):
+    for name in names:
+        if name not in self.cloud_features():
+            raise ConfigError(f"lab lab has no feature {name}", hint="leave it out")
+
+
 # The stages of such a lab record nothing.
-SmallLab.cloud_features = lambda self: ("core", "banner") if self.exists() else ()
+SmallLab.cloud_features = lambda self: ("core", "banner", "sfc") if self.exists() else ()
+SmallLab._as_recorded = lambda self: self
+SmallLab._replaying = replaying
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +108,61 @@ def test_a_replay_that_fails_is_explained_once_and_nothing_is_built(
     told = result.stdout.str()
     assert told.count("a typo") == 1
     assert "the replay of banner failed: banner-banner" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("notice", "*lab lab has no feature notice*"), ("baner", "*there is no feature 'baner'*")],
+)
+@pytest.mark.parametrize("more", [[], ["--kollalab-plan"], ["-n2"]])
+def test_what_cannot_be_replayed_is_refused_before_anything(
+    project: pytest.Pytester, name: str, told: str, more: list[str]
+) -> None:
+    run(project)
+    trace(project)
+    result = run(project, f"--kollalab-replay={name}", *more)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert told.strip("*") in text
+    assert "built anew" not in text
+    assert "broken" not in text
+    assert trace(project) == []
+
+
+def test_a_lab_that_lacks_what_tests_want_is_not_replayed_on(project: pytest.Pytester) -> None:
+    run(project)
+    trace(project)
+    project.makepyfile(
+        test_more="""
+        import pytest
+        @pytest.mark.kollalab_feature("notice")
+        def test_more(openstack_cloud): pass
+        """
+    )
+    result = run(project, "--kollalab-replay=banner", "-k", "more")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*lab lab has no notice, which tests ask for*"])
+    assert trace(project) == []
+
+
+def test_the_plan_tells_the_replay(project: pytest.Pytester) -> None:
+    result = run(project, "--kollalab-replay=banner", "--kollalab-plan")
+    result.stdout.fnmatch_lines(["cloud   build *not built yet"])
+    run(project)
+    trace(project)
+    result = run(project, "--kollalab-replay=banner", "--kollalab-plan")
+    result.stdout.fnmatch_lines(
+        ["nodes   reuse *", "cloud   replay *the playbooks of banner run again, on the nodes as *"]
+    )
+    assert trace(project) == []
+
+
+def test_a_replay_that_failed_announces_no_build(project: pytest.Pytester) -> None:
+    run(project)
+    (project.path / "break-replay").touch()
+    result = run(project, "--kollalab-replay=banner", "--kollalab-fresh=cloud")
+    result.assert_outcomes(errors=2)
+    result.stdout.no_fnmatch_line("*is removed and built anew*")
 
 
 @pytest.mark.parametrize("option", ["--kollalab-cloud=mine", "--kollalab-labs=2"])

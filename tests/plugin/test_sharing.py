@@ -37,6 +37,18 @@ def test_patient(lab_nodes):
 """
 
 
+# The cloud of a small lab needs no connection.
+CLOUD = """
+import pytest
+
+# As for a real cloud, which gets fresh nodes when it is built anew.
+Small.consumes = property(lambda self: ("nodes",) if self.name == "cloud" else ())
+
+@pytest.fixture(scope="session")
+def small_cloud(kollalab):
+    return kollalab.ensure("cloud")
+"""
+
 # A session takes a second to start; on a host with other work, many.
 PATIENCE = 120.0
 
@@ -126,6 +138,30 @@ def test_workers_build_each_stage_once_and_the_others_say_for_whom_they_wait(
     assert found[0].endswith("state/labs/lab/logs/nodes.log")
     assert list((project.path / "state" / "labs").iterdir()) == []
     assert list((project.path / "state" / "runs").iterdir()) == []
+
+
+def test_a_session_waits_for_another_process_that_builds_the_lab_and_uses_what_that_built(
+    project: pytest.Pytester, sessions: Sessions
+) -> None:
+    conftest = project.path / "conftest.py"
+    conftest.write_text(f"{conftest.read_text()}{CLOUD}")
+    project.makepyfile("def test_cloud(small_cloud): pass")
+    slow = project.path / "slow-create-cloud"
+    slow.write_text("600")
+    # Like the nodes that `kollalab up` has ready, when it builds the cloud on them.
+    first = sessions.start("--kollalab-keep=always")
+    sessions.await_file("began-create-cloud")
+    plan = project.runpytest_subprocess("--kollalab-plan")
+    plan.stdout.fnmatch_lines(["nodes   reuse *", "cloud   build *under way: process *"])
+    second = sessions.start()
+    sessions.await_word("lab: waiting for process", 1)
+    slow.unlink()
+    assert (first.wait(PATIENCE), second.wait(PATIENCE)) == (0, 0), sessions.said(1)
+    said = sessions.said(1)
+    assert "(build cloud, since" in said
+    assert "built anew" not in said
+    assert "cloud   build" not in said
+    assert trace(project).count("create cloud") == 1
 
 
 def test_a_failure_is_that_of_all_workers(project: pytest.Pytester) -> None:

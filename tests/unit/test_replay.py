@@ -173,6 +173,30 @@ def test_only_what_the_cloud_has_is_replayed(author: Author, name: str, told: st
     assert author.played == []
 
 
+def test_a_refusal_is_known_before_and_says_what_now(author: Author) -> None:
+    before = author.record()
+    with pytest.raises(ConfigError, match="lab lab has no feature other") as caught:
+        author.lab().check_replay(["other"])
+    assert "without --kollalab-replay, which builds the lab anew with it" in caught.value.hint
+    with pytest.raises(ConfigError) as caught:
+        author.lab().check_replay(["baner"])
+    assert caught.value.hint == "did you mean 'banner'?"
+    with pytest.raises(ConfigError):
+        author.lab().plan_lines(["other"])
+    author.playbook.write_text("- hosts: control\n")
+    *_, nodes, cloud = author.lab().plan_replay(["banner"])
+    assert (nodes.action, cloud.action) == (REUSE, "replay")
+    assert (author.played, author.record()) == ([], before)
+
+
+def test_a_cloud_that_was_never_whole_is_not_replayed_on(author: Author) -> None:
+    path = author.lab().folder / "cloud.json"
+    records.save(path, author.record().with_status(FAILED, error="a typo"))
+    with pytest.raises(StageError, match="the cloud of lab lab is not whole") as caught:
+        author.lab().check_replay(["banner"])
+    assert "without --kollalab-replay" in caught.value.hint
+
+
 def test_a_replay_that_fails_is_repeated_and_never_continued_by_a_build(author: Author) -> None:
     author.fails = True
     with pytest.raises(

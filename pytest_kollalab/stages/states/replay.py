@@ -9,6 +9,7 @@ from pytest_kollalab.engine.records import READY
 from pytest_kollalab.stages.cloud.stage import REPLAYED
 from pytest_kollalab.system import digest
 from pytest_kollalab.system.errors import ConfigError, KollalabError, StageError
+from pytest_kollalab.system.nearest import nearest
 
 if TYPE_CHECKING:
     from pytest_kollalab.engine.engine import Engine
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_kollalab.stages.states.rollback import Rewind
 
 SHOWN = 5
+# How a session gets a lab as it is wanted, if a replay cannot make it so.
+WITHOUT = "run pytest without --kollalab-replay"
 
 
 class Replay:
@@ -53,15 +56,25 @@ class Replay:
         """
         lab = self.engine.lab
         if record is None or not (record.status == READY or REPLAYED in record.inputs):
-            raise StageError(f"lab {lab} has no cloud", hint=f"kollalab up --name {lab}")
+            state = "is not whole" if record is not None else "is not there"
+            raise StageError(
+                f"the cloud of lab {lab} {state}",
+                details="no build of it has succeeded",
+                hint=f"{WITHOUT}, or kollalab up --name {lab}, which builds it",
+            )
         there = {feature.name: feature for feature in self.cloud.features}
         for name in self.names:
             if name not in there:
                 raise ConfigError(
-                    f"lab {lab} has no feature {name}", details=f"it has {' '.join(there)}"
+                    f"lab {lab} has no feature {name}, whose playbooks could be replayed",
+                    details=f"it has {' '.join(there)}",
+                    hint=nearest(name, there, f"{WITHOUT}, which builds the lab anew with it"),
                 )
             if not there[name].playbooks:
-                raise ConfigError(f"the feature {name} has no playbooks to replay")
+                raise ConfigError(
+                    f"the feature {name} has no playbooks to replay",
+                    hint=f"{WITHOUT}: there is nothing that would have to run again",
+                )
         wanted = self.engine.stages["cloud"].inputs()
         changed = self._changed(record.inputs, wanted, [there[name] for name in self.names])
         if changed:
@@ -70,7 +83,8 @@ class Replay:
                 f"more of lab {lab} has changed than a replay of {' '.join(self.names)} brings",
                 details=", ".join(changed[:SHOWN]) + more,
                 hint="a replay brings playbooks, settings and images of the features that are "
-                f"named; for the rest the lab is built anew: kollalab up --name {lab}",
+                f"named; for the rest the lab is built anew: {WITHOUT}, or kollalab up --name "
+                f"{lab}",
             )
 
     def run(self) -> None:
