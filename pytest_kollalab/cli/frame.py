@@ -29,6 +29,7 @@ from pytest_kollalab.system.errors import (
     KollalabError,
     as_message,
 )
+from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import expanded
 from pytest_kollalab.system.telling import silence, telling
 
@@ -205,6 +206,15 @@ def lab_of(settings: Settings, features: tuple[str, ...], *, builds: bool, **mor
         known = extensions.tables
         tables = {n: t for n, t in settings.config.tables.items() if builds or n in known}
         check_tables(replace(settings.config, tables=tables), known, **OF_PYTEST)
+    names = extensions.registry.names()
+    for name in features:
+        if name not in names:
+            raise ConfigError(
+                f"there is no feature {name!r}",
+                details="one in a conftest.py is known to pytest only, unless its package has an "
+                "entry point in the group kollalab",
+                hint=nearest(name, names),
+            )
     more = {"say": tell, "confirm": confirm, **more}
     return Lab(settings.config, settings.options, features=features, extensions=extensions, **more)
 

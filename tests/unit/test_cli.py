@@ -272,3 +272,12 @@ def test_a_lab_is_built_with_the_features_that_it_has(tmp_path: Path, status: st
     records.save(tmp_path / "state" / "labs" / "lab" / "cloud.json", record)
     assert frame.lab_to_build(settings, ()).feature_names == ("core", "bgpvpn")
     assert frame.lab_to_build(settings, ("sfc",)).feature_names == ("sfc",)
+
+
+def test_a_feature_that_only_pytest_may_know_is_told_as_such(
+    kollalab: Callable[..., Result],
+) -> None:
+    result = kollalab("plan", "--feature", "noticeboard")
+    assert result.exit_code == frame.EXIT_USAGE
+    assert "there is no feature 'noticeboard'" in result.output
+    assert "in a conftest.py is known to pytest only" in result.output
