@@ -192,7 +192,10 @@ def test_commands_have_such_options(words: list[str]) -> None:
 
 def collected(words: list[str], folder: Path) -> None:
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DOCKER_HOST": "tcp://127.0.0.1:1"}
+    if "greeter" in words:
+        argv += ["-p", "greeter.feature"]
+    path = os.pathsep.join((str(ROOT), str(EXAMPLE)))
+    environment = {**os.environ, "PYTHONPATH": path, "DOCKER_HOST": "tcp://127.0.0.1:1"}
     done = subprocess.run(
         [*argv, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
