@@ -149,7 +149,7 @@ def test_an_error_of_our_fixture_is_its_message_and_one_of_the_projects_has_no_f
     result.stdout.fnmatch_lines(
         [
             "*_ ERROR at setup of test_ours _*",
-            "lab lab has no nodes",
+            "there is no lab lab",
             "  what now: kollalab up --name lab",
             "*_ ERROR at setup of test_theirs _*",
             "conftest.py:*: ValueError",

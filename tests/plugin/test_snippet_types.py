@@ -24,6 +24,9 @@ OWN = {
     "ends": "pytest_kollalab.features.bgpvpn.words.Ends",
     "vpn": "pytest_kollalab.features.bgpvpn.vpn.Vpn",
     "site": "pytest_kollalab.features.bgpvpn.site.Site",
+    "guards": "pytest_kollalab.sdn.tenant.guards.Guards",
+    "network": "pytest_kollalab.sdn.tenant.network.Network",
+    "client": "pytest_kollalab.sdn.probe.probe.Probe",
 }
 
 
