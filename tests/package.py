@@ -68,7 +68,7 @@ def check(there: Path) -> None:
     assert planned == list(STAGES), planned
     assert "error" not in said.lower()
     assert "kollalab.toml" in run([programs / "kollalab", "schema"], project, **mine)
-    assert "no lab" in run([programs / "kollalab", "show"], project, **mine)
+    assert "no labs" in run([programs / "kollalab", "list"], project, **mine)
     assert "mmdebstrap" in run([programs / "kollalab", "bootstrap", "--list"], project, **mine)
 
     example = there / "example"

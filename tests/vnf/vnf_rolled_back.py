@@ -26,9 +26,10 @@ def networks(tenant: Tenant) -> dict[str, Network]:
 
 
 @pytest.fixture
-def vnf(tacker: Tacker) -> Vnf:
-    """A VNF that has not been instantiated."""
-    return tacker.create(tacker.package(Vdu("plain", ("cp",))))
+def vnf(tenant: Tenant, tacker: Tacker) -> Iterator[Vnf]:
+    """A VNF that has not been instantiated; it goes with the test."""
+    with tenant.part():
+        yield tacker.create(tacker.package(Vdu("plain", ("cp",))))
 
 
 @pytest.fixture(autouse=True)
