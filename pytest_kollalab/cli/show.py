@@ -19,7 +19,10 @@ from pytest_kollalab.system.errors import StageError
 @verb
 def show(**given: Any) -> None:
     """Show the lab: nodes, addresses, cloud, credentials file."""
-    show_lab(make_lab((), **given), **given)
+    lab = make_lab((), **given)
+    if not lab.records():
+        raise StageError(lab.unknown(), hint="kollalab up")
+    show_lab(lab, **given)
 
 
 def _docker() -> str:
@@ -55,7 +58,9 @@ def show_lab(lab: Lab, **given: Any) -> None:
 
     records = lab.records()
     if not records:
-        raise StageError(lab.unknown(), hint="kollalab up")
+        # `up --until images` makes what all labs share, and no lab.
+        click.echo(in_use(f"{lab.unknown()}; `kollalab up` makes one", given))
+        return
     for record in records.values():
         click.echo(f"{record.stage:<7} {record.status:<10} {record.key}  {record.created}")
     nodes, cloud = lab.made(NodesMade), lab.made(CloudMade)

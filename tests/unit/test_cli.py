@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pytest_kollalab.cli import frame, main, ssh
+from pytest_kollalab.cli.show import show_lab
 from pytest_kollalab.engine import records
 from pytest_kollalab.engine.records import FAILED, READY, Record
 from pytest_kollalab.lab.lab import Lab
@@ -58,6 +59,14 @@ def test_showing_no_lab_says_how_to_make_one(kollalab: Callable[..., Result]) ->
     result = kollalab("show")
     assert result.exit_code == frame.EXIT_FAILED
     assert "kollalab up" in result.output
+
+
+@pytest.mark.usefixtures("kollalab")
+def test_who_made_what_all_labs_share_is_told_that_there_is_no_lab(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_lab(frame.make_lab((), name="shared"), name="shared")
+    assert capsys.readouterr().out.startswith("there is no lab shared; `kollalab up")
 
 
 def test_the_state_of_no_lab_is_not_cleared(kollalab: Callable[..., Result]) -> None:
