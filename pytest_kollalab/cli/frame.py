@@ -29,7 +29,6 @@ from pytest_kollalab.system.errors import (
     KollalabError,
     as_message,
 )
-from pytest_kollalab.system.nearest import nearest
 from pytest_kollalab.system.paths import expanded
 from pytest_kollalab.system.telling import silence, telling
 
@@ -50,6 +49,10 @@ OF_PYTEST = {
     "hint": "if it is such a table, use pytest, or give the feature's package an entry point in "
     "the group kollalab, which pytest and kollalab know; if not, leave it out",
 }
+FEATURES_OF_PYTEST = (
+    "one in a conftest.py is known to pytest only, unless its package has an entry point in the "
+    "group kollalab"
+)
 SETTINGS = plain_settings(Config, Options, Invocation)
 EXIT_CODES = """\b
 Exit codes:
@@ -206,15 +209,8 @@ def lab_of(settings: Settings, features: tuple[str, ...], *, builds: bool, **mor
         known = extensions.tables
         tables = {n: t for n, t in settings.config.tables.items() if builds or n in known}
         check_tables(replace(settings.config, tables=tables), known, **OF_PYTEST)
-    names = extensions.registry.names()
-    for name in features:
-        if name not in names:
-            raise ConfigError(
-                f"there is no feature {name!r}",
-                details="one in a conftest.py is known to pytest only, unless its package has an "
-                "entry point in the group kollalab",
-                hint=nearest(name, names),
-            )
+    by = {name: ["--feature"] for name in features}
+    extensions.registry.check_known(by, FEATURES_OF_PYTEST)
     more = {"say": tell, "confirm": confirm, **more}
     return Lab(settings.config, settings.options, features=features, extensions=extensions, **more)
 

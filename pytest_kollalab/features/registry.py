@@ -48,11 +48,12 @@ class FeatureRegistry:
         assert isinstance(found, Feature)
         return found
 
-    def check_known(self, wanted: Mapping[str, Iterable[str]]) -> None:
+    def check_known(self, wanted: Mapping[str, Iterable[str]], remark: str = "") -> None:
         """Check that there are features of these names.
 
         Args:
             wanted: For each name, who asks for it, such as names of tests.
+            remark: What else the message says of where features can be.
 
         Raises:
             ConfigError: There is no such feature. The message says who asks for it.
@@ -61,7 +62,7 @@ class FeatureRegistry:
             if name not in self.names():
                 raise ConfigError(
                     f"there is no feature {name!r}",
-                    details=f"asked for by {_listed(by)}",
+                    details="; ".join(filter(None, [f"asked for by {_listed(by)}", remark])),
                     hint=nearest(name, self.names()),
                 )
 

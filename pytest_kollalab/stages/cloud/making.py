@@ -105,27 +105,13 @@ class Making:
             StageError: A node cannot fetch its images, a task failed, or the cloud does not become
                 healthy. The details say what was wrong.
         """
-        from pytest_kollalab.system.ssh import Ssh
 
-        work = _logged(work)
-        images, nodes = work.made(ImagesMade), work.made(NodesMade)
-        names = list(nodes.nodes)
-        tags = image_folders.tags(self.cloud.folders, images.tag)
-        pull.check_built(self.cloud.features, [*images.images, *tags])
-        ssh = Ssh(nodes.ssh_config)
-        with self._nodes_watched(work, names):
-            # A service stands still while its image is fetched, so all are fetched first.
-            wanted = self.cloud.images(images, names)
-            with pull.Pull(ssh, wanted, nodes.registry, lambda _: None) as pulling:
-                site = self.prepare(work)
-            pulling.check()
+        def play(work: Work, site: deploy.Deployment) -> None:
             point("upgrade:pulled")
             self._run_all(work, site, UPGRADE)
             self._play_own(work, site)
-            made = self._describe(work, site)
-            self._wait(work, made, ssh, nodes)
-        work.say("healthy")
-        return dataclasses.replace(made, upgraded_from=source)
+
+        return dataclasses.replace(self._change(work, play), upgraded_from=source)
 
     def replay(self, work: Work, names: Sequence[str], replayed: tuple[str, ...]) -> CloudMade:
         """Run the playbooks of features again on the cloud, then wait until all is healthy.
@@ -139,24 +125,35 @@ class Making:
             StageError: A node cannot fetch its images, a task failed, or the cloud does not become
                 healthy. The details say what was wrong.
         """
+
+        def play(work: Work, site: deploy.Deployment) -> None:
+            self._play_own(work, site, names)
+
+        return dataclasses.replace(self._change(work, play), replayed=replayed)
+
+    def _change(self, work: Work, play: Callable[[Work, deploy.Deployment], None]) -> CloudMade:
+        """Change the cloud in place with images that are all fetched first; then it is healthy.
+
+        A service stands still while its image is fetched.
+        """
         from pytest_kollalab.system.ssh import Ssh
 
         work = _logged(work)
         images, nodes = work.made(ImagesMade), work.made(NodesMade)
-        node_names = list(nodes.nodes)
+        names = list(nodes.nodes)
         tags = image_folders.tags(self.cloud.folders, images.tag)
         pull.check_built(self.cloud.features, [*images.images, *tags])
         ssh = Ssh(nodes.ssh_config)
-        with self._nodes_watched(work, node_names):
-            wanted = self.cloud.images(images, node_names)
+        with self._nodes_watched(work, names):
+            wanted = self.cloud.images(images, names)
             with pull.Pull(ssh, wanted, nodes.registry, lambda _: None) as pulling:
                 site = self.prepare(work)
             pulling.check()
-            self._play_own(work, site, names)
+            play(work, site)
             made = self._describe(work, site)
             self._wait(work, made, ssh, nodes)
         work.say("healthy")
-        return dataclasses.replace(made, replayed=replayed)
+        return made
 
     def _keep(self, work: Work, images: Images, registry: str, node: str) -> None:
         """Let the provider keep the images that a node has pulled. A failure is only reported."""
