@@ -1,4 +1,4 @@
-"""What the scenarios of OVN share: probes whose traffic security groups filter."""
+"""What the scenarios of OVN share: a probe on each node, and some that security groups filter."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kollalab.sdn.tenant.guards import Guards
+from scenarios.plain import here, network, there  # noqa: F401
 
 if TYPE_CHECKING:
     from pytest_kollalab.sdn.tenant.tenant import Tenant

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_kollalab.sdn.capture import tunnel_capture
 
 if TYPE_CHECKING:
@@ -19,23 +17,6 @@ GENEVE = "udp port 6081"
 # The option in which OVN says from which port to which one a packet goes.
 CLASS, TYPE = 0x0102, 0x80
 HEADERS = 58
-
-
-@pytest.fixture(scope="module")
-def network(tenant: Tenant) -> Network:
-    return tenant.network("data", dhcp=False)
-
-
-@pytest.fixture(scope="module")
-def here(tenant: Tenant, network: Network) -> Probe:
-    return tenant.probe(network, "controller-1", name="here")
-
-
-@pytest.fixture(scope="module")
-def there(tenant: Tenant, network: Network, here: Probe) -> Probe:
-    probe = tenant.probe(network, "compute-1", name="there")
-    here.reaches(probe)
-    return probe
 
 
 def test_a_tunnel_says_which_ports_a_packet_is_for(

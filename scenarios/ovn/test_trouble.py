@@ -26,23 +26,6 @@ PROCESSES = {
 }
 
 
-@pytest.fixture(scope="module")
-def network(tenant: Tenant) -> Network:
-    return tenant.network("steady", dhcp=False)
-
-
-@pytest.fixture(scope="module")
-def here(tenant: Tenant, network: Network) -> Probe:
-    return tenant.probe(network, "controller-1", name="here")
-
-
-@pytest.fixture(scope="module")
-def there(tenant: Tenant, network: Network, here: Probe) -> Probe:
-    probe = tenant.probe(network, "compute-1", name="there")
-    here.reaches(probe)
-    return probe
-
-
 @pytest.mark.parametrize("node", ["controller-1", "compute-1"])
 def test_a_controller_that_dies_costs_little(
     ovn: Ovn, tenant: Tenant, watch: TrafficWatch, here: Probe, there: Probe, node: str
